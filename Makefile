@@ -1,0 +1,88 @@
+# One target per thing a person does. Needs make and a Python >= 3.11, nothing else: each target
+# makes the environment it needs, and stamps in $(VENV) keep a second call fast.
+
+# A name is not enough: pyenv leaves names on the PATH behind which there is no interpreter.
+ifeq ($(origin PYTHON),undefined)
+PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3 python3.14 python; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	>/dev/null 2>&1 && { echo $$p; break; }; done)
+endif
+VENV ?= .venv
+# The interpreter that the built wheel is tried on.
+WHEEL_PYTHON ?= $(BIN)/python
+PYTEST_ARGS ?=
+# A Parquet file of bars, for `make bench`.
+BENCH_DATA ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+# Another PYTHON makes the environment anew: the stamp carries the interpreter's name.
+MADE := $(VENV)/.made-with-$(subst /,_,$(PYTHON))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types imports wheel examples bench soak coverage docs clean
+
+help: ## say what there is
+	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.with-rich ## a backtest, end to end, with its report
+	$(BIN)/python -m backtest demo
+
+test: $(VENV)/.with-test ## the test-suite
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.with-dev ## ruff: the rules and the format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.with-dev ## ruff: mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.with-dev ## mypy, strict
+	$(BIN)/mypy
+
+imports: $(VENV)/.with-dev ## arrows point down; no wall clock, no unseeded randomness
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_determinism.py
+
+wheel: $(VENV)/.with-dev ## build sdist and wheel; run the suite against the installed wheel
+	$(BIN)/python tools/check_wheel.py --python $(WHEEL_PYTHON) -- $(PYTEST_ARGS)
+
+examples: $(VENV)/.with-test ## run every example
+	@set -e; for example in examples/*.py; do \
+		echo "== $$example"; $(BIN)/python "$$example"; done
+
+bench: $(VENV)/.with-test ## make bench BENCH_DATA=bars.parquet: engine speed, a JSON line a workload
+	@test -n "$(BENCH_DATA)" || { echo "give bars: make bench BENCH_DATA=bars.parquet" >&2; exit 2; }
+	@set -e; for workload in loop sma orders ten; do \
+		$(BIN)/python benchmarks/bench.py --workload $$workload --data "$(BENCH_DATA)" --json; done
+
+soak: $(VENV)/.with-test ## the long tests too: hours
+	HYPOTHESIS_PROFILE=soak $(BIN)/pytest --soak $(PYTEST_ARGS)
+
+coverage: $(VENV)/.with-dev ## branch coverage of the suite
+	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/coverage report
+
+docs: $(VENV)/.with-dev ## every link of the documents resolves, every python block runs
+	$(BIN)/python tools/check_docs.py
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) build dist htmlcov .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+		.import_linter_cache src/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(MADE):
+	@test -n "$(PYTHON)" || { echo "no Python >= 3.11 with venv found: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is not a Python >= 3.11 with venv and ensurepip" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.with-rich: EXTRA := rich
+$(VENV)/.with-test: EXTRA := test
+$(VENV)/.with-dev: EXTRA := dev
+$(VENV)/.with-%: $(MADE) pyproject.toml
+	$(PIP) --editable '.[$(EXTRA)]'
+	@touch $@

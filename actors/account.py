@@ -1,0 +1,82 @@
+"""The account actor: the only owner of transactions and balances."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from backtest.errors import BacktestError, LedgerError
+from backtest.money import ZERO
+from backtest.services.ledger import Ledger
+from backtest.services.transaction_manager import INSURANCE, deposit
+
+from .actor import Actor
+from .message import Envelope
+from .protocol import Post, Posted, ReadBalances
+
+__all__ = ["ACCOUNT", "AccountActor"]
+
+ACCOUNT = "account"
+"""The name of the account actor."""
+
+
+class AccountActor(Actor):
+    """Posts entries, answers with the balances they touched, refuses what breaks a rule.
+
+    ``opening`` are the deposits with which the run starts: account, asset, amount. The
+    ``insurance_fund`` is paid into the house account of that name the same way.
+    """
+
+    enters_task = False
+
+    def __init__(
+        self,
+        accounts: Sequence[str],
+        opening: Sequence[tuple[str, str, Decimal]],
+        insurance_fund: Sequence[tuple[str, Decimal]] = (),
+    ) -> None:
+        super().__init__(ACCOUNT)
+        self.ledger = Ledger(accounts)
+        self._opening = tuple(opening)
+        self._insurance_fund = tuple(insurance_fund)
+
+    async def started(self) -> None:
+        if self.ledger.entries:
+            return  # restarted: what was paid in is there already
+        for account, asset, amount in self._opening:
+            self._deposit(account, asset, amount, "opening balance")
+        for asset, amount in self._insurance_fund:
+            self._deposit(INSURANCE, asset, amount, "insurance fund")
+
+    def _deposit(self, account: str, asset: str, amount: Decimal, why: str) -> None:
+        if amount != ZERO:
+            self._post(Post(deposit(account, asset, amount), None, why), 0)
+
+    def _post(self, post: Post, cause: int) -> dict[tuple[str, str], tuple[Decimal, Decimal]]:
+        # No await between reading and swapping: `Ledger.post` is one plain call.
+        if self.system.current is not self.fiber:
+            raise BacktestError("only the account actor writes to the ledger: send it a Post")
+        return self.ledger.post(
+            post.legs, time=self.system.now, order_id=post.order_id, cause=cause, why=post.why
+        )
+
+    def handle(self, envelope: Envelope) -> None:
+        payload = envelope.payload
+        if type(payload) is Post:
+            try:
+                touched = self._post(payload, envelope.cause)
+            except LedgerError as refusal:
+                self.answer(envelope, refusal)
+            else:
+                self.answer(envelope, Posted(len(self.ledger.entries), touched))
+        elif type(payload) is ReadBalances:
+            self.answer(
+                envelope,
+                {
+                    (account, asset): both
+                    for account, assets in self.ledger.balances().items()
+                    for asset, both in assets.items()
+                },
+            )
+        else:
+            raise BacktestError(f"the account actor does not understand {payload!r}")

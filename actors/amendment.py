@@ -1,0 +1,548 @@
+"""Changes to what is at the venue already: cancel, modify, split, close."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from backtest.errors import InsufficientFunds, RejectReason
+from backtest.models import DecisionAction, FeeStage, SpotOrder, TradingOrder
+from backtest.money import ZERO, add, sub
+from backtest.services.fills import Working, WorkingKind
+from backtest.services.margin import worst_price_buy, worst_price_sell
+from backtest.services.order_operations import cancel, modify, split
+from backtest.services.transaction_manager import change_reserve, release
+
+from .acceptance import check_grid, check_protection, refuse
+from .book import Branch, Closing, Holding
+from .protocol import EventKind
+from .venue import Venue
+
+__all__ = ["Amendment"]
+
+
+class Amendment:
+    """Carries out commands about a branch; raises `OrderRejected` with nothing changed."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+
+    # -- cancel ------------------------------------------------------------------------------------
+
+    async def cancel(
+        self,
+        branch: Branch,
+        volume: Decimal | None,
+        reason: RejectReason,
+        detail: str,
+        command: int = 0,
+    ) -> None:
+        """Cancel ``volume`` of what is pending (None: all of it), or the pending closes."""
+        venue, book = self._venue, branch.book
+        order = branch.order
+        if order is None:
+            self._cancel_closes(branch, reason, detail, command)
+            return
+        if volume is None:
+            volume = order.volume
+        else:
+            check_grid(book.pair, volume)
+            if volume > order.volume:
+                refuse(RejectReason.STALE, f"{volume} is more than the {order.volume} left to cancel")
+        left = sub(order.volume, volume)
+        kept = venue.reserve(branch, left, not branch.paid_flat)
+        if kept > order.reserved:
+            kept = order.reserved
+        back = sub(order.reserved, kept)
+        fee = ZERO
+        if book.fees[FeeStage.CANCEL]:
+            notional = book.pair.notional(volume, branch.worst)
+            fee = venue.fee(book, FeeStage.CANCEL, volume=volume, notional=notional, margin=back)
+        quote = book.pair.quote.code
+        uncovered = ZERO
+        if fee:
+            # A cancel is never refused for its fee: what the account lacks, the insurance pays.
+            free = venue.available(branch.account, quote)
+            free = add(free, back) if branch.asset == quote else free
+            uncovered = max(ZERO, sub(fee, free))
+        balances = {}
+        legs = release(branch.account, branch.asset, back, fee, quote, uncovered)
+        if legs:
+            balances = await venue.post(legs, branch.id, f"order cancelled, {reason.value.lower()}")
+        cancelled, leaves = cancel(
+            order,
+            at=venue.at,
+            volume=volume,
+            leaves_id=venue.ids.draw() if left else None,
+            fee=fee,
+            reason=reason,
+            reserved_left=kept,
+            step=book.pair.quote.step,
+        )
+        venue.records.keep(cancelled)
+        if leaves is None:
+            venue.unlist(branch)
+        else:
+            self.live_on(branch, leaves)
+            branch.working.volume = leaves.volume
+        venue.tell(
+            EventKind.CANCELLED,
+            branch,
+            cancelled,
+            reason=reason,
+            detail=detail,
+            command=command,
+            balances=balances,
+        )
+        if uncovered:
+            venue.tell(
+                EventKind.BANKRUPTCY,
+                branch,
+                cancelled,
+                detail=f"{uncovered} {quote} of a cancel fee paid by the insurance account",
+            )
+
+    def _cancel_closes(
+        self, branch: Branch, reason: RejectReason, detail: str, command: int
+    ) -> None:
+        venue = self._venue
+        pending = [
+            (holding, closing)
+            for holding in branch.holdings
+            for closing in holding.closings
+            if closing.kind == "close"
+        ]
+        if not pending:
+            refuse(RejectReason.ALREADY_DONE, "nothing of this order is pending any more")
+        for holding, closing in pending:
+            holding.take(closing)
+        last = pending[-1][0].order
+        venue.tell(
+            EventKind.CLOSE_CANCELLED, branch, last, reason=reason, detail=detail, command=command
+        )
+
+    def live_on(self, branch: Branch, leaves: SpotOrder | TradingOrder) -> None:
+        """``leaves`` is what is pending of the branch now."""
+        venue = self._venue
+        leaves.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone still
+        branch.order = leaves
+        venue.branch_of[leaves.id] = branch
+        venue.records.keep(leaves)
+
+    # -- modify ------------------------------------------------------------------------------------
+
+    async def modify(self, branch: Branch, action: DecisionAction) -> None:
+        """Change prices and total volume of a pending order, stop-loss and take-profit of both."""
+        changes = self._changes(branch, action)
+        touches_order = action.volume is not None or not changes.keys() <= _PROTECTION
+        if branch.order is None:
+            if touches_order:
+                refuse(RejectReason.ALREADY_DONE, "nothing of this order is pending any more")
+            if not branch.holdings:
+                refuse(RejectReason.ALREADY_DONE, "this order is done")
+        if not changes and action.volume is None:
+            refuse(RejectReason.NOTHING_TO_CHANGE, "the modify names nothing to change")
+        self._check_protections(branch, changes)
+        command: int = action.command_id  # type: ignore[assignment]
+        if branch.order is not None:
+            leaves = branch.order.volume
+            if action.volume is not None:
+                leaves = sub(action.volume, branch.total_filled)
+                if leaves <= ZERO:
+                    await self.cancel(
+                        branch,
+                        None,
+                        RejectReason.MODIFIED_AWAY,
+                        f"total volume {action.volume}, {branch.total_filled} filled",
+                        command,
+                    )
+                    return
+            await self._modify_order(branch, leaves, changes, command)
+            command = 0
+        if changes.keys() <= _PROTECTION and branch.holdings and changes:
+            self._modify_positions(branch, changes, command)
+
+    def _changes(self, branch: Branch, action: DecisionAction) -> dict[str, Decimal | None]:
+        pair = branch.book.pair
+        check_grid(
+            pair,
+            action.volume,
+            action.price,
+            action.stop_price,
+            action.stop_loss,
+            action.take_profit,
+        )
+        changes: dict[str, Decimal | None] = {}
+        for name, value in (
+            ("limit_price", action.price),
+            ("stop_price", action.stop_price),
+            ("stop_loss", action.stop_loss),
+            ("take_profit", action.take_profit),
+        ):
+            if value is not None:
+                changes[name] = value
+        for name in sorted(action.clear):
+            changes[name] = None
+        order = branch.order
+        if order is not None:
+            for name in ("limit_price", "stop_price"):
+                if name in changes and getattr(order, name) is None:
+                    refuse(RejectReason.INVALID_ACTION, f"this order has no {name} to change")
+        if branch.spot and changes.keys() & _PROTECTION:
+            refuse(RejectReason.NOT_SUPPORTED, "a spot order has no stop_loss or take_profit")
+        return changes
+
+    def _check_protections(self, branch: Branch, changes: dict[str, Decimal | None]) -> None:
+        book = branch.book
+        order = branch.order
+        if isinstance(order, TradingOrder):
+            limit = changes.get("limit_price", order.limit_price)
+            stop = changes.get("stop_price", order.stop_price)
+            price = limit or stop or book.last
+            if price is not None:
+                stop_loss = changes.get("stop_loss", order.stop_loss)
+                take_profit = changes.get("take_profit", order.take_profit)
+                check_protection(branch.working.buy, price, stop_loss, take_profit)
+        if branch.holdings and book.last is not None and changes.keys() & _PROTECTION:
+            for holding in branch.holdings:
+                check_protection(
+                    holding.part.long, book.last, changes.get("stop_loss"), changes.get("take_profit")
+                )
+
+    async def _modify_order(
+        self, branch: Branch, leaves: Decimal, changes: dict[str, Decimal | None], command: int
+    ) -> None:
+        venue, book = self._venue, branch.book
+        order = branch.order
+        assert order is not None
+        increase = max(ZERO, sub(leaves, order.volume))
+        least = book.pair.least_volume if book.rules.min_volume is None else book.rules.min_volume
+        if leaves < least:
+            refuse(RejectReason.MIN_VOLUME, f"{leaves} would be below the least volume {least}")
+        before = branch.worst
+        limit = changes.get("limit_price", order.limit_price)
+        stop = changes.get("stop_price", order.stop_price)
+        if "limit_price" in changes or "stop_price" in changes:
+            worst = worst_price_buy if branch.working.buy else worst_price_sell
+            branch.worst = worst(limit, stop, book.last, book.rules.market_buffer, book.pair)
+        reserve = order.reserved
+        if branch.worst != before or leaves != order.volume:
+            reserve = venue.reserve(branch, leaves, not branch.paid_flat)
+        fee = ZERO
+        if increase and book.fees[FeeStage.CREATE]:
+            notional = book.pair.notional(increase, branch.worst)
+            margin = ZERO
+            if isinstance(order, TradingOrder):
+                margin = venue.margin(book, increase, branch.worst, order.leverage)
+            fee = venue.fee(
+                book, FeeStage.CREATE, volume=increase, notional=notional, margin=margin, first=False
+            )
+        balances = {}
+        legs = change_reserve(
+            branch.account, branch.asset, order.reserved, reserve, fee, book.pair.quote.code
+        )
+        if legs:
+            try:
+                balances = await venue.post(legs, branch.id, "order modified")
+            except InsufficientFunds as short:
+                branch.worst = before
+                refuse(
+                    RejectReason.INSUFFICIENT_FUNDS,
+                    f"the change needs {short.needed} {short.asset}, {short.available} available",
+                )
+        keeps_place = not (changes.keys() & {"limit_price", "stop_price"}) and leaves <= order.volume
+        replaced, child = modify(
+            order,
+            at=venue.at,
+            new_id=venue.ids.draw(),
+            leaves=leaves,
+            changes=changes,
+            reserved=reserve,
+            fee=fee,
+        )
+        venue.records.keep(replaced)
+        self.live_on(branch, child)
+        if keeps_place:
+            branch.working.volume = leaves
+            branch.group.stop_loss = getattr(child, "stop_loss", None)
+            branch.group.take_profit = getattr(child, "take_profit", None)
+        else:
+            self._requeue(branch, child)
+        venue.tell(EventKind.MODIFIED, branch, child, command=command, balances=balances)
+
+    def _requeue(self, branch: Branch, child: SpotOrder | TradingOrder) -> None:
+        """The order loses its place: it is as if it had been accepted now."""
+        venue, book = self._venue, branch.book
+        old = branch.working
+        book.waiting = [item for item in book.waiting if item[1] is not old]
+        kind: WorkingKind = "market" if old.triggered else old.kind
+        venue.enter(branch, child, kind, old.buy)
+        if old.triggered:
+            branch.working.kind = old.kind
+            branch.working.triggered = True
+        # The order of acceptance is the order of the table: out, and in again at its end.
+        book.branches.pop(branch.number)
+        book.branches[branch.number] = branch
+        book.groups = None
+        book.waiting.append((venue.now, branch.working))
+
+    def _modify_positions(
+        self, branch: Branch, changes: dict[str, Decimal | None], command: int
+    ) -> None:
+        venue, book = self._venue, branch.book
+        for holding in list(branch.holdings):
+            old = holding.order
+            replaced, child = modify(old, at=venue.at, new_id=venue.ids.draw(), changes=changes)
+            child.__dict__["order_number"] = venue.next_number()
+            venue.records.keep(replaced)
+            venue.records.keep(child)
+            del book.holdings[old.id]
+            holding.order = child
+            book.holdings[child.id] = holding
+            venue.branch_of[child.id] = branch
+            for kind in ("stop_loss", "take_profit"):
+                if kind in changes:
+                    self.protect(holding, kind, changes[kind])
+            book.groups = None
+            venue.tell(
+                EventKind.MODIFIED,
+                branch,
+                child,
+                positions=((old.id, None), (child.id, child)),
+                command=command,
+            )
+            command = 0
+
+    def protect(self, holding: Holding, kind: str, price: Decimal | None) -> None:
+        """Give a position a stop-loss or take-profit accepted now, in the place of the old one."""
+        venue = self._venue
+        old = holding.closing(kind)
+        if old is not None:
+            holding.take(old)
+        if price is not None:
+            closing = Closing(venue.ids.draw(), kind, holding)
+            working = Working(
+                closing,
+                kind,  # type: ignore[arg-type]
+                not holding.part.long,
+                price,
+                holding.part.volume,
+                sequence=venue.next_sequence(),
+            )
+            holding.put(closing, working)
+            holding.branch.book.waiting.append((venue.now, working))
+
+    # -- split -------------------------------------------------------------------------------------
+
+    async def split(self, branch: Branch, action: DecisionAction) -> None:
+        """Make two or more branches of a pending order, or of an open position."""
+        volumes = action.split_chunks or ()
+        prices = action.split_prices
+        for volume in volumes:
+            check_grid(branch.book.pair, volume)
+        if prices is not None:
+            check_grid(branch.book.pair, None, *prices)
+        if branch.order is not None:
+            await self._split_order(branch, volumes, prices, action.command_id)  # type: ignore[arg-type]
+        elif len(branch.holdings) == 1:
+            self._split_position(branch, volumes, prices, action.command_id)  # type: ignore[arg-type]
+        elif branch.holdings:
+            refuse(
+                RejectReason.NOT_SUPPORTED,
+                f"this order filled in {len(branch.holdings)} parts, each a position of its own: "
+                "close them by volume instead",
+            )
+        else:
+            refuse(RejectReason.ALREADY_DONE, "this order is done")
+
+    async def _split_order(
+        self,
+        branch: Branch,
+        volumes: Sequence[Decimal],
+        prices: Sequence[Decimal] | None,
+        command: int,
+    ) -> None:
+        venue, book = self._venue, branch.book
+        order = branch.order
+        assert order is not None
+        if prices is not None and order.limit_price is None:
+            refuse(RejectReason.INVALID_ACTION, "only a limit order can be split to other prices")
+        ids = [venue.ids.draw() for _ in volumes]
+        parts = split(
+            order,
+            at=venue.at,
+            volumes=volumes,
+            ids=ids,
+            limit_prices=prices,
+            step=book.pair.quote.step,
+        )
+        balances = {}
+        branches = [
+            self._part_branch(branch, part, prices is None or prices[place] == order.limit_price)
+            for place, part in enumerate(parts.parts)
+        ]
+        if prices is not None:
+            for own in branches:
+                part = own.order
+                if isinstance(part, TradingOrder):
+                    check_protection(
+                        own.working.buy, part.limit_price, part.stop_loss, part.take_profit  # type: ignore[arg-type]
+                    )
+                part.__dict__["reserved"] = venue.reserve(own, part.volume, not own.paid_flat)  # type: ignore[union-attr]
+            total = ZERO
+            for own in branches:
+                total = add(total, own.order.reserved)  # type: ignore[union-attr]
+            legs = change_reserve(branch.account, branch.asset, order.reserved, total)
+            if legs:
+                try:
+                    balances = await venue.post(legs, branch.id, "order split")
+                except InsufficientFunds as short:
+                    refuse(
+                        RejectReason.INSUFFICIENT_FUNDS,
+                        f"the parts need {short.needed} {short.asset}, {short.available} available",
+                    )
+        venue.records.keep(parts.replaced)
+        waiting = [at for at, working in book.waiting if working is branch.working]
+        book.waiting = [item for item in book.waiting if item[1] is not branch.working]
+        for own in branches:
+            kept = own.working.sequence == branch.working.sequence
+            venue.list_branch(own)
+            accepted = book.waiting.pop()
+            if not kept:
+                book.waiting.append(accepted)
+            elif waiting:
+                book.waiting.append((waiting[0], own.working))
+            venue.records.keep(own.order)  # type: ignore[arg-type]
+        venue.unlist(branch)
+        venue.tell(
+            EventKind.SPLIT,
+            branch,
+            parts.replaced,
+            command=command,
+            children=tuple((own.number, own.order) for own in branches),  # type: ignore[misc]
+            balances=balances,
+        )
+
+    def _part_branch(
+        self, parent: Branch, part: SpotOrder | TradingOrder, keeps_place: bool
+    ) -> Branch:
+        venue = self._venue
+        own = Branch(0, part.id, parent.desk, parent.account, parent.book, parent.spot)
+        own.asset, own.taker, own.paid_flat = parent.asset, parent.taker, parent.paid_flat
+        own.worst = parent.worst
+        old = parent.working
+        if not keeps_place:
+            worst = worst_price_buy if old.buy else worst_price_sell
+            rules = parent.book.rules
+            own.worst = worst(
+                part.limit_price, part.stop_price, parent.book.last, rules.market_buffer, parent.book.pair
+            )
+        venue.enter(own, part, old.kind, old.buy)
+        own.working.triggered = old.triggered
+        if keeps_place:
+            own.working.sequence, own.working.fresh = old.sequence, old.fresh
+            own.working.start = old.start
+        return own
+
+    def _split_position(
+        self,
+        branch: Branch,
+        volumes: Sequence[Decimal],
+        prices: Sequence[Decimal] | None,
+        command: int,
+    ) -> None:
+        venue, book = self._venue, branch.book
+        holding = branch.holdings[0]
+        if any(closing.kind == "close" for closing in holding.closings):
+            refuse(RejectReason.STALE, "a close of this position is pending: cancel it first")
+        ids = [venue.ids.draw() for _ in volumes]
+        parts = split(
+            holding.order,
+            at=venue.at,
+            volumes=volumes,
+            ids=ids,
+            limit_prices=prices,
+            step=book.pair.quote.step,
+        )
+        venue.records.keep(parts.replaced)
+        waits = [(at, working) for at, working in book.waiting if working in holding.part.exits]
+        closings = {one.kind: one for one in holding.closings}
+        venue.drop_holding(holding)
+        children = []
+        positions: list[tuple[object, TradingOrder | None]] = [(holding.order.id, None)]
+        for part in parts.parts:
+            part.__dict__["order_number"] = venue.next_number()
+            own = Branch(
+                venue.next_branch(), part.id, branch.desk, branch.account, book, branch.spot
+            )
+            own.asset, own.taker, own.paid_flat = branch.asset, branch.taker, branch.paid_flat
+            own.worst, own.total_filled = branch.worst, part.volume
+            own.working = branch.working
+            piece = venue.open_holding(own, part)
+            for closing in piece.closings:
+                old = closings.get(closing.kind)
+                if old is not None:
+                    closing.working.triggered = old.working.triggered
+                    closing.working.sequence = old.working.sequence
+                    closing.paid_flat = old.paid_flat
+                    book.waiting += [(at, closing.working) for at, w in waits if w is old.working]
+            venue.branch_of[part.id] = own
+            venue.records.keep(part)
+            children.append((own.number, part))
+            positions.append((part.id, part))
+        venue.tell(
+            EventKind.SPLIT,
+            branch,
+            parts.replaced,
+            command=command,
+            children=tuple(children),
+            positions=tuple(positions),  # type: ignore[arg-type]
+        )
+
+    # -- close -------------------------------------------------------------------------------------
+
+    def close(self, branch: Branch, action: DecisionAction) -> list[Closing]:
+        """Accept orders that close ``volume`` of the branch's positions, oldest first."""
+        venue, book = self._venue, branch.book
+        if not branch.holdings:
+            word = "done" if branch.order is None else "not filled yet: cancel it instead"
+            refuse(RejectReason.ALREADY_DONE, f"there is no open position, this order is {word}")
+        check_grid(book.pair, action.volume, action.price)
+        total = ZERO
+        for holding in branch.holdings:
+            total = add(total, holding.part.volume)
+        left = total if action.volume is None else action.volume
+        if left > total:
+            refuse(RejectReason.STALE, f"{left} is more than the {total} that is open")
+        kind: WorkingKind = "market" if action.price is None else "limit"
+        accepted = []
+        for holding in branch.holdings:
+            volume = min(left, holding.part.volume)
+            if volume <= ZERO:
+                break
+            left = sub(left, volume)
+            closing = Closing(venue.ids.draw(), "close", holding)
+            working = Working(
+                closing,
+                kind,
+                not holding.part.long,
+                action.price,
+                volume,
+                sequence=venue.next_sequence(),
+                fresh=True,
+            )
+            holding.put(closing, working)
+            book.waiting.append((venue.now, working))
+            accepted.append(closing)
+        at = "the market" if action.price is None else str(action.price)
+        venue.tell(
+            EventKind.CLOSING,
+            branch,
+            branch.holdings[0].order,
+            detail=f"close {total if action.volume is None else action.volume} at {at}",
+            command=action.command_id,  # type: ignore[arg-type]
+        )
+        return accepted
+
+
+_PROTECTION = frozenset({"stop_loss", "take_profit"})

@@ -1,0 +1,183 @@
+"""A link from one actor to another: bounded, in order, with a latency of its own."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Generator
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from backtest.errors import InboxOverflow, Undeliverable
+
+from .fiber import Fiber
+from .latency import Latency
+from .message import COMMAND, Envelope
+from .signal import Failure, Signal
+
+if TYPE_CHECKING:
+    from .system import System
+
+__all__ = ["Answer", "Channel", "ChannelStatistics"]
+
+_new = tuple.__new__
+
+
+@attrs.frozen(kw_only=True)
+class ChannelStatistics:
+    """What went over a channel so far."""
+
+    sender: str
+    target: str
+    sent: int
+    """Messages sent on this channel."""
+    waiting: int
+    """Messages, from whomever, that the target has not taken yet."""
+    bound: int
+    """How many of those there may be."""
+
+
+class Answer:
+    """What comes back for a request: it resolves the signal on which the asker waits."""
+
+    __slots__ = ("signal", "value")
+
+    def __init__(self, signal: Signal, value: Any) -> None:
+        self.signal = signal
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"Answer({self.value!r})"
+
+
+class Channel:
+    """The address of ``target`` in the hands of ``sender``.
+
+    `post` never waits, `send` waits for room, `request` waits for the answer. Messages on one
+    channel arrive in the order in which they were sent, also when their latencies differ.
+    """
+
+    __slots__ = ("_last", "_random", "latency", "sender", "sent", "system", "target")
+
+    def __init__(
+        self, system: System, sender: str, target: Fiber, latency: Latency | None, random: Random
+    ) -> None:
+        self.system = system
+        self.sender = sender
+        self.target = target
+        self.latency = latency
+        self.sent = 0
+        self._random = random
+        self._last = 0
+
+    def __repr__(self) -> str:
+        return f"<Channel {self.sender} -> {self.target.name}>"
+
+    def statistics(self) -> ChannelStatistics:
+        """A snapshot of the counters."""
+        return ChannelStatistics(
+            sender=self.sender,
+            target=self.target.name,
+            sent=self.sent,
+            waiting=self.target.load,
+            bound=self.target.bound,
+        )
+
+    def post(self, payload: Any, priority: int = COMMAND, reply: Signal | None = None) -> int:
+        """Send without waiting; the message's id.
+
+        Raises `InboxOverflow` when the target's bound is reached, `Undeliverable` when it ended.
+        """
+        target = self.target
+        if not target.open:
+            raise Undeliverable(f"{self.sender} sent to {target.name}, which has ended: {payload!r}")
+        if target.load >= target.bound:
+            raise InboxOverflow(target.name, target.bound)
+        target.load += 1
+        self.sent += 1
+        # What follows stands again in `_put`, inlined here: this is the hottest line of the kernel.
+        if self.latency is not None:
+            return self._put(payload, priority, reply)
+        system = self.system
+        number = system.sequence = system.sequence + 1
+        sender = system.current
+        now = system.now
+        if priority < system.priority:
+            priority = system.priority
+        system.queues[priority].append(
+            _new(
+                Envelope,
+                (now, priority, number, self, payload, 0 if sender is None else sender.cause, now, reply),
+            )
+        )
+        if system.kick is not None:
+            system.kick()
+        return number
+
+    def _put(self, payload: Any, priority: int, reply: Signal | None) -> int:
+        system = self.system
+        self.sent += 1
+        number = system.sequence = system.sequence + 1
+        sender = system.current
+        cause = system.cause if sender is None else sender.cause
+        now = system.now
+        if self.latency is None:
+            if priority < system.priority:
+                priority = system.priority
+            system.queues[priority].append(
+                _new(Envelope, (now, priority, number, self, payload, cause, now, reply))
+            )
+            if system.kick is not None:
+                system.kick()
+        else:
+            at = max(now + self.latency.draw(self._random), self._last)
+            self._last = at
+            envelope = Envelope(at, priority, number, self, payload, cause, now, reply)
+            system.schedule(envelope)
+        return number
+
+    def post_at(self, at: int, payload: Any, priority: int) -> int:
+        """Send so that it is delivered at ``at`` (nanoseconds): how an actor sets itself a timer."""
+        system, target = self.system, self.target
+        if target.load >= target.bound:
+            raise InboxOverflow(target.name, target.bound)
+        target.load += 1
+        self.sent += 1
+        number = system.sequence = system.sequence + 1
+        cause = 0 if system.current is None else system.current.cause
+        at = max(at, system.now)
+        envelope = Envelope(at, priority, number, self, payload, cause, system.now, None)
+        if at == system.now and system.simulated:
+            system.queues[max(priority, system.priority)].append(envelope)
+        else:
+            system.schedule(envelope)
+        return number
+
+    async def send(self, payload: Any, priority: int = COMMAND) -> int:
+        """Send, waiting until the target has room; the message's id."""
+        target = self.target
+        while target.load >= target.bound:
+            if target.room is None:
+                target.room = Signal(self.system, target.name)
+            await target.room.wait()
+        return self.post(payload, priority)
+
+    @types.coroutine
+    def request(self, payload: Any, priority: int = COMMAND) -> Generator[Any, Any, Any]:
+        """Send and wait for the answer; raises what the target answers with when it refuses."""
+        system = self.system
+        reply = Signal(system, self.target.name)
+        self.post(payload, priority, reply)
+        return (yield from reply.wait())
+
+    def answer(self, request: Envelope, value: Any, priority: int = COMMAND) -> None:
+        """Answer a ``request`` that came the other way; an exception is raised at the asker.
+
+        An answer needs no room in the inbox: the asker waits for it.
+        """
+        if request.reply is None:
+            raise Undeliverable(f"{request.payload!r} from {request.channel.sender} asks for no answer")
+        if isinstance(value, BaseException):
+            value = Failure(value)
+        self._put(Answer(request.reply, value), priority, None)

@@ -1,0 +1,45 @@
+"""How long a message takes on a link, charged to simulated time."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Protocol
+
+from backtest.errors import FieldError
+
+__all__ = ["FixedLatency", "Latency", "UniformLatency"]
+
+
+class Latency(Protocol):
+    """Draws the time a message takes, in nanoseconds, from the link's own random stream."""
+
+    def draw(self, random: Random) -> int: ...
+
+
+class FixedLatency:
+    """Every message takes ``ns`` nanoseconds."""
+
+    __slots__ = ("ns",)
+
+    def __init__(self, ns: int) -> None:
+        if ns < 0:
+            raise FieldError("latency", f"must be non-negative, not {ns} ns")
+        self.ns = ns
+
+    def draw(self, random: Random) -> int:
+        return self.ns
+
+
+class UniformLatency:
+    """Each message takes between ``low`` and ``high`` nanoseconds, both included."""
+
+    __slots__ = ("high", "low")
+
+    def __init__(self, low: int, high: int) -> None:
+        if not 0 <= low <= high:
+            raise FieldError("latency", f"must be 0 <= low <= high, not {low} and {high} ns")
+        self.low = low
+        self.high = high
+
+    def draw(self, random: Random) -> int:
+        return random.randint(self.low, self.high)

@@ -1,0 +1,58 @@
+"""The market-data actor: any number of sources, merged by time, sent to the venue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from backtest.models import Bar
+
+from .actor import Actor
+from .broker import BROKER
+from .channel import Channel
+from .protocol import EndOfData
+from .system import NEVER
+
+__all__ = ["MarketData"]
+
+
+class MarketData(Actor):
+    """Sends each bar to the venue at its close time, never before.
+
+    ``bars`` come in the order of ``(close time, order of registration)``, as the merge of
+    `backtest.data` gives them; it is read one bar ahead.
+    """
+
+    enters_task = False
+
+    def __init__(self, bars: Iterable[Bar], name: str = "market-data") -> None:
+        super().__init__(name)
+        self._bars: Iterator[Bar] = iter(bars)
+        self._next: Bar | None = next(self._bars, None)
+        self.sent = 0
+        """Bars sent so far."""
+
+    @property
+    def first(self) -> Bar | None:
+        """The bar that comes first, before anything was sent."""
+        return self._next if not self.sent else None
+
+    def attach(self) -> None:
+        self.system.set_feed(
+            self._emit, NEVER if self._next is None else self._next.close_ns, self.fiber
+        )
+
+    async def started(self) -> None:
+        self._venue: Channel = self.link(BROKER)
+
+    def _emit(self) -> int:
+        """Send the bar that is due; when the next one is."""
+        bar = self._next
+        if bar is None:
+            return NEVER
+        self.sent += 1
+        self._venue.post(bar)
+        self._next = bar = next(self._bars, None)
+        if bar is None:
+            self._venue.post(EndOfData())
+            return NEVER
+        return bar.close_ns

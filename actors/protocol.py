@@ -1,0 +1,128 @@
+"""What the cast says to each other. Bars and `DecisionAction` values travel as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from enum import Enum
+from typing import NamedTuple
+from uuid import UUID
+
+from backtest.errors import RejectReason
+from backtest.models import Fill, SpotOrder, TradingOrder, TradingPair
+from backtest.services.transaction_manager import Leg
+
+__all__ = [
+    "BalanceUpdate",
+    "Balances",
+    "EndOfData",
+    "EventKind",
+    "Hello",
+    "OrderEvent",
+    "Post",
+    "Posted",
+    "ReadBalances",
+    "Welcome",
+]
+
+Balances = Mapping[tuple[str, str], tuple[Decimal, Decimal]]
+"""Account and asset to available and unavailable."""
+
+
+class EventKind(Enum):
+    """What happened to an order."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    """A command was refused; the order, if there was one, is as it was."""
+    TRIGGERED = "triggered"
+    """A stop was reached; what it did not fill now fills at the following opens."""
+    FILLED = "filled"
+    """Wholly or partly: `OrderEvent.live` is what is left."""
+    CANCELLED = "cancelled"
+    MODIFIED = "modified"
+    SPLIT = "split"
+    CLOSING = "closing"
+    """An order to close the position was accepted."""
+    CLOSE_CANCELLED = "close_cancelled"
+    CLOSED = "closed"
+    """A position, or a part of it, was closed."""
+    LIQUIDATED = "liquidated"
+    CHARGED = "charged"
+    """An overnight fee, or income."""
+    BANKRUPTCY = "bankruptcy"
+    """A charge or loss that the account could not pay was borne by the insurance account."""
+
+
+class OrderEvent(NamedTuple):
+    """What happened to one order; strategies get it in `on_order`. Immutable."""
+
+    kind: EventKind
+    time: int
+    """In nanoseconds."""
+    branch: int
+    """The number of the branch; 0 when the order never came to be."""
+    branch_id: UUID | None
+    """The id of the branch, which is also the venue's order id."""
+    order: SpotOrder | TradingOrder | None
+    """The order that the event is about, in its new state."""
+    live: SpotOrder | TradingOrder | None
+    """What is pending of the branch after the event."""
+    positions: tuple[tuple[UUID, TradingOrder | None], ...]
+    """Open positions that changed: the new state, or None for one that is gone."""
+    fill: Fill | None
+    reason: RejectReason | None
+    detail: str
+    command: int
+    """The command that this answers; 0 when it answers none."""
+    children: tuple[tuple[int, SpotOrder | TradingOrder], ...]
+    """For a split: the branch numbers and orders of the parts."""
+    balances: Balances
+    """The account's balances that changed, as they are after the event."""
+
+
+class Post(NamedTuple):
+    """To the account actor: post these legs as one entry. Answered with `Posted`, or a refusal."""
+
+    legs: Sequence[Leg]
+    order_id: UUID | None
+    why: str
+
+
+class Posted(NamedTuple):
+    """An entry is in the journal."""
+
+    entry: int
+    """Its number."""
+    balances: Balances
+    """What it touched, as it is now."""
+
+
+class ReadBalances(NamedTuple):
+    """To the account actor: tell all balances of the agents' accounts."""
+
+
+class Hello(NamedTuple):
+    """A strategy joins; the venue answers with a `Welcome`."""
+
+
+class Welcome(NamedTuple):
+    """What a strategy knows before its first message."""
+
+    pairs: Mapping[str, TradingPair]
+    accounts: tuple[tuple[UUID, str], ...]
+    """Its accounts, the default one first: id and name."""
+    balances: Balances
+    agent_id: UUID
+    broker_id: UUID
+    run_id: UUID
+
+
+class BalanceUpdate(NamedTuple):
+    """To a strategy: another one that shares its account changed the balances."""
+
+    balances: Balances
+
+
+class EndOfData(NamedTuple):
+    """To the venue: there is no more market data."""

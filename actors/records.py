@@ -1,0 +1,48 @@
+"""What happened, kept while it happens: orders in their last state, fills, order events."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from backtest.errors import RejectReason
+from backtest.models import Fill, SpotOrder, TradingOrder
+
+from .protocol import EventKind
+
+__all__ = ["EventRecord", "Records"]
+
+
+class EventRecord(NamedTuple):
+    """One line of the story of an order, compact."""
+
+    time: int
+    message: int
+    """Id of the message that caused it."""
+    kind: EventKind
+    branch: int
+    order_number: int
+    """Of the order in the table of orders; 0 for a command that never became one."""
+    reason: RejectReason | None
+    detail: str
+    entry: int
+    """The ledger entry that was posted for it; 0 for none."""
+
+
+class Records:
+    """Filled by the venue as it goes; read when the run is over."""
+
+    __slots__ = ("events", "fills", "orders")
+
+    def __init__(self) -> None:
+        self.orders: list[SpotOrder | TradingOrder] = []
+        """Every order in its last state; order number ``n`` is at ``n - 1``."""
+        self.fills: list[Fill] = []
+        self.events: list[EventRecord] = []
+
+    def keep(self, order: SpotOrder | TradingOrder) -> None:
+        """Store an order's new state under its number."""
+        number = order.order_number
+        if number > len(self.orders):
+            self.orders.append(order)
+        else:
+            self.orders[number - 1] = order

@@ -1,0 +1,70 @@
+"""A bounded stream of items that a coroutine takes with ``async for``."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from backtest.errors import InboxOverflow
+
+from .signal import Signal
+
+if TYPE_CHECKING:
+    from .system import System
+
+__all__ = ["Stream"]
+
+T = TypeVar("T")
+
+
+class Stream(Generic[T]):
+    """Items are kept until they are taken, up to ``bound``; ``conflate`` keeps only the latest.
+
+    One coroutine at a time may iterate. The iteration ends when the stream is closed and empty.
+    """
+
+    __slots__ = ("_items", "_name", "_signal", "_system", "bound", "closed", "conflate")
+
+    def __init__(self, system: System, name: str, bound: int, conflate: bool = False) -> None:
+        self._system = system
+        self._name = name
+        self._items: deque[T] = deque()
+        self._signal: Signal | None = None
+        self.bound = bound
+        self.conflate = conflate
+        self.closed = False
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def push(self, item: T) -> None:
+        """Add an item and let the waiting coroutine go on. Raises `InboxOverflow` at the bound."""
+        if self.conflate:
+            self._items.clear()
+        elif len(self._items) >= self.bound:
+            raise InboxOverflow(self._name, self.bound)
+        self._items.append(item)
+        self._notify()
+
+    def close(self) -> None:
+        """No more items will come."""
+        self.closed = True
+        self._notify()
+
+    def _notify(self) -> None:
+        signal = self._signal
+        if signal is not None:
+            self._signal = None
+            signal.resolve()
+
+    def __aiter__(self) -> Stream[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        while not self._items:
+            if self.closed:
+                raise StopAsyncIteration
+            if self._signal is None:
+                self._signal = Signal(self._system)
+            await self._signal.wait()
+        return self._items.popleft()

@@ -1,0 +1,410 @@
+"""What the parts of a venue share: its state, the way to the account actor, the way to strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from backtest.errors import RejectReason
+from backtest.models import (
+    Fill,
+    OrderDirection,
+    SpotOrder,
+    TradingOrder,
+    TradingPair,
+    TradingRules,
+)
+from backtest.models.fee import FeeStage
+from backtest.money import ZERO, add
+from backtest.services.fees import fee_amount
+from backtest.services.fills import Group, OpenPart, Working, WorkingKind
+from backtest.services.margin import liquidation_price, required_margin
+from backtest.services.transaction_manager import Leg
+from backtest.services.valuation import Valuation
+from backtest.times import from_ns
+
+from .account import ACCOUNT
+from .actor import Actor
+from .book import Branch, Closing, Desk, Holding, PairBook
+from .channel import Channel
+from .ids import IdSource
+from .message import ORDER_EVENT
+from .protocol import Balances, BalanceUpdate, EventKind, OrderEvent, Post
+from .records import EventRecord, Records
+
+__all__ = ["Venue"]
+
+_new = tuple.__new__
+_NONE: Mapping[tuple[str, str], tuple[Decimal, Decimal]] = {}
+_NOTHING = (ZERO, ZERO)
+
+
+class Venue:
+    """The books, the desks, and what acceptance and execution both need.
+
+    ``money`` mirrors the agents' balances as the account actor last told them; the ledger stays
+    the judge of every entry.
+    """
+
+    def __init__(
+        self,
+        actor: Actor,
+        broker_id: UUID,
+        run_id: UUID,
+        pairs: Mapping[str, tuple[TradingPair, TradingRules]],
+        valuation: Valuation,
+    ) -> None:
+        self.actor = actor
+        self.broker_id = broker_id
+        self.run_id = run_id
+        self.books = {code: PairBook(pair, rules) for code, (pair, rules) in pairs.items()}
+        self.desks: dict[str, Desk] = {}
+        self.sharers: dict[str, list[Desk]] = {}
+        """Desks by the account they trade on."""
+        self.branch_of: dict[UUID, Branch | None] = {}
+        """Branches by every id they ever had; None for one that is done."""
+        self.money: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
+        self.records = Records()
+        self.valuation = valuation
+        self.ids: IdSource = None  # type: ignore[assignment]
+        self._account: Channel = None  # type: ignore[assignment]
+        self._numbers = 0
+        self._branches = 0
+        self._sequence = 0
+        self._clock = (-1, from_ns(0))
+        self.entry = 0
+        """The number of the ledger entry posted last."""
+
+    def attach(self) -> None:
+        """Take up the actor's links, once it has joined a system."""
+        self.ids = IdSource(self.actor.system.random_for(f"{self.actor.name}/ids"))
+        self._account = self.actor.link(ACCOUNT)
+
+    # -- time and numbers --------------------------------------------------------------------------
+
+    @property
+    def now(self) -> int:
+        return self.actor.system.now
+
+    @property
+    def at(self) -> datetime:
+        """The time as orders carry it."""
+        now = self.actor.system.now
+        if self._clock[0] != now:
+            self._clock = (now, from_ns(now))
+        return self._clock[1]
+
+    def next_number(self) -> int:
+        """The number of the next order in the table of orders."""
+        self._numbers += 1
+        return self._numbers
+
+    def next_branch(self) -> int:
+        self._branches += 1
+        return self._branches
+
+    def next_sequence(self) -> int:
+        """The next place in the queue."""
+        self._sequence += 1
+        return self._sequence
+
+    # -- money -------------------------------------------------------------------------------------
+
+    def available(self, account: str, asset: str) -> Decimal:
+        """What ``account`` may spend of ``asset``."""
+        return self.money.get((account, asset), _NOTHING)[0]
+
+    async def post(self, legs: list[Leg], order_id: UUID, why: str) -> Balances:
+        """Have the account actor post one entry; the agents' balances that it changed."""
+        posted = await self._account.request(_new(Post, (legs, order_id, why)))
+        self.entry = posted.entry
+        return self.learn(posted.balances)
+
+    def learn(self, touched: Balances) -> Balances:
+        """Take note of balances; those of the agents' accounts among them."""
+        money, sharers = self.money, self.sharers
+        known = {}
+        for key, both in touched.items():
+            if key[0] in sharers:
+                known[key] = both
+                self.valuation.balance(key[1], money.get(key, _NOTHING), both)
+                money[key] = both
+        return known
+
+    def fee(
+        self,
+        book: PairBook,
+        stage: FeeStage,
+        *,
+        volume: Decimal,
+        notional: Decimal,
+        margin: Decimal = ZERO,
+        maker: bool = False,
+        first: bool = True,
+    ) -> Decimal:
+        """The fee of one stage on this pair."""
+        fees = book.fees[stage]
+        if not fees:
+            return ZERO
+        return fee_amount(
+            fees,
+            volume=volume,
+            notional=notional,
+            margin=margin,
+            maker=maker,
+            first=first,
+            step=book.pair.quote.step,
+        )
+
+    def margin(self, book: PairBook, volume: Decimal, price: Decimal, leverage: Decimal) -> Decimal:
+        """The margin of ``volume`` contracts at ``price``."""
+        return required_margin(
+            book.rules,
+            volume=volume,
+            price=price,
+            contract_size=book.pair.contract_size,
+            leverage=leverage,
+            step=book.pair.quote.step,
+        )
+
+    def reserve(self, branch: Branch, leaves: Decimal, first: bool) -> Decimal:
+        """What ``leaves`` of the branch's order need in reserve (semantics, section 3)."""
+        if not leaves:
+            return ZERO
+        book = branch.book
+        if branch.spot and not branch.working.buy:
+            return leaves
+        notional = book.pair.notional(leaves, branch.worst)
+        if branch.spot:
+            held = notional
+        else:
+            held = self.margin(book, leaves, branch.worst, branch.order.leverage)  # type: ignore[union-attr]
+        if not book.fees[FeeStage.FILL]:
+            return held
+        fee = self.fee(
+            book,
+            FeeStage.FILL,
+            volume=leaves,
+            notional=notional,
+            margin=held,
+            maker=not branch.taker,
+            first=first,
+        )
+        return add(held, fee) if held + fee > ZERO else ZERO
+
+    # -- orders ------------------------------------------------------------------------------------
+
+    def new_group(self, branch: Branch, working: Working) -> Group:
+        """The group of a branch's order: with its protections and what a position of it would have."""
+        order, book = branch.order, branch.book
+        if branch.spot:
+            return Group(entry=working)
+        stop_loss, take_profit = order.stop_loss, order.take_profit  # type: ignore[union-attr]
+        leverage = order.leverage  # type: ignore[union-attr]
+        long = working.buy
+
+        def margin(price: Decimal, volume: Decimal) -> Decimal:
+            return self.margin(book, volume, price, leverage)
+
+        def liquidation(price: Decimal, volume: Decimal) -> Decimal | None:
+            return self.liquidation(book, long, price, volume, margin(price, volume))
+
+        return Group(
+            entry=working,
+            stop_loss=stop_loss,
+            take_profit=take_profit,
+            liquidation=liquidation if self.can_liquidate(book, long, leverage) else None,
+            margin=margin,
+        )
+
+    def can_liquidate(self, book: PairBook, long: bool, leverage: Decimal) -> bool:
+        """Whether a position could be liquidated at all: a fully paid long without maintenance cannot."""
+        return not (long and leverage == 1 and not book.rules.maintenance_rate)
+
+    def liquidation(
+        self, book: PairBook, long: bool, price: Decimal, volume: Decimal, margin: Decimal
+    ) -> Decimal | None:
+        """The price at which a position is liquidated; None for never."""
+        return liquidation_price(
+            long,
+            price,
+            volume,
+            book.pair.contract_size,
+            margin,
+            book.rules.maintenance_rate,
+            book.pair.price_increment,
+        )
+
+    def enter(self, branch: Branch, order: SpotOrder | TradingOrder, kind: WorkingKind, buy: bool) -> None:
+        """Put a pending order on its book, last in the queue."""
+        book = branch.book
+        price = order.limit_price if kind == "limit" else order.stop_price
+        working = Working(
+            branch, kind, buy, price, order.volume, sequence=self.next_sequence(), fresh=True
+        )
+        branch.order = order
+        branch.working = working
+        branch.group = self.new_group(branch, working)
+
+    def list_branch(self, branch: Branch) -> None:
+        """Number an accepted branch, make it known, and let it be part of the next bar."""
+        book = branch.book
+        branch.number = self.next_branch()
+        # The order is a draft that nobody else has seen yet.
+        branch.order.__dict__["order_number"] = self.next_number()
+        self.branch_of[branch.order.id] = branch  # type: ignore[union-attr]
+        book.branches[branch.number] = branch
+        if book.groups is not None:
+            book.groups = None
+        book.waiting.append((self.now, branch.working))
+
+    def unlist(self, branch: Branch) -> None:
+        """Nothing of the branch is pending any more."""
+        book = branch.book
+        if book.branches.pop(branch.number, None) is not None:
+            book.groups = None
+        branch.order = None
+        if not branch.holdings:
+            self.branch_of[branch.id] = None
+
+    def open_holding(self, branch: Branch, order: TradingOrder) -> Holding:
+        """The position that ``order``, filled, is: with its stop-loss, liquidation, take-profit."""
+        book = branch.book
+        long = order.direction is OrderDirection.LONG
+        volume, margin = order.volume, order.margin_reserved
+        part = OpenPart(None, long, volume, order.fill_price, margin, [])  # type: ignore[arg-type]
+        holding = part.key = Holding(branch, order, part)
+        liquidation = None
+        if self.can_liquidate(book, long, order.leverage):
+            liquidation = self.liquidation(book, long, order.fill_price, volume, margin)  # type: ignore[arg-type]
+        exits: tuple[tuple[WorkingKind, Decimal | None], ...] = (
+            ("stop_loss", order.stop_loss),
+            ("liquidation", liquidation),
+            ("take_profit", order.take_profit),
+        )
+        for kind, price in exits:
+            if price is not None:
+                closing = Closing(self.ids.draw(), kind, holding)
+                working = Working(closing, kind, not long, price, volume, sequence=self.next_sequence())
+                holding.put(closing, working)
+        branch.holdings.append(holding)
+        book.holdings[order.id] = holding
+        book.groups = None
+        return holding
+
+    def drop_holding(self, holding: Holding) -> None:
+        """The position is closed (or has been replaced)."""
+        book = holding.branch.book
+        holding.closings.clear()
+        del book.holdings[holding.order.id]
+        book.groups = None
+        holding.branch.holdings.remove(holding)
+        if not holding.branch.holdings and holding.branch.order is None:
+            self.branch_of[holding.branch.id] = None
+
+    # -- telling -----------------------------------------------------------------------------------
+
+    def tell(
+        self,
+        kind: EventKind,
+        branch: Branch,
+        order: SpotOrder | TradingOrder | None,
+        *,
+        positions: tuple[tuple[UUID, TradingOrder | None], ...] = (),
+        fill: Fill | None = None,
+        reason: RejectReason | None = None,
+        detail: str = "",
+        command: int = 0,
+        children: tuple[tuple[int, SpotOrder | TradingOrder], ...] = (),
+        balances: Balances = _NONE,
+        entry: int = 0,
+    ) -> None:
+        """Record an order event and send it to the owner; sharers of the account get balances."""
+        desk = branch.desk
+        now = self.now
+        fiber = self.actor.fiber
+        self.records.events.append(
+            _new(
+                EventRecord,
+                (
+                    now,
+                    fiber.cause,
+                    kind,
+                    branch.number,
+                    0 if order is None else order.order_number,
+                    reason,
+                    detail,
+                    entry,
+                ),
+            )
+        )
+        desk.channel.post(
+            _new(
+                OrderEvent,
+                (
+                    kind,
+                    now,
+                    branch.number,
+                    branch.id,
+                    order,
+                    branch.order,
+                    positions,
+                    fill,
+                    reason,
+                    detail,
+                    command,
+                    children,
+                    balances,
+                ),
+            ),
+            ORDER_EVENT,
+        )
+        if balances:
+            self.share(desk, branch.account, balances)
+
+    def share(self, desk: Desk | None, account: str, balances: Balances) -> None:
+        """Tell the other strategies on the account what its balances are now."""
+        sharing = self.sharers[account]
+        if len(sharing) > 1 or desk is None:
+            for other in sharing:
+                if other is not desk:
+                    other.channel.post(BalanceUpdate(balances), ORDER_EVENT)
+
+    def refuse(
+        self, desk: Desk, command: int, reason: RejectReason, detail: str, branch: Branch | None
+    ) -> None:
+        """Record a refusal and send it to the one who asked."""
+        number = 0 if branch is None else branch.number
+        order = None if branch is None else branch.order
+        self.records.events.append(
+            EventRecord(
+                self.now,
+                self.actor.fiber.cause,
+                EventKind.REJECTED,
+                number,
+                0 if order is None else order.order_number,
+                reason,
+                detail,
+                0,
+            )
+        )
+        desk.channel.post(
+            OrderEvent(
+                EventKind.REJECTED,
+                self.now,
+                number,
+                None if branch is None else branch.id,
+                order,
+                order,
+                (),
+                None,
+                reason,
+                detail,
+                command,
+                (),
+                _NONE,
+            ),
+            ORDER_EVENT,
+        )

@@ -1,0 +1,302 @@
+"""Times as files write them, turned into nanoseconds since 1970-01-01 UTC.
+
+One reader reads one column. The first text settles what the column holds (an epoch number and its
+unit, or calendar times) and every later text must be of that kind: a file that changes its mind
+halfway is a broken file, not a guess to be made again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta, tzinfo
+from decimal import Decimal, InvalidOperation
+from zoneinfo import ZoneInfo
+
+from backtest.errors import ConfigError
+from backtest.times import DAY, HOUR, MINUTE, SECOND
+
+__all__ = ["EARLIEST", "LATEST", "StampReader", "Zone", "zone_of"]
+
+EARLIEST = -2_208_988_800 * SECOND
+"""1900-01-01: an earlier time in market data is a mistake."""
+LATEST = 2**63 - 1
+"""In the year 2262: the last time that 64 bits of nanoseconds can hold."""
+
+_GUESSES = (
+    ("seconds", 10**8, 10**10, SECOND),
+    ("milliseconds", 10**11, 10**13, 1_000_000),
+    ("microseconds", 10**14, 10**16, 1_000),
+    ("nanoseconds", 10**17, 10**19, 1),
+)
+"""Unit by magnitude; each range spans the years 1973 to 2286, so that they cannot overlap."""
+
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_COMPACT = re.compile(r"(19|2[0-2])\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{6})?", re.ASCII)
+_DAY_FIRST = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.]\d{4}.*", re.ASCII)
+_DAY = re.compile(r"(\d{4})([-/.])(\d{2})\2(\d{2})", re.ASCII)
+_CLOCK = re.compile(
+    r"[ T](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?"
+    r" ?(Z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})?",
+    re.ASCII | re.IGNORECASE,
+)
+_COMPACT_CLOCK = re.compile(r"[ T]?(\d{2}):?(\d{2})(?::?(\d{2})(?:[.,]?(\d{1,9}))?)?", re.ASCII)
+_HOW = "write 2020-01-31 23:59:00, ISO 8601, or an epoch number in s, ms, us or ns"
+_EPOCH = datetime(1970, 1, 1)
+_REMEMBERED = 100_000
+"""Distinct days or times of day kept; beyond that the memory is emptied, so that it cannot grow."""
+
+
+class _Unremembered(Exception):
+    """This text must be read by itself: it is not a plain day followed by a plain time of day."""
+
+
+class Zone:
+    """Local times of one time zone; one that does not exist or exists twice is a `ValueError`."""
+
+    def __init__(self, zone: tzinfo) -> None:
+        self._zone = zone
+        self._constant: dict[int, int | None] = {}
+
+    def __repr__(self) -> str:
+        return str(self._zone)
+
+    def _offset(self, local_ns: int, fold: int) -> int:
+        local = _EPOCH + timedelta(microseconds=local_ns // 1_000)
+        offset = local.replace(tzinfo=self._zone, fold=fold).utcoffset()
+        if offset is None:
+            raise ValueError(f"the time zone {self._zone} does not know its offset from UTC")
+        return offset // timedelta(microseconds=1) * 1_000
+
+    def constant_offset(self, day_ns: int) -> int | None:
+        """The offset of the whole local day that begins at ``day_ns``, None if it changes in it."""
+        try:
+            return self._constant[day_ns]
+        except KeyError:
+            seen = {self._offset(day_ns + days, fold) for days in (0, DAY) for fold in (0, 1)}
+            constant = seen.pop() if len(seen) == 1 else None
+            self._constant[day_ns] = constant
+            return constant
+
+    def to_utc(self, local_ns: int) -> int:
+        """UTC nanoseconds of a local wall-clock time given as if it were UTC."""
+        constant = self.constant_offset(local_ns - local_ns % DAY)
+        if constant is not None:
+            return local_ns - constant
+        before, after = self._offset(local_ns, 0), self._offset(local_ns, 1)
+        if before == after:
+            return local_ns - before
+        local = (_EPOCH + timedelta(microseconds=local_ns // 1_000)).isoformat(" ")
+        what = (
+            f"{local} does not exist in {self}: the clocks skip it"
+            if before < after
+            else f"{local} happens twice in {self}: the clocks are set back over it"
+        )
+        raise ValueError(f"{what}; write this file's times in UTC or with their offset (+01:00)")
+
+
+def zone_of(tz: str | tzinfo | None) -> Zone | None:
+    """The `Zone` of a zone's name or `tzinfo`; None (naive means UTC) for None.
+
+    Raises `ConfigError` when there is no such zone.
+    """
+    if tz is None:
+        return None
+    if isinstance(tz, tzinfo):
+        return Zone(tz)
+    try:
+        return Zone(ZoneInfo(tz))
+    except (ValueError, OSError, LookupError):
+        raise ConfigError(
+            f"unknown time zone {tz!r}: write a name of the IANA list such as 'Europe/Berlin' "
+            "(where the system has no such list, pip install tzdata)"
+        ) from None
+
+
+def _clock_ns(hour: str, minute: str, second: str | None, fraction: str | None, text: str) -> int:
+    if int(hour) > 23 or int(minute) > 59 or int(second or 0) > 59:
+        raise ValueError(f"{text!r} is no time of day (00:00:00 to 23:59:59)")
+    ns = int(hour) * HOUR + int(minute) * MINUTE + int(second or 0) * SECOND
+    return ns + int((fraction or "0").ljust(9, "0"))
+
+
+def _day_ns(year: str, month: str, day: str, text: str) -> int:
+    try:
+        return (datetime(int(year), int(month), int(day)) - _EPOCH).days * DAY
+    except ValueError:
+        raise ValueError(f"{text!r} is no date of the calendar") from None
+
+
+def _offset_ns(text: str | None) -> int | None:
+    """Nanoseconds of ``+01:30``, ``-0500``, ``Z``; None when the text names no offset."""
+    if text is None:
+        return None
+    if text[0] not in "+-":
+        return 0
+    ns = int(text[1:3]) * HOUR + int(text[3:].removeprefix(":") or 0) * MINUTE
+    return -ns if text[0] == "-" else ns
+
+
+class _Days(dict[str, int]):
+    """UTC nanoseconds at which a day begins, by its ten characters; filled when first asked."""
+
+    def __init__(self, zone: Zone | None) -> None:
+        super().__init__()
+        self._zone = zone
+
+    def __missing__(self, text: str) -> int:
+        match = _DAY.fullmatch(text)
+        if match is None:
+            raise _Unremembered
+        ns = _day_ns(match[1], match[3], match[4], text)
+        if not EARLIEST + DAY <= ns <= LATEST - 2 * DAY:
+            raise _Unremembered  # at the edges, the time of day and the offset count
+        if self._zone is not None:
+            constant = self._zone.constant_offset(ns)
+            if constant is None:
+                raise _Unremembered
+            ns -= constant
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[text] = ns
+        return ns
+
+
+class _Clocks(dict[str, int]):
+    """Nanoseconds since the day began, by the text after the day; filled when first asked."""
+
+    def __init__(self, zone: Zone | None) -> None:
+        super().__init__()
+        self._zone = zone
+        self[""] = 0
+
+    def __missing__(self, text: str) -> int:
+        match = _CLOCK.fullmatch(text)
+        if match is None:
+            raise _Unremembered
+        offset = _offset_ns(match[5])
+        if offset is not None and self._zone is not None:
+            raise _Unremembered  # the day's own offset must not be applied as well
+        ns = _clock_ns(match[1], match[2], match[3], match[4], text) - (offset or 0)
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[text] = ns
+        return ns
+
+
+class StampReader:
+    """Reads the texts of one column of times.
+
+    ``zone`` is the zone of times that name none (None: UTC); ``unit`` the nanoseconds of one unit
+    when the column's name tells it (``ts_ns``), else the magnitude of the first number does.
+    Everything that cannot be read is a `ValueError` whose sentence says what to write instead.
+    """
+
+    def __init__(self, zone: Zone | None = None, unit: int | None = None) -> None:
+        self._zone = zone
+        self._unit = unit
+        self._unit_name = "the unit of its name"
+        self._low, self._high = EARLIEST, LATEST
+        if unit is not None:
+            self._low, self._high = -(-EARLIEST // unit), LATEST // unit
+        self._epoch: bool | None = None if unit is None else True
+        self._days = _Days(zone)
+        self._clocks = _Clocks(zone)
+
+    def read_many(self, texts: Sequence[str]) -> list[int]:
+        """`read` of each text; the fast way for the common spellings."""
+        if self._epoch is None and texts:
+            self._settle(texts[0].strip())
+        try:
+            if not self._epoch:
+                days, clocks = self._days, self._clocks
+                return [days[text[:10]] + clocks[text[10:]] for text in texts]
+            numbers = list(map(int, texts))
+            if numbers and self._low <= min(numbers) and max(numbers) < self._high:
+                unit = self._unit or 1
+                return numbers if unit == 1 else [number * unit for number in numbers]
+        except (_Unremembered, ValueError):
+            pass
+        return [self.read(text) for text in texts]
+
+    def read(self, text: str) -> int:
+        """Nanoseconds of one text."""
+        text = text.strip()
+        if not text:
+            raise ValueError(f"is empty: {_HOW}")
+        if self._epoch is None:
+            self._settle(text)
+        return self._read_epoch(text) if self._epoch else self._read_calendar(text)
+
+    def _settle(self, text: str) -> None:
+        numeric = _NUMBER.fullmatch(text) is not None and _COMPACT.fullmatch(text) is None
+        if not numeric:
+            self._epoch = False
+            return
+        magnitude = _number(text)
+        for name, low, high, unit in _GUESSES:
+            if low <= magnitude < high:
+                self._unit_name, self._unit = name, unit
+                self._low, self._high = low, min(high, LATEST // unit)
+                self._epoch = True
+                return
+        raise ValueError(
+            f"{text!r} has a size that does not tell its unit: name the column ts_s, ts_ms, ts_us "
+            "or ts_ns, or write calendar times"
+        )
+
+    def _read_epoch(self, text: str) -> int:
+        if _NUMBER.fullmatch(text) is None:
+            raise ValueError(f"{text!r} is not an epoch number, as the column's other times are")
+        number = _number(text)
+        if not self._low <= number < self._high:
+            raise ValueError(
+                f"{text!r} is out of range for an epoch number in {self._unit_name}, in which this "
+                "column is read: use one unit in the whole file"
+            )
+        ns = number * (self._unit or 1)
+        if ns != int(ns):
+            raise ValueError(f"{text!r} is finer than a nanosecond")
+        return int(ns)
+
+    def _read_calendar(self, text: str) -> int:
+        day, offset, clock = self._calendar(text)
+        ns = day + clock - (offset or 0)
+        if not EARLIEST <= ns <= LATEST:
+            raise ValueError(f"{text!r} is not between the years 1900 and 2262")
+        if offset is None and self._zone is not None:
+            return self._zone.to_utc(ns)
+        return ns
+
+    def _calendar(self, text: str) -> tuple[int, int | None, int]:
+        """Day, offset (None: not named) and time of day of ``text``, in nanoseconds."""
+        match = _DAY.fullmatch(text[:10])
+        if match is not None:
+            day = _day_ns(match[1], match[3], match[4], text)
+            if len(text) == 10:
+                return day, None, 0
+            clock = _CLOCK.fullmatch(text[10:])
+            if clock is not None:
+                ns = _clock_ns(clock[1], clock[2], clock[3], clock[4], text)
+                return day, _offset_ns(clock[5]), ns
+        elif _COMPACT.fullmatch(text[:8]):
+            day = _day_ns(text[:4], text[4:6], text[6:8], text)
+            if len(text) == 8:
+                return day, None, 0
+            clock = _COMPACT_CLOCK.fullmatch(text[8:])
+            if clock is not None:
+                return day, None, _clock_ns(clock[1], clock[2], clock[3], clock[4], text)
+        if _DAY_FIRST.fullmatch(text):
+            raise ValueError(f"{text!r} may be day or month first: write 2020-01-31, year first")
+        raise ValueError(f"{text!r} is not a time: {_HOW}")
+
+
+def _number(text: str) -> Decimal | int:
+    try:
+        return int(text) if len(text) < 40 else Decimal(text)
+    except ValueError:
+        pass
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not a number") from None

@@ -1,0 +1,139 @@
+"""What a source of bars is, and the simplest one: bars in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from typing import Protocol, runtime_checkable
+
+from backtest.data._assemble import pair_code
+from backtest.errors import DataError
+from backtest.models.bar import Bar
+from backtest.models.trading_pair import TradingPair
+from backtest.money import plain
+from backtest.times import format_ns
+
+__all__ = ["BarReader", "BarSource", "MemoryBars", "canonical_digest"]
+
+
+@runtime_checkable
+class BarSource(Protocol):
+    """Bars of one pair in order of time, to be read as often as one likes.
+
+    Each ``__iter__`` begins at the first bar again. Bars do not overlap; times strictly increase.
+    """
+
+    @property
+    def pair(self) -> str:
+        """The pair's code, which every bar carries."""
+
+    @property
+    def bar_ns(self) -> int:
+        """Nanoseconds from a bar's open to its close."""
+
+    def __iter__(self) -> Iterator[Bar]:
+        """The bars, oldest first."""
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of the input: of a file's bytes, else of the bars' `canonical_digest`."""
+
+
+class BarReader(BarSource, Protocol):
+    """A source that reads its bars from somewhere: ``name`` where, for messages."""
+
+    name: str
+    rounded: bool
+    """Whether numbers came as floats and were rounded to the pair's increments."""
+
+    def input_digest(self) -> str | None:
+        """The digest of the file; None when there is none, so that the bars' own counts."""
+
+
+def canonical_digest(bars: Iterable[Bar]) -> str:
+    """SHA-256 of the bars as text: ``pair,open_ns,close_ns,open,high,low,close,volume`` per line.
+
+    Numbers are written without exponent and trailing zeros, so that equal bars give equal digests.
+    """
+    digest = sha256()
+    for bar in bars:
+        numbers = ",".join(map(plain, (bar.open, bar.high, bar.low, bar.close)))
+        volume = "" if bar.volume is None else plain(bar.volume)
+        digest.update(f"{bar.pair},{bar.open_ns},{bar.close_ns},{numbers},{volume}\n".encode())
+    return digest.hexdigest()
+
+
+class MemoryBars:
+    """A source that holds its bars in a list.
+
+    Args: ``bars`` in order of time; ``pair`` the code they must carry; ``name`` for messages.
+    Raises `DataError` for anything but bars of that pair, for none at all, and for bars out of
+    order or overlapping. ``bar_ns`` is the length of the shortest. ``rounded`` is True when the
+    bars came from floats, which were rounded to the pair's increments.
+    """
+
+    def __init__(
+        self,
+        bars: Iterable[Bar],
+        pair: str | TradingPair,
+        *,
+        name: str = "bars in memory",
+    ) -> None:
+        self.pair = pair_code(pair)
+        self.name = name
+        self.rounded = False
+        self._digest: str | None = None
+        self._bars = list(bars)
+        self._check()
+        self.bar_ns = min(bar.close_ns - bar.open_ns for bar in self._bars)
+
+    @classmethod
+    def loaded(cls, reader: BarReader) -> MemoryBars:
+        """The bars of a reader, which has checked them, with the digest of what it read."""
+        source = object.__new__(cls)
+        source.pair = reader.pair
+        source.name = reader.name
+        source.rounded = reader.rounded
+        source.bar_ns = reader.bar_ns
+        source._bars = list(reader)
+        source._digest = reader.input_digest()
+        return source
+
+    def _check(self) -> None:
+        last: int | None = None
+        for index, bar in enumerate(self._bars):
+            if not isinstance(bar, Bar):
+                raise DataError(
+                    f"item {index} is a {type(bar).__name__}, not a Bar: give Bars, a dataframe or "
+                    "the path of a file",
+                    source=self.name,
+                )
+            if bar.pair != self.pair:
+                raise DataError(
+                    f"bar {index} is of {bar.pair}, not of {self.pair}: give each pair a source of "
+                    "its own",
+                    source=self.name,
+                )
+            if last is not None and bar.open_ns < last:
+                raise DataError(
+                    f"bar {index} opens at {format_ns(bar.open_ns)}, before the close of the one "
+                    f"before it ({format_ns(last)}): sort the bars and remove duplicates",
+                    source=self.name,
+                )
+            last = bar.close_ns
+        if last is None:
+            raise DataError("there are no bars: give at least one", source=self.name)
+
+    def __iter__(self) -> Iterator[Bar]:
+        return iter(self._bars)
+
+    def __len__(self) -> int:
+        return len(self._bars)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} bars of {self.pair} from {self.name}>"
+
+    def digest(self) -> str:
+        """SHA-256 of the file that the bars were loaded from, else their `canonical_digest`."""
+        if self._digest is None:
+            self._digest = canonical_digest(self._bars)
+        return self._digest

@@ -1,0 +1,204 @@
+"""Every error this package raises on purpose: one base, each also the builtin it most resembles.
+
+An error says what went wrong, where, and how to mend it. Ids and amounts are attributes, so that a
+program need not parse the sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+__all__ = [
+    "AccountError",
+    "BacktestError",
+    "ConfigError",
+    "DataError",
+    "Deadlock",
+    "FieldError",
+    "FieldTypeError",
+    "InboxOverflow",
+    "InsufficientFunds",
+    "InvalidTransition",
+    "LedgerError",
+    "MissingExtra",
+    "OrderRejected",
+    "RejectReason",
+    "SimulationEnded",
+    "UnbalancedEntry",
+    "Undeliverable",
+    "VerificationFailed",
+]
+
+
+class BacktestError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class FieldError(BacktestError, ValueError):
+    """A field holds a value that it may not hold; the message begins with the field's name."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        self.field = field
+        self.problem = problem
+        super().__init__(f"{field} {problem}")
+
+
+class FieldTypeError(BacktestError, TypeError):
+    """A field was given a value of a type that it may not hold (a ``float`` for money, say)."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        self.field = field
+        self.problem = problem
+        super().__init__(f"{field} {problem}")
+
+
+class InvalidTransition(BacktestError, ValueError):
+    """An order was asked to go where its life-cycle has no way; nothing was changed."""
+
+
+class RejectReason(Enum):
+    """Why a command was refused or an order ended before it was filled."""
+
+    UNKNOWN_PAIR = "UNKNOWN_PAIR"
+    UNKNOWN_ORDER = "UNKNOWN_ORDER"
+    NOT_YOURS = "NOT_YOURS"
+    INVALID_VOLUME = "INVALID_VOLUME"
+    INVALID_PRICE = "INVALID_PRICE"
+    VOLUME_INCREMENT = "VOLUME_INCREMENT"
+    PRICE_INCREMENT = "PRICE_INCREMENT"
+    MIN_VOLUME = "MIN_VOLUME"
+    MIN_NOTIONAL = "MIN_NOTIONAL"
+    MIN_MARGIN = "MIN_MARGIN"
+    DIRECTION_NOT_ALLOWED = "DIRECTION_NOT_ALLOWED"
+    LEVERAGE = "LEVERAGE"
+    NO_PRICE_YET = "NO_PRICE_YET"
+    INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
+    PROTECTION_SIDE = "PROTECTION_SIDE"
+    PROTECTION_PASSED = "PROTECTION_PASSED"
+    ALREADY_DONE = "ALREADY_DONE"
+    STALE = "STALE"
+    NOTHING_TO_CHANGE = "NOTHING_TO_CHANGE"
+    NOT_SUPPORTED = "NOT_SUPPORTED"
+    INVALID_ACTION = "INVALID_ACTION"
+    WARMING_UP = "WARMING_UP"
+    REQUESTED = "REQUESTED"
+    """Not a refusal: the owner asked for the cancel."""
+    MODIFIED_AWAY = "MODIFIED_AWAY"
+    """A modify set the total volume to what was filled already, so the rest was cancelled."""
+
+
+class OrderRejected(BacktestError, ValueError):
+    """A command was refused. Nothing was changed, nothing is reserved.
+
+    Attributes: ``reason`` (a `RejectReason`), ``order_id`` (the branch the command was for, or the
+    id that the refused order would have had) and ``detail`` (the sentence).
+    """
+
+    def __init__(self, reason: RejectReason, detail: str, order_id: UUID | None = None) -> None:
+        self.reason = reason
+        self.detail = detail
+        self.order_id = order_id
+        where = f" (order {order_id})" if order_id is not None else ""
+        super().__init__(f"{reason.value}: {detail}{where}")
+
+
+class LedgerError(BacktestError, ValueError):
+    """The ledger refused an entry; it is as it was before."""
+
+
+class UnbalancedEntry(LedgerError):
+    """The legs of an entry do not sum to zero in some asset."""
+
+
+class InsufficientFunds(LedgerError):
+    """An entry would have taken an account below zero.
+
+    Attributes: ``account`` (its name), ``asset``, ``available`` and ``needed`` (`Decimal` or None).
+    """
+
+    def __init__(self, account: str, asset: str, available: Any, needed: Any, side: str) -> None:
+        self.account = account
+        self.asset = asset
+        self.available = available
+        self.needed = needed
+        super().__init__(
+            f"account {account!r} has {available} {asset} {side}, {needed} needed; "
+            "nothing was posted (deposit more, or order less)"
+        )
+
+
+class AccountError(BacktestError, LookupError):
+    """An account, asset or agent that nobody registered."""
+
+
+class DataError(BacktestError, ValueError):
+    """Market data that cannot be used: says which file (or source) and which line."""
+
+    def __init__(self, problem: str, *, source: str | Path | None = None, line: int | None = None) -> None:
+        self.problem = problem
+        self.source = None if source is None else str(source)
+        self.line = line
+        where = "" if source is None else f"{source}"
+        if line is not None:
+            where += f":{line}" if where else f"line {line}"
+        super().__init__(f"{where}: {problem}" if where else problem)
+
+
+class ConfigError(BacktestError, ValueError):
+    """A run was asked for in a way that cannot be carried out."""
+
+
+class MissingExtra(BacktestError, ImportError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        self.package = package
+        self.extra = extra
+        super().__init__(
+            f"{purpose} needs the package {package!r}: pip install 'backtest-actors[{extra}]'"
+        )
+
+
+class Deadlock(BacktestError, RuntimeError):
+    """Nothing can happen any more and somebody still waits for a reply.
+
+    ``waits`` is a sequence of ``(who, for whom)`` pairs of actor names.
+    """
+
+    def __init__(self, waits: Sequence[tuple[str, str]]) -> None:
+        self.waits = tuple(waits)
+        chain = "; ".join(f"{who} waits for {whom}" for who, whom in self.waits)
+        super().__init__(f"nothing can happen any more, yet {chain}")
+
+
+class Undeliverable(BacktestError, RuntimeError):
+    """A message was sent to an actor that does not exist or has ended."""
+
+
+class InboxOverflow(BacktestError, RuntimeError):
+    """An actor's inbox reached its bound where the sender may not wait."""
+
+    def __init__(self, actor: str, bound: int) -> None:
+        self.actor = actor
+        self.bound = bound
+        super().__init__(
+            f"the inbox of {actor} holds {bound} messages, its bound: it sleeps or computes while "
+            "messages keep coming. Await less in its handlers, raise inbox_bound, or subscribe with "
+            "conflate=True"
+        )
+
+
+class SimulationEnded(BacktestError, RuntimeError):
+    """A command was given after the run had ended."""
+
+
+class VerificationFailed(BacktestError, ValueError):
+    """A finished run does not prove itself; ``problems`` lists what failed."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))

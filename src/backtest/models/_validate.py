@@ -1,0 +1,127 @@
+"""Checks shared by the models; every message begins with the name of the field.
+
+The models check in ``__attrs_post_init__`` and not in converters, so that a type checker sees the
+declared types (`Decimal`) at the call and an exact ``int`` still works when the program runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final, TypeVar
+
+from backtest.errors import FieldError, FieldTypeError
+from backtest.money import ZERO, strict_decimal
+
+__all__ = [
+    "AMOUNT",
+    "AMOUNT_IF_SET",
+    "NON_NEGATIVE",
+    "NON_NEGATIVE_IF_SET",
+    "NOT_BELOW_ZERO",
+    "POSITIVE",
+    "POSITIVE_IF_SET",
+    "UNSET",
+    "Rule",
+    "check_count",
+    "check_member",
+    "check_numbers",
+    "check_texts",
+    "check_times",
+    "number",
+]
+
+UNSET: Final[Any] = None
+"""Default of a field that the instance fills in itself: its declared type has no ``None``."""
+
+E = TypeVar("E", bound=Enum)
+
+
+class Rule:
+    """What a number must be (of any sign, not below zero, above zero), or may be left out."""
+
+    __slots__ = ("above_zero", "optional", "problem", "signed")
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        above_zero: bool = False,
+        signed: bool = False,
+        optional: bool = False,
+    ) -> None:
+        self.problem = problem
+        self.above_zero = above_zero
+        self.signed = signed
+        self.optional = optional
+
+    def check(self, value: Decimal, name: str) -> None:
+        """Raise `FieldError` when ``value`` breaks the rule."""
+        if self.signed:
+            return
+        if value < ZERO or (self.above_zero and not value):
+            raise FieldError(name, self.problem)
+
+
+POSITIVE: Final = Rule("must be positive", above_zero=True)
+POSITIVE_IF_SET: Final = Rule("must be positive if set", above_zero=True, optional=True)
+NON_NEGATIVE: Final = Rule("must be non-negative")
+NON_NEGATIVE_IF_SET: Final = Rule("must be non-negative", optional=True)
+NOT_BELOW_ZERO: Final = Rule("cannot be negative")
+AMOUNT: Final = Rule("", signed=True)
+AMOUNT_IF_SET: Final = Rule("", signed=True, optional=True)
+
+
+def number(value: object, name: str, rule: Rule) -> Any:
+    """``value`` as a finite `Decimal` that keeps ``rule``; ``None`` only where it may be."""
+    if value is None and rule.optional:
+        return None
+    checked = strict_decimal(value, name)
+    rule.check(checked, name)
+    return checked
+
+
+def check_numbers(values: dict[str, Any], rules: Iterable[tuple[str, Rule]]) -> None:
+    """Check the numbers of an instance's ``__dict__``, in the order of ``rules``."""
+    for name, rule in rules:
+        values[name] = number(values[name], name, rule)
+
+
+def check_texts(values: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Refuse what is not text, and text with nothing in it."""
+    for name in names:
+        value = values[name]
+        if not isinstance(value, str):
+            raise FieldTypeError(name, f"must be text (str), not {type(value).__name__}")
+        if not value.strip():
+            raise FieldError(name, "cannot be empty")
+
+
+def check_times(
+    values: Mapping[str, Any], names: Iterable[str], *, optional: Iterable[str] = ()
+) -> None:
+    """Refuse what is not a `datetime`; naive and aware ones are both taken as they are given."""
+    for name in names:
+        if not isinstance(values[name], datetime):
+            raise FieldTypeError(name, f"must be a datetime, not {type(values[name]).__name__}")
+    for name in optional:
+        value = values[name]
+        if value is not None and not isinstance(value, datetime):
+            raise FieldTypeError(name, f"must be a datetime if set, not {type(value).__name__}")
+
+
+def check_member(value: object, name: str, kind: type[E]) -> None:
+    """Refuse what is not a member of the enumeration ``kind``."""
+    if not isinstance(value, kind):
+        choices = ", ".join(f"{kind.__name__}.{member.name}" for member in kind)
+        raise FieldTypeError(name, f"must be one of {choices}, not {value!r}")
+
+
+def check_count(value: object, name: str, least: int = 0) -> None:
+    """Refuse what is not an `int` of at least ``least`` (0 or 1)."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise FieldTypeError(name, f"must be an int, not {type(value).__name__}")
+    if value < least:
+        raise FieldError(name, "must be positive" if least else "must be non-negative")

@@ -1,0 +1,59 @@
+"""Fills: one execution of one order."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from uuid import UUID
+
+from attrs import frozen
+
+from backtest.models.lifecycle import OrderDirection
+
+__all__ = ["Fill"]
+
+
+@frozen
+class Fill:
+    """One execution, as the venue made it and the ledger booked it. Frozen and slotted.
+
+    Attributes:
+        timestamp_ns: the event's time, the close of its bar (ns since 1970 UTC).
+        order_id, root_id, branch_id: the part that filled (or closed), its chain and its branch.
+        account_id, agent_id: whose order it was.
+        pair: the trading pair's code.
+        direction: the side that traded here: a close of a long is ``SHORT``.
+        kind: ``entry``, ``close``, ``stop_loss``, ``take_profit`` or ``liquidation``.
+        order_kind: ``spot`` or ``trading``.
+        price, volume: quote per base, base (or contracts).
+        notional: their product times the contract size, rounded once, in quote.
+        fee, fee_asset: what the execution cost (a rebate is negative) and in what.
+        maker: whether the order rested and was met.
+        ambiguous: whether the outcome hangs on the guess about the bar's path.
+        bar_open_ns, point: the bar, and where on its path (``open``, ``high``, ``low``, ``close``).
+        entry_id: the ledger entry that booked it.
+        closing_order_id: the closing order, when this closed a position.
+        realised_pnl: gross PnL of a close, in the settlement asset.
+    """
+
+    timestamp_ns: int
+    order_id: UUID
+    root_id: UUID
+    branch_id: UUID
+    account_id: UUID
+    agent_id: UUID
+    pair: str
+    direction: OrderDirection
+    kind: str
+    order_kind: str
+    price: Decimal
+    volume: Decimal
+    notional: Decimal
+    fee: Decimal
+    fee_asset: str
+    maker: bool
+    ambiguous: bool
+    bar_open_ns: int
+    point: str
+    entry_id: UUID | None = None
+    closing_order_id: UUID | None = None
+    realised_pnl: Decimal | None = None

@@ -1,0 +1,238 @@
+"""Trading rules: what a venue charges, allows and assumes for a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from enum import Enum
+from typing import Any, TypeVar
+
+from attrs import field, fields, frozen
+
+from backtest.errors import ConfigError, FieldError, FieldTypeError
+from backtest.models._frozen_map import FrozenMap
+from backtest.models._validate import (
+    NON_NEGATIVE,
+    NON_NEGATIVE_IF_SET,
+    POSITIVE_IF_SET,
+    check_count,
+    check_member,
+    check_numbers,
+)
+from backtest.models.fee import Fee, FeeKind, FeeStage
+from backtest.models.lifecycle import OrderDirection
+from backtest.money import ONE, ZERO, decimal_of
+from backtest.times import DAY
+
+__all__ = ["LeverageKind", "TradingRules"]
+
+
+class LeverageKind(Enum):
+    """How the margin of a trading order follows from its volume."""
+
+    NONE = "NONE"
+    """No leverage: the margin is the notional."""
+    FLAT_MARGIN_PER_VOLUME = "FLAT_MARGIN_PER_VOLUME"
+    MULTIPLIER = "MULTIPLIER"
+
+
+E = TypeVar("E", bound=Enum)
+
+PATHS = ("pessimistic", "open_high_low_close", "open_low_high_close", "adaptive")
+FILL_ON = ("next_open", "this_close", "next_close")
+
+_NUMBERS = (
+    ("max_leverage", POSITIVE_IF_SET),
+    ("margin_per_volume", POSITIVE_IF_SET),
+    ("maintenance_rate", NON_NEGATIVE),
+    ("min_volume", POSITIVE_IF_SET),
+    ("min_notional", NON_NEGATIVE_IF_SET),
+    ("min_margin", NON_NEGATIVE_IF_SET),
+    ("market_buffer", NON_NEGATIVE),
+    ("participation", POSITIVE_IF_SET),
+    ("slippage", NON_NEGATIVE),
+    ("slippage_rate", NON_NEGATIVE),
+)
+_FLAGS = ("slippage_beyond_bar", "spot_allowed", "trading_allowed")
+_OVERNIGHT = (FeeStage.OVERNIGHT_PENDING, FeeStage.OVERNIGHT_FILLED)
+
+
+def _freeze_fees(
+    value: Mapping[FeeStage, Iterable[Fee]],
+) -> FrozenMap[FeeStage, tuple[Fee, ...]]:
+    return FrozenMap({stage: tuple(charged) for stage, charged in value.items()})
+
+
+def _freeze_directions(value: Iterable[OrderDirection]) -> frozenset[OrderDirection]:
+    return frozenset(value)
+
+
+@frozen(slots=False)
+class TradingRules:
+    """What a venue charges, allows and assumes for one pair. Frozen; without arguments: no rules.
+
+    ``participation`` (a share of a bar's volume, ``None``: no limit), ``market_buffer``,
+    ``maintenance_rate`` and ``slippage_rate`` are fractions; ``slippage`` is in units of price;
+    ``penetration_ticks`` is how many price increments the market must pass a limit (0: touch);
+    ``rollover_ns`` is the UTC time of day of overnight charges. ``min_volume`` and
+    ``min_notional``, where given, go before the pair's.
+
+    >>> rules = TradingRules.from_mapping({"fees": {"fill": {"percent_of_notional": "0.001"}}})
+    >>> rules.fees_at(FeeStage.FILL)[0].rate
+    Decimal('0.001')
+    """
+
+    fees: FrozenMap[FeeStage, tuple[Fee, ...]] = field(factory=dict, converter=_freeze_fees)
+    leverage_kind: LeverageKind = LeverageKind.MULTIPLIER
+    max_leverage: Decimal | None = None
+    margin_per_volume: Decimal | None = None
+    maintenance_rate: Decimal = ZERO
+    allowed_directions: frozenset[OrderDirection] = field(
+        default=frozenset(OrderDirection), converter=_freeze_directions
+    )
+    min_volume: Decimal | None = None
+    min_notional: Decimal | None = None
+    min_margin: Decimal | None = None
+    market_buffer: Decimal = Decimal("0.05")
+    participation: Decimal | None = ONE
+    slippage: Decimal = ZERO
+    slippage_rate: Decimal = ZERO
+    slippage_beyond_bar: bool = False
+    penetration_ticks: int = 0
+    path: str = "pessimistic"
+    fill_on: str = "next_open"
+    rollover_ns: int = 0
+    spot_allowed: bool = True
+    trading_allowed: bool = True
+
+    def __attrs_post_init__(self) -> None:
+        values = self.__dict__
+        for stage, charged in self.fees.items():
+            check_member(stage, "fees", FeeStage)
+            for fee in charged:
+                _check_fee(stage, fee)
+        check_member(self.leverage_kind, "leverage_kind", LeverageKind)
+        for direction in self.allowed_directions:
+            check_member(direction, "allowed_directions", OrderDirection)
+        check_numbers(values, _NUMBERS)
+        for name in _FLAGS:
+            if not isinstance(values[name], bool):
+                raise FieldTypeError(name, f"must be True or False, not {values[name]!r}")
+        check_count(self.penetration_ticks, "penetration_ticks")
+        check_count(self.rollover_ns, "rollover_ns")
+        self._check_limits()
+
+    def _check_limits(self) -> None:
+        if self.rollover_ns >= DAY:
+            raise FieldError(
+                "rollover_ns", f"must be a time of day, below {DAY}, is {self.rollover_ns}"
+            )
+        if self.maintenance_rate >= ONE:
+            raise FieldError("maintenance_rate", f"must be below 1, is {self.maintenance_rate}")
+        if self.max_leverage is not None and self.max_leverage < ONE:
+            raise FieldError("max_leverage", f"must be at least 1, is {self.max_leverage}")
+        if self.leverage_kind is LeverageKind.FLAT_MARGIN_PER_VOLUME and not self.margin_per_volume:
+            raise FieldError("margin_per_volume", "must be set for FLAT_MARGIN_PER_VOLUME")
+        if self.path not in PATHS:
+            raise FieldError("path", f"must be one of {', '.join(PATHS)}, not {self.path!r}")
+        if self.fill_on not in FILL_ON:
+            raise FieldError(
+                "fill_on", f"must be one of {', '.join(FILL_ON)}, not {self.fill_on!r}"
+            )
+
+    def fees_at(self, stage: FeeStage) -> tuple[Fee, ...]:
+        """The fees charged at ``stage``, in the order given; empty when there are none."""
+        return self.fees._items.get(stage, ())
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> TradingRules:
+        """Rules from plain data, as a TOML file gives it: the fields by name, all of them optional.
+
+        Numbers are text, integers or `Decimal` (read TOML with ``parse_float=Decimal``); ``fees``
+        maps a stage to a table or a list of tables such as
+        ``{percent_of_notional = "0.001", maker = "0.0005"}``. Raises `ConfigError` for a name that
+        is not known, `FieldError` or `FieldTypeError` for a value that cannot be.
+        """
+        known = [one.name for one in fields(cls)]
+        settings: dict[str, Any] = {}
+        for name, value in mapping.items():
+            if name not in known:
+                raise ConfigError(f"no trading rule is called {name!r}; known: {', '.join(known)}")
+            settings[name] = _READERS[name](value, name) if name in _READERS else value
+        return cls(**settings)
+
+
+def _check_fee(stage: FeeStage, fee: Fee) -> None:
+    if not isinstance(fee, Fee):
+        raise FieldTypeError("fees", f"must hold Fee values, not {fee!r}")
+    where = f"(stage {stage.value})"
+    if fee.rate < ZERO and stage not in _OVERNIGHT:
+        raise FieldError("fees", f"cannot be negative but for maker_rate and overnight {where}")
+    if fee.maker_rate is not None and stage is not FeeStage.FILL and stage is not FeeStage.CLOSE:
+        raise FieldError("fees", f"can know makers only at fill and close {where}")
+
+
+def _read_number(value: Any, name: str) -> Decimal | None:
+    return None if value is None or value == "none" else decimal_of(value, name)
+
+
+def _read_leverage(value: Any, name: str) -> LeverageKind:
+    return _member(LeverageKind, value, name)
+
+
+def _read_directions(value: Any, name: str) -> frozenset[OrderDirection]:
+    listed = [value] if isinstance(value, str | OrderDirection) else value
+    return frozenset(_member(OrderDirection, one, name) for one in listed)
+
+
+def _read_fees(value: Any, name: str) -> dict[FeeStage, tuple[Fee, ...]]:
+    if not isinstance(value, Mapping):
+        raise FieldTypeError(name, f"must map a stage to its fees, not {type(value).__name__}")
+    read: dict[FeeStage, tuple[Fee, ...]] = {}
+    for stage, charged in value.items():
+        tables = [charged] if isinstance(charged, Mapping | Fee) else charged
+        if isinstance(tables, str) or not isinstance(tables, Iterable):
+            raise FieldTypeError(
+                f"{name}.{stage}", f"must be a table or a list of them, not {tables!r}"
+            )
+        known = _member(FeeStage, stage, name)
+        read[known] = tuple(fee for table in tables for fee in _read_fee(table, f"{name}.{stage}"))
+    return read
+
+
+def _read_fee(table: Any, name: str) -> Iterable[Fee]:
+    if isinstance(table, Fee):
+        return (table,)
+    if not isinstance(table, Mapping):
+        raise FieldTypeError(
+            name, f'must be a table such as {{percent_of_notional = "0.001"}}, not {table!r}'
+        )
+    rates = dict(table)
+    maker = rates.pop("maker", None)
+    if maker is not None and len(rates) != 1:
+        raise FieldError(
+            name, "must name one kind of fee beside maker; use a list of tables for more"
+        )
+    read = []
+    for kind, rate in rates.items():
+        low = None if maker is None else decimal_of(maker, f"{name}.maker")
+        read.append(Fee(_member(FeeKind, kind, name), decimal_of(rate, f"{name}.{kind}"), low))
+    return read
+
+
+def _member(kind: type[E], value: object, name: str) -> E:
+    """The member of ``kind`` that ``value`` is or names, in upper or lower case."""
+    if isinstance(value, kind):
+        return value
+    members = kind.__members__
+    if str(value).upper() not in members:
+        raise FieldError(name, f"must be one of {', '.join(members).lower()}, not {value!r}")
+    return members[str(value).upper()]
+
+
+_READERS: dict[str, Any] = {
+    **{name: _read_number for name, _ in _NUMBERS},
+    "fees": _read_fees,
+    "leverage_kind": _read_leverage,
+    "allowed_directions": _read_directions,
+}

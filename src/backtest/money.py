@@ -1,0 +1,134 @@
+"""Exact decimal arithmetic: the contexts, the roundings, and the doors through which numbers come in.
+
+The engine never uses the caller's decimal context (a strategy may change its own): `add`, `sub`,
+`mul` and `div` are bound to a context of 60 digits, and `exact_add` to one that traps `Inexact`,
+so that a ledger addition either is exact or raises.
+"""
+
+from __future__ import annotations
+
+from decimal import (
+    ROUND_CEILING,
+    ROUND_FLOOR,
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    DivisionByZero,
+    FloatOperation,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+)
+from functools import cache
+
+from backtest.errors import FieldError, FieldTypeError
+
+__all__ = [
+    "ONE",
+    "ZERO",
+    "add",
+    "decimal_of",
+    "div",
+    "exact_add",
+    "exponent",
+    "is_multiple",
+    "mul",
+    "plain",
+    "round_down",
+    "round_half_even",
+    "round_up",
+    "strict_decimal",
+    "sub",
+    "to_step",
+]
+
+_TRAPS = [InvalidOperation, DivisionByZero, Overflow, FloatOperation]
+_CONTEXT = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=_TRAPS)
+_EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[*_TRAPS, Inexact])
+
+add = _CONTEXT.add
+sub = _CONTEXT.subtract
+mul = _CONTEXT.multiply
+div = _CONTEXT.divide
+exact_add = _EXACT.add
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+
+
+@cache
+def exponent(precision: int) -> Decimal:
+    """The decimal with ``precision`` digits after the point that `quantize` takes: 2 gives 0.01."""
+    return Decimal(1).scaleb(-precision)
+
+
+def round_half_even(value: Decimal, step: Decimal) -> Decimal:
+    """``value`` with the digits of ``step`` (a power of ten), halves to even."""
+    return value.quantize(step, ROUND_HALF_EVEN, _CONTEXT)
+
+
+def round_up(value: Decimal, step: Decimal) -> Decimal:
+    """``value`` toward plus infinity: a fee against the account, a rebate toward zero."""
+    return value.quantize(step, ROUND_CEILING, _CONTEXT)
+
+
+def round_down(value: Decimal, step: Decimal) -> Decimal:
+    """``value`` toward minus infinity, with the digits of ``step``."""
+    return value.quantize(step, ROUND_FLOOR, _CONTEXT)
+
+
+def to_step(value: Decimal, step: Decimal, rounding: str = ROUND_FLOOR) -> Decimal:
+    """The multiple of ``step`` (any positive decimal, 0.25 say) next to ``value``."""
+    units = div(value, step).to_integral_value(rounding, _CONTEXT)
+    return mul(units, step)
+
+
+def is_multiple(value: Decimal, step: Decimal) -> bool:
+    """Whether ``value`` is a whole number of steps."""
+    return not _CONTEXT.remainder(value, step)
+
+
+def _finite(value: Decimal, field: str) -> Decimal:
+    if not value.is_finite():
+        raise FieldError(field, f"must be a finite number, not {value}")
+    return value
+
+
+def strict_decimal(value: object, field: str) -> Decimal:
+    """``value`` as models take it: a `Decimal`, or an `int`, which is exact.
+
+    Raises `TypeError` for anything else (a ``float`` above all) and `ValueError` for NaN and
+    infinities; both name ``field``.
+    """
+    if type(value) is Decimal:
+        return value if value.is_finite() else _finite(value, field)
+    if isinstance(value, Decimal):
+        return _finite(Decimal(value), field)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Decimal(value)
+    if isinstance(value, float):
+        raise FieldTypeError(field, f"must be a Decimal, not the float {value!r}: write Decimal({str(value)!r})")
+    raise FieldTypeError(field, f"must be a Decimal, not {type(value).__name__}")
+
+
+def decimal_of(value: object, field: str) -> Decimal:
+    """``value`` as strategy calls take it: what `strict_decimal` takes, and a numeric `str`."""
+    if type(value) is Decimal:
+        return value if value.is_finite() else _finite(value, field)
+    if isinstance(value, str):
+        try:
+            parsed = Decimal(value.strip().replace("_", ""))
+        except InvalidOperation:
+            raise FieldError(field, f"must be a number, not {value!r}") from None
+        return _finite(parsed, field)
+    return strict_decimal(value, field)
+
+
+def plain(value: Decimal) -> str:
+    """``value`` as text without an exponent and without trailing zeros: one spelling per number."""
+    if not value:
+        return "0"
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return text

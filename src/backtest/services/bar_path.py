@@ -1,0 +1,240 @@
+"""The things that meet on a bar's path: working orders, open parts, their groups, and a hit.
+
+These are the few mutable objects of the package. The venue owns them and may keep them from bar to
+bar; `backtest.services.fills.BarWalk` reads them and keeps ``volume`` and ``triggered`` true. They
+validate nothing: whoever makes them has validated what goes in.
+
+A bar is walked open, first extreme, second extreme, close: the *ranks* 0, 1, 2, 3. Rank 0 is the
+open itself; rank 1 the way from the open to the first extreme, its end included; and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Any, Literal
+
+from attrs import define, field
+
+from backtest.models.bar import Bar
+from backtest.models.trading_pair import TradingPair
+from backtest.models.trading_rules import TradingRules
+from backtest.money import ONE, ZERO, add, mul, sub, to_step
+
+__all__ = [
+    "CLOSE_ONLY",
+    "FROM_OPEN",
+    "NOT_ON_THIS_BAR",
+    "Group",
+    "Hit",
+    "OpenPart",
+    "PathRules",
+    "Point",
+    "Working",
+    "WorkingKind",
+    "protection_passed",
+    "slipped",
+]
+
+WorkingKind = Literal["market", "limit", "stop", "stop_loss", "take_profit", "liquidation"]
+Point = Literal["open", "high", "low", "close"]
+
+FROM_OPEN = 0
+"""`Working.start`: every price of the bar counts."""
+CLOSE_ONLY = 3
+"""`Working.start`: only the close counts (accepted inside the bar)."""
+NOT_ON_THIS_BAR = 4
+"""`Working.start`: no price of the bar counts."""
+
+
+@define(eq=False)
+class Working:
+    """One condition at the venue: an order's leaves, or an exit of an open part.
+
+    ``key``        the owner's own reference; never looked at.
+    ``kind``       "market", "limit", "stop" (orders, and explicit closes as exits), "stop_loss",
+                   "take_profit", "liquidation" (exits).
+    ``buy``        the side of the *execution*: the stop-loss of a long part is a sell.
+    ``price``      limit, stop or liquidation price; None for a market order.
+    ``volume``     leaves; the walk takes off what is reported. An exit never closes more than its
+                   part holds, whatever is written here; a liquidation closes all the part holds.
+    ``start``      FROM_OPEN (0), CLOSE_ONLY (3) or NOT_ON_THIS_BAR (4): see `fills.eligibility`.
+    ``sequence``   acceptance by the venue: earlier is smaller.
+    ``triggered``  a stop or stop-loss that triggered (the walk sets it and lists the order in
+                   `BarWalk.triggered`): from the next bar on it is a market order at the open.
+    ``blocked``    True: it takes no part until the owner clears it. The walk never writes it.
+    ``fresh``      True: it has not been through a bar yet, so a limit that is marketable where it
+                   becomes active takes liquidity (``Hit.taker``). The walk clears it.
+    """
+
+    key: Any
+    kind: WorkingKind
+    buy: bool
+    price: Decimal | None
+    volume: Decimal
+    start: int = FROM_OPEN
+    sequence: int = 0
+    triggered: bool = False
+    blocked: bool = False
+    fresh: bool = False
+    is_limit: bool = field(init=False)
+    rises: bool = field(init=False)
+    """Whether its condition is met by a rising price (stop buy, limit sell)."""
+
+    def __attrs_post_init__(self) -> None:
+        self.is_limit = self.kind in ("limit", "take_profit")
+        self.rises = self.buy is not self.is_limit
+
+
+@define(eq=False)
+class OpenPart:
+    """An open position, or the part of one that one fill made.
+
+    ``exits`` are its stop-loss, take-profit, liquidation and explicit close orders. Together they
+    never close more than ``volume``, which the walk reduces by what is reported. ``margin`` is what
+    a liquidation can lose at most; after a partial close the owner writes the new margin.
+    """
+
+    key: Any
+    long: bool
+    volume: Decimal
+    entry_price: Decimal
+    margin: Decimal
+    exits: list[Working]
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether its stop-loss has triggered: then nothing else closes it but a liquidation."""
+        return any(one.triggered and one.kind == "stop_loss" for one in self.exits)
+
+
+@define(eq=False)
+class Group:
+    """What is evaluated together: an entry with its protections, and the parts it has opened.
+
+    ``entry``        the pending order (spot or trading), or None when only parts are left.
+    ``stop_loss``, ``take_profit``  prices that a part opened by the entry will have (trading).
+    ``liquidation``  ``(fill price, volume) -> liquidation price | None`` of such a part; None when
+                     it cannot be liquidated.
+    ``margin``       ``(fill price, volume) -> margin`` of such a part: bounds its loss when the two
+                     paths are compared; None: unbounded.
+    ``parts``        the open parts. The walk never changes this list: a part that the entry opens
+                     on the bar is handed to `BarWalk.report`, and added here by the owner.
+    """
+
+    entry: Working | None
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    liquidation: Callable[[Decimal, Decimal], Decimal | None] | None = None
+    parts: list[OpenPart] = field(factory=list)
+    margin: Callable[[Decimal, Decimal], Decimal] | None = None
+
+    @property
+    def buys(self) -> bool:
+        """Whether it is a buyer or a long (else a seller or a short)."""
+        if self.entry is not None:
+            return self.entry.buy
+        return self.parts[0].long if self.parts else True
+
+
+@define(eq=False)
+class Hit:
+    """An execution that the path allows; the venue carries it out and reports what filled.
+
+    ``part``       the part that it closes; None for an entry.
+    ``price``      execution price, slippage included.
+    ``volume``     > 0, already capped by the pool and by the part.
+    ``rank``       0 open, 1 first extreme, 2 second extreme, 3 close.
+    ``point``      the point at which, or toward which, the price was moving.
+    ``taker``      False for limits and take-profits that rested.
+    ``ambiguous``  it would not happen identically if the extremes came in the other order.
+    ``passed``     an entry whose price is at or beyond its own stop-loss or take-profit: it must
+                   not fill; cancel it (``PROTECTION_PASSED``) and `BarWalk.drop` it.
+    ``reached``    the price of the path at that moment (without slippage).
+    ``points``     the path that the group took (the walk's own use).
+    """
+
+    group: Group
+    working: Working
+    part: OpenPart | None
+    price: Decimal
+    volume: Decimal
+    rank: int
+    point: Point
+    taker: bool
+    ambiguous: bool
+    passed: bool
+    reached: Decimal
+    points: tuple[Decimal, Decimal, Decimal, Decimal]
+
+
+@define(eq=False)
+class PathRules:
+    """What a venue says about fills in one pair; make it once, not per bar (`PathRules.of`).
+
+    ``path`` is "pessimistic", "open_high_low_close", "open_low_high_close" or "adaptive"; slippage
+    is ``slippage`` (price units) + ``slippage_rate`` x price; a limit needs the price to go
+    ``penetration_ticks`` increments beyond it (0: touch).
+    """
+
+    path: str = "pessimistic"
+    volume_increment: Decimal = Decimal("0.00000001")
+    price_increment: Decimal = Decimal("0.00000001")
+    penetration_ticks: int = 0
+    slippage: Decimal = ZERO
+    slippage_rate: Decimal = ZERO
+    slippage_beyond_bar: bool = False
+    contract_size: Decimal = ONE
+    penetration: Decimal = field(init=False)
+    """`penetration_ticks` in price units; zero for touch."""
+    slips: bool = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.penetration = mul(Decimal(self.penetration_ticks), self.price_increment)
+        self.slips = bool(self.slippage or self.slippage_rate)
+
+    @classmethod
+    def of(cls, rules: TradingRules, pair: TradingPair) -> PathRules:
+        """The path rules of ``pair`` under ``rules``."""
+        return cls(
+            path=rules.path,
+            volume_increment=pair.volume_increment,
+            price_increment=pair.price_increment,
+            penetration_ticks=rules.penetration_ticks,
+            slippage=rules.slippage,
+            slippage_rate=rules.slippage_rate,
+            slippage_beyond_bar=rules.slippage_beyond_bar,
+            contract_size=pair.contract_size,
+        )
+
+
+def slipped(price: Decimal, buy: bool, bar: Bar, rules: PathRules) -> Decimal:
+    """``price`` made worse for the trader by the slippage: on an increment, inside the bar.
+
+    Rounded against the trader to the price increment, then held within the bar's low and high
+    unless ``slippage_beyond_bar``; never below one increment. Without slippage: ``price`` itself.
+    """
+    if not rules.slips:
+        return price
+    step = rules.price_increment
+    slip = add(rules.slippage, mul(price, rules.slippage_rate))
+    if buy:
+        worse = to_step(add(price, slip), step, ROUND_CEILING)
+        return worse if rules.slippage_beyond_bar or worse <= bar.high else bar.high
+    worse = to_step(sub(price, slip), step, ROUND_FLOOR)
+    if rules.slippage_beyond_bar:
+        return worse if worse >= step else step
+    return worse if worse >= bar.low else bar.low
+
+
+def protection_passed(
+    long: bool, price: Decimal, stop_loss: Decimal | None, take_profit: Decimal | None
+) -> bool:
+    """Whether a fill at ``price`` would be at or beyond its own stop-loss or take-profit."""
+    if long:
+        return (stop_loss is not None and price <= stop_loss) or (
+            take_profit is not None and price >= take_profit
+        )
+    return (stop_loss is not None and price >= stop_loss) or (
+        take_profit is not None and price <= take_profit
+    )

@@ -1,0 +1,339 @@
+"""The walk along a bar's path: every group at once, rank by rank, sharing the bar's volume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+from attrs import define
+
+from backtest.errors import FieldError
+from backtest.models.bar import Bar
+from backtest.money import ZERO, sub, to_step
+from backtest.services.bar_path import (
+    NOT_ON_THIS_BAR,
+    Group,
+    Hit,
+    OpenPart,
+    PathRules,
+    Point,
+    Working,
+    protection_passed,
+)
+from backtest.services.path_outcome import (
+    Event,
+    Fills,
+    Points,
+    event_of,
+    lane_events,
+    outcome,
+    reachable,
+)
+
+__all__ = ["BarWalk"]
+
+_HIGH_FIRST: tuple[Point, ...] = ("open", "high", "low", "close")
+_LOW_FIRST: tuple[Point, ...] = ("open", "low", "high", "close")
+
+
+@define(eq=False)
+class _Lane:
+    """The coming events of one open part, the next one last."""
+
+    part: OpenPart
+    events: list[Event]
+    stopped: bool
+
+
+class BarWalk:
+    """One bar walked by many groups: `next` gives hits in order, `report` says what filled.
+
+    ::
+
+        p = pool(bar.volume, trading_rules.participation, pair.volume_increment)
+        walk = BarWalk(bar, groups, rules, (p, p))
+        while (hit := walk.next()) is not None:
+            ...                                   # carry it out
+            walk.report(hit, filled, part)        # part: the OpenPart that an entry opened
+        walk.triggered                            # stops that triggered on this bar, in order
+        walk.pools                                # what is left for buys and for sells
+
+    Hits come rank by rank; within a rank market orders and triggered stops first, by acceptance,
+    then limits by better price, then by acceptance; the exits of one part in the order of its path.
+    """
+
+    __slots__ = (
+        "_bar",
+        "_buy_pool",
+        "_contested",
+        "_dropped",
+        "_fixed",
+        "_heap",
+        "_paths",
+        "_rules",
+        "_sell_pool",
+        "_serial",
+        "triggered",
+    )
+
+    _shortcut = True
+    """False (in tests) evaluates every group on both paths, whatever it holds."""
+
+    def __init__(
+        self,
+        bar: Bar,
+        groups: Sequence[Group],
+        rules: PathRules,
+        pools: tuple[Decimal | None, Decimal | None] = (None, None),
+    ) -> None:
+        """``pools``: the volume there is for buys and for sells; None: no cap."""
+        self.triggered: list[Working] = []
+        self._bar = bar
+        self._rules = rules
+        self._buy_pool, self._sell_pool = pools
+        self._heap: list[tuple[Any, ...]] = []
+        self._serial = 0
+        self._dropped: set[Working] = set()
+        self._contested: dict[Group, tuple[Fills, Fills]] = {}
+        self._fixed = _fixed_order(rules.path, bar)
+        # Indexed by "the high comes first".
+        self._paths: tuple[Points, Points] = (
+            (bar.open, bar.low, bar.high, bar.close),
+            (bar.open, bar.high, bar.low, bar.close),
+        )
+        shortcut = self._shortcut
+        for group in groups:
+            entry = group.entry
+            if (
+                shortcut
+                and entry is not None
+                and not group.parts
+                and group.stop_loss is None
+                and group.take_profit is None
+                and group.liquidation is None
+            ):
+                if reachable(entry, bar, rules):
+                    self._add_entry(group, entry, self._paths[self._first(entry.buy)])
+                if entry.fresh and entry.start < NOT_ON_THIS_BAR:
+                    entry.fresh = False
+            else:
+                self._add_group(group)
+        if len(self._heap) > 1:
+            heapify(self._heap)
+
+    @property
+    def pools(self) -> tuple[Decimal | None, Decimal | None]:
+        """What is left for buys and for sells; None: no cap."""
+        return self._buy_pool, self._sell_pool
+
+    def next(self) -> Hit | None:
+        """The next execution, or None when the bar is done.
+
+        A hit neither reported nor dropped counts as refused: nothing filled, and it does not come
+        again on this bar.
+        """
+        heap = self._heap
+        while heap:
+            *_, event, lane, group, points = heappop(heap)
+            if lane is not None and lane.events:
+                self._push(lane.events.pop(), lane, group, points)
+            hit = self._attempt(event, lane, group, points)
+            if hit is not None:
+                return hit
+        return None
+
+    def report(self, hit: Hit, volume: Decimal, part: OpenPart | None = None) -> None:
+        """What really filled of ``hit`` (0 for a refusal): taken off pool, leaves and part here.
+
+        ``part``: the OpenPart that an entry opened; its exits act on the rest of the path (of their
+        ``start`` only 4 is looked at). Raises `FieldError` for more than the hit's volume.
+        """
+        if not ZERO <= volume <= hit.volume:
+            raise FieldError("volume", f"must be within 0 and the hit's {hit.volume}, not {volume}")
+        working = hit.working
+        if working.kind != "liquidation":
+            if working.buy:
+                if self._buy_pool is not None:
+                    self._buy_pool = sub(self._buy_pool, volume)
+            elif self._sell_pool is not None:
+                self._sell_pool = sub(self._sell_pool, volume)
+        working.volume = sub(working.volume, volume)
+        if hit.part is not None:
+            hit.part.volume = sub(hit.part.volume, volume)
+        if part is not None and part.exits:
+            since = (hit.rank, hit.reached)
+            events = lane_events(part.exits, hit.points, self._bar, self._rules, since)
+            both = self._contested.get(hit.group)
+            if both is not None:
+                _mark(events, [event.working.kind for event in events], both)
+            self._add_lane(part, events, hit.group, hit.points)
+
+    def drop(self, working: Working) -> None:
+        """``working`` takes no further part in this walk (it was cancelled, its part is closed)."""
+        self._dropped.add(working)
+
+    def _attempt(
+        self, event: Event, lane: _Lane | None, group: Group, points: Points
+    ) -> Hit | None:
+        """The hit that ``event`` comes to now, if it is still to happen and there is volume."""
+        working = event.working
+        if working in self._dropped:
+            return None
+        kind = working.kind
+        volume = working.volume
+        part = None
+        if lane is not None:
+            part = lane.part
+            if lane.stopped and kind != "liquidation" and kind != "stop_loss":
+                return None
+            if kind == "liquidation" or part.volume < volume:
+                volume = part.volume
+            lane.stopped = lane.stopped or kind == "stop_loss"
+        if volume <= ZERO:
+            return None
+        if not working.triggered and (kind == "stop" or kind == "stop_loss"):
+            working.triggered = True
+            self.triggered.append(working)
+        if kind != "liquidation":
+            left = self._buy_pool if working.buy else self._sell_pool
+            if left is not None and left < volume:
+                volume = to_step(left, self._rules.volume_increment)
+                if volume <= ZERO:
+                    return None
+        passed = part is None and protection_passed(
+            working.buy, event.price, group.stop_loss, group.take_profit
+        )
+        names = _HIGH_FIRST if points[1] == self._bar.high else _LOW_FIRST
+        return Hit(
+            group,
+            working,
+            part,
+            event.price,
+            volume,
+            event.rank,
+            names[event.rank],
+            event.taker,
+            event.ambiguous,
+            passed,
+            event.reached,
+            points,
+        )
+
+    def _add_group(self, group: Group) -> None:
+        """The general way: parts, protections, and where it matters both orders of the extremes."""
+        bar, rules = self._bar, self._rules
+        entry = group.entry
+        enters = entry is not None and reachable(entry, bar, rules)
+        contested = not self._shortcut
+        acts = enters
+        fresh = [entry] if entry is not None and entry.fresh else []
+        for part in group.parts:
+            live = 0
+            for working in part.exits:
+                if working.fresh:
+                    fresh.append(working)
+                if reachable(working, bar, rules):
+                    live += 1
+            acts = acts or live > 0
+            contested = contested or live > 1
+        if acts:
+            if entry is not None and enters and not contested:
+                contested = self._opens_contest(group, entry)
+            both = None
+            high_first = self._first(group.buys)
+            if contested:
+                high, high_fills = outcome(group, self._paths[True], bar, rules)
+                low, low_fills = outcome(group, self._paths[False], bar, rules)
+                both = self._contested[group] = high_fills, low_fills
+                if self._fixed is None and high != low:
+                    high_first = high < low
+            points = self._paths[high_first]
+            if entry is not None and enters:
+                self._add_entry(group, entry, points)
+            for part in group.parts:
+                events = lane_events(part.exits, points, bar, rules)
+                if both is not None:
+                    _mark(events, [event.working for event in events], both)
+                self._add_lane(part, events, group, points)
+        for working in fresh:
+            working.fresh = working.start >= NOT_ON_THIS_BAR
+
+    def _opens_contest(self, group: Group, entry: Working) -> bool:
+        """Whether a part opened by ``entry`` might meet an exit on this very bar."""
+        bar = self._bar
+        below, above = group.stop_loss, group.take_profit
+        if not entry.buy:
+            below, above = above, below
+        if (below is not None and bar.low <= below) or (above is not None and bar.high >= above):
+            return True
+        if group.liquidation is None:
+            return False
+        points = self._paths[self._first(entry.buy)]
+        event = event_of(entry, entry.start, points[entry.start], points, bar, self._rules)
+        price = None if event is None else group.liquidation(event.price, entry.volume)
+        return price is not None and (bar.low <= price if entry.buy else bar.high >= price)
+
+    def _add_entry(self, group: Group, entry: Working, points: Points) -> None:
+        for event in lane_events((entry,), points, self._bar, self._rules):
+            self._push(event, None, group, points, sort=False)
+
+    def _add_lane(self, part: OpenPart, events: list[Event], group: Group, points: Points) -> None:
+        if events and part.volume > ZERO:
+            events.reverse()
+            self._push(events.pop(), _Lane(part, events, part.is_stopped), group, points)
+
+    def _push(
+        self, event: Event, lane: _Lane | None, group: Group, points: Points, sort: bool = True
+    ) -> None:
+        """Queue ``event``: rank, then market and stops before limits, better price, acceptance."""
+        working = event.working
+        self._serial += 1
+        price = ZERO
+        if working.is_limit and working.price is not None:
+            price = working.price.copy_negate() if working.buy else working.price
+        item = (
+            event.rank,
+            working.is_limit,
+            price,
+            working.sequence,
+            self._serial,
+            event,
+            lane,
+            group,
+            points,
+        )
+        if sort:
+            heappush(self._heap, item)
+        else:
+            self._heap.append(item)
+
+    def _first(self, buys: bool) -> bool:
+        """Whether the high comes first where the outcome does not say: for sellers and shorts."""
+        return not buys if self._fixed is None else self._fixed
+
+
+def _fixed_order(path: str, bar: Bar) -> bool | None:
+    """Whether the high comes first under a path that is the same for all; None: pessimistic."""
+    if path == "pessimistic":
+        return None
+    if path == "open_high_low_close":
+        return True
+    if path == "open_low_high_close":
+        return False
+    if path == "adaptive":
+        return sub(bar.high, bar.open) < sub(bar.open, bar.low)
+    raise FieldError("path", f"must be a known path, not {path!r}")
+
+
+def _mark(events: Sequence[Event], keys: Sequence[object], both: tuple[Fills, Fills]) -> None:
+    """Flag what does not happen identically on both paths.
+
+    What happens on neither (a liquidation after a stop-loss that found no volume, say) is as
+    ambiguous as what surrounds it.
+    """
+    high, low = both
+    differs = [high.get(key) != low.get(key) for key in keys]
+    for event, key, different in zip(events, keys, differs, strict=True):
+        event.ambiguous = different if key in high or key in low else any(differs)

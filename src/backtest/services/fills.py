@@ -1,0 +1,78 @@
+"""Fills against a bar: who may take part, how much volume there is, and the walk along the path.
+
+The face of `bar_path` (what meets on a bar) and `bar_walk` (the walk); docs/fills.md has the
+rules in plain words.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from backtest.models.bar import Bar
+from backtest.money import mul, to_step
+from backtest.services.bar_path import (
+    CLOSE_ONLY,
+    FROM_OPEN,
+    NOT_ON_THIS_BAR,
+    Group,
+    Hit,
+    OpenPart,
+    PathRules,
+    Point,
+    Working,
+    WorkingKind,
+    protection_passed,
+    slipped,
+)
+from backtest.services.bar_walk import BarWalk
+
+__all__ = [
+    "CLOSE_ONLY",
+    "FROM_OPEN",
+    "NOT_ON_THIS_BAR",
+    "BarWalk",
+    "Group",
+    "Hit",
+    "OpenPart",
+    "PathRules",
+    "Point",
+    "Working",
+    "WorkingKind",
+    "eligibility",
+    "pool",
+    "protection_passed",
+    "slipped",
+]
+
+
+def eligibility(
+    kind: str, accepted_ns: int, accepted_before_event: bool, bar: Bar, fill_on: str = "next_open"
+) -> int:
+    """`Working.start` for ``bar``: 0 (from the open), 3 (its close only) or 4 (not on this bar).
+
+    A price counts only if it is certainly not earlier than the acceptance. ``kind`` is a
+    `Working.kind`; ``accepted_before_event`` says that the venue accepted the order before it got
+    the bar's event. ``fill_on`` is for market orders: "next_open" (the default) and what
+    "this_close" left over wait for an open; "next_close" for a close.
+    """
+    if kind == "market" and fill_on == "next_close":
+        in_time = accepted_ns <= bar.close_ns and accepted_before_event
+        return CLOSE_ONLY if in_time else NOT_ON_THIS_BAR
+    if accepted_ns <= bar.open_ns:
+        return FROM_OPEN
+    if kind != "market" and accepted_ns <= bar.close_ns and accepted_before_event:
+        return CLOSE_ONLY
+    return NOT_ON_THIS_BAR
+
+
+def pool(
+    bar_volume: Decimal | None, participation: Decimal | None, volume_increment: Decimal
+) -> Decimal | None:
+    """The volume that one side may take from a bar; None: no cap. (Give it twice: ``(p, p)``.)
+
+    ``bar_volume x participation``, rounded down to the volume increment. No cap where the source
+    has no volume, and where ``participation`` is None, whatever the volume.
+    """
+    if bar_volume is None or participation is None:
+        return None
+    return to_step(mul(bar_volume, participation), volume_increment)

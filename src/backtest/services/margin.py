@@ -1,0 +1,200 @@
+"""Margin, profit and liquidation of linear contracts, and what pending orders reserve.
+
+Amounts are in the settlement (quote) asset; ``step`` is that asset's smallest unit (`Asset.step`).
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from backtest.errors import FieldError
+from backtest.models.trading_pair import TradingPair
+from backtest.models.trading_rules import LeverageKind, TradingRules
+from backtest.money import ONE, ZERO, add, div, mul, round_half_even, round_up, sub, to_step
+
+__all__ = [
+    "flat_margin",
+    "initial_margin",
+    "is_liquidatable",
+    "liquidation_price",
+    "maintenance",
+    "realised_pnl",
+    "required_margin",
+    "spot_buy_reserve",
+    "spot_sell_reserve",
+    "trading_reserve",
+    "unrealised_pnl",
+    "worst_price_buy",
+    "worst_price_sell",
+]
+
+
+def initial_margin(
+    volume: Decimal, price: Decimal, contract_size: Decimal, leverage: Decimal, step: Decimal
+) -> Decimal:
+    """``volume x price x contract_size / leverage``, rounded up."""
+    notional = mul(mul(volume, price), contract_size)
+    return round_up(notional if leverage == ONE else div(notional, leverage), step)
+
+
+def flat_margin(volume: Decimal, margin_per_volume: Decimal, step: Decimal) -> Decimal:
+    """``volume x margin_per_volume``, rounded up: the margin where leverage is flat per volume."""
+    return round_up(mul(volume, margin_per_volume), step)
+
+
+def required_margin(
+    rules: TradingRules,
+    *,
+    volume: Decimal,
+    price: Decimal,
+    contract_size: Decimal,
+    leverage: Decimal,
+    step: Decimal,
+) -> Decimal:
+    """The margin that ``rules`` ask for: by leverage, flat per volume, or the whole notional."""
+    if rules.leverage_kind is LeverageKind.FLAT_MARGIN_PER_VOLUME:
+        if rules.margin_per_volume is None:
+            raise FieldError("margin_per_volume", "must be set for FLAT_MARGIN_PER_VOLUME")
+        return flat_margin(volume, rules.margin_per_volume, step)
+    if rules.leverage_kind is LeverageKind.NONE:
+        return initial_margin(volume, price, contract_size, ONE, step)
+    return initial_margin(volume, price, contract_size, leverage, step)
+
+
+def unrealised_pnl(
+    direction_sign: int, fill: Decimal, mark: Decimal, volume: Decimal, contract_size: Decimal
+) -> Decimal:
+    """``(mark - fill) x volume x contract_size``, negated for a short (sign -1); not rounded."""
+    moved = sub(mark, fill) if direction_sign > 0 else sub(fill, mark)
+    return mul(mul(moved, volume), contract_size)
+
+
+def realised_pnl(
+    direction_sign: int,
+    fill: Decimal,
+    close: Decimal,
+    volume: Decimal,
+    contract_size: Decimal,
+    step: Decimal,
+) -> Decimal:
+    """The PnL of one close, rounded half-even to ``step``."""
+    return round_half_even(unrealised_pnl(direction_sign, fill, close, volume, contract_size), step)
+
+
+def maintenance(
+    volume: Decimal, mark: Decimal, contract_size: Decimal, maintenance_rate: Decimal
+) -> Decimal:
+    """Notional at the mark x ``maintenance_rate``; not rounded."""
+    return mul(mul(mul(volume, mark), contract_size), maintenance_rate)
+
+
+def is_liquidatable(
+    direction_sign: int,
+    fill: Decimal,
+    mark: Decimal,
+    volume: Decimal,
+    contract_size: Decimal,
+    margin: Decimal,
+    maintenance_rate: Decimal,
+) -> bool:
+    """``margin + unrealised PnL <= maintenance``, tested unrounded."""
+    level = add(margin, unrealised_pnl(direction_sign, fill, mark, volume, contract_size))
+    return level <= maintenance(volume, mark, contract_size, maintenance_rate)
+
+
+def liquidation_price(
+    long: bool,
+    fill: Decimal,
+    volume: Decimal,
+    contract_size: Decimal,
+    margin: Decimal,
+    maintenance_rate: Decimal,
+    price_increment: Decimal,
+) -> Decimal | None:
+    """The price at which an isolated position is liquidated; None when no positive price can.
+
+    Long: ``(f v c - margin) / (v c (1 - r))``, rounded down to the price increment (None when that
+    is not above zero: leverage 1). Short: ``(f v c + margin) / (v c (1 + r))``, rounded up. Raises
+    `FieldError` for a long with a maintenance rate of 1 or more, which is liquidated at any price.
+    """
+    size = mul(volume, contract_size)
+    notional = mul(fill, size)
+    if long:
+        if maintenance_rate >= ONE:
+            raise FieldError("maintenance_rate", f"must be below 1, not {maintenance_rate}")
+        left = sub(notional, margin)
+        if left <= ZERO:
+            return None
+        exact = div(left, mul(size, sub(ONE, maintenance_rate)))
+        price = to_step(exact, price_increment, ROUND_FLOOR)
+        return price if price > ZERO else None
+    exact = div(add(notional, margin), mul(size, add(ONE, maintenance_rate)))
+    return to_step(exact, price_increment, ROUND_CEILING)
+
+
+def _buffered(price: Decimal, buffer: Decimal, pair: TradingPair) -> Decimal:
+    raised = mul(price, add(ONE, buffer))
+    return to_step(raised, pair.price_increment, ROUND_CEILING)
+
+
+def worst_price_buy(
+    limit: Decimal | None,
+    stop: Decimal | None,
+    last: Decimal | None,
+    buffer: Decimal,
+    pair: TradingPair,
+) -> Decimal:
+    """The price that a buy reserves for.
+
+    A limit's own price; a stop's x (1 + ``buffer``); for a market order the last price x
+    (1 + ``buffer``); the last two rounded up to the price increment.
+    """
+    if limit is not None:
+        return limit
+    if stop is not None:
+        return _buffered(stop, buffer, pair)
+    if last is None:
+        raise FieldError("last", "must be known to reserve for a market order")
+    return _buffered(last, buffer, pair)
+
+
+def worst_price_sell(
+    limit: Decimal | None,
+    stop: Decimal | None,
+    last: Decimal | None,
+    buffer: Decimal,
+    pair: TradingPair,
+) -> Decimal:
+    """The price that a short trading order reserves margin for (more price is more margin).
+
+    The higher of its limit (or its stop x (1 + ``buffer``), rounded up) and the last price; for a
+    market order the last price.
+    """
+    own = limit
+    if own is None and stop is not None:
+        own = _buffered(stop, buffer, pair)
+    if own is None:
+        if last is None:
+            raise FieldError("last", "must be known to reserve for a market order")
+        return last
+    return own if last is None or last <= own else last
+
+
+def spot_buy_reserve(leaves: Decimal, worst: Decimal, fee: Decimal, step: Decimal) -> Decimal:
+    """``leaves x worst``, rounded as the notional of a fill is (half-even), plus the fill ``fee``.
+
+    Zero for no leaves: the reserve of a final order is zero, whatever its fee would be.
+    """
+    if not leaves:
+        return ZERO
+    return add(round_half_even(mul(leaves, worst), step), fee)
+
+
+def spot_sell_reserve(leaves: Decimal) -> Decimal:
+    """The base volume itself: ``leaves``."""
+    return leaves
+
+
+def trading_reserve(margin: Decimal, fee: Decimal) -> Decimal:
+    """Margin at the worst price (`required_margin`) plus the fill ``fee``; zero for no margin."""
+    return add(margin, fee) if margin else ZERO

@@ -1,0 +1,156 @@
+"""What all agents' accounts are worth together, sampled as time passes.
+
+Equity is, in the cash asset, available + unavailable of all assets at their last price, plus the
+unrealised PnL of open positions (semantics, section 1). A sample is taken whenever time moves on
+and something that has a price is held, so memory grows with hours, not with bars.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from backtest.models import TradingPair
+from backtest.money import ZERO, add, div, mul, sub
+from backtest.times import HOUR
+
+__all__ = ["Valuation"]
+
+
+class Valuation:
+    """Fed by the venue with prices, balances and positions; asked for equity by the report.
+
+    The venue calls `sample` when time moves on, before anything changes at the new time.
+    """
+
+    __slots__ = (
+        "_dirty",
+        "_pairs",
+                "cash",
+        "exposed",
+        "exposed_ns",
+        "first_ns",
+        "last_ns",
+        "max_drawdown",
+        "max_drawdown_rate",
+        "open_pnl",
+        "peak",
+        "prices",
+        "samples",
+        "sizes",
+        "start",
+        "time",
+        "totals",
+    )
+
+    def __init__(self, cash: str, pairs: list[TradingPair]) -> None:
+        self.cash = cash
+        self._pairs = {pair.code: pair for pair in pairs}
+        self.totals: dict[str, Decimal] = {}
+        """What the agents own, by asset."""
+        self.prices: dict[str, Decimal] = {}
+        """Last prices by pair; the venue writes them."""
+        self.sizes: dict[str, tuple[Decimal, Decimal]] = {}
+        """By pair: signed size of all open positions, and their signed cost."""
+        self.exposed = False
+        """Whether equity moves with the market."""
+        self.samples: list[tuple[int, Decimal]] = []
+        """Equity at the end of each hour in which it may have changed: (time, equity)."""
+        self.start: Decimal | None = None
+        self.peak = ZERO
+        self.max_drawdown = ZERO
+        self.max_drawdown_rate = ZERO
+        self.exposed_ns = 0
+        self.first_ns = self.last_ns = 0
+        self.time = 0
+        """The moment whose changes are being gathered."""
+        self._dirty = False
+
+    def begin(self, time: int) -> None:
+        """The run starts now; what is owned now is what it starts with."""
+        self.time = self.first_ns = self.last_ns = time
+        self.start = self.peak = self.equity()
+        self._dirty = False
+
+    # -- what the venue tells ----------------------------------------------------------------------
+
+    def balance(self, asset: str, before: tuple[Decimal, Decimal], after: tuple[Decimal, Decimal]) -> None:
+        """An account's balance of ``asset`` changed from ``before`` to ``after``."""
+        change = sub(add(after[0], after[1]), add(before[0], before[1]))
+        if change:
+            self.totals[asset] = add(self.totals.get(asset, ZERO), change)
+            self._dirty = True
+            if asset != self.cash:
+                self._expose()
+
+    def position(self, pair: str, size: Decimal, price: Decimal) -> None:
+        """Open positions of ``pair`` grew by the signed ``size`` (contracts x contract size),
+        entered at ``price``."""
+        held, cost = self.sizes.get(pair, (ZERO, ZERO))
+        self.sizes[pair] = (add(held, size), add(cost, mul(size, price)))
+        self._dirty = True
+        self._expose()
+
+    def _expose(self) -> None:
+        self.exposed = any(
+            total for asset, total in self.totals.items() if asset != self.cash
+        ) or any(size or cost for size, cost in self.sizes.values())
+
+    def sample(self, time: int) -> None:
+        """Time moves on to ``time``: take the equity of the moment before, if it may have changed."""
+        if self.exposed or self._dirty:
+            equity = self.equity()
+            before = self.time
+            if equity > self.peak:
+                self.peak = equity
+            else:
+                fall = sub(self.peak, equity)
+                if fall > self.max_drawdown:
+                    self.max_drawdown = fall
+                if self.peak > ZERO and fall > mul(self.max_drawdown_rate, self.peak):
+                    self.max_drawdown_rate = div(fall, self.peak)
+            hour = before // HOUR
+            if self.samples and self.samples[-1][0] // HOUR == hour:
+                self.samples[-1] = (before, equity)
+            else:
+                self.samples.append((before, equity))
+            if self.exposed:
+                self.exposed_ns += time - before
+            self._dirty = False
+        self.time = self.last_ns = time
+
+    # -- what the report asks ----------------------------------------------------------------------
+
+    def equity(self) -> Decimal:
+        """Everything at its last price, in the cash asset; what has no price yet counts nothing."""
+        total = ZERO
+        for asset, owned in self.totals.items():
+            if owned:
+                price = self._price(asset)
+                if price is not None:
+                    total = add(total, mul(owned, price))
+        for code, (size, cost) in self.sizes.items():
+            mark = self.prices.get(code)
+            if (size or cost) and mark is not None:
+                price = self._price(self._pairs[code].settlement.code)
+                if price is not None:
+                    total = add(total, mul(sub(mul(size, mark), cost), price))
+        return total
+
+    def unpriced(self) -> list[str]:
+        """Assets that are owned and cannot be expressed in the cash asset."""
+        return [asset for asset, owned in self.totals.items() if owned and self._price(asset) is None]
+
+    def _price(self, asset: str) -> Decimal | None:
+        """What one unit of ``asset`` costs in cash: through one pair, or two."""
+        return self._route(asset, frozenset((asset,)))
+
+    def _route(self, asset: str, seen: frozenset[str]) -> Decimal | None:
+        if asset == self.cash:
+            return Decimal(1)
+        for code, price in self.prices.items():
+            pair = self._pairs[code]
+            if pair.base.code == asset and pair.quote.code not in seen and len(seen) < 4:
+                onward = self._route(pair.quote.code, seen | {pair.quote.code})
+                if onward is not None:
+                    return mul(price, onward)
+        return None

@@ -1,0 +1,52 @@
+"""A command on its way to the venue: sent already, awaited if one likes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from backtest.actors import Signal
+from backtest.errors import OrderRejected
+
+if TYPE_CHECKING:
+    from .desk import OrderDesk
+
+__all__ = ["Command"]
+
+T = TypeVar("T")
+
+
+class Command(Generic[T]):
+    """The outcome of a command. Await it for its value, or for the `OrderRejected` that it raises.
+
+    The command was sent when this object was made, so a plain handler that cannot await may simply
+    drop it. A refusal that nobody awaited comes to ``on_order`` and is logged; it never vanishes.
+    """
+
+    __slots__ = ("_desk", "_signal", "awaited", "error", "is_answered", "value")
+
+    def __init__(self, desk: OrderDesk, value: T) -> None:
+        self._desk = desk
+        self._signal: Signal | None = None
+        self.value = value
+        self.error: OrderRejected | None = None
+        """Why the venue refused; None if it did not, or has not answered."""
+        self.is_answered = False
+        self.awaited = False
+
+    def answer(self, error: OrderRejected | None = None) -> None:
+        """The venue has answered."""
+        self.is_answered = True
+        self.error = error
+        if self._signal is not None:
+            self._signal.resolve()
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        self.awaited = True
+        if not self.is_answered:
+            if self._signal is None:
+                self._signal = Signal(self._desk.system, "broker")
+            yield from self._signal.wait()
+        if self.error is not None:
+            raise self.error
+        return self.value

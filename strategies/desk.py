@@ -1,0 +1,306 @@
+"""A strategy's side of the counter: it sends commands and keeps handles, balances and positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
+
+from backtest.actors import BalanceUpdate, EventKind, OrderEvent, StrategyHost, System, Welcome
+from backtest.errors import AccountError, FieldError, OrderRejected
+from backtest.models import ActionType, DecisionAction, OrderDirection, TradingOrder
+from backtest.models._fast import build
+from backtest.money import ZERO, add, decimal_of
+from backtest.times import from_ns
+
+from .command import Command
+from .handle import Number, OrderHandle
+
+if TYPE_CHECKING:
+    from .strategy import Strategy
+
+__all__ = ["BalanceView", "OrderDesk"]
+
+_NOTHING = (ZERO, ZERO)
+_CREATE = {
+    (True, "market"): ActionType.CREATE_SPOT_MARKET,
+    (True, "limit"): ActionType.CREATE_SPOT_LIMIT,
+    (True, "stop"): ActionType.CREATE_SPOT_STOP,
+    (False, "market"): ActionType.CREATE_TRADE_MARKET,
+    (False, "limit"): ActionType.CREATE_TRADE_LIMIT,
+    (False, "stop"): ActionType.CREATE_TRADE_STOP,
+}
+
+
+class BalanceView(NamedTuple):
+    """What an account has of one asset."""
+
+    available: Decimal
+    """Free to use."""
+    unavailable: Decimal
+    """Locked in orders and positions."""
+
+    @property
+    def total(self) -> Decimal:
+        return add(self.available, self.unavailable)
+
+
+class OrderDesk:
+    """Made by the strategy when it joins; everything in it is as the last event left it."""
+
+    def __init__(self, host: StrategyHost, welcome: Welcome, strategy: Strategy) -> None:
+        self.host = host
+        self.system: System = host.system
+        self.name = host.name
+        self.pairs = welcome.pairs
+        self.accounts = {name: account_id for account_id, name in welcome.accounts}
+        self.default_account = welcome.accounts[0][1] if welcome.accounts else ""
+        self.balances = dict(welcome.balances)
+        self.open: dict[int, OrderHandle] = {}
+        """Handles with something pending, by branch number: in the order of acceptance."""
+        self.positions: dict[str, dict[UUID, TradingOrder]] = {code: {} for code in self.pairs}
+        self.last = host.last
+        """The last close of each pair that the strategy was given."""
+        self.over = False
+        self._strategy = strategy
+        self._branches: dict[int, OrderHandle] = {}
+        self._commands: dict[int, Command[Any]] = {}
+        self._clock = (-1, from_ns(0))
+        self._template: dict[str, Any] = {
+            "action_type": None,
+            "timestamp": None,
+            "agent_id": welcome.agent_id,
+            "account_id": None,
+            "broker_id": welcome.broker_id,
+            "backtest_run_id": welcome.run_id,
+            "trading_pair_code": None,
+            "order_id": None,
+            "volume": None,
+            "price": None,
+            "direction": None,
+            "leverage": None,
+            "stop_loss": None,
+            "take_profit": None,
+            "split_chunks": None,
+            "stop_price": None,
+            "split_prices": None,
+            "command_id": None,
+            "clear": frozenset(),
+        }
+
+    # -- commands ----------------------------------------------------------------------------------
+
+    def create(
+        self,
+        spot: bool,
+        pair: str,
+        direction: OrderDirection,
+        volume: Number,
+        limit_price: Number | None,
+        stop_price: Number | None,
+        account: str | None,
+        leverage: Number | None = None,
+        stop_loss: Number | None = None,
+        take_profit: Number | None = None,
+    ) -> OrderHandle:
+        """Send a new order; its handle."""
+        if limit_price is not None and stop_price is not None:
+            raise FieldError("stop_price", "cannot be combined with limit_price: stop-limit orders are not there yet")
+        kind = "limit" if limit_price is not None else "market" if stop_price is None else "stop"
+        size = volume if type(volume) is Decimal else decimal_of(volume, "volume")
+        handle = OrderHandle(self, pair, direction, size, spot)
+        changes = {
+            "action_type": _CREATE[spot, kind],
+            "trading_pair_code": pair,
+            "volume": size,
+            "direction": direction,
+        }
+        if limit_price is not None:
+            changes["price"] = decimal_of(limit_price, "limit_price")
+        if stop_price is not None:
+            changes["stop_price"] = decimal_of(stop_price, "stop_price")
+        if not spot:
+            for name, value in (
+                ("leverage", leverage),
+                ("stop_loss", stop_loss),
+                ("take_profit", take_profit),
+            ):
+                if value is not None:
+                    changes[name] = decimal_of(value, name)
+        self._send(changes, account or self.default_account, handle.creation)
+        return handle
+
+    def cancel(self, handle: OrderHandle, volume: Number | None) -> Command[OrderHandle]:
+        changes: dict[str, Any] = {}
+        if volume is not None:
+            changes["volume"] = decimal_of(volume, "volume")
+        return self._amend(handle, "CANCEL", changes, handle)
+
+    def modify(self, handle: OrderHandle, **changes: Any) -> Command[OrderHandle]:
+        given = {
+            name: value if name == "clear" else decimal_of(value, name)
+            for name, value in changes.items()
+            if value is not None
+        }
+        return self._amend(handle, "MODIFY", given, handle)
+
+    def split(
+        self, handle: OrderHandle, volumes: Sequence[Number], prices: Sequence[Number] | None
+    ) -> Command[list[OrderHandle]]:
+        changes: dict[str, Any] = {
+            "split_chunks": tuple(decimal_of(one, "volumes") for one in volumes)
+        }
+        if prices is not None:
+            changes["split_prices"] = tuple(decimal_of(one, "limit_prices") for one in prices)
+        return self._amend(handle, "SPLIT", changes, [])
+
+    def close(
+        self, handle: OrderHandle, volume: Number | None, price: Number | None
+    ) -> Command[OrderHandle]:
+        changes: dict[str, Any] = {"action_type": ActionType.CLOSE_TRADE}
+        if volume is not None:
+            changes["volume"] = decimal_of(volume, "volume")
+        if price is not None:
+            changes["price"] = decimal_of(price, "limit_price")
+        return self._amend(handle, "", changes, handle)
+
+    def _amend(
+        self, handle: OrderHandle, verb: str, changes: dict[str, Any], value: Any
+    ) -> Command[Any]:
+        if handle.id is None:
+            raise FieldError(
+                "order", "was not accepted yet: await it before you change it"
+                if not handle.is_rejected
+                else f"was refused ({handle.error}), there is nothing to change"
+            )
+        command: Command[Any] = Command(self, value)
+        if verb:
+            changes["action_type"] = ActionType[_amending(handle, verb)]
+        changes["trading_pair_code"] = handle.pair
+        changes["order_id"] = handle.id
+        self._send(changes, self.default_account, command)
+        return command
+
+    def _send(self, changes: dict[str, Any], account: str, command: Command[Any]) -> None:
+        account_id = self.accounts.get(account)
+        if account_id is None:
+            raise AccountError(
+                f"account {account!r} is not {self.name}'s; it has: {', '.join(self.accounts)}"
+            )
+        number = self.host.next_command()
+        changes["command_id"] = number
+        changes["account_id"] = account_id
+        changes["timestamp"] = self.at
+        self._commands[number] = command
+        self.host.submit(build(DecisionAction, self._template | changes))
+
+    def handles_with_positions(self, pair: str | None) -> list[OrderHandle]:
+        """Handles of the strategy's open positions, oldest first."""
+        return [
+            one
+            for one in list(self._branches.values())
+            if one.parts and (pair is None or one.pair == pair)
+        ]
+
+    @property
+    def at(self) -> datetime:
+        now = self.system.now
+        if self._clock[0] != now:
+            self._clock = (now, from_ns(now))
+        return self._clock[1]
+
+    # -- events ------------------------------------------------------------------------------------
+
+    def apply(self, event: OrderEvent | BalanceUpdate) -> None:
+        """Bring everything up to date with what the venue says."""
+        if event.balances:
+            self.balances.update(event.balances)
+        if type(event) is BalanceUpdate:
+            return
+        assert isinstance(event, OrderEvent)
+        command = self._commands.pop(event.command, None) if event.command else None
+        kind = event.kind
+        if kind is EventKind.REJECTED:
+            self._rejected(event, command)
+            return
+        if kind is EventKind.ACCEPTED and command is not None:
+            handle = command.value
+            handle.branch, handle.id = event.branch, event.branch_id
+            self._branches[event.branch] = handle
+        else:
+            handle = self._branches[event.branch]
+        handle.apply(event)
+        if event.positions:
+            held = self.positions[handle.pair]
+            for order_id, position in event.positions:
+                if position is None:
+                    held.pop(order_id, None)
+                else:
+                    held[order_id] = position
+        if kind is EventKind.CANCELLED:
+            handle.cancelled_volume = add(handle.cancelled_volume, event.order.cancel_volume)  # type: ignore[union-attr,arg-type]
+            handle.end_reason = None if event.reason is None else event.reason.value
+        elif kind is EventKind.SPLIT:
+            self._split(event, handle, command)
+        if handle.live is not None:
+            self.open[event.branch] = handle
+        else:
+            self.open.pop(event.branch, None)
+            if not handle.parts:
+                self._branches.pop(event.branch, None)
+        if command is not None:
+            command.answer()
+        handle.settle()
+
+    def _split(self, event: OrderEvent, parent: OrderHandle, command: Command[Any] | None) -> None:
+        parent.is_replaced = True
+        for number, order in event.children:
+            part = OrderHandle(self, parent.pair, parent.direction, order.volume, parent.spot)
+            part.branch, part.id = number, order.branch_id
+            part.creation.answer()
+            if order.is_filled:
+                part.parts[order.id] = order  # type: ignore[assignment]
+                part.take_over(order.volume, order.fill_price)  # type: ignore[arg-type]
+            else:
+                part.live = order
+                self.open[number] = part
+            self._branches[number] = part
+            if command is not None:
+                command.value.append(part)
+
+    def _rejected(self, event: OrderEvent, command: Command[Any] | None) -> None:
+        if command is None:
+            return
+        assert event.reason is not None
+        error = OrderRejected(event.reason, event.detail, event.branch_id)
+        command.answer(error)
+        if isinstance(command.value, OrderHandle) and command is command.value.creation:
+            command.value.end_reason = event.reason.value
+            command.value.settle()
+        if not command.awaited and not self._strategy.hears_orders:
+            self._strategy.log.warning("order.rejected", reason=event.reason.value, detail=event.detail)
+
+    def ended(self) -> None:
+        """The run is over."""
+        self.over = True
+        for handle in list(self._branches.values()):
+            handle.stop_events()
+
+
+def _amending(handle: OrderHandle, verb: str) -> str:
+    live = handle.live
+    if live is None:
+        if handle.parts and verb != "CANCEL":
+            return f"{verb}_POSITION"
+        kind = "LIMIT"
+    elif live.is_limit_order:
+        kind = "LIMIT"
+    elif live.is_stop_order:
+        kind = "STOP"
+    else:
+        # A market order can be cancelled; what else is asked of it is refused for its own reason.
+        kind = "MARKET" if verb == "CANCEL" else "LIMIT"
+    return f"{verb}_{'SPOT' if handle.spot else 'TRADE'}_{kind}"
+

@@ -1,0 +1,295 @@
+"""The handle of an order: what a strategy holds on to, and awaits."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import anyio
+
+from backtest.actors import OrderEvent, Signal, Stream
+from backtest.errors import OrderRejected
+from backtest.models import OrderDirection, OrderStatus, SpotOrder, TradingOrder
+from backtest.money import ZERO, add, div, mul
+from backtest.times import duration_ns
+
+from .command import Command
+
+if TYPE_CHECKING:
+    from .desk import OrderDesk
+
+__all__ = ["Number", "OrderHandle"]
+
+Number = Decimal | int | str
+"""What strategy calls take for a volume or a price: a `Decimal`, an `int`, or a numeric `str`."""
+
+
+class OrderHandle:
+    """Follows one branch: an order, the leaves of its partial fills, its modified children.
+
+    ``order = await self.buy(...)`` waits until the venue has accepted the order, and raises
+    `OrderRejected` when it has not. Everything here is current, also in the middle of a handler.
+    """
+
+    __slots__ = (
+        "_cost",
+        "_desk",
+        "_done",
+        "_events",
+        "_filled",
+        "_flat",
+        "_new",
+        "branch",
+        "cancelled_volume",
+        "direction",
+        "end_reason",
+        "filled_volume",
+        "id",
+        "is_replaced",
+        "live",
+        "pair",
+        "parts",
+        "spot",
+        "volume",
+    )
+
+    def __init__(
+        self, desk: OrderDesk, pair: str, direction: OrderDirection, volume: Decimal, spot: bool
+    ) -> None:
+        self._desk = desk
+        self._new: Command[OrderHandle] = Command(desk, self)
+        self._filled: Signal | None = None
+        self._done: Signal | None = None
+        self._flat: Signal | None = None
+        self._events: list[Stream[OrderEvent]] | None = None
+        self._cost = ZERO
+        self.branch = 0
+        """The venue's number of the branch; 0 before it is accepted."""
+        self.id: UUID | None = None
+        """The venue's order id, which never changes; None before the order is accepted."""
+        self.pair = pair
+        self.direction = direction
+        self.volume = volume
+        """What was ordered."""
+        self.spot = spot
+        self.live: SpotOrder | TradingOrder | None = None
+        """What is pending now."""
+        self.parts: dict[UUID, TradingOrder] = {}
+        """Its open positions by order id, oldest first."""
+        self.filled_volume = ZERO
+        self.cancelled_volume = ZERO
+        self.end_reason: str | None = None
+        """Why it was cancelled, if it was: the name of a `RejectReason`."""
+        self.is_replaced = False
+        """Whether it was split: its parts have handles of their own."""
+
+    def __repr__(self) -> str:
+        return (
+            f"<OrderHandle {self.direction.name} {self.volume} {self.pair} {self.status.name} "
+            f"filled {self.filled_volume} leaves {self.leaves}>"
+        )
+
+    # -- state -------------------------------------------------------------------------------------
+
+    @property
+    def is_accepted(self) -> bool:
+        return self.branch > 0
+
+    @property
+    def is_rejected(self) -> bool:
+        return self._new.error is not None
+
+    @property
+    def error(self) -> OrderRejected | None:
+        """Why the venue refused the order; None if it did not."""
+        return self._new.error
+
+    @property
+    def leaves(self) -> Decimal:
+        """What is still to be filled."""
+        if self.live is not None:
+            return self.live.volume
+        return ZERO if self._new.is_answered else self.volume
+
+    @property
+    def is_filled(self) -> bool:
+        """Something filled, and nothing is left to fill."""
+        return self.live is None and self.filled_volume > ZERO
+
+    @property
+    def is_done(self) -> bool:
+        """Nothing is pending any more: filled, cancelled, refused or split."""
+        return self.live is None and self._new.is_answered
+
+    @property
+    def status(self) -> OrderStatus:
+        """``PENDING`` while something is to be filled; then what became of the order."""
+        if not self.is_done:
+            return OrderStatus.PENDING
+        if self.is_replaced:
+            return OrderStatus.REPLACED
+        if self.filled_volume > ZERO:
+            if self.spot or self.parts:
+                return OrderStatus.FILLED
+            return OrderStatus.CLOSED
+        return OrderStatus.CANCELLED
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """Volume-weighted price of the fills; None before the first."""
+        return div(self._cost, self.filled_volume) if self.filled_volume else None
+
+    @property
+    def open_volume(self) -> Decimal:
+        """Volume of the positions that this order opened and that are open still."""
+        total = ZERO
+        for part in self.parts.values():
+            total = add(total, part.volume)
+        return total
+
+    # -- waiting -----------------------------------------------------------------------------------
+
+    def __await__(self) -> Generator[Any, Any, OrderHandle]:
+        return self._new.__await__()
+
+    async def accepted(self) -> OrderHandle:
+        """Wait for the venue's answer; raises `OrderRejected` when it refuses."""
+        return await self
+
+    async def filled(self, timeout: float | timedelta | str | None = None) -> bool:
+        """Wait until all of it has filled; whether it did.
+
+        False when the order ended otherwise, or after ``timeout`` (seconds of simulated time, real
+        when live).
+        """
+        return await self._wait("_filled", self.is_done, timeout) and self.is_filled
+
+    async def done(self, timeout: float | timedelta | str | None = None) -> bool:
+        """Wait until nothing of it is pending; False after ``timeout``."""
+        return await self._wait("_done", self.is_done, timeout)
+
+    async def closed(self, timeout: float | timedelta | str | None = None) -> bool:
+        """Wait until nothing is pending and every position it opened is closed; False after
+        ``timeout``."""
+        return await self._wait("_flat", self.is_done and not self.parts, timeout)
+
+    async def _wait(self, name: str, already: bool, timeout: Any) -> bool:
+        if already:
+            return True
+        signal = getattr(self, name)
+        if signal is None:
+            signal = Signal(self._desk.system)
+            setattr(self, name, signal)
+        if timeout is None:
+            await signal.wait()
+            return True
+        with anyio.move_on_after(duration_ns(timeout, "timeout") / 1e9):
+            await signal.wait()
+        return bool(signal.is_set)
+
+    @property
+    def events(self) -> Stream[OrderEvent]:
+        """A new stream of this order's events from now on, for ``async for``."""
+        stream: Stream[OrderEvent] = Stream(self._desk.system, self._desk.name, 100_000)
+        if self._events is None:
+            self._events = []
+        self._events.append(stream)
+        if self._desk.over or (self.is_done and not self.parts):
+            stream.close()
+        return stream
+
+    # -- commands ----------------------------------------------------------------------------------
+
+    def cancel(self, volume: Number | None = None) -> Command[OrderHandle]:
+        """Cancel all, or ``volume``, of what is pending; for a position, its pending closes."""
+        return self._desk.cancel(self, volume)
+
+    def modify(
+        self,
+        *,
+        volume: Number | None = None,
+        limit_price: Number | None = None,
+        stop_price: Number | None = None,
+        stop_loss: Number | None = None,
+        take_profit: Number | None = None,
+        clear: Sequence[str] = (),
+    ) -> Command[OrderHandle]:
+        """Change what is pending, or the protection of the position.
+
+        ``volume`` is the branch's total, what has filled included. ``clear`` names what to remove:
+        ``"stop_loss"``, ``"take_profit"``. A smaller volume keeps the place in the queue.
+        """
+        return self._desk.modify(
+            self,
+            volume=volume,
+            price=limit_price,
+            stop_price=stop_price,
+            stop_loss=stop_loss,
+            take_profit=take_profit,
+            clear=frozenset(clear),
+        )
+
+    def split(
+        self, volumes: Sequence[Number], limit_prices: Sequence[Number] | None = None
+    ) -> Command[list[OrderHandle]]:
+        """Make parts that sum to what is pending (or open); the handles of the parts.
+
+        This handle is then done, ``REPLACED``.
+        """
+        return self._desk.split(self, volumes, limit_prices)
+
+    def close(
+        self, volume: Number | None = None, limit_price: Number | None = None
+    ) -> Command[OrderHandle]:
+        """Close all, or ``volume``, of the open position, at the market or at a limit.
+
+        Awaiting it waits for the venue's acceptance; `closed` waits until it is done.
+        """
+        return self._desk.close(self, volume, limit_price)
+
+    # -- events, from the desk ---------------------------------------------------------------------
+
+    def apply(self, event: OrderEvent) -> None:
+        """Bring the handle up to date with an event of its branch."""
+        self.live = event.live
+        fill = event.fill
+        if fill is not None and fill.kind == "entry":
+            self.filled_volume = add(self.filled_volume, fill.volume)
+            self._cost = add(self._cost, mul(fill.price, fill.volume))
+        for order_id, position in event.positions:
+            if position is None:
+                self.parts.pop(order_id, None)
+            elif event.children == ():
+                self.parts[order_id] = position
+        if self._events is not None:
+            for stream in self._events:
+                stream.push(event)
+
+    def take_over(self, volume: Decimal, price: Decimal) -> None:
+        """It begins as part of a position that was filled already."""
+        self.filled_volume = volume
+        self._cost = mul(volume, price)
+
+    def settle(self) -> None:
+        """Let go on whoever waits for what has come true."""
+        if self.live is None:
+            for signal in (self._filled, self._done):
+                if signal is not None:
+                    signal.resolve()
+            if not self.parts:
+                if self._flat is not None:
+                    self._flat.resolve()
+                self.stop_events()
+
+    def stop_events(self) -> None:
+        if self._events is not None:
+            for stream in self._events:
+                stream.close()
+
+    @property
+    def creation(self) -> Command[OrderHandle]:
+        """The command that made the order."""
+        return self._new

@@ -1,0 +1,86 @@
+"""The net view of the open positions in one pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from backtest.models import OrderDirection, TradingOrder
+from backtest.money import ZERO, add, div, mul, sub
+
+__all__ = ["PositionView"]
+
+
+class PositionView:
+    """All open parts of a pair taken together; false when there is none.
+
+    A snapshot: ask ``self.position(pair)`` again after something happened.
+    """
+
+    __slots__ = ("mark", "pair", "parts")
+
+    def __init__(self, pair: str, parts: Iterable[TradingOrder], mark: Decimal | None) -> None:
+        self.pair = pair
+        self.parts = tuple(parts)
+        """The filled trading orders, oldest first."""
+        self.mark = mark
+        """The last price, or None before the first bar."""
+
+    def __bool__(self) -> bool:
+        return bool(self.parts)
+
+    def __repr__(self) -> str:
+        return f"<PositionView {self.pair} {self.volume} at {self.average_price}>"
+
+    @property
+    def volume(self) -> Decimal:
+        """Signed: positive when long on balance, negative when short."""
+        total = ZERO
+        for part in self.parts:
+            total = add(total, _signed(part))
+        return total
+
+    @property
+    def is_long(self) -> bool:
+        return self.volume > ZERO
+
+    @property
+    def is_short(self) -> bool:
+        return self.volume < ZERO
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """The price at which the parts of the net side were entered, weighted by volume."""
+        net = self.volume
+        if not net:
+            return None
+        cost = volume = ZERO
+        for part in self.parts:
+            if (_signed(part) > ZERO) == (net > ZERO):
+                cost = add(cost, mul(part.volume, part.fill_price))  # type: ignore[arg-type]
+                volume = add(volume, part.volume)
+        return div(cost, volume)
+
+    @property
+    def margin(self) -> Decimal:
+        """What the parts hold in margin, in the settlement asset."""
+        total = ZERO
+        for part in self.parts:
+            total = add(total, part.margin_reserved)
+        return total
+
+    @property
+    def unrealised_pnl(self) -> Decimal:
+        """PnL if all were closed at the last price, fees left out."""
+        total = ZERO
+        if self.mark is not None:
+            for part in self.parts:
+                moved = sub(self.mark, part.fill_price)  # type: ignore[arg-type]
+                total = add(total, mul(mul(moved, _signed(part)), part.contract_size))
+        return total
+
+
+def _signed(part: TradingOrder) -> Decimal:
+    if part.direction is OrderDirection.LONG:
+        return part.volume
+    return part.volume.copy_negate()

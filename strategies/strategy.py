@@ -1,0 +1,349 @@
+"""The base of every strategy: what people write."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from random import Random
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
+
+import attrs
+import structlog
+
+from backtest.actors import Handlers, OrderEvent, StrategyHost
+from backtest.actors.protocol import BalanceUpdate, Welcome
+from backtest.errors import BacktestError, FieldError, OrderRejected, RejectReason
+from backtest.models import Bar, DecisionAction, OrderDirection, TradingPair
+from backtest.times import duration_ns, from_ns, to_ns
+
+from .desk import BalanceView, OrderDesk
+from .handle import Number, OrderHandle
+from .position import PositionView
+
+if TYPE_CHECKING:
+    from backtest.actors import Stream
+
+__all__ = ["Strategy"]
+
+_LONG, _SHORT = OrderDirection.LONG, OrderDirection.SHORT
+_HANDLERS = ("on_start", "on_bar", "on_order", "on_timer", "on_stop", "run")
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(attrs.field,))
+class Strategy:
+    """Subclass it; annotated class attributes are parameters, given by name to the constructor.
+
+    Two styles, which mix freely: override handlers (`on_start`, `on_bar`, `on_order`, `on_timer`,
+    `on_stop`, each plain or ``async``), the fast way; or write ``async def run(self)`` with
+    ``async for bar in self.bars(pair)``, the comfortable one. Time in it is simulated: anyio's and
+    asyncio's sleeps, timeouts, events and task groups need no change.
+
+    ::
+
+        class Dip(Strategy):
+            pair: str = "BTCUSD"
+            drop: Decimal = Decimal("0.98")
+
+            async def on_bar(self, bar: Bar) -> None:
+                order = await self.buy(self.pair, "0.1", limit_price=self.round(bar.close * self.drop))
+                await order.filled(timeout=3600)
+    """
+
+    warmup_bars: ClassVar[int] = 0
+    """How many bars a strategy must have seen before it may order; until then `is_warming_up`."""
+
+    _host: StrategyHost
+    _desk: OrderDesk
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # Fields become constructor arguments; slots=False lets handlers set what they like.
+        attrs.define(cls, slots=False, kw_only=True, eq=False, repr=False)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.parameters.items())})"
+
+    # -- to override -------------------------------------------------------------------------------
+
+    def on_start(self) -> Any:
+        """Called once, before the first bar."""
+
+    def on_bar(self, bar: Bar) -> Any:
+        """Called with each bar, at its close time."""
+
+    def on_order(self, event: OrderEvent) -> Any:
+        """Called with everything that happens to the strategy's orders."""
+
+    def on_timer(self, name: str) -> Any:
+        """Called when a timer set by `set_timer` is due."""
+
+    def on_stop(self) -> Any:
+        """Called once, when the run is over."""
+
+    async def run(self) -> None:
+        """The strategy as one coroutine, beside its handlers."""
+
+    # -- orders ------------------------------------------------------------------------------------
+
+    def buy(
+        self,
+        pair: str,
+        volume: Number,
+        *,
+        limit_price: Number | None = None,
+        stop_price: Number | None = None,
+        account: str | None = None,
+    ) -> OrderHandle:
+        """Buy ``volume`` of the base asset for the quote asset: market, limit or stop.
+
+        The order is sent at once. Await the handle to wait for its acceptance; that raises
+        `OrderRejected` when the venue refuses.
+        """
+        self._may_order()
+        return self._desk.create(True, pair, _LONG, volume, limit_price, stop_price, account)
+
+    def sell(
+        self,
+        pair: str,
+        volume: Number,
+        *,
+        limit_price: Number | None = None,
+        stop_price: Number | None = None,
+        account: str | None = None,
+    ) -> OrderHandle:
+        """Sell ``volume`` of the base asset that the account owns; otherwise like `buy`."""
+        self._may_order()
+        return self._desk.create(True, pair, _SHORT, volume, limit_price, stop_price, account)
+
+    def long(
+        self,
+        pair: str,
+        volume: Number,
+        *,
+        leverage: Number = 1,
+        limit_price: Number | None = None,
+        stop_price: Number | None = None,
+        stop_loss: Number | None = None,
+        take_profit: Number | None = None,
+        account: str | None = None,
+    ) -> OrderHandle:
+        """Open a long position of ``volume`` contracts on margin; otherwise like `buy`.
+
+        ``stop_loss`` and ``take_profit`` close it at those prices, whichever is reached first.
+        """
+        self._may_order()
+        return self._desk.create(
+            False,
+            pair,
+            _LONG,
+            volume,
+            limit_price,
+            stop_price,
+            account,
+            leverage,
+            stop_loss,
+            take_profit,
+        )
+
+    def short(
+        self,
+        pair: str,
+        volume: Number,
+        *,
+        leverage: Number = 1,
+        limit_price: Number | None = None,
+        stop_price: Number | None = None,
+        stop_loss: Number | None = None,
+        take_profit: Number | None = None,
+        account: str | None = None,
+    ) -> OrderHandle:
+        """Open a short position of ``volume`` contracts on margin; otherwise like `long`."""
+        self._may_order()
+        return self._desk.create(
+            False,
+            pair,
+            _SHORT,
+            volume,
+            limit_price,
+            stop_price,
+            account,
+            leverage,
+            stop_loss,
+            take_profit,
+        )
+
+    async def close_all(self, pair: str | None = None) -> None:
+        """Cancel what is pending and close, at the market, what is open (of ``pair``, or of all)."""
+        for handle in self.open_orders(pair):
+            await handle.cancel()
+        for handle in self._desk.handles_with_positions(pair):
+            await handle.close()
+
+    def submit(self, action: DecisionAction) -> None:
+        """Send a command as a value; what comes of it comes to `on_order`."""
+        self._may_order()
+        good, problem = action.validate()
+        if not good:
+            raise OrderRejected(RejectReason.INVALID_ACTION, problem, action.order_id)
+        self._host.submit(action)
+
+    def _may_order(self) -> None:
+        if self._host.bars_seen < self.warmup_bars:
+            raise OrderRejected(
+                RejectReason.WARMING_UP,
+                f"{self._host.bars_seen} of {self.warmup_bars} warm-up bars seen: "
+                "check self.is_warming_up before ordering",
+            )
+
+    # -- what it sees ------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> datetime:
+        """The time, as an aware UTC `datetime`."""
+        return self._desk.at
+
+    @property
+    def now_ns(self) -> int:
+        """The time in nanoseconds since 1970."""
+        return self._host.system.now
+
+    @property
+    def is_warming_up(self) -> bool:
+        return self._host.bars_seen < self.warmup_bars
+
+    def pair_of(self, code: str) -> TradingPair:
+        """The trading pair called ``code``, with its increments."""
+        pair = self._desk.pairs.get(code)
+        if pair is None:
+            raise BacktestError(f"there is no pair {code!r}; there are: {', '.join(self._desk.pairs)}")
+        return pair
+
+    @property
+    def pairs(self) -> Mapping[str, TradingPair]:
+        """All pairs of the venue by code."""
+        return self._desk.pairs
+
+    def balance(self, asset: str, account: str | None = None) -> BalanceView:
+        """What the strategy's account (or another of its own) has of ``asset``, at this moment."""
+        name = account or self._desk.default_account
+        return BalanceView(*self._desk.balances.get((name, asset), (Decimal(0), Decimal(0))))
+
+    def position(self, pair: str) -> PositionView:
+        """The strategy's open positions in ``pair`` taken together; false when there is none."""
+        self.pair_of(pair)
+        return PositionView(pair, self._desk.positions[pair].values(), self._desk.last.get(pair))
+
+    def open_orders(self, pair: str | None = None) -> list[OrderHandle]:
+        """Orders with something pending, in the order of their acceptance."""
+        return [one for one in self._desk.open.values() if pair is None or one.pair == pair]
+
+    def last_price(self, pair: str) -> Decimal | None:
+        """The close of the last bar of ``pair`` that the strategy was given; None before that."""
+        return self._desk.last.get(pair)
+
+    def bars(self, pair: str, *, conflate: bool = False) -> AsyncIterator[Bar]:
+        """The bars of ``pair`` from now on; ends with the data.
+
+        Bars are kept while the loop body waits; ``conflate`` keeps only the latest.
+        """
+        self.pair_of(pair)
+        stream: Stream[Bar] = self._host.stream(pair, conflate)
+        return stream
+
+    def subscribe(self, pair: str, *, conflate: bool = False) -> None:
+        """Get bars of the subscribed pairs only (without a call: of all).
+
+        ``conflate`` keeps only the latest bar of the pair while a handler is busy.
+        """
+        self.pair_of(pair)
+        self._host.subscribe(pair, conflate)
+
+    # -- time and chance ---------------------------------------------------------------------------
+
+    async def sleep(self, duration: float | timedelta | str) -> None:
+        """Wait ``duration`` (seconds, a `timedelta`, or text like ``"4h"``), to the nanosecond."""
+        system = self._host.system
+        await system.sleep_until(system.now + duration_ns(duration))
+
+    async def sleep_until(self, moment: datetime) -> None:
+        """Wait until ``moment``, which must know its time zone."""
+        await self._host.system.sleep_until(to_ns(moment, "moment"))
+
+    def set_timer(
+        self,
+        name: str,
+        *,
+        after: float | timedelta | str | None = None,
+        at: datetime | None = None,
+        every: float | timedelta | str | None = None,
+    ) -> int:
+        """Call ``on_timer(name)`` ``after`` a while or ``at`` a moment, and then ``every`` so long.
+
+        With ``every`` alone the first call is after one period. Gives a number for `cancel_timer`.
+        """
+        now = self._host.system.now
+        period = 0 if every is None else duration_ns(every, "every")
+        if every is not None and not period:
+            raise FieldError("every", "must be longer than nothing")
+        if at is not None:
+            due = to_ns(at, "at")
+        elif after is not None:
+            due = now + duration_ns(after, "after")
+        elif period:
+            due = now + period
+        else:
+            raise FieldError("after", "must be given, or at, or every")
+        return self._host.set_timer(name, due, period)
+
+    def cancel_timer(self, number: int) -> None:
+        """Forget a timer; one that is unknown or done does no harm."""
+        self._host.cancel_timer(number)
+
+    @property
+    def random(self) -> Random:
+        """The strategy's own stream of random numbers, split from the run's seed by its name."""
+        return self._host.random
+
+    @property
+    def name(self) -> str:
+        """The name of the strategy in this run."""
+        return self._host.name
+
+    @property
+    def log(self) -> Any:
+        """A structlog logger bound to the strategy's name; it stamps the simulated time."""
+        return structlog.get_logger("backtest.strategy").bind(
+            strategy=self._host.name, time=from_ns(self._host.system.now).isoformat()
+        )
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters and their values."""
+        return {one.name: getattr(self, one.name) for one in attrs.fields(type(self)) if one.init}
+
+    # -- for the host ------------------------------------------------------------------------------
+
+    @property
+    def hears_orders(self) -> bool:
+        """Whether `on_order` is overridden."""
+        return type(self).on_order is not Strategy.on_order
+
+    def joined(self, host: StrategyHost, welcome: Welcome) -> Handlers:
+        """Called by the host: here are pairs, accounts and balances."""
+        self._host = host
+        self._desk = OrderDesk(host, welcome, self)
+        found = {
+            name: getattr(self, name)
+            for name in _HANDLERS
+            if getattr(type(self), name) is not getattr(Strategy, name)
+        }
+        return Handlers(**{name: found.get(name) for name in _HANDLERS})
+
+    def apply(self, event: OrderEvent | BalanceUpdate) -> None:
+        """Called by the host with each event, as it arrives."""
+        self._desk.apply(event)
+
+    def ended(self) -> None:
+        """Called by the host when the run is over."""
+        self._desk.ended()
