@@ -17,9 +17,10 @@ from random import Random
 from typing import Any
 
 import anyio.to_thread
-import structlog
+
 
 from backtest.errors import BacktestError, Deadlock, SimulationEnded, Undeliverable
+from backtest.log import get_logger
 from backtest.times import DAY, format_ns
 
 from .actor import Actor, Life
@@ -87,7 +88,7 @@ class System:
         self.recent: deque[Envelope] = deque(maxlen=64)
         """The last messages, from which the chain of causes of a failure is told."""
         self.actors: dict[str, Actor] = {}
-        self.log = structlog.get_logger("backtest.kernel")
+        self.log = get_logger("backtest.kernel")
         self._wakes: deque[tuple[Fiber, Signal, Any]] = deque()
         self._heap: list[Any] = []
         self._feed_time = NEVER

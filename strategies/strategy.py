@@ -9,11 +9,12 @@ from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import attrs
-import structlog
+
 
 from backtest.actors import Handlers, OrderEvent, StrategyHost
 from backtest.actors.protocol import BalanceUpdate, Welcome
 from backtest.errors import BacktestError, FieldError, OrderRejected, RejectReason
+from backtest.log import get_logger
 from backtest.models import Bar, DecisionAction, OrderDirection, TradingPair
 from backtest.times import duration_ns, from_ns, to_ns
 
@@ -313,7 +314,7 @@ class Strategy:
     @property
     def log(self) -> Any:
         """A structlog logger bound to the strategy's name; it stamps the simulated time."""
-        return structlog.get_logger("backtest.strategy").bind(
+        return get_logger("backtest.strategy").bind(
             strategy=self._host.name, time=from_ns(self._host.system.now).isoformat()
         )
 

@@ -1,1 +1,37 @@
-"""x"""
+"""backtest: simulated trading with actors, exact money and simulated time.
+
+::
+
+    import backtest
+    result = backtest.run(MyStrategy(), data="btc.csv", pair="BTCUSD", cash="100000 USD", seed=7)
+
+Strategies are written with `backtest.strategies.Strategy`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from backtest.analysis.result import RunResult
+    from backtest.context import BacktestContext
+    from backtest.runner import BacktestRunner, run, run_async
+
+__all__ = ["BacktestContext", "BacktestRunner", "RunResult", "run", "run_async"]
+
+_HOMES = {
+    "BacktestContext": "backtest.context",
+    "BacktestRunner": "backtest.runner",
+    "RunResult": "backtest.analysis.result",
+    "run": "backtest.runner",
+    "run_async": "backtest.runner",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, so that importing a model does not import the whole engine.
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'backtest' has no attribute {name!r}")

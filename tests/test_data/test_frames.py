@@ -151,8 +151,9 @@ def test_naive_times_of_a_zone(opened: Callable[..., Any]) -> None:
         lambda name: pa.array(decimals(name), pa.decimal256(50, 20)),
         lambda name: NUMBERS[name],
         lambda name: pa.array(NUMBERS[name]).dictionary_encode(),
+        lambda name: pa.array(decimals(name)).dictionary_encode(),
     ],
-    ids=["decimal128", "decimal256", "text", "dictionary"],
+    ids=["decimal128", "decimal256", "text", "dictionary", "dictionary of decimals"],
 )
 def test_exact_numbers_are_taken_exactly(opened: Callable[..., Any], convert: Any) -> None:
     source = opened(table(**{name: convert(name) for name in NAMES}))
@@ -241,6 +242,13 @@ def test_symbols(opened: Callable[..., Any]) -> None:
         opened(frame, "SOLUSD")
     with pytest.raises(DataError, match="has no symbol column"):
         opened(table(), symbol="SOL")
+
+
+def test_symbols_as_categories_of_string_views_as_polars_gives_them() -> None:
+    views = pa.DictionaryArray.from_arrays([0, 0], pa.array(["A"], pa.string_view()))
+    closes = pa.array(NUMBERS["close"], pa.string_view())
+    frame = Foreign(table(close=closes).append_column("symbol", views))
+    assert list(open_bars(frame, "BTCUSD", symbol="A")) == TWO
 
 
 def test_row_of_an_error_counts_rows_of_all_symbols(opened: Callable[..., Any]) -> None:

@@ -161,6 +161,8 @@ CASES: list[Case] = [
     ("year-0001", row("0001-01-01"), {}, 4, "is not between the years 1900 and 2262"),
     ("year-9999-local", local("9999-12-31"), BERLIN, 2, "is not between the years 1900 and 2262"),
     ("year-9999", row("9999-12-31"), {}, 4, "is not between the years 1900 and 2262"),
+    ("opens-too-early", local("1900-01-01"), {"bar": "1d", "stamp": "close"}, 2, "is not between"),
+    ("closes-too-late", local("2262-04-11"), {"bar": "1w"}, 2, "is not between the years 1900 and"),
     ("epoch-after-calendar", row("1577836920"), {}, 4, "timestamp '1577836920' is not a time"),
     (
         "calendar-after-epoch",

@@ -66,7 +66,7 @@ def test_bars_in_memory(data: Any) -> None:
 def test_canonical_digest_is_of_numbers_not_of_their_spelling() -> None:
     one, ten = Decimal(1), Decimal("1e1")
     plain = [Bar("X", 0, 1, one, ten, one, one, ten)]
-    other = [Bar("X", 0, 1, *map(Decimal, ("1.00", "10", "1.0", "1")), Decimal("10.0"))]
+    other = [Bar("X", 0, 1, Decimal("1.00"), ten, Decimal("1.0"), one, Decimal("10.0"))]
     assert canonical_digest(plain) == canonical_digest(other)
     # sha256 of "X,0,1,1,10,1,1,10\n"
     assert canonical_digest(plain) == (

@@ -116,6 +116,9 @@ def test_zone_of_a_tzinfo_that_knows_no_offset() -> None:
         def utcoffset(self, moment: datetime | None) -> None:
             return None
 
+        def dst(self, moment: datetime | None) -> None:
+            return None
+
         def tzname(self, moment: datetime | None) -> str:
             return "vague"
 

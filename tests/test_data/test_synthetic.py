@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -69,7 +70,7 @@ def test_another_process_makes_the_same(hash_seed: str) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env={"PYTHONHASHSEED": hash_seed},
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
         capture_output=True,
         text=True,
         check=True,
@@ -155,7 +156,7 @@ def test_pairs_are_correlated_as_asked(wanted: float) -> None:
 
 def test_pairs_with_a_matrix_and_prices_of_their_own() -> None:
     matrix = [[1, 0.8, -0.5], [0.8, 1, -0.2], [-0.5, -0.2, 1]]
-    prices = {"A": 50_000, "B": "20000", "C": Decimal(90_000)}
+    prices: dict[str, Decimal | int | str] = {"A": 50_000, "B": "20000", "C": Decimal(90_000)}
     sources = synthetic_pairs(["A", "B", "C"], 4000, matrix, price=prices)
     found = [returns(source) for source in sources]
     for i, j in ((0, 1), (0, 2), (1, 2)):

@@ -11,7 +11,7 @@ from backtest.models import (
     SPOT_LIFECYCLE,
     TRADING_LIFECYCLE,
     OrderDirection,
-    OrderEvent,
+    OrderStep,
     OrderStatus,
     next_status,
 )
@@ -35,10 +35,10 @@ REPLACED    .       .          .         .         .       .
 """
 
 
-def cells(table: str) -> dict[tuple[OrderStatus, OrderEvent], str]:
+def cells(table: str) -> dict[tuple[OrderStatus, OrderStep], str]:
     head, *rows = [line.split() for line in table.strip().splitlines()]
     return {
-        (OrderStatus[row[0]], OrderEvent[event]): cell
+        (OrderStatus[row[0]], OrderStep[event]): cell
         for row in rows
         for event, cell in zip(head, row[1:], strict=True)
     }
@@ -46,10 +46,10 @@ def cells(table: str) -> dict[tuple[OrderStatus, OrderEvent], str]:
 
 @pytest.mark.parametrize(("table", "text"), [(SPOT_LIFECYCLE, SPOT), (TRADING_LIFECYCLE, TRADING)])
 def test_the_table_is_the_one_of_the_semantics(
-    table: Mapping[tuple[OrderStatus, OrderEvent], OrderStatus], text: str
+    table: Mapping[tuple[OrderStatus, OrderStep], OrderStatus], text: str
 ) -> None:
     expected = cells(text)
-    assert len(expected) == len(OrderStatus) * len(OrderEvent)
+    assert len(expected) == len(OrderStatus) * len(OrderStep)
     for (status, event), cell in expected.items():
         if cell == ".":
             with pytest.raises(InvalidTransition, match=f"is {status.value}: cannot"):
@@ -60,12 +60,12 @@ def test_the_table_is_the_one_of_the_semantics(
 
 def test_the_error_names_the_order_and_what_is_allowed() -> None:
     with pytest.raises(InvalidTransition) as caught:
-        next_status(SPOT_LIFECYCLE, OrderStatus.PENDING, OrderEvent.CLOSE, "A1")
+        next_status(SPOT_LIFECYCLE, OrderStatus.PENDING, OrderStep.CLOSE, "A1")
     assert str(caught.value) == (
         "order A1 is PENDING: cannot close it (allowed: fill, cancel, modify, split)"
     )
     with pytest.raises(InvalidTransition, match="nothing leads out of that state"):
-        next_status(TRADING_LIFECYCLE, OrderStatus.CLOSED, OrderEvent.CLOSE)
+        next_status(TRADING_LIFECYCLE, OrderStatus.CLOSED, OrderStep.CLOSE)
 
 
 def test_directions_have_aliases_signs_and_opposites() -> None:

@@ -103,6 +103,12 @@ def test_a_pair_refuses_what_cannot_be(field: str, value: object, message: str) 
     assert str(caught.value) == message
 
 
+def test_base_and_quote_are_assets_or_codes() -> None:
+    with pytest.raises(FieldTypeError, match=r"^quote must be an Asset or its code, not 5"):
+        TradingPair("BTCUSD", "BTC", 5)  # type: ignore[arg-type]
+    assert TradingPair("BTCUSD", "BTC", "USD", min_volume=D(3)).least_volume == D(3)
+
+
 def test_an_account_settles_in_dollars_unless_told_otherwise() -> None:
     account = Account(uid(1), "main")
     assert (account.settlement_asset, account.is_house) == ("USD", False)

@@ -111,6 +111,10 @@ def test_cancelling_takes_all_that_remains() -> None:
     assert (cancelled.total_fees, cancelled.reserved) == (D(3), D(0))
 
 
+def test_cancelling_without_a_fee_keeps_what_was_charged() -> None:
+    assert trading(fees_on_cancel=D(2)).create_cancelled_copy(later(2)).total_fees == D(2)
+
+
 def test_overnight_fees_add_up_on_pending_orders_too() -> None:
     order = trading().create_with_overnight_fees(D(2)).create_with_overnight_fees(D(3))
     assert order.is_pending

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtest.errors import FieldError, RejectReason
@@ -39,6 +39,16 @@ def test_a_chain_worked_out_by_hand() -> None:
     # 10 + 3 = (2 + 5) pending + 4 filled + (1 + 1) cancelled
     assert volumes == {uid(1): ChainVolumes(D(10), D(3), D(7), D(4), D(2))}
     assert volumes[uid(1)].conserved
+
+
+def test_a_position_that_is_split_beside_its_leaves() -> None:
+    root = trading(id=uid(1), volume=D(10))
+    filled, leaves = fill(root, at=later(1), price=D(1), volume=D(4), fee=D(0), leaves_id=uid(2))
+    replaced, parts = split(filled, at=later(2), volumes=[D(1), D(3)], ids=[uid(3), uid(4)])
+    assert leaves is not None
+    # 10 = 6 pending + (1 + 3) filled: the split adds nothing and takes nothing away
+    volumes = chain_volumes([replaced, leaves, *parts])[uid(1)]
+    assert volumes == ChainVolumes(D(10), D(0), D(6), D(4), D(0))
 
 
 def test_a_lost_part_shows() -> None:
@@ -186,6 +196,7 @@ STEPS = st.lists(
 )
 
 
+@settings(max_examples=300)
 @given(st.sampled_from([spot, trading]), st.integers(1, 50), STEPS)
 def test_no_volume_and_no_create_fee_is_lost(
     make: Any, volume: int, steps: list[tuple[str, int, Decimal]]

@@ -14,7 +14,7 @@ from backtest.models import OrderDirection, OrderStatus, SpotOrder, TradingOrder
 from backtest.services.order_operations import (
     SPOT_LIFECYCLE,
     TRADING_LIFECYCLE,
-    OrderEvent,
+    OrderStep,
     apportion,
     cancel,
     close,
@@ -496,18 +496,18 @@ def test_a_close_is_a_part_of_the_position(volume: Decimal) -> None:
 
 HALVES = {"ids": [uid(2), uid(3)]}
 
-OPERATIONS: dict[OrderEvent, Callable[[Any], Any]] = {
-    OrderEvent.FILL: fill_all,
-    OrderEvent.CANCEL: lambda order: (
+OPERATIONS: dict[OrderStep, Callable[[Any], Any]] = {
+    OrderStep.FILL: fill_all,
+    OrderStep.CANCEL: lambda order: (
         cancel(order, at=later(1), fee=D(0), reason=REQUESTED).cancelled
     ),
-    OrderEvent.MODIFY: lambda order: modify(order, at=later(1), new_id=uid(2), changes={}).replaced,
-    OrderEvent.SPLIT: lambda order: (
+    OrderStep.MODIFY: lambda order: modify(order, at=later(1), new_id=uid(2), changes={}).replaced,
+    OrderStep.SPLIT: lambda order: (
         split(
             order, at=later(1), volumes=[order.volume / 2, order.volume / 2], ids=[uid(2), uid(3)]
         ).replaced
     ),
-    OrderEvent.CLOSE: lambda order: (
+    OrderStep.CLOSE: lambda order: (
         close(
             order,
             at=later(1),
@@ -518,17 +518,17 @@ OPERATIONS: dict[OrderEvent, Callable[[Any], Any]] = {
             closing_reason="close",
         ).closed
     ),
-    OrderEvent.CHARGE: lambda order: order.create_with_overnight_fees(D(1)),
+    OrderStep.CHARGE: lambda order: order.create_with_overnight_fees(D(1)),
 }
 
 
-@pytest.mark.parametrize("event", list(OrderEvent))
+@pytest.mark.parametrize("event", list(OrderStep))
 @pytest.mark.parametrize("status", list(OrderStatus))
 @pytest.mark.parametrize("make", [spot, trading])
 def test_every_operation_does_what_the_table_says(
-    make: Callable[..., Any], status: OrderStatus, event: OrderEvent
+    make: Callable[..., Any], status: OrderStatus, event: OrderStep
 ) -> None:
-    if make is spot and event in (OrderEvent.CLOSE, OrderEvent.CHARGE):
+    if make is spot and event in (OrderStep.CLOSE, OrderStep.CHARGE):
         assert not any(one is event for _, one in SPOT_LIFECYCLE)  # not to be had on a spot order
         return
     order = make(status=status)

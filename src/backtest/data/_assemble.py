@@ -96,9 +96,7 @@ class StepFinder:
         self.count = 0
 
     def feed(self, times: list[int]) -> None:
-        """Takes the next times; raises `RowError` for one that is not after the one before it."""
-        if not times:
-            return
+        """Takes the next times (some); `RowError` for one that is not after the one before it."""
         joined = times if self.last is None else [self.last, *times]
         steps = map(sub, islice(joined, 1, None), joined)
         step = min(steps, default=None)
@@ -110,9 +108,7 @@ class StepFinder:
         self.count += len(times)
 
     def result(self, source: str) -> int:
-        """The smallest difference; a `DataError` when there were fewer than two rows."""
-        if self.count == 0:
-            raise DataError("has no rows of bars: give a file with at least one", source=source)
+        """The smallest difference; a `DataError` when there was a single row."""
         if self.smallest is None:
             raise DataError(
                 "has a single row, from which a bar's length cannot be told: give it, bar='1m'",

@@ -83,7 +83,7 @@ class _ArrowBatch:
 
     def where(self, at: int, text: str) -> _ArrowBatch | None:
         pa, pc = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.compute")
-        column = self._batch.column(self._names[at])
+        column = _decoded(self._batch.column(self._names[at]))
         mask = pc.fill_null(pc.equal(column.cast(pa.string()), text), False)
         batch = self._batch.filter(mask)
         return _ArrowBatch(batch, self._names, self._before, mask) if batch.num_rows else None
@@ -96,9 +96,8 @@ class _ArrowBatch:
 
 def _arrow_column(array: Any) -> Column:
     pa = importlib.import_module("pyarrow")
+    array = _decoded(array)
     types, type_ = pa.types, array.type
-    if types.is_dictionary(type_):
-        return _arrow_column(array.dictionary_decode())
     if types.is_timestamp(type_):
         unit = _UNITS[type_.unit]
         kind = "local" if type_.tz is None else "utc"
@@ -116,9 +115,33 @@ def _arrow_column(array: Any) -> Column:
     if types.is_decimal(type_):
         # By way of text: as exact, and in half the time.
         return Column("text", array.cast(pa.string()).to_pylist())
-    if types.is_string(type_) or types.is_large_string(type_) or "string" in str(type_):
+    if types.is_string(type_) or types.is_large_string(type_):
         return Column("text", array.to_pylist())
     raise TypeError(str(type_))
+
+
+def _decoded(array: Any) -> Any:
+    """The values of a dictionary array (a categorical column); any other as it is."""
+    types = importlib.import_module("pyarrow").types
+    return array.dictionary_decode() if types.is_dictionary(array.type) else array
+
+
+def _without_views(table: Any) -> Any:
+    """``table`` with plain strings for string views, which polars gives and Arrow cannot filter."""
+    pa = importlib.import_module("pyarrow")
+    for at, column in enumerate(table.columns):
+        if "string_view" not in str(column.type):
+            continue
+        chunks = column.chunks
+        if pa.types.is_dictionary(column.type):
+            chunks = [
+                pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(pa.string()))
+                for chunk in chunks
+            ]
+            chunks = [chunk.dictionary_decode() for chunk in chunks]
+        plain = pa.chunked_array([chunk.cast(pa.string()) for chunk in chunks], pa.string())
+        table = table.set_column(at, table.column_names[at], plain)
+    return table
 
 
 def _plain(array: Any) -> Sequence[Any]:
@@ -143,7 +166,7 @@ class ArrowTable:
     def __init__(self, frame: Any) -> None:
         pa = required("pyarrow", "parquet", "reading a dataframe")
         try:
-            self._table = pa.table(frame)
+            self._table = _without_views(pa.table(frame))
         except (TypeError, ValueError) as error:
             raise DataError(f"cannot be read as a table ({error})", source="dataframe") from None
         self.names: Sequence[str] = self._table.column_names

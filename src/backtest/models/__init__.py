@@ -14,7 +14,7 @@ from backtest.models.fill import Fill
 from backtest.models.lifecycle import (
     SPOT_LIFECYCLE,
     TRADING_LIFECYCLE,
-    OrderEvent,
+    OrderStep,
     next_status,
 )
 from backtest.models.orders import OrderDirection, OrderStatus, TradingOrder
@@ -43,7 +43,7 @@ __all__ = [
     "Fill",
     "LeverageKind",
     "OrderDirection",
-    "OrderEvent",
+    "OrderStep",
     "OrderStatus",
     "SpotOrder",
     "TradingOrder",

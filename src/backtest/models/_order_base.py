@@ -10,7 +10,7 @@ from uuid import UUID
 
 from backtest.errors import FieldError, FieldTypeError
 from backtest.models._validate import POSITIVE, number
-from backtest.models.lifecycle import OrderDirection, OrderEvent, OrderStatus, next_status
+from backtest.models.lifecycle import OrderDirection, OrderStep, OrderStatus, next_status
 from backtest.money import ZERO, sub
 
 __all__ = ["OrderBase", "check_family", "check_moment", "check_part_volumes"]
@@ -22,7 +22,7 @@ class OrderBase:
     Not an attrs class: each kind lists its fields in the order its users rely on.
     """
 
-    LIFECYCLE: ClassVar[Mapping[tuple[OrderStatus, OrderEvent], OrderStatus]]
+    LIFECYCLE: ClassVar[Mapping[tuple[OrderStatus, OrderStep], OrderStatus]]
     PARENT: ClassVar[str]
     """The field of the parent's id, which the two kinds name differently; likewise the fees."""
     FEE_CREATE: ClassVar[str]
@@ -101,7 +101,7 @@ class OrderBase:
             left = sub(left, self.cancel_volume)
         return left
 
-    def _after(self, event: OrderEvent) -> OrderStatus:
+    def _after(self, event: OrderStep) -> OrderStatus:
         return next_status(self.LIFECYCLE, self.status, event, self.id)
 
     def _part(self, value: object, name: str) -> Decimal:

@@ -42,4 +42,4 @@ class Asset:
 
 def asset_of(value: Asset | str) -> Asset:
     """``value``, or the asset of that code with the default precision."""
-    return value if isinstance(value, Asset) else Asset(value)
+    return Asset(value) if isinstance(value, str) else value

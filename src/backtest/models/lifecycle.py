@@ -16,7 +16,7 @@ __all__ = [
     "SPOT_LIFECYCLE",
     "TRADING_LIFECYCLE",
     "OrderDirection",
-    "OrderEvent",
+    "OrderStep",
     "OrderStatus",
     "next_status",
 ]
@@ -56,7 +56,7 @@ class OrderStatus(Enum):
     """The parent of a modify or split: its children carry on, it counts for nothing."""
 
 
-class OrderEvent(Enum):
+class OrderStep(Enum):
     """What can happen to an order."""
 
     FILL = "FILL"
@@ -69,9 +69,9 @@ class OrderEvent(Enum):
 
 
 _S = OrderStatus
-_E = OrderEvent
+_E = OrderStep
 
-SPOT_LIFECYCLE: Mapping[tuple[OrderStatus, OrderEvent], OrderStatus] = MappingProxyType(
+SPOT_LIFECYCLE: Mapping[tuple[OrderStatus, OrderStep], OrderStatus] = MappingProxyType(
     {
         (_S.PENDING, _E.FILL): _S.FILLED,
         (_S.PENDING, _E.CANCEL): _S.CANCELLED,
@@ -81,7 +81,7 @@ SPOT_LIFECYCLE: Mapping[tuple[OrderStatus, OrderEvent], OrderStatus] = MappingPr
 )
 """Spot orders: everything that is not here is forbidden."""
 
-TRADING_LIFECYCLE: Mapping[tuple[OrderStatus, OrderEvent], OrderStatus] = MappingProxyType(
+TRADING_LIFECYCLE: Mapping[tuple[OrderStatus, OrderStep], OrderStatus] = MappingProxyType(
     {
         **SPOT_LIFECYCLE,
         (_S.PENDING, _E.CHARGE): _S.PENDING,
@@ -95,9 +95,9 @@ TRADING_LIFECYCLE: Mapping[tuple[OrderStatus, OrderEvent], OrderStatus] = Mappin
 
 
 def next_status(
-    table: Mapping[tuple[OrderStatus, OrderEvent], OrderStatus],
+    table: Mapping[tuple[OrderStatus, OrderStep], OrderStatus],
     status: OrderStatus,
-    event: OrderEvent,
+    event: OrderStep,
     order_id: object = None,
 ) -> OrderStatus:
     """The status after ``event``; `InvalidTransition` if there is none."""

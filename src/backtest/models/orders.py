@@ -33,7 +33,7 @@ from backtest.models._validate import (
     check_times,
     number,
 )
-from backtest.models.lifecycle import TRADING_LIFECYCLE, OrderDirection, OrderEvent, OrderStatus
+from backtest.models.lifecycle import TRADING_LIFECYCLE, OrderDirection, OrderStep, OrderStatus
 from backtest.money import ONE, ZERO, add, mul, sub
 
 __all__ = ["OrderDirection", "OrderStatus", "TradingOrder"]
@@ -85,7 +85,7 @@ class TradingOrder(OrderBase):
     Decimal('20')
     """
 
-    LIFECYCLE: ClassVar[Mapping[tuple[OrderStatus, OrderEvent], OrderStatus]] = TRADING_LIFECYCLE
+    LIFECYCLE: ClassVar[Mapping[tuple[OrderStatus, OrderStep], OrderStatus]] = TRADING_LIFECYCLE
     PARENT: ClassVar[str] = "parent_order_id"
     FEE_CREATE: ClassVar[str] = "fees_on_create"
     FEE_FILL: ClassVar[str] = "fees_on_fill"
@@ -192,7 +192,7 @@ class TradingOrder(OrderBase):
         `InvalidTransition` unless pending, `FieldError` for a volume of nothing or of more than
         remains.
         """
-        status = self._after(OrderEvent.FILL)
+        status = self._after(OrderStep.FILL)
         fees, margin = self.fees_on_fill, self.margin_reserved
         if fees_on_fill is not None:
             fees = number(fees_on_fill, "fees_on_fill", AMOUNT)
@@ -220,7 +220,7 @@ class TradingOrder(OrderBase):
         ``gross_pnl`` = (close - fill) x filled volume x contract size, negated for ``SHORT``;
         ``net_pnl`` = gross - all fees. Raises `InvalidTransition` unless filled.
         """
-        status = self._after(OrderEvent.CLOSE)
+        status = self._after(OrderStep.CLOSE)
         price: Decimal = number(close_price, "close_price", POSITIVE)
         gross = self._gross_at(price)
         fees = self.fees_on_close
@@ -240,7 +240,7 @@ class TradingOrder(OrderBase):
         self, cancel_timestamp: datetime, fees_on_cancel: Decimal | None = None
     ) -> TradingOrder:
         """This order cancelled with all that remains of it; `InvalidTransition` unless pending."""
-        status = self._after(OrderEvent.CANCEL)
+        status = self._after(OrderStep.CANCEL)
         fees = self.fees_on_cancel
         if fees_on_cancel is not None:
             fees = number(fees_on_cancel, "fees_on_cancel", NON_NEGATIVE)
@@ -259,14 +259,14 @@ class TradingOrder(OrderBase):
         Raises `InvalidTransition` unless pending or filled.
         """
         charge: Decimal = number(fees, "fees", AMOUNT)
-        status = self._after(OrderEvent.CHARGE)
+        status = self._after(OrderStep.CHARGE)
         return derive(self, status=status, fees_on_overnight=add(self.fees_on_overnight, charge))
 
     def create_replaced_copy(self, replaced_timestamp: datetime) -> TradingOrder:
         """This order or position ``REPLACED`` by its children; `InvalidTransition` if final."""
         return derive(
             self,
-            status=self._after(OrderEvent.MODIFY),
+            status=self._after(OrderStep.MODIFY),
             replaced_timestamp=check_moment(replaced_timestamp, "replaced_timestamp"),
             reserved=ZERO,
         )

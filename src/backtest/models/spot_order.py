@@ -31,7 +31,7 @@ from backtest.models._validate import (
     check_times,
     number,
 )
-from backtest.models.lifecycle import SPOT_LIFECYCLE, OrderDirection, OrderEvent, OrderStatus
+from backtest.models.lifecycle import SPOT_LIFECYCLE, OrderDirection, OrderStep, OrderStatus
 from backtest.money import ZERO, add
 
 __all__ = ["SpotOrder"]
@@ -75,7 +75,7 @@ class SpotOrder(OrderBase):
     ('FILLED', Decimal('0.5'))
     """
 
-    LIFECYCLE: ClassVar[Mapping[tuple[OrderStatus, OrderEvent], OrderStatus]] = SPOT_LIFECYCLE
+    LIFECYCLE: ClassVar[Mapping[tuple[OrderStatus, OrderStep], OrderStatus]] = SPOT_LIFECYCLE
     PARENT: ClassVar[str] = "parent_id"
     FEE_CREATE: ClassVar[str] = "fee_create"
     FEE_FILL: ClassVar[str] = "fee_fill"
@@ -149,7 +149,7 @@ class SpotOrder(OrderBase):
         `InvalidTransition` unless pending, `FieldError` for a volume of nothing or of more than
         remains.
         """
-        status = self._after(OrderEvent.FILL)
+        status = self._after(OrderStep.FILL)
         return derive(
             self,
             status=status,
@@ -171,7 +171,7 @@ class SpotOrder(OrderBase):
         Keeps the id. Raises `InvalidTransition` unless pending, `FieldError` for a volume of
         nothing or of more than remains.
         """
-        status = self._after(OrderEvent.CANCEL)
+        status = self._after(OrderStep.CANCEL)
         fee = self.fee_cancel
         return derive(
             self,
@@ -188,7 +188,7 @@ class SpotOrder(OrderBase):
         """This order ``REPLACED`` by its children; `InvalidTransition` unless pending."""
         return derive(
             self,
-            status=self._after(OrderEvent.MODIFY),
+            status=self._after(OrderStep.MODIFY),
             replaced_timestamp=check_moment(replaced_timestamp, "replaced_timestamp"),
             reserved=ZERO,
         )

@@ -74,6 +74,11 @@ def _volumes(root: Order, children: dict[UUID, list[Order]]) -> ChainVolumes:
             name = _COUNTED[order.status]
             counts[name] = add(counts[name], order.volume)
             continue
+        if order.fill_volume is not None:
+            # A position: those that replace it hold its volume exactly, and beside them stand
+            # the leaves of the fill that opened it.
+            first[order.id] = below
+            continue
         first[order.id] = order.volume
         change = sub(below, order.volume)
         if change > ZERO:

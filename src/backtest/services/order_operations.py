@@ -25,7 +25,7 @@ from backtest.models._order_base import OrderBase
 from backtest.models.lifecycle import (
     SPOT_LIFECYCLE,
     TRADING_LIFECYCLE,
-    OrderEvent,
+    OrderStep,
     OrderStatus,
     next_status,
 )
@@ -41,7 +41,7 @@ __all__ = [
     "Closed",
     "Filled",
     "Modified",
-    "OrderEvent",
+    "OrderStep",
     "Split",
     "apportion",
     "cancel",
@@ -118,7 +118,7 @@ def fill(
     `InvalidTransition` unless pending, `FieldError` for a volume of nothing or beyond the order's.
     """
     if order.status is not _PENDING:
-        next_status(order.LIFECYCLE, order.status, OrderEvent.FILL, order.id)
+        next_status(order.LIFECYCLE, order.status, OrderStep.FILL, order.id)
     leaves = None
     part: dict[str, Any] = {}
     if volume != order.volume:
@@ -155,7 +155,7 @@ def cancel(
     pending, `FieldError` for a volume of nothing or beyond the order's.
     """
     if order.status is not _PENDING:
-        next_status(order.LIFECYCLE, order.status, OrderEvent.CANCEL, order.id)
+        next_status(order.LIFECYCLE, order.status, OrderStep.CANCEL, order.id)
     leaves = None
     part: dict[str, Any] = {}
     if volume is None:
@@ -200,7 +200,7 @@ def modify(
     """
     pending = order.status is _PENDING
     if not pending:
-        next_status(order.LIFECYCLE, order.status, OrderEvent.MODIFY, order.id)
+        next_status(order.LIFECYCLE, order.status, OrderStep.MODIFY, order.id)
         reserved = ZERO
     allowed = order.MODIFIABLE if pending else _POSITION_CHANGES
     if not changes.keys() <= allowed:
@@ -240,7 +240,7 @@ def split(
     that are not one per part (``INVALID_PRICE``) or are for a position (``INVALID_ACTION``).
     """
     if order.status is not _PENDING:
-        next_status(order.LIFECYCLE, order.status, OrderEvent.SPLIT, order.id)
+        next_status(order.LIFECYCLE, order.status, OrderStep.SPLIT, order.id)
     _check_split(order, volumes, ids, limit_prices, reserves)
     shares = parts_of(order, volumes, step, reserves)
     parts = []
@@ -273,7 +273,7 @@ def close(
     filled, `FieldError` for a volume of nothing or beyond the position's.
     """
     if position.status is not _FILLED:
-        next_status(position.LIFECYCLE, position.status, OrderEvent.CLOSE, position.id)
+        next_status(position.LIFECYCLE, position.status, OrderStep.CLOSE, position.id)
     part: dict[str, Any] = {}
     rest = None
     if volume != position.volume:

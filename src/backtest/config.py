@@ -1,0 +1,195 @@
+"""What a run is asked for, in the forms that people write: cash, pairs and rules."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from backtest.errors import ConfigError, FieldError
+from backtest.models import HOUSE, Asset, TradingPair, TradingRules
+from backtest.money import ZERO, decimal_of
+
+__all__ = ["RuleBook", "cash_of", "pair_of", "read_rules"]
+
+_CASH = re.compile(r"\s*([0-9][0-9_.]*)\s*([A-Za-z][A-Za-z0-9.]*)\s*")
+_PAIR_FIELDS = (
+    "base",
+    "quote",
+    "price_increment",
+    "volume_increment",
+    "min_volume",
+    "min_notional",
+    "contract_size",
+)
+# `min_volume` and `min_notional` are both the pair's and the rules' to say; a file's word for a
+# pair goes to the rules, which go before the pair's.
+_OF_PAIR = tuple(name for name in _PAIR_FIELDS if not name.startswith("min_"))
+
+Cash = dict[str, dict[str, Decimal]]
+
+
+def cash_of(cash: Any, default_account: str = "main") -> Cash:
+    """Opening balances by account and asset.
+
+    ``cash`` is text (``"100000 USD"``), several of those, a mapping of asset to amount, or a mapping
+    of account to any of these. Raises `ConfigError` for anything else.
+    """
+    if isinstance(cash, str):
+        return {default_account: dict([_amount(cash)])}
+    if isinstance(cash, Mapping):
+        if not cash:
+            raise ConfigError("cash is empty: give an amount and an asset, '100000 USD' for example")
+        if any(_is_account(value) for value in cash.values()):
+            return {_name(name): cash_of(value)["main"] for name, value in cash.items()}
+        return {default_account: {str(k): _positive(v, str(k)) for k, v in cash.items()}}
+    if isinstance(cash, Iterable):
+        found: dict[str, Decimal] = {}
+        for one in cash:
+            asset, amount = _amount(one)
+            if asset in found:
+                raise ConfigError(f"cash in {asset} is given twice")
+            found[asset] = amount
+        if found:
+            return {default_account: found}
+    raise ConfigError(f"cash must be like '100000 USD', not {cash!r}")
+
+
+def _is_account(value: Any) -> bool:
+    if isinstance(value, str):
+        return _CASH.fullmatch(value) is not None
+    return isinstance(value, Mapping | list | tuple)
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"an account needs a name, not {name!r}")
+    if name in HOUSE:
+        raise ConfigError(f"{name!r} is a house account: choose another name for yours")
+    return name
+
+
+def _amount(text: Any) -> tuple[str, Decimal]:
+    match = _CASH.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ConfigError(f"cash must be an amount and an asset, like '100000 USD', not {text!r}")
+    return match[2], _positive(match[1], match[2])
+
+
+def _positive(value: Any, asset: str) -> Decimal:
+    amount = decimal_of(value, f"cash in {asset}")
+    if amount < ZERO:
+        raise ConfigError(f"cash in {asset} cannot be negative, is {amount}")
+    return amount
+
+
+class RuleBook:
+    """Trading rules, assets and pair settings of a venue: for all pairs, and for some apart."""
+
+    def __init__(
+        self,
+        default: TradingRules | None = None,
+        by_pair: Mapping[str, TradingRules] | None = None,
+        pairs: Mapping[str, Mapping[str, Any]] | None = None,
+        assets: Mapping[str, Asset] | None = None,
+    ) -> None:
+        self.default = TradingRules() if default is None else default
+        self.by_pair = dict(by_pair or {})
+        self.pairs = dict(pairs or {})
+        """Pair settings (base, quote, increments …) by code."""
+        self.assets = dict(assets or {})
+
+    def rules(self, code: str) -> TradingRules:
+        """The rules of pair ``code``."""
+        return self.by_pair.get(code, self.default)
+
+    def asset(self, code: str) -> Asset:
+        """The asset called ``code``, with the precision that was given for it."""
+        return self.assets.get(code) or Asset(code)
+
+
+def read_rules(rules: Any) -> RuleBook:
+    """A rule book from nothing, `TradingRules`, a mapping by pair, plain data, or a TOML file.
+
+    A file's top level are `TradingRules` fields for all pairs; ``[pairs.CODE]`` holds base, quote,
+    increments and rules of one pair; ``[assets.CODE]`` a ``precision``. Raises `ConfigError`.
+    """
+    if rules is None:
+        return RuleBook()
+    if isinstance(rules, RuleBook):
+        return rules
+    if isinstance(rules, TradingRules):
+        return RuleBook(rules)
+    if isinstance(rules, str | PathLike):
+        return _read_file(Path(rules))
+    if isinstance(rules, Mapping):
+        if rules and all(isinstance(value, TradingRules) for value in rules.values()):
+            return RuleBook(by_pair=rules)
+        return _from_mapping(rules, "rules")
+    raise ConfigError(f"rules must be TradingRules, a mapping or the path of a TOML file, not {rules!r}")
+
+
+def _read_file(path: Path) -> RuleBook:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read the rules file {path}: {error.strerror}") from None
+    try:
+        table = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+    return _from_mapping(table, str(path))
+
+
+def _from_mapping(table: Mapping[str, Any], where: str) -> RuleBook:
+    general = {name: value for name, value in table.items() if name not in ("pairs", "assets")}
+    try:
+        assets = {
+            code: Asset(code, **settings) for code, settings in dict(table.get("assets", {})).items()
+        }
+        by_pair, pairs = {}, {}
+        for code, settings in dict(table.get("pairs", {})).items():
+            pairs[code] = {
+                name: value if name in ("base", "quote") else decimal_of(value, name)
+                for name, value in settings.items()
+                if name in _OF_PAIR
+            }
+            own = {name: value for name, value in settings.items() if name not in _OF_PAIR}
+            by_pair[code] = TradingRules.from_mapping({**general, **own})
+        return RuleBook(TradingRules.from_mapping(general), by_pair, pairs, assets)
+    except (FieldError, TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def pair_of(pair: str | TradingPair, cash_assets: Iterable[str], book: RuleBook) -> TradingPair:
+    """The trading pair called ``pair``: its settings from the rule book, its quote from there, from
+    a separator in the code (``BTC/USD``), or from the cash asset that the code ends with."""
+    if isinstance(pair, TradingPair):
+        return pair
+    settings = dict(book.pairs.get(pair, {}))
+    base, quote = settings.pop("base", None), settings.pop("quote", None)
+    if base is None or quote is None:
+        base, quote = _parts(pair, tuple(cash_assets), base, quote)
+    return TradingPair(pair, book.asset(base), book.asset(quote), **settings)
+
+
+def _parts(
+    code: str, cash_assets: tuple[str, ...], base: str | None, quote: str | None
+) -> tuple[str, str]:
+    for separator in "/-_:":
+        if code.count(separator) == 1:
+            left, right = code.split(separator)
+            if left and right:
+                return base or left, quote or right
+    for asset in (quote,) if quote else cash_assets:
+        if code.endswith(asset) and code != asset:
+            return base or code.removesuffix(asset), asset
+    raise ConfigError(
+        f"cannot tell the quote asset of pair {code!r}: it does not end with the cash asset "
+        f"({', '.join(cash_assets)}). Write it as BASE/QUOTE, or name base and quote under "
+        f"[pairs.{code}] in the rules file, or give TradingPair({code!r}, base=..., quote=...)"
+    )

@@ -1,0 +1,394 @@
+"""The runner: it assembles the actors of a run, runs them, and gives back the result."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta, tzinfo
+from importlib.metadata import PackageNotFoundError, version
+from os import PathLike
+from typing import Any
+
+import anyio.to_thread
+from attrs import define, field
+
+from backtest.actors import (
+    BROKER,
+    AccountActor,
+    BrokerActor,
+    Envelope,
+    FixedLatency,
+    Latency,
+    MarketData,
+    SimulatedClock,
+    StrategyHost,
+    System,
+)
+from backtest.actors.ids import IdSource
+from backtest.analysis.result import RunResult
+from backtest.config import RuleBook, cash_of, pair_of, read_rules
+from backtest.data import BarSource, merge, open_bars
+from backtest.errors import ConfigError, DataError
+from backtest.models import (
+    HOUSE,
+    Account,
+    Agent,
+    BacktestRun,
+    Bar,
+    FeeStage,
+    TradingPair,
+    TradingRules,
+)
+from backtest.money import plain
+from backtest.services.valuation import Valuation
+from backtest.strategies import Strategy
+from backtest.times import duration_ns
+
+__all__ = ["BacktestRunner", "run", "run_async"]
+
+
+@define(kw_only=True)
+class BacktestRunner:
+    """A backtest described; `run` carries it out. One runner runs once, like its strategies.
+
+    Args:
+        strategies: one `Strategy`, several, or a mapping of names to them.
+        data: what `backtest.data.open_bars` takes (a path, a dataframe, bars), for one ``pair``;
+            or a mapping of pair codes (or `TradingPair`) to that.
+        pair: the pair of ``data``: a code or a `TradingPair`.
+        cash: opening balances: ``"100000 USD"``, ``{"USD": "100000", "BTC": 2}``, or those by
+            account name. The first asset is the one in which equity is expressed.
+        accounts: which account (or accounts) each strategy trades on, by strategy name. Left out:
+            the account of its name if there is one, else the only one there is.
+        rules: `TradingRules` for all pairs, a mapping of them by pair, or the path of a TOML file.
+        bar, stamp, tz, stream: how ``data`` is read; see `backtest.data.open_bars`.
+        seed: the root of every id and random stream.
+        latency: between strategies and the venue, both ways: a length of time or a `Latency`.
+        insurance_fund: what the insurance account starts with, by asset.
+        inbox_bound: messages that may wait for a strategy.
+        progress: called with the number of bars now and then.
+
+    Raises `ConfigError` and `DataError` for what cannot be run, and what a strategy raises.
+    """
+
+    strategies: Strategy | Sequence[Strategy] | Mapping[str, Strategy]
+    data: Any
+    cash: Any
+    pair: str | TradingPair | None = None
+    accounts: Mapping[str, str | Sequence[str]] = field(factory=dict)
+    rules: Any = None
+    bar: int | str | timedelta | None = None
+    stamp: str = "open"
+    tz: str | tzinfo | None = None
+    stream: bool = False
+    seed: int = 0
+    latency: Latency | str | int | float | timedelta | None = None
+    insurance_fund: Mapping[str, Any] = field(factory=dict)
+    inbox_bound: int = 100_000
+    progress: Callable[[int], None] | None = None
+    observer: Callable[[System, Envelope], None] | None = None
+    tracer: Callable[[Envelope], None] | None = None
+    system: System = field(init=False)
+    _parts: Any = field(init=False, default=None)
+
+    def run(self) -> RunResult:
+        """Run to the end of the data. Not inside a running event loop: there, `run_async`."""
+        self.prepare()
+        _refuse_running_loop()
+        self.system.simulate()
+        return self._result()
+
+    async def run_async(self) -> RunResult:
+        """The same from inside a running loop: the simulation runs in a thread of its own."""
+        self.prepare()
+        await anyio.to_thread.run_sync(self.system.simulate)
+        return self._result()
+
+    # -- assembling --------------------------------------------------------------------------------
+
+    def prepare(self) -> System:
+        """Read the configuration, open the data and assemble the actors; nothing runs yet."""
+        if self._parts is not None:
+            raise ConfigError("this runner has run already: make a new one, with new strategies")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise ConfigError(f"seed must be a whole number, not {self.seed!r}")
+        cash = cash_of(self.cash)
+        book = read_rules(self.rules)
+        strategies = _named(self.strategies)
+        assets = list(dict.fromkeys(asset for owned in cash.values() for asset in owned))
+        sources, pairs = self._open(assets, book)
+        rules = {code: book.rules(code) for code in pairs}
+        for code in (*book.by_pair, *book.pairs):
+            if code not in pairs:
+                raise ConfigError(f"the rules name pair {code!r}, which is not in the data")
+        system = self.system = System(self.seed, SimulatedClock())
+        ids = IdSource(system.random_for("ids"))
+        run_id, broker_id = ids.draw(), ids.draw()
+        accounts = {name: Account(ids.draw(), name, next(iter(cash[name]))) for name in cash}
+        house = {name: Account(ids.draw(), name, assets[0], is_house=True) for name in HOUSE}
+        owners = {name: self._accounts_of(name, accounts) for name in strategies}
+        agents = {}
+        for name, owned in owners.items():
+            own = tuple(accounts[one] for one in owned)
+            agent = Agent(ids.draw(), name, tuple(one.account_id for one in own))
+            agents[f"strategy/{name}"] = (agent, own)
+        valuation = Valuation(assets[0], list(pairs.values()))
+        market = MarketData(self._counted(merge(list(sources.values()))))
+        first = market.first
+        if first is None:
+            raise DataError("there are no bars in the data")
+        system.now = system.clock.ns = first.open_ns  # type: ignore[attr-defined]
+        opening = [(name, asset, sum_) for name, owned in cash.items() for asset, sum_ in owned.items()]
+        fund = [(asset, cash_of({asset: sum_})["main"][asset]) for asset, sum_ in self.insurance_fund.items()]
+        ledger = system.add(AccountActor(list(accounts), opening, fund))
+        trading = {code: (pair, rules[code]) for code, pair in pairs.items()}
+        broker = system.add(BrokerActor(broker_id, run_id, trading, agents, valuation))
+        system.add(market)
+        for name, strategy in strategies.items():
+            system.add(StrategyHost(f"strategy/{name}", strategy, inbox_bound=self.inbox_bound))
+            self._delay(system, f"strategy/{name}")
+        if self.observer is not None:
+            observer = self.observer
+            system.observer = lambda envelope: observer(system, envelope)
+        system.tracer = self.tracer
+        self._parts = {
+            "run": BacktestRun(run_id, self.seed, first.open_ns),
+            "ledger": ledger,
+            "broker": broker,
+            "accounts": {**accounts, **house},
+            "owners": owners,
+            "strategies": strategies,
+            "pairs": pairs,
+            "rules": rules,
+            "cash": cash,
+            "sources": sources,
+            "valuation": valuation,
+        }
+        return system
+
+    def _open(
+        self, cash_assets: list[str], book: RuleBook
+    ) -> tuple[dict[str, BarSource], dict[str, TradingPair]]:
+        if isinstance(self.data, Mapping):
+            if self.pair is not None:
+                raise ConfigError("give the pairs as the keys of data, or one pair beside it, not both")
+            wanted = dict(self.data)
+        elif self.pair is None:
+            code = getattr(self.data, "pair", None)
+            if not isinstance(code, str):
+                raise ConfigError("which pair is the data of? Give pair='BTCUSD'")
+            wanted = {code: self.data}
+        else:
+            wanted = {self.pair: self.data}
+        if not wanted:
+            raise ConfigError("there is no data: give at least one pair")
+        sources, pairs = {}, {}
+        for key, data in wanted.items():
+            pair = pair_of(key, cash_assets, book)
+            pairs[pair.code] = pair
+            sources[pair.code] = open_bars(
+                data, pair, bar=self.bar, stamp=self.stamp, tz=self.tz, stream=self.stream
+            )
+        return sources, pairs
+
+    def _accounts_of(self, name: str, accounts: Mapping[str, Account]) -> tuple[str, ...]:
+        given = self.accounts.get(name)
+        if given is None:
+            if name in accounts:
+                return (name,)
+            if len(accounts) == 1:
+                return tuple(accounts)
+            raise ConfigError(
+                f"which of the accounts {', '.join(accounts)} does strategy {name!r} trade on? "
+                f"Give accounts={{{name!r}: ...}}"
+            )
+        owned = (given,) if isinstance(given, str) else tuple(given)
+        for one in owned:
+            if one not in accounts:
+                raise ConfigError(
+                    f"strategy {name!r} is to trade on account {one!r}, but cash is given for: "
+                    f"{', '.join(accounts)}"
+                )
+        return owned
+
+    def _delay(self, system: System, name: str) -> None:
+        latency = self.latency
+        if latency is None:
+            return
+        if not hasattr(latency, "draw"):
+            latency = FixedLatency(duration_ns(latency, "latency"))  # type: ignore[arg-type]
+        system.set_latency(name, BROKER, latency)  # type: ignore[arg-type]
+        system.set_latency(BROKER, name, latency)  # type: ignore[arg-type]
+
+    def _counted(self, bars: Iterator[Bar]) -> Iterable[Bar]:
+        return bars if self.progress is None else _counting(bars, self.progress)
+
+    # -- the result --------------------------------------------------------------------------------
+
+    def _result(self) -> RunResult:
+        parts = self._parts
+        run = parts["run"]
+        broker: BrokerActor = parts["broker"]
+        sources: Mapping[str, BarSource] = parts["sources"]
+        inputs = {code: source.digest() for code, source in sources.items()}
+        return RunResult(
+            run=BacktestRun(run.run_id, run.seed, run.start_ns, self.system.now),
+            config=self._config(inputs),
+            cash_asset=parts["valuation"].cash,
+            pairs=parts["pairs"],
+            rules=parts["rules"],
+            accounts=parts["accounts"],
+            strategies=parts["strategies"],
+            accounts_of=parts["owners"],
+            ledger=parts["ledger"].ledger,
+            records=broker.venue.records,
+            valuation=parts["valuation"],
+            bars=broker.bars,
+            inputs=inputs,
+            versions=_versions(),
+        )
+
+    def _config(self, inputs: Mapping[str, str]) -> dict[str, Any]:
+        parts = self._parts
+        return {
+            "seed": self.seed,
+            "strategies": {
+                name: {
+                    "class": f"{type(strategy).__module__}.{type(strategy).__qualname__}",
+                    "parameters": {k: _plain(v) for k, v in strategy.parameters.items()},
+                    "accounts": list(parts["owners"][name]),
+                }
+                for name, strategy in parts["strategies"].items()
+            },
+            "cash": {
+                account: {asset: plain(amount) for asset, amount in owned.items()}
+                for account, owned in parts["cash"].items()
+            },
+            "pairs": {code: _pair_text(pair) for code, pair in parts["pairs"].items()},
+            "rules": {code: rules_text(rules) for code, rules in parts["rules"].items()},
+            "data": {
+                code: {"bar_ns": source.bar_ns, "sha256": inputs[code]}
+                for code, source in parts["sources"].items()
+            },
+            "stamp": self.stamp,
+            "tz": str(self.tz) if self.tz is not None else "UTC",
+            "latency": _plain(self.latency),
+            "insurance_fund": {asset: str(amount) for asset, amount in self.insurance_fund.items()},
+        }
+
+
+def run(strategies: Any, **settings: Any) -> RunResult:
+    """Run a backtest: ``backtest.run(Crossing(fast=5), data="btc.csv", pair="BTCUSD",
+    cash="100000 USD", seed=7)``. The settings are those of `BacktestRunner`."""
+    return BacktestRunner(strategies=strategies, **settings).run()
+
+
+async def run_async(strategies: Any, **settings: Any) -> RunResult:
+    """`run` for use inside a running event loop (a notebook, a server, an async test)."""
+    return await BacktestRunner(strategies=strategies, **settings).run_async()
+
+
+def _refuse_running_loop() -> None:
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise ConfigError("an event loop is running here: use await backtest.run_async(...) instead")
+
+
+def _named(strategies: Any) -> dict[str, Strategy]:
+    """The strategies by name; a class name in lower case where none was given."""
+    if isinstance(strategies, Strategy):
+        strategies = [strategies]
+    if isinstance(strategies, Mapping):
+        named = dict(strategies)
+    else:
+        named = {}
+        for strategy in strategies:
+            name = stem = type(strategy).__name__.lower()
+            number = 1
+            while name in named:
+                number += 1
+                name = f"{stem}-{number}"
+            named[name] = strategy
+    if not named:
+        raise ConfigError("there is no strategy to run")
+    for name, strategy in named.items():
+        if isinstance(strategy, type):
+            raise ConfigError(f"{strategy.__name__} is a class: give an instance, {strategy.__name__}()")
+        if not isinstance(strategy, Strategy):
+            raise ConfigError(f"{name} is not a Strategy but a {type(strategy).__name__}")
+        if hasattr(strategy, "_host"):
+            raise ConfigError(f"strategy {name!r} has run already: make a new one for each run")
+    if len({id_ for id_ in map(_identity, named.values())}) < len(named):
+        raise ConfigError("the same strategy object is given twice: make one for each name")
+    return named
+
+
+def _identity(strategy: Strategy) -> Any:
+    return strategy  # strategies compare by identity
+
+
+def _counting(bars: Iterator[Bar], progress: Callable[[int], None]) -> Iterator[Bar]:
+    count = 0
+    for count, bar in enumerate(bars, 1):
+        if count & 0x3FFF == 0:
+            progress(count)
+        yield bar
+    progress(count)
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("backtest-actors", "anyio", "attrs", "structlog"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return str(value) if not hasattr(value, "draw") else type(value).__name__
+
+
+def _pair_text(pair: TradingPair) -> dict[str, Any]:
+    return {
+        "base": pair.base.code,
+        "base_precision": pair.base.precision,
+        "quote": pair.quote.code,
+        "quote_precision": pair.quote.precision,
+        "price_increment": plain(pair.price_increment),
+        "volume_increment": plain(pair.volume_increment),
+        "min_volume": plain(pair.least_volume),
+        "min_notional": plain(pair.min_notional),
+        "contract_size": plain(pair.contract_size),
+    }
+
+
+def rules_text(rules: TradingRules) -> dict[str, Any]:
+    """Trading rules as plain data."""
+    text: dict[str, Any] = {}
+    for name, value in rules.__dict__.items():
+        if name == "fees":
+            text[name] = {
+                stage.value: [
+                    [fee.kind.value, plain(fee.rate), None if fee.maker_rate is None else plain(fee.maker_rate)]
+                    for fee in rules.fees_at(stage)
+                ]
+                for stage in FeeStage
+                if rules.fees_at(stage)
+            }
+        elif name == "allowed_directions":
+            text[name] = sorted(one.value for one in value)
+        elif hasattr(value, "as_tuple"):
+            text[name] = plain(value)
+        elif hasattr(value, "value"):
+            text[name] = value.value
+        else:
+            text[name] = value
+    return text
