@@ -43,7 +43,7 @@ class BrokerActor(Actor):
     accounts (the default one first).
     """
 
-    enters_task = False
+    handles_inside = awaits_inside = False
 
     def __init__(
         self,
@@ -186,7 +186,9 @@ class BrokerActor(Actor):
                     if closing.working.kind == "market":
                         self._maybe_at_close(branch.book, closing)
         except OrderRejected as refusal:
-            venue.refuse(desk, command, refusal.reason, refusal.detail, branch)
+            venue.refuse(
+                desk, command, refusal.reason, refusal.detail, branch, action.order_id
+            )
 
     def _find(self, desk: Desk, action: DecisionAction) -> Branch:
         known = self.venue.branch_of

@@ -17,6 +17,7 @@ import contextvars
 from asyncio.tasks import _enter_task, _leave_task  # type: ignore[attr-defined]
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -43,6 +44,39 @@ awaitable is the coroutine stepped, to await it."""
 _NOTHING: Final = object()
 
 
+class _Begun:
+    """A coroutine that has run to its first wait, for somebody else to await the rest of it."""
+
+    __slots__ = ("_coroutine", "_first")
+
+    def __init__(self, coroutine: Any, first: Any) -> None:
+        self._coroutine = coroutine
+        self._first = first
+
+    def __await__(self) -> Iterator[Any]:
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: Any) -> Any:
+        first = self._first
+        if first is not _NOTHING:
+            self._first = _NOTHING
+            return first
+        return self._coroutine.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        self._first = _NOTHING
+        return self._coroutine.throw(error[1] if len(error) > 1 and error[1] is not None else error[0])
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+
 class Fiber:
     """One line of execution of an actor: its inbox, its task, and what it waits for now."""
 
@@ -57,6 +91,8 @@ class Fiber:
         "bound",
         "cause",
         "context",
+        "draining",
+        "enters",
         "handle",
         "handled",
         "handling",
@@ -88,6 +124,10 @@ class Fiber:
         """A signal for senders that wait for room in the inbox."""
         self.arrive: Callable[[Envelope], bool] | None = None
         """Called with each message as it arrives; true when nothing is left for the inbox."""
+        self.draining = False
+        """Whether its own task is handling what waited in the inbox."""
+        self.enters = True
+        """Whether coroutines of handlers run inside the task and its context."""
         self.handle: Callable[[Envelope], Any] | None = None
         """What the kernel calls with a message while the fiber is parked on HANDLE."""
         self.waiting: Any = None
@@ -147,7 +187,7 @@ class Fiber:
         system = self.system
         loop, task = system.loop, self.task
         self.waiting = None
-        system.current = self
+        outer, system.current = system.current, self
         _enter_task(loop, task)  # type: ignore[arg-type]
         try:
             out = self._run(self._send, value)
@@ -160,7 +200,7 @@ class Fiber:
                 self._future.set_result(None)  # type: ignore[union-attr]
         finally:
             _leave_task(loop, task)  # type: ignore[arg-type]
-            system.current = None
+            system.current = outer
 
     def end(self, error: BaseException) -> None:
         """End the parked coroutine with ``error`` (a `StopIteration` when it returned)."""
@@ -170,19 +210,67 @@ class Fiber:
         self.system.loose += 1
         self._future.set_result(None)  # type: ignore[union-attr]
 
-    def call_inside(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """``function``, to be called by the kernel as if the fiber's own task called it."""
-        run = self._run
+    def deliver(self, envelope: Envelope) -> None:
+        """Handle a message while parked on HANDLE, here and now."""
+        self.load -= 1
+        self.handled += 1
+        self.cause = envelope[2]
+        self.handling = envelope
+        self.waiting = None
+        system = self.system
+        outer, system.current = system.current, self
+        try:
+            pending = self.handle(envelope)  # type: ignore[misc]
+        except BaseException as error:
+            self.end(error)
+            return
+        finally:
+            system.current = outer
+        if pending is None:
+            self.waiting = HANDLE
+        else:
+            self._begin(pending)
 
-        def inside(argument: Any) -> Any:
-            loop, task = self.system.loop, self.task
+    def _begin(self, pending: Any) -> None:
+        """Run what a handler returned to its first wait, as if the fiber's own task did it.
+
+        Most coroutines never wait; only one that does is handed to the task.
+        """
+        if type(pending) is not CoroutineType:
+            self.step(pending)
+            return
+        system = self.system
+        enters = self.enters
+        outer, system.current = system.current, self
+        if enters:
+            loop, task = system.loop, self.task
             _enter_task(loop, task)  # type: ignore[arg-type]
-            try:
-                return run(function, argument)
-            finally:
+        try:
+            out = self._run(pending.send, None) if enters else pending.send(None)
+        except StopIteration:
+            self.waiting = HANDLE
+            return
+        except BaseException as error:
+            self.end(error)
+            return
+        finally:
+            if enters:
                 _leave_task(loop, task)  # type: ignore[arg-type]
+            system.current = outer
+        waiting = self.waiting
+        self.step(_Begun(pending, out))
+        self.waiting = waiting
 
-        return inside
+    def inside(self, function: Callable[..., Any], argument: Any) -> Any:
+        """Call ``function`` as if the fiber's own task called it: in its context, as its task."""
+        if self.draining:
+            return function(argument)
+        loop, task = self.system.loop, self.task
+        _enter_task(loop, task)  # type: ignore[arg-type]
+        try:
+            return self._run(function, argument)
+        finally:
+            _leave_task(loop, task)  # type: ignore[arg-type]
 
     # -- driven by its task (the iterator protocol that `await` speaks) -----------------------
 

@@ -22,7 +22,7 @@ class MarketData(Actor):
     `backtest.data` gives them; it is read one bar ahead.
     """
 
-    enters_task = False
+    handles_inside = awaits_inside = False
 
     def __init__(self, bars: Iterable[Bar], name: str = "market-data") -> None:
         super().__init__(name)

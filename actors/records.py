@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import NamedTuple
+from uuid import UUID
 
 from backtest.errors import RejectReason
 from backtest.models import Fill, SpotOrder, TradingOrder
@@ -26,6 +28,14 @@ class EventRecord(NamedTuple):
     detail: str
     entry: int
     """The ledger entry that was posted for it; 0 for none."""
+    cause: int
+    """Id of the message whose handling sent ``message``; 0 for none."""
+    sender: str
+    """Who sent ``message``."""
+    volume: Decimal | None
+    """Of the order, as it was then."""
+    asked: UUID | None
+    """The id that a refused command named."""
 
 
 class Records:

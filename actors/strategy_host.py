@@ -8,8 +8,10 @@ arrives, also while a handler is suspended; handlers run one at a time.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from inspect import iscoroutinefunction
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
+from weakref import ref
 
 from backtest.errors import BacktestError, SimulationEnded
 from backtest.models import Bar, DecisionAction
@@ -63,6 +65,8 @@ class Timer(NamedTuple):
 class StrategyHost(Actor):
     """Runs ``strategy``; its handlers one at a time, its ``run`` beside them."""
 
+    handles_inside = False  # the host's own code needs no task; it enters it for the strategy's
+
     def __init__(self, name: str, strategy: Hosted, *, inbox_bound: int = 100_000) -> None:
         super().__init__(name)
         self.inbox_bound = inbox_bound
@@ -73,9 +77,11 @@ class StrategyHost(Actor):
         self.last: dict[str, Decimal] = {}
         """The last close of each pair that the strategy was given."""
         self._handlers = Handlers(None, None, None, None, None, None)
+        self._on_bar: Handler | None = None
+        self._async_bar = False
         self._applied = 0
         self._commands = 0
-        self._streams: dict[str, list[Stream[Bar]]] = {}
+        self._streams: dict[str, list[ref[Stream[Bar]]]] = {}
         self._subscribed: dict[str, bool] | None = None
         self._timers: set[int] = set()
         self._line: Fiber | None = None
@@ -87,6 +93,8 @@ class StrategyHost(Actor):
         self._venue = self.link(BROKER)
         welcome = await self._venue.request(Hello())
         self._handlers = self.strategy.joined(self, welcome)
+        self._on_bar = self._handlers.on_bar
+        self._async_bar = iscoroutinefunction(self._on_bar)
         if self._handlers.on_start is not None:
             pending = self._handlers.on_start()
             if pending is not None:
@@ -108,11 +116,13 @@ class StrategyHost(Actor):
         """End the iterators; then cancel what still waits; then run ``on_stop`` on its own."""
         self.is_over = True
         if stage == 0:
-            for streams in self._streams.values():
-                for stream in streams:
-                    stream.close()
-        elif stage == 1:
+            for references in self._streams.values():
+                for reference in references:
+                    stream = reference()
+                    if stream is not None:
+                        stream.close()
             self.strategy.ended()
+        elif stage == 1:
             for fiber in (self._line, self.fiber):
                 if fiber is not None and fiber.alive:
                     fiber.task.cancel()  # type: ignore[union-attr]
@@ -130,25 +140,41 @@ class StrategyHost(Actor):
         payload = envelope[4]
         kind = type(payload)
         if kind is Bar:
+            streamed = self._streams and self._push(payload)
+            on_bar = self._on_bar
             if self._subscribed is not None and payload.pair not in self._subscribed:
-                return None
+                if not streamed:
+                    return None
+                on_bar = None
             self.bars_seen += 1
             self.last[payload.pair] = payload.close
-            if self._streams:
-                for stream in self._streams.get(payload.pair, ()):
-                    stream.push(payload)
-            on_bar = self._handlers[1]
-            return None if on_bar is None else on_bar(payload)  # type: ignore[no-any-return]
+            if on_bar is None:
+                return None
+            # Calling an async handler runs none of it, so only a plain one needs its task around it.
+            return on_bar(payload) if self._async_bar else self.fiber.inside(on_bar, payload)  # type: ignore[no-any-return]
         if kind is OrderEvent or kind is BalanceUpdate:
             if envelope[2] > self._applied:
                 self._apply(envelope)
             on_order = self._handlers.on_order
             if on_order is None or kind is BalanceUpdate:
                 return None
-            return on_order(payload)  # type: ignore[no-any-return]
+            return self.fiber.inside(on_order, payload)  # type: ignore[no-any-return]
         if kind is Timer:
             return self._on_timer(payload)
         raise BacktestError(f"{self.name} does not understand {payload!r}")
+
+    def _push(self, bar: Bar) -> bool:
+        """Give ``bar`` to the iterators over its pair; whether there is any."""
+        references = self._streams.get(bar.pair)
+        if not references:
+            return False
+        streams = [stream for reference in references if (stream := reference()) is not None]
+        if len(streams) < len(references):
+            # A loop was left: nobody will ever read that stream, so it must not fill up.
+            self._streams[bar.pair] = [ref(stream) for stream in streams]
+        for stream in streams:
+            stream.push(bar)
+        return bool(streams)
 
     def _apply(self, envelope: Envelope) -> None:
         self._applied = envelope[2]
@@ -196,7 +222,7 @@ class StrategyHost(Actor):
         stream: Stream[Bar] = Stream(self.system, self.name, self.inbox_bound, conflate)
         if self.is_over:
             stream.close()
-        self._streams.setdefault(pair, []).append(stream)
+        self._streams.setdefault(pair, []).append(ref(stream))
         return stream
 
     def set_timer(self, name: str, at: int, every: int) -> int:
@@ -222,4 +248,4 @@ class StrategyHost(Actor):
         else:
             self._timers.discard(timer.number)
         on_timer = self._handlers.on_timer
-        return None if on_timer is None else on_timer(timer.name)  # type: ignore[no-any-return]
+        return None if on_timer is None else self.fiber.inside(on_timer, timer.name)  # type: ignore[no-any-return]

@@ -23,7 +23,16 @@ class Stream(Generic[T]):
     One coroutine at a time may iterate. The iteration ends when the stream is closed and empty.
     """
 
-    __slots__ = ("_items", "_name", "_signal", "_system", "bound", "closed", "conflate")
+    __slots__ = (
+        "__weakref__",
+        "_items",
+        "_name",
+        "_signal",
+        "_system",
+        "bound",
+        "closed",
+        "conflate",
+    )
 
     def __init__(self, system: System, name: str, bound: int, conflate: bool = False) -> None:
         self._system = system

@@ -324,19 +324,25 @@ class Venue:
         """Record an order event and send it to the owner; sharers of the account get balances."""
         desk = branch.desk
         now = self.now
-        fiber = self.actor.fiber
+        heard = self.actor.fiber.handling
+        if balances and not entry:
+            entry = self.entry
         self.records.events.append(
             _new(
                 EventRecord,
                 (
                     now,
-                    fiber.cause,
+                    heard.id,  # type: ignore[union-attr]
                     kind,
                     branch.number,
                     0 if order is None else order.order_number,
                     reason,
                     detail,
                     entry,
+                    heard.cause,  # type: ignore[union-attr]
+                    heard.channel.sender,  # type: ignore[union-attr]
+                    None if order is None else order.volume,
+                    None,
                 ),
             )
         )
@@ -373,21 +379,35 @@ class Venue:
                     other.channel.post(BalanceUpdate(balances), ORDER_EVENT)
 
     def refuse(
-        self, desk: Desk, command: int, reason: RejectReason, detail: str, branch: Branch | None
+        self,
+        desk: Desk,
+        command: int,
+        reason: RejectReason,
+        detail: str,
+        branch: Branch | None,
+        asked: UUID | None = None,
     ) -> None:
-        """Record a refusal and send it to the one who asked."""
+        """Record a refusal (of a command that named ``asked``) and send it to the one who asked."""
         number = 0 if branch is None else branch.number
         order = None if branch is None else branch.order
+        about = order
+        if about is None and branch is not None and branch.holdings:
+            about = branch.holdings[-1].order
+        heard = self.actor.fiber.handling
         self.records.events.append(
             EventRecord(
                 self.now,
-                self.actor.fiber.cause,
+                heard.id,  # type: ignore[union-attr]
                 EventKind.REJECTED,
                 number,
-                0 if order is None else order.order_number,
+                0 if about is None else about.order_number,
                 reason,
                 detail,
                 0,
+                heard.cause,  # type: ignore[union-attr]
+                heard.channel.sender,  # type: ignore[union-attr]
+                None if about is None else about.volume,
+                asked,
             )
         )
         desk.channel.post(

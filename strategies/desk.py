@@ -11,7 +11,7 @@ from uuid import UUID
 from backtest.actors import BalanceUpdate, EventKind, OrderEvent, StrategyHost, System, Welcome
 from backtest.errors import AccountError, FieldError, OrderRejected
 from backtest.models import ActionType, DecisionAction, OrderDirection, TradingOrder
-from backtest.models._fast import build
+from backtest.models._fast import build, derive
 from backtest.money import ZERO, add, decimal_of
 from backtest.times import from_ns
 
@@ -183,12 +183,49 @@ class OrderDesk:
         self._send(changes, self.default_account, command)
         return command
 
-    def _send(self, changes: dict[str, Any], account: str, command: Command[Any]) -> None:
+    def action(
+        self, action_type: ActionType, pair: str, account: str | None, fields: dict[str, Any]
+    ) -> DecisionAction:
+        """A validated command with this desk's ids."""
+        values = self._template | fields
+        values["action_type"] = action_type
+        values["trading_pair_code"] = pair
+        values["account_id"] = self._account_id(account or self.default_account)
+        values["timestamp"] = self.at
+        return DecisionAction(**values)
+
+    def submit(self, action: DecisionAction) -> None:
+        """Send a command that was made elsewhere; a new order gets a handle like any other."""
+        value: Any = None
+        if action.action_type.name.startswith("CREATE"):
+            spot = "SPOT" in action.action_type.name
+            value = OrderHandle(
+                self,
+                action.trading_pair_code,  # type: ignore[arg-type]
+                action.direction,  # type: ignore[arg-type]
+                action.volume,  # type: ignore[arg-type]
+                spot,
+            )
+            command = value.creation
+        else:
+            if action.action_type.name.startswith("SPLIT"):
+                value = []
+            command = Command(self, value)
+        number = self.host.next_command()
+        self._commands[number] = command
+        # Numbers are the desk's own: one of the caller's could be another command's.
+        self.host.submit(derive(action, command_id=number))
+
+    def _account_id(self, account: str) -> UUID:
         account_id = self.accounts.get(account)
         if account_id is None:
             raise AccountError(
                 f"account {account!r} is not {self.name}'s; it has: {', '.join(self.accounts)}"
             )
+        return account_id
+
+    def _send(self, changes: dict[str, Any], account: str, command: Command[Any]) -> None:
+        account_id = self._account_id(account)
         number = self.host.next_command()
         changes["command_id"] = number
         changes["account_id"] = account_id
@@ -230,7 +267,11 @@ class OrderDesk:
             handle.branch, handle.id = event.branch, event.branch_id
             self._branches[event.branch] = handle
         else:
-            handle = self._branches[event.branch]
+            known = self._branches.get(event.branch)
+            if known is None:
+                # A bankruptcy is told of after the order that it befell is gone.
+                return
+            handle = known
         handle.apply(event)
         if event.positions:
             held = self.positions[handle.pair]
@@ -271,6 +312,8 @@ class OrderDesk:
                 command.value.append(part)
 
     def _rejected(self, event: OrderEvent, command: Command[Any] | None) -> None:
+        if event.branch in self._branches:
+            self._branches[event.branch].tell(event)
         if command is None:
             return
         assert event.reason is not None
@@ -279,8 +322,10 @@ class OrderDesk:
         if isinstance(command.value, OrderHandle) and command is command.value.creation:
             command.value.end_reason = event.reason.value
             command.value.settle()
-        if not command.awaited and not self._strategy.hears_orders:
-            self._strategy.log.warning("order.rejected", reason=event.reason.value, detail=event.detail)
+        if not command.awaited:
+            self._strategy.log.warning(
+                "order.rejected", reason=event.reason.value, detail=event.detail
+            )
 
     def ended(self) -> None:
         """The run is over."""

@@ -265,8 +265,12 @@ class OrderHandle:
             elif event.children == ():
                 self.parts[order_id] = position
         if self._events is not None:
-            for stream in self._events:
-                stream.push(event)
+            self.tell(event)
+
+    def tell(self, event: OrderEvent) -> None:
+        """Hand an event to whoever iterates."""
+        for stream in self._events or ():
+            stream.push(event)
 
     def take_over(self, volume: Decimal, price: Decimal) -> None:
         """It begins as part of a position that was filled already."""

@@ -15,7 +15,7 @@ from backtest.actors import Handlers, OrderEvent, StrategyHost
 from backtest.actors.protocol import BalanceUpdate, Welcome
 from backtest.errors import BacktestError, FieldError, OrderRejected, RejectReason
 from backtest.log import get_logger
-from backtest.models import Bar, DecisionAction, OrderDirection, TradingPair
+from backtest.models import ActionType, Bar, DecisionAction, OrderDirection, TradingPair
 from backtest.times import duration_ns, from_ns, to_ns
 
 from .desk import BalanceView, OrderDesk
@@ -181,13 +181,23 @@ class Strategy:
         for handle in self._desk.handles_with_positions(pair):
             await handle.close()
 
+    def action(
+        self, action_type: ActionType, pair: str, *, account: str | None = None, **fields: Any
+    ) -> DecisionAction:
+        """A command as a value, for `submit`: ids and time are filled in here, ``fields`` are the
+        others of `DecisionAction`."""
+        return self._desk.action(action_type, pair, account, fields)
+
     def submit(self, action: DecisionAction) -> None:
-        """Send a command as a value; what comes of it comes to `on_order`."""
+        """Send a command that is a value; what comes of it comes to `on_order`.
+
+        Raises `OrderRejected` for one that is not complete in itself.
+        """
         self._may_order()
         good, problem = action.validate()
         if not good:
             raise OrderRejected(RejectReason.INVALID_ACTION, problem, action.order_id)
-        self._host.submit(action)
+        self._desk.submit(action)
 
     def _may_order(self) -> None:
         if self._host.bars_seen < self.warmup_bars:
@@ -309,7 +319,7 @@ class Strategy:
     @property
     def name(self) -> str:
         """The name of the strategy in this run."""
-        return self._host.name
+        return self._host.name.removeprefix("strategy/")
 
     @property
     def log(self) -> Any:
@@ -321,14 +331,11 @@ class Strategy:
     @property
     def parameters(self) -> dict[str, Any]:
         """The parameters and their values."""
+        if not attrs.has(type(self)):
+            return {}  # the base itself, which has none
         return {one.name: getattr(self, one.name) for one in attrs.fields(type(self)) if one.init}
 
     # -- for the host ------------------------------------------------------------------------------
-
-    @property
-    def hears_orders(self) -> bool:
-        """Whether `on_order` is overridden."""
-        return type(self).on_order is not Strategy.on_order
 
     def joined(self, host: StrategyHost, welcome: Welcome) -> Handlers:
         """Called by the host: here are pairs, accounts and balances."""

@@ -96,13 +96,13 @@ class BacktestRunner:
         self.prepare()
         _refuse_running_loop()
         self.system.simulate()
-        return self._result()
+        return self.result()
 
     async def run_async(self) -> RunResult:
         """The same from inside a running loop: the simulation runs in a thread of its own."""
         self.prepare()
         await anyio.to_thread.run_sync(self.system.simulate)
-        return self._result()
+        return self.result()
 
     # -- assembling --------------------------------------------------------------------------------
 
@@ -157,6 +157,10 @@ class BacktestRunner:
             "broker": broker,
             "accounts": {**accounts, **house},
             "owners": owners,
+            "agents": {
+                agent.agent_id: name.removeprefix("strategy/")
+                for name, (agent, _) in agents.items()
+            },
             "strategies": strategies,
             "pairs": pairs,
             "rules": rules,
@@ -225,7 +229,8 @@ class BacktestRunner:
 
     # -- the result --------------------------------------------------------------------------------
 
-    def _result(self) -> RunResult:
+    def result(self) -> RunResult:
+        """What the run has come to; `run` gives it, so only who runs the system himself asks."""
         parts = self._parts
         run = parts["run"]
         broker: BrokerActor = parts["broker"]
@@ -240,6 +245,7 @@ class BacktestRunner:
             accounts=parts["accounts"],
             strategies=parts["strategies"],
             accounts_of=parts["owners"],
+            agents=parts["agents"],
             ledger=parts["ledger"].ledger,
             records=broker.venue.records,
             valuation=parts["valuation"],

@@ -7,10 +7,11 @@ and something that has a price is held, so memory grows with hours, not with bar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from backtest.models import TradingPair
-from backtest.money import ZERO, add, div, mul, sub
+from backtest.money import ONE, ZERO, add, div, mul, sub
 from backtest.times import HOUR
 
 __all__ = ["Valuation"]
@@ -25,10 +26,11 @@ class Valuation:
     __slots__ = (
         "_dirty",
         "_pairs",
-                "cash",
+        "cash",
         "exposed",
         "exposed_ns",
         "first_ns",
+        "first_prices",
         "last_ns",
         "max_drawdown",
         "max_drawdown_rate",
@@ -49,6 +51,8 @@ class Valuation:
         """What the agents own, by asset."""
         self.prices: dict[str, Decimal] = {}
         """Last prices by pair; the venue writes them."""
+        self.first_prices: dict[str, Decimal] = {}
+        """First prices by pair: at those the opening balances count."""
         self.sizes: dict[str, tuple[Decimal, Decimal]] = {}
         """By pair: signed size of all open positions, and their signed cost."""
         self.exposed = False
@@ -97,6 +101,9 @@ class Valuation:
 
     def sample(self, time: int) -> None:
         """Time moves on to ``time``: take the equity of the moment before, if it may have changed."""
+        if len(self.first_prices) < len(self.prices):
+            for code, price in self.prices.items():
+                self.first_prices.setdefault(code, price)
         if self.exposed or self._dirty:
             equity = self.equity()
             before = self.time
@@ -108,8 +115,8 @@ class Valuation:
                     self.max_drawdown = fall
                 if self.peak > ZERO and fall > mul(self.max_drawdown_rate, self.peak):
                     self.max_drawdown_rate = div(fall, self.peak)
-            hour = before // HOUR
-            if self.samples and self.samples[-1][0] // HOUR == hour:
+            hour = (before - 1) // HOUR  # the end of an hour belongs to it
+            if self.samples and (self.samples[-1][0] - 1) // HOUR == hour:
                 self.samples[-1] = (before, equity)
             else:
                 self.samples.append((before, equity))
@@ -125,32 +132,39 @@ class Valuation:
         total = ZERO
         for asset, owned in self.totals.items():
             if owned:
-                price = self._price(asset)
+                price = self.price_of(asset)
                 if price is not None:
                     total = add(total, mul(owned, price))
         for code, (size, cost) in self.sizes.items():
             mark = self.prices.get(code)
             if (size or cost) and mark is not None:
-                price = self._price(self._pairs[code].settlement.code)
+                price = self.price_of(self._pairs[code].settlement.code)
                 if price is not None:
                     total = add(total, mul(sub(mul(size, mark), cost), price))
         return total
 
     def unpriced(self) -> list[str]:
         """Assets that are owned and cannot be expressed in the cash asset."""
-        return [asset for asset, owned in self.totals.items() if owned and self._price(asset) is None]
+        return [asset for asset, owned in self.totals.items() if owned and self.price_of(asset) is None]
 
-    def _price(self, asset: str) -> Decimal | None:
-        """What one unit of ``asset`` costs in cash: through one pair, or two."""
-        return self._route(asset, frozenset((asset,)))
+    def price_of(
+        self, asset: str, prices: Mapping[str, Decimal] | None = None
+    ) -> Decimal | None:
+        """What one unit of ``asset`` costs in cash, through up to three pairs; None if not known.
 
-    def _route(self, asset: str, seen: frozenset[str]) -> Decimal | None:
+        At the last prices, or at ``prices`` by pair.
+        """
+        return self._route(asset, frozenset((asset,)), self.prices if prices is None else prices)
+
+    def _route(
+        self, asset: str, seen: frozenset[str], prices: Mapping[str, Decimal]
+    ) -> Decimal | None:
         if asset == self.cash:
-            return Decimal(1)
-        for code, price in self.prices.items():
+            return ONE
+        for code, price in prices.items():
             pair = self._pairs[code]
             if pair.base.code == asset and pair.quote.code not in seen and len(seen) < 4:
-                onward = self._route(pair.quote.code, seen | {pair.quote.code})
+                onward = self._route(pair.quote.code, seen | {pair.quote.code}, prices)
                 if onward is not None:
                     return mul(price, onward)
         return None

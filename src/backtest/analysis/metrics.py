@@ -1,0 +1,270 @@
+"""The figures of a run: what it earned, what it risked, what it cost.
+
+Money is exact. Shares and statistics are derived from it and rounded half-even to six digits; the
+square root of the Sharpe ratio is `Decimal`'s own. What is not defined is None, never 0.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import TYPE_CHECKING, Any
+
+from backtest.actors import EventKind
+from backtest.analysis.trades import Trade, trades_of
+from backtest.models import OrderStatus, TransactionType
+from backtest.money import ZERO, add, mul, plain, sub
+from backtest.times import DAY, HOUR, format_ns
+
+if TYPE_CHECKING:
+    from backtest.analysis.result import RunResult
+
+__all__ = ["flows_of", "plain_summary", "sharpe_ratio", "start_equity", "summarise"]
+
+_STATISTICS = Context(prec=34, rounding=ROUND_HALF_EVEN)
+_PLACES = Decimal("0.000001")
+_STAGES = {
+    "create": TransactionType.FEE_CREATE,
+    "fill": TransactionType.FEE_FILL,
+    "close": TransactionType.FEE_CLOSE,
+    "cancel": TransactionType.FEE_CANCEL,
+    "overnight": TransactionType.FEE_OVERNIGHT,
+}
+LONG_SPAN = 30 * DAY
+"""From this span on, the Sharpe ratio is taken from daily equity; below it from hourly."""
+
+Flows = dict[str, dict[TransactionType, Decimal]]
+
+
+def summarise(result: RunResult) -> dict[str, Any]:
+    """All figures of a run by name; money and shares are `Decimal`, or None where undefined."""
+    valuation = result.valuation
+    start, final = start_equity(result), result.final_equity
+    profit = sub(final, start)
+    span = valuation.last_ns - valuation.first_ns
+    flows = flows_of(result)
+    sharpe, basis = sharpe_ratio(valuation.samples, start, valuation.first_ns, valuation.last_ns)
+    events = Counter(event.kind for event in result.records.events)
+    reasons = Counter(
+        event.reason.value
+        for event in result.records.events
+        if event.kind is EventKind.REJECTED and event.reason is not None
+    )
+    statuses = Counter(order.status for order in result.records.orders)
+    gained = _share(profit, start)
+    fees = _fees(flows)
+    return {
+        "start": format_ns(result.run.start_ns or 0),
+        "end": format_ns(result.run.end_ns or 0),
+        "days": _quotient(Decimal(span), Decimal(DAY)),
+        "bars": result.bars,
+        "cash_asset": result.cash_asset,
+        "start_equity": start,
+        "final_equity": final,
+        "profit": profit,
+        "return": gained,
+        "return_percent": _percent(gained),
+        "max_drawdown": valuation.max_drawdown,
+        "max_drawdown_percent": _percent(_rounded(valuation.max_drawdown_rate)),
+        "sharpe": sharpe,
+        "sharpe_basis": basis,
+        "exposure_percent": _percent(_quotient(Decimal(valuation.exposed_ns), Decimal(span))),
+        **_trade_figures(result, trades_of(result)),
+        "orders": len(result.records.orders),
+        "orders_by_status": {
+            status.value: statuses[status] for status in OrderStatus if statuses[status]
+        },
+        "orders_accepted": events[EventKind.ACCEPTED],
+        "fills": len(result.records.fills),
+        "ambiguous_fills": sum(fill.ambiguous for fill in result.records.fills),
+        "rejections": events[EventKind.REJECTED],
+        "rejections_by_reason": dict(sorted(reasons.items())),
+        "liquidations": events[EventKind.LIQUIDATED],
+        "transactions": result.ledger.transactions,
+        "fees": fees,
+        "fees_total": _total(fees),
+        "uncovered_loss": _uncovered(result),
+        "unpriced_assets": valuation.unpriced(),
+    }
+
+
+def plain_summary(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """``figures`` as JSON takes them: numbers that are `Decimal` as text."""
+    return {name: _plain(value) for name, value in figures.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return plain(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return value
+
+
+# -- equity ----------------------------------------------------------------------------------------
+
+
+def start_equity(result: RunResult) -> Decimal:
+    """What the agents owned when the run began, in the cash asset.
+
+    Assets other than cash count at the first price of their pair; what has none counts nothing.
+    """
+    valuation = result.valuation
+    cash: Mapping[str, Mapping[str, str]] = result.config["cash"]
+    total = ZERO
+    for owned in cash.values():
+        for asset, text in owned.items():
+            price = valuation.price_of(asset, valuation.first_prices)
+            if price is not None:
+                total = add(total, mul(Decimal(text), price))
+    return total
+
+
+def sharpe_ratio(
+    samples: Sequence[tuple[int, Decimal]], start: Decimal, first_ns: int, last_ns: int
+) -> tuple[Decimal | None, str]:
+    """The annualised Sharpe ratio, and what it was taken from: ``daily`` or ``hourly`` equity.
+
+    Mean of the returns per period over their standard deviation (of a sample: n - 1), times the
+    square root of the periods in a year: 365 days, or 8 760 hours, as there are markets that never
+    close. The riskless rate is taken as 0. A period is a UTC day when the run spans 30 days or more,
+    else an hour; its end belongs to it. A period in which nothing changed returned 0. Source: W. F.
+    Sharpe, The Sharpe Ratio, Journal of Portfolio Management 21 (1), 1994.
+
+    ``samples`` are ``(nanoseconds, equity)``, the last of a period counts. None when there are fewer
+    than two periods, when the returns do not vary, or when equity was not above zero throughout.
+    """
+    length, basis, periods = (DAY, "daily", 365) if last_ns - first_ns >= LONG_SPAN else (
+        HOUR, "hourly", 8_760,
+    )  # fmt: skip
+    equities = _at_ends(samples, start, first_ns, last_ns, length)
+    if len(equities) < 3 or min(equities) <= ZERO:
+        return None, basis
+    context = _STATISTICS
+    returns = [
+        context.subtract(context.divide(after, before), Decimal(1))
+        for before, after in zip(equities, equities[1:], strict=False)
+    ]
+    count = Decimal(len(returns))
+    mean = context.divide(_sum(returns), count)
+    squares = [context.power(context.subtract(one, mean), 2) for one in returns]
+    variance = context.divide(_sum(squares), count - 1)
+    if not variance:
+        return None, basis
+    ratio = context.divide(mean, context.sqrt(variance))
+    return _rounded(context.multiply(ratio, context.sqrt(Decimal(periods)))), basis
+
+
+def _at_ends(
+    samples: Sequence[tuple[int, Decimal]],
+    start: Decimal,
+    first_ns: int,
+    last_ns: int,
+    length: int,
+) -> list[Decimal]:
+    """Equity at the start and at the end of each period; the end belongs to the period."""
+    ends = {(time - 1) // length: equity for time, equity in samples}
+    equities = [start]
+    for period in range(first_ns // length, (last_ns - 1) // length + 1):
+        equities.append(ends.get(period, equities[-1]))
+    return equities
+
+
+def _sum(values: Sequence[Decimal]) -> Decimal:
+    total = ZERO
+    for value in values:
+        total = _STATISTICS.add(total, value)
+    return total
+
+
+# -- trades ----------------------------------------------------------------------------------------
+
+
+def _trade_figures(result: RunResult, trades: Sequence[Trade]) -> dict[str, Any]:
+    """Of the trades, in the cash asset: another asset counts at its last price."""
+    won = lost = ZERO
+    wins = losses = 0
+    for trade in trades:
+        price = result.valuation.price_of(trade.asset)
+        pnl = ZERO if price is None else mul(trade.pnl, price)
+        if trade.pnl > ZERO:
+            wins, won = wins + 1, add(won, pnl)
+        elif trade.pnl < ZERO:
+            losses, lost = losses + 1, add(lost, pnl.copy_negate())
+    count = len(trades)
+    return {
+        "trades": count,
+        "wins": wins,
+        "losses": losses,
+        "win_rate_percent": _percent(_quotient(Decimal(wins), Decimal(count))),
+        "profit_factor": _quotient(won, lost),
+        "trade_pnl": sub(won, lost),
+    }
+
+
+# -- money -----------------------------------------------------------------------------------------
+
+
+def flows_of(result: RunResult) -> Flows:
+    """What the agents' accounts received (or gave, negative) in all, by asset and kind.
+
+    Reserves move money within an account and do not show. The sums per asset are the final
+    balances.
+    """
+    agents = {name for name, account in result.accounts.items() if not account.is_house}
+    flows: Flows = {}
+    for entry in result.ledger.entries:
+        for account, asset, kind, available, unavailable in entry.legs:
+            if account in agents:
+                change = add(available, unavailable)
+                if change:
+                    kinds = flows.setdefault(asset, {})
+                    kinds[kind] = add(kinds.get(kind, ZERO), change)
+    return flows
+
+
+def _fees(flows: Flows) -> dict[str, dict[str, Decimal]]:
+    """Fees paid by stage and asset; a rebate or income is negative."""
+    return {
+        stage: {
+            asset: kinds[kind].copy_negate() for asset, kinds in flows.items() if kinds.get(kind)
+        }
+        for stage, kind in _STAGES.items()
+    }
+
+
+def _total(fees: Mapping[str, Mapping[str, Decimal]]) -> dict[str, Decimal]:
+    total: dict[str, Decimal] = {}
+    for assets in fees.values():
+        for asset, amount in assets.items():
+            total[asset] = add(total.get(asset, ZERO), amount)
+    return total
+
+
+def _uncovered(result: RunResult) -> dict[str, Decimal]:
+    """What the insurance account is short of: losses that nobody paid for."""
+    return {
+        asset: sub(available, ZERO).copy_negate()
+        for asset, (available, _) in result.ledger.balances()["insurance"].items()
+        if available < ZERO
+    }
+
+
+# -- ratios ----------------------------------------------------------------------------------------
+
+
+def _rounded(value: Decimal) -> Decimal:
+    return value.quantize(_PLACES, ROUND_HALF_EVEN, _STATISTICS)
+
+
+def _quotient(part: Decimal, whole: Decimal) -> Decimal | None:
+    return _rounded(_STATISTICS.divide(part, whole)) if whole else None
+
+
+def _share(part: Decimal, whole: Decimal) -> Decimal | None:
+    return _quotient(part, whole) if whole > ZERO else None
+
+
+def _percent(share: Decimal | None) -> Decimal | None:
+    return None if share is None else _STATISTICS.multiply(share, Decimal(100))

@@ -1,0 +1,199 @@
+"""Trades: what was opened and closed again, with the profit that the journal booked for it.
+
+A trade is
+
+* an order chain of trading orders that closed something and has no position open any more: its PnL
+  is the sum of all transactions of the chain on the account (PnL, fees of every stage, what the
+  insurance bore), or
+* a spot round trip: an order chain that sold what had been bought before. Its PnL is what the sale
+  brought, less its fees, less the average cost (with the fees of buying) of what it sold.
+
+Averages are kept per account and pair. What the account owned when the run began counts as bought
+at the pair's first price. Of a sale beyond what the pair's own purchases brought in (the base came
+through another pair, say) only the part with a known cost counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from attrs import frozen
+
+from backtest.models import OrderStatus, SpotOrder, TradingOrder, TradingPair
+from backtest.money import ZERO, add, div, mul, round_half_even, sub
+
+if TYPE_CHECKING:
+    from backtest.analysis.result import RunResult
+    from backtest.services.ledger import Entry
+
+__all__ = ["Trade", "trades_of"]
+
+Order = SpotOrder | TradingOrder
+
+
+@frozen(kw_only=True)
+class Trade:
+    """One trade: ``pnl`` in ``asset``, net of fees."""
+
+    kind: str
+    """``position`` or ``spot``."""
+    root_id: UUID
+    """The order chain: of a spot round trip, that of the sale."""
+    account: str
+    pair: str
+    asset: str
+    pnl: Decimal
+
+
+def trades_of(result: RunResult) -> list[Trade]:
+    """The trades of a run, in the order in which they began to be closed."""
+    orders = {order.id: order for order in result.records.orders}
+    positions = _Positions(orders.values())
+    inventories: dict[tuple[str, str], _Inventory] = {}
+    sold: dict[UUID, Trade] = {}
+    for entry in result.ledger.entries:
+        order = None if entry.order_id is None else orders.get(entry.order_id)
+        if order is None:
+            continue
+        if isinstance(order, TradingOrder):
+            positions.book(order, entry, result)
+            continue
+        account = result.account_name(order.account_id)
+        pair = result.pairs[order.trading_pair_code]
+        inventory = inventories.get((account, pair.code))
+        if inventory is None:
+            inventory = inventories[account, pair.code] = _opening(result, account, pair)
+        base = _change(entry, account, pair.base.code)
+        quote = _change(entry, account, pair.quote.code)
+        if order.direction.sign > 0:
+            inventory.bought(order.root_id, base, quote)
+            continue
+        pnl = inventory.sold(order.root_id, base, quote)
+        before = sold.get(order.root_id)
+        if pnl is not None and (base or before is not None):
+            sold[order.root_id] = Trade(
+                kind="spot",
+                root_id=order.root_id,
+                account=account,
+                pair=pair.code,
+                asset=pair.quote.code,
+                pnl=pnl if before is None else add(before.pnl, pnl),
+            )
+    return [*positions.trades(result), *sold.values()]
+
+
+def _change(entry: Entry, account: str, asset: str) -> Decimal:
+    """What an entry brought ``account`` of ``asset``, in reserve or not."""
+    total = ZERO
+    for owner, what, _, available, unavailable in entry.legs:
+        if owner == account and what == asset:
+            total = add(total, add(available, unavailable))
+    return total
+
+
+class _Positions:
+    """The chains of trading orders, with what the journal booked for each."""
+
+    def __init__(self, orders: object) -> None:
+        self._done: dict[UUID, TradingOrder] = {}
+        open_chains = set()
+        for order in orders:  # type: ignore[attr-defined]
+            if isinstance(order, TradingOrder):
+                if order.status is OrderStatus.CLOSED:
+                    self._done.setdefault(order.root_id, order)
+                elif order.status is OrderStatus.FILLED:
+                    open_chains.add(order.root_id)
+        for root in open_chains:
+            self._done.pop(root, None)
+        self._pnl = dict.fromkeys(self._done, ZERO)
+
+    def book(self, order: TradingOrder, entry: Entry, result: RunResult) -> None:
+        """Add an entry to its chain's."""
+        root = order.root_id
+        if root in self._pnl:
+            asset = result.pairs[order.trading_pair_code].quote.code
+            change = _change(entry, result.account_name(order.account_id), asset)
+            self._pnl[root] = add(self._pnl[root], change)
+
+    def trades(self, result: RunResult) -> Iterator[Trade]:
+        """The chains that are over, as trades."""
+        for root, order in self._done.items():
+            pair = result.pairs[order.trading_pair_code]
+            yield Trade(
+                kind="position",
+                root_id=root,
+                account=result.account_name(order.account_id),
+                pair=pair.code,
+                asset=pair.quote.code,
+                pnl=self._pnl[root],
+            )
+
+
+class _Inventory:
+    """What an account holds of a pair's base, and what it cost, at average cost."""
+
+    def __init__(self, held: Decimal, cost: Decimal, step: Decimal) -> None:
+        self.held = held
+        self.cost = cost
+        self._step = step
+        self._filled: set[UUID] = set()
+        self._waiting: dict[UUID, Decimal] = {}
+
+    def _with_fees(self, root: UUID, base: Decimal, quote: Decimal) -> Decimal | None:
+        """``quote`` with the fees that came before the chain's first fill; None until that.
+
+        The fees of an order that never fills belong to no trade.
+        """
+        if root in self._filled:
+            return quote
+        quote = add(quote, self._waiting.pop(root, ZERO))
+        if base:
+            self._filled.add(root)
+            return quote
+        self._waiting[root] = quote
+        return None
+
+    def bought(self, root: UUID, base: Decimal, quote: Decimal) -> None:
+        """``base`` came in, ``quote`` (negative) was paid for it."""
+        paid = self._with_fees(root, base, quote)
+        if paid is not None and (base or self.held):
+            self.held = add(self.held, base)
+            self.cost = sub(self.cost, paid)
+
+    def sold(self, root: UUID, base: Decimal, quote: Decimal) -> Decimal | None:
+        """``base`` (negative) went out, ``quote`` came in: the profit; None when that is no sale."""
+        received = self._with_fees(root, base, quote)
+        if received is None:
+            return None
+        if not base:  # a fee of a chain that has sold already
+            return received
+        volume = base.copy_negate()
+        part = min(volume, self.held)
+        if part <= ZERO:
+            return None
+        if part < volume:
+            received = round_half_even(div(mul(received, part), volume), self._step)
+        cost = self.cost
+        if part < self.held:
+            cost = round_half_even(div(mul(self.cost, part), self.held), self._step)
+        self.held = sub(self.held, part)
+        self.cost = sub(self.cost, cost)
+        return sub(received, cost)
+
+
+def _opening(result: RunResult, account: str, pair: TradingPair) -> _Inventory:
+    """The inventory at the start: what the account owned, at the pair's first price.
+
+    Where several pairs have the same base, the first of them has it.
+    """
+    step = pair.quote.step
+    first = next(one for one in result.pairs.values() if one.base.code == pair.base.code)
+    price = result.valuation.first_prices.get(pair.code)
+    text = result.config["cash"].get(account, {}).get(pair.base.code)
+    if text is None or price is None or first.code != pair.code:
+        return _Inventory(ZERO, ZERO, step)
+    held = Decimal(text)
+    return _Inventory(held, round_half_even(mul(held, price), step), step)

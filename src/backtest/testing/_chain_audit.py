@@ -1,0 +1,235 @@
+"""What the oracle asks of orders: reserves and volumes of every chain (I4, I5, I11)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, NoReturn
+from uuid import UUID
+
+__all__ = ["ChainAudit"]
+
+_NOTHING = Fraction(0)
+_FINAL = frozenset(("CANCELLED", "CLOSED", "REPLACED"))
+_POSITIVE = (
+    "limit_price",
+    "stop_price",
+    "fill_price",
+    "close_price",
+    "stop_loss",
+    "take_profit",
+    "volume",
+    "fill_volume",
+    "cancel_volume",
+)
+
+Key = tuple[str, str]
+
+
+class ChainAudit:
+    """Follows the table of orders and the fills in ``records``; ``fail`` is called with an
+    invariant and a problem. Put new ledger entries into `entries` before `check`."""
+
+    def __init__(self, records: Any, fail: Callable[[str, str], NoReturn]) -> None:
+        self.entries: list[Any] = []
+        self._records = records
+        self._fail = fail
+        self._orders: list[Any] = []
+        self._place: dict[UUID, int] = {}
+        self._born: dict[UUID, Fraction] = {}
+        """The volume with which every order began."""
+        self._children: dict[UUID, list[Any]] = {}
+        self._fills = 0
+        self._traded: dict[UUID, tuple[Fraction, Fraction]] = {}
+        """By root: volume of the fills that entered, and of those that closed."""
+        self._held: dict[UUID, Fraction] = {}
+        """By root: what its live orders say they hold in reserve or margin."""
+        self._locked: dict[UUID, dict[Key, Fraction]] = {}
+        """By root: what the journal locked for its orders, less what it gave back."""
+        self._in_chains: dict[Key, Fraction] = {}
+
+    def check(self, money: Mapping[Key, tuple[Fraction, Fraction]]) -> None:
+        """Take note of what is new and check the chains it concerns; ``money`` is the oracle's."""
+        touched = self._read_orders()
+        self._read_fills()
+        self._read_entries(touched)
+        if not touched:
+            return
+        for root in touched:
+            self._check_volumes(root)
+            self._check_reserve(root)
+        for key, both in money.items():
+            if both[1] != self._in_chains.get(key, _NOTHING):
+                self._fail(
+                    "I4",
+                    f"{key[0]} has {float(both[1])} {key[1]} unavailable, orders hold "
+                    f"{float(self._in_chains.get(key, _NOTHING))}",
+                )
+
+    # -- reading -------------------------------------------------------------------------------------
+
+    def _read_orders(self) -> dict[UUID, None]:
+        """The roots of the orders that are new or changed."""
+        touched: dict[UUID, None] = {}
+        orders = self._records.orders
+        new: set[UUID] = set()
+        if orders == self._orders:  # compares identities first, in C
+            return touched
+        known = len(self._orders)
+        for place, order in enumerate(orders):
+            old = self._orders[place] if place < known else None
+            if order is old:
+                continue
+            self._check_numbers(order)
+            if order.order_number != place + 1:
+                self._fail("I5", f"order {order.id}: number {order.order_number} at {place + 1}")
+            if old is None:
+                self._welcome(order, place, new)
+            else:
+                self._check_change(old, order)
+            root = order.root_id
+            change = _holds(order) - (_NOTHING if old is None else _holds(old))
+            self._held[root] = self._held.get(root, _NOTHING) + change
+            touched[root] = None
+        self._orders = list(orders)
+        return touched
+
+    def _welcome(self, order: Any, place: int, new: set[UUID]) -> None:
+        if order.id in self._born:
+            self._fail("I5", f"order {order.id} is in the table twice")
+        self._born[order.id] = Fraction(order.volume)
+        new.add(order.id)
+        self._place[order.id] = place
+        parent = order.parent_id
+        if parent is None:
+            if order.root_id != order.id:
+                self._fail("I5", f"order {order.id} is a root with the root {order.root_id}")
+            return
+        if parent not in self._born:
+            self._fail("I5", f"order {order.id} has an unknown parent {parent}")
+        if self._records.orders[self._place[parent]].root_id != order.root_id:
+            self._fail("I5", f"order {order.id} left the chain of its parent")
+        self._children.setdefault(parent, []).append(order)
+        # Parent and child may be seen for the first time together: what lives on was its parent's.
+        above = parent
+        while above in new and self._records.orders[self._place[above]].status.name != "REPLACED":
+            self._born[above] += Fraction(order.volume)
+            above = self._records.orders[self._place[above]].parent_id
+
+    def _check_change(self, old: Any, new: Any) -> None:
+        if old.id != new.id or old.root_id != new.root_id or old.parent_id != new.parent_id:
+            self._fail("I5", f"order {old.id} became {new.id}")
+        if _is_final(old):
+            self._fail("I5", f"order {old.id} was {old.status.name} and changed all the same")
+        if new.status.name != "PENDING" and new.reserved != 0:
+            self._fail("I4", f"order {new.id} is {new.status.name} and reserves {new.reserved}")
+
+    def _check_numbers(self, order: Any) -> None:
+        for name in _POSITIVE:
+            value = getattr(order, name, None)
+            if value is not None and not (
+                type(value) is Decimal and value.is_finite() and value > 0
+            ):
+                self._fail("I11", f"order {order.id} has {name} {value!r}")
+        if not (order.reserved.is_finite() and order.reserved >= 0):
+            self._fail("I11", f"order {order.id} reserves {order.reserved}")
+
+    def _read_fills(self) -> None:
+        fills = self._records.fills
+        while self._fills < len(fills):
+            fill = fills[self._fills]
+            self._fills += 1
+            for name in ("price", "volume"):
+                value = getattr(fill, name)
+                if not (value.is_finite() and value > 0):
+                    self._fail("I11", f"a fill of {fill.order_id} has {name} {value!r}")
+            entered, closed = self._traded.get(fill.root_id, (_NOTHING, _NOTHING))
+            if fill.kind == "entry":
+                entered += Fraction(fill.volume)
+            else:
+                closed += Fraction(fill.volume)
+            self._traded[fill.root_id] = entered, closed
+
+    def _read_entries(self, touched: dict[UUID, None]) -> None:
+        for entry in self.entries:
+            if entry.order_id is None:
+                continue
+            place = self._place.get(entry.order_id)
+            if place is None:
+                self._fail("I4", f"entry {entry.number} is for an unknown order {entry.order_id}")
+            root = self._orders[place].root_id
+            touched[root] = None
+            locked = self._locked.setdefault(root, {})
+            for account, asset, _, _, unavailable in entry.legs:
+                if unavailable:
+                    key, change = (account, asset), Fraction(unavailable)
+                    locked[key] = locked.get(key, _NOTHING) + change
+                    self._in_chains[key] = self._in_chains.get(key, _NOTHING) + change
+        self.entries.clear()
+
+    # -- checking ------------------------------------------------------------------------------------
+
+    def _chain(self, root: UUID) -> Iterator[Any]:
+        """The orders of a chain in their last state, parents before children."""
+        waiting = [root]
+        while waiting:
+            order_id = waiting.pop()
+            yield self._orders[self._place[order_id]]
+            waiting += [child.id for child in self._children.get(order_id, ())]
+
+    def _check_volumes(self, root: UUID) -> None:
+        """Root volume + increases = pending + filled or closed + cancelled (decreases too)."""
+        put_in = self._born[root]
+        live = {"PENDING": _NOTHING, "FILLED": _NOTHING, "CLOSED": _NOTHING, "CANCELLED": _NOTHING}
+        for order in self._chain(root):
+            volume = Fraction(order.volume)
+            if order.status.name != "REPLACED":
+                live[order.status.name] += volume
+                continue
+            # A replaced position goes on as positions, beside the leaves of the fill that made it.
+            was_open = order.fill_volume is not None
+            below = _NOTHING
+            for child in self._children.get(order.id, ()):
+                if (child.fill_volume is not None) == was_open:
+                    below += self._born[child.id]
+            if was_open and below != volume:
+                self._fail("I5", f"position {order.id} of {order.volume} went on as {float(below)}")
+            if below > volume:
+                put_in += below - volume
+            else:
+                live["CANCELLED"] += volume - below
+        if put_in != sum(live.values()):
+            became = {name: float(volume) for name, volume in live.items()}
+            self._fail("I5", f"of chain {root} {float(put_in)} was ordered, it became {became}")
+        entered, closed = self._traded.get(root, (_NOTHING, _NOTHING))
+        if entered != live["FILLED"] + live["CLOSED"] or closed != live["CLOSED"]:
+            self._fail("I5", f"the fills of chain {root} are not what its orders say")
+
+    def _check_reserve(self, root: UUID) -> None:
+        locked = {key: amount for key, amount in self._locked.get(root, {}).items() if amount}
+        held = self._held.get(root, _NOTHING)
+        if len(locked) > 1 or sum(locked.values()) != held:
+            amounts = {key: float(amount) for key, amount in locked.items()}
+            self._fail(
+                "I4", f"chain {root} has locked {amounts}, its live orders hold {float(held)}"
+            )
+
+
+def _is_spot(order: Any) -> bool:
+    return not hasattr(order, "leverage")
+
+
+def _is_final(order: Any) -> bool:
+    status = order.status.name
+    return status in _FINAL or (status == "FILLED" and _is_spot(order))
+
+
+def _holds(order: Any) -> Fraction:
+    """What an order says that it holds: its reserve while pending, its margin while open."""
+    status = order.status.name
+    if status == "PENDING":
+        return Fraction(order.reserved)
+    if status == "FILLED" and not _is_spot(order):
+        return Fraction(order.margin_reserved)
+    return _NOTHING
