@@ -87,7 +87,11 @@ class Actor:
 
     def answer(self, request: Envelope, value: Any, priority: int = COMMAND) -> None:
         """Answer a request; give an exception to raise it at the asker."""
-        self.link(request.channel.sender).answer(request, value, priority)
+        back = self.link(request.channel.sender)
+        if request.reply is not None and request.reply.inline:
+            back.answer_now(request.reply, value, priority)
+        else:
+            back.answer(request, value, priority)
 
     @property
     def random(self) -> Random:

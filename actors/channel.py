@@ -14,7 +14,7 @@ from backtest.errors import InboxOverflow, Undeliverable
 from .fiber import HANDLE, Fiber
 from .latency import Latency
 from .message import COMMAND, Envelope
-from .signal import Failure, Signal
+from .signal import UNSET, Failure, Signal
 
 if TYPE_CHECKING:
     from .system import System
@@ -58,7 +58,7 @@ class Channel:
     channel arrive in the order in which they were sent, also when their latencies differ.
     """
 
-    __slots__ = ("_last", "_random", "latency", "sender", "sent", "system", "target")
+    __slots__ = ("_last", "_random", "is_prompt", "latency", "sender", "sent", "system", "target")
 
     def __init__(
         self, system: System, sender: str, target: Fiber, latency: Latency | None, random: Random
@@ -68,6 +68,8 @@ class Channel:
         self.target = target
         self.latency = latency
         self.sent = 0
+        self.is_prompt = False
+        """Whether messages and their answers take no time; the system keeps it true."""
         self._random = random
         self._last = 0
 
@@ -169,44 +171,33 @@ class Channel:
         system = self.system
         target = self.target
         reply = Signal(system, target.name)
-        if (
-            target.waiting is HANDLE
-            and not target.enters
-            and self.latency is None
-            and system.simulated
-            and system.is_idle()
-        ):
+        if target.waiting is HANDLE and self.is_prompt and not target.enters and system.is_idle():
             # It would be the next message delivered anyway: deliver it here. The asker is spared
             # being parked and resumed; order, ids and what observers see stay the same.
-            self._deliver_now(payload, priority, reply)
+            number = system.sequence = system.sequence + 1
+            if priority < system.priority:
+                priority = system.priority
+            sender = system.current
+            cause = 0 if sender is None else sender.cause
+            now = system.now
+            envelope = _new(Envelope, (now, priority, number, self, payload, cause, now, reply))
+            self.sent += 1
+            target.load += 1
+            if system.tracer is not None:
+                system.tracer(envelope)
+            reply.inline = True
+            target.deliver(envelope)
+            reply.inline = False
+            if system.observer is not None:
+                system.observer(envelope)
             value = reply.value
-            if reply.is_set:
+            if value is not UNSET:
                 if type(value) is Failure:
                     raise value.error
                 return value
         else:
             self.post(payload, priority, reply)
         return (yield from reply.wait())
-
-    def _deliver_now(self, payload: Any, priority: int, reply: Signal) -> None:
-        system = self.system
-        target = self.target
-        self.sent += 1
-        target.load += 1
-        number = system.sequence = system.sequence + 1
-        sender = system.current
-        now = system.now
-        if priority < system.priority:
-            priority = system.priority
-        cause = 0 if sender is None else sender.cause
-        envelope = _new(Envelope, (now, priority, number, self, payload, cause, now, reply))
-        if system.tracer is not None:
-            system.tracer(envelope)
-        reply.inline = True
-        target.deliver(envelope)
-        reply.inline = False
-        if system.observer is not None:
-            system.observer(envelope)
 
     def answer(self, request: Envelope, value: Any, priority: int = COMMAND) -> None:
         """Answer a ``request`` that came the other way; an exception is raised at the asker.
@@ -217,22 +208,20 @@ class Channel:
             raise Undeliverable(f"{request.payload!r} from {request.channel.sender} asks for no answer")
         if isinstance(value, BaseException):
             value = Failure(value)
-        if request.reply.inline and self.latency is None:
-            self._answer_now(request.reply, value, priority)
-            return
         self._put(Answer(request.reply, value), priority, None)
 
-    def _answer_now(self, reply: Signal, value: Any, priority: int) -> None:
-        """The asker has not begun to wait yet: hand it the answer, numbered like any message."""
+    def answer_now(self, reply: Signal, value: Any, priority: int = COMMAND) -> None:
+        """Hand the answer to an asker who has not begun to wait; numbered like any message."""
         system = self.system
         self.sent += 1
         number = system.sequence = system.sequence + 1
+        if isinstance(value, BaseException):
+            value = Failure(value)
         reply.value = value
-        if system.tracer is not None or system.observer is not None:
+        if system.tracer is not None:
             now, sender = system.now, system.current
             cause = 0 if sender is None else sender.cause
-            envelope = Envelope(
-                now, max(priority, system.priority), number, self, Answer(reply, value), cause, now, None
+            priority = max(priority, system.priority)
+            system.tracer(
+                Envelope(now, priority, number, self, Answer(reply, value), cause, now, None)
             )
-            if system.tracer is not None:
-                system.tracer(envelope)

@@ -7,14 +7,14 @@ import types
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from .fiber import EAGER, OWNER, PARK, Fiber
+from .fiber import PARK, Fiber
 
 if TYPE_CHECKING:
     from .system import System
 
-__all__ = ["Failure", "Signal"]
+__all__ = ["UNSET", "Failure", "Signal"]
 
-_UNSET = object()
+UNSET = object()
 
 
 class Failure:
@@ -33,25 +33,25 @@ class Signal:
     know (a child in a strategy's own task group) waits on an ordinary future.
     """
 
-    __slots__ = ("_fibers", "_futures", "_system", "about", "answered", "value")
+    __slots__ = ("_fibers", "_futures", "_system", "about", "inline", "value")
 
     def __init__(self, system: System, about: str = "") -> None:
         self._system = system
         self.about = about
         """For whom or what is waited here; a deadlock names it."""
-        self.answered = False
-        """Whether its value is on its way in a message."""
-        self.value: Any = _UNSET
+        self.value: Any = UNSET
+        self.inline = False
+        """Whether the asker has not begun to wait yet: the answer need not travel."""
         self._fibers: list[Fiber] | None = None
         self._futures: list[asyncio.Future[None]] | None = None
 
     @property
     def is_set(self) -> bool:
-        return self.value is not _UNSET
+        return self.value is not UNSET
 
     def resolve(self, value: Any = None) -> None:
         """Give the value and let the waiters go on, in the order in which they came."""
-        if self.value is not _UNSET:
+        if self.value is not UNSET:
             return
         self.value = value
         if self._fibers is not None:
@@ -72,40 +72,22 @@ class Signal:
     def wait(self) -> Generator[Any, Any, Any]:
         """The value, as soon as there is one. Cancelling a wait leaves the signal as it is."""
         value = self.value
-        if value is _UNSET:
+        if value is UNSET:
             fiber = self._system.current
-            if fiber is None or (EAGER and asyncio.current_task() is not fiber.task):
-                yield from self._wait_aside()
-                value = self.value
-            else:
+            if fiber is not None:
                 if self._fibers is None:
                     self._fibers = [fiber]
                 else:
                     self._fibers.append(fiber)
                 fiber.waiting = self
-                try:
-                    value = yield PARK
-                except BaseException:
-                    # Or a signal that outlives many waits would remember them all.
-                    if self._fibers is not None:
-                        self._fibers.remove(fiber)
-                    raise
+                value = yield PARK
+            else:
+                future = asyncio.get_running_loop().create_future()
+                if self._futures is None:
+                    self._futures = []
+                self._futures.append(future)
+                yield from future
+                value = self.value
         if type(value) is Failure:
             raise value.error
         return value
-
-    def _wait_aside(self) -> Generator[Any, Any, None]:
-        """Wait in a task that is no fiber."""
-        future = asyncio.get_running_loop().create_future()
-        if self._futures is None:
-            self._futures = []
-        self._futures.append(future)
-        owner = OWNER.get(None)
-        aside = self._system.asides
-        aside[future] = (self, "a task" if owner is None else f"a task of {owner.name}")
-        try:
-            yield from future
-        finally:
-            del aside[future]
-            if self._futures is not None:
-                self._futures.remove(future)

@@ -17,6 +17,7 @@ from backtest.times import from_ns
 
 from .command import Command
 from .handle import Number, OrderHandle
+from .position import take_changes
 
 if TYPE_CHECKING:
     from .strategy import Strategy
@@ -274,12 +275,7 @@ class OrderDesk:
             handle = known
         handle.apply(event)
         if event.positions:
-            held = self.positions[handle.pair]
-            for order_id, position in event.positions:
-                if position is None:
-                    held.pop(order_id, None)
-                else:
-                    held[order_id] = position
+            take_changes(self.positions[handle.pair], event.positions)
         if kind is EventKind.CANCELLED:
             handle.cancelled_volume = add(handle.cancelled_volume, event.order.cancel_volume)  # type: ignore[union-attr,arg-type]
             handle.end_reason = None if event.reason is None else event.reason.value

@@ -17,6 +17,7 @@ from backtest.money import ZERO, add, div, mul
 from backtest.times import duration_ns
 
 from .command import Command
+from .position import take_changes
 
 if TYPE_CHECKING:
     from .desk import OrderDesk
@@ -259,11 +260,12 @@ class OrderHandle:
         if fill is not None and fill.kind == "entry":
             self.filled_volume = add(self.filled_volume, fill.volume)
             self._cost = add(self._cost, mul(fill.price, fill.volume))
-        for order_id, position in event.positions:
-            if position is None:
-                self.parts.pop(order_id, None)
-            elif event.children == ():
-                self.parts[order_id] = position
+        if event.positions:
+            # The parts of a split have handles of their own.
+            own = event.positions
+            if event.children:
+                own = tuple(change for change in own if change[1] is None)
+            take_changes(self.parts, own)
         if self._events is not None:
             self.tell(event)
 

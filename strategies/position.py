@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from uuid import UUID
 
 from backtest.models import OrderDirection, TradingOrder
 from backtest.money import ZERO, add, div, mul, sub
 
-__all__ = ["PositionView"]
+__all__ = ["Changes", "PositionView", "take_changes"]
+
+Changes = Sequence[tuple[UUID, TradingOrder | None]]
+"""Open positions that changed, as an event tells them: the new state, or None for gone."""
 
 
 class PositionView:
@@ -78,6 +82,25 @@ class PositionView:
                 moved = sub(self.mark, part.fill_price)  # type: ignore[arg-type]
                 total = add(total, mul(mul(moved, _signed(part)), part.contract_size))
         return total
+
+
+def take_changes(held: dict[UUID, TradingOrder], changes: Changes) -> None:
+    """Bring ``held`` up to date. What takes the place of another (the rest of a partial close, a
+    modified child, the parts of a split) stands where that stood: oldest first."""
+    gone = {order_id for order_id, position in changes if position is None}
+    new = {order_id: position for order_id, position in changes if position is not None}
+    if gone and new:
+        before = list(held.items())
+        held.clear()
+        for order_id, position in before:
+            if order_id in gone:
+                held.update(new)
+            else:
+                held[order_id] = position
+    else:
+        for order_id in gone:
+            held.pop(order_id, None)
+    held.update(new)
 
 
 def _signed(part: TradingOrder) -> Decimal:

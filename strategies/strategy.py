@@ -325,7 +325,7 @@ class Strategy:
     def log(self) -> Any:
         """A structlog logger bound to the strategy's name; it stamps the simulated time."""
         return get_logger("backtest.strategy").bind(
-            strategy=self._host.name, time=from_ns(self._host.system.now).isoformat()
+            strategy=self.name, time=from_ns(self._host.system.now).isoformat()
         )
 
     @property

@@ -129,6 +129,23 @@ class TestSplit:
         assert result.final_equity == 994
         assert [fill.realised_pnl for fill in result.fills] == [None, 4, -10]
 
+    def test_of_what_is_left_of_an_order_leaves_it_the_position_it_opened(self) -> None:
+        class One(Story):
+            async def on_bar(self, bar: Bar) -> None:
+                if self.minute == 1:
+                    self.order = await self.long("BTCUSD", 4, limit_price=100)
+                elif self.minute == 2:
+                    assert (self.order.open_volume, self.order.leaves) == (1, 3)
+                    parts = await self.order.split([1, 2], [50, 60])
+                    self.tell(self.order.open_volume, [part.open_volume for part in parts])
+                    await self.order.close()
+                elif self.minute == 3:
+                    self.tell(self.order.open_volume, len(self.open_orders()))
+
+        one = One()
+        play(one, market(100, 100, 100, volume=1))
+        assert one.told == [(2, 1, [0, 0]), (3, 0, 2)]
+
     def test_to_the_wrong_sum_is_refused(self) -> None:
         class One(Story):
             async def on_start(self) -> None:

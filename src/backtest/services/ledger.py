@@ -137,7 +137,24 @@ class Ledger:
         when an agent's account would go below zero, `AccountError` for an unknown account; time
         that goes back and sums that cannot be held exactly are a `LedgerError`.
         """
+        after = self._after(legs, why)
+        entries = self.entries
+        if entries and time < entries[-1][2]:
+            raise LedgerError(f"an entry cannot be earlier ({time}) than the last ({entries[-1].time})")
+        entries.append(
+            _new(Entry, (len(entries) + 1, self.transactions + 1, time, order_id, cause, why, legs))
+        )
+        self.transactions += len(legs)
         balances = self._balances
+        for (account, asset), both in after.items():
+            balances[account][asset] = both
+        return after
+
+    def _after(
+        self, legs: Sequence[Leg], why: str
+    ) -> dict[tuple[str, str], tuple[Decimal, Decimal]]:
+        """The balances as the legs would make them, every rule checked; changes nothing."""
+        balances, agents = self._balances, self._accounts
         after: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
         sums: dict[str, Decimal] = {}
         try:
@@ -156,21 +173,13 @@ class Ledger:
             raise LedgerError("an amount has too many digits to be added exactly") from None
         except InvalidOperation:
             raise LedgerError("an amount is infinite or not a number") from None
-        for asset, total in sums.items():
-            if not total == ZERO:
-                raise UnbalancedEntry(f"the legs in {asset} sum to {total}, not to zero: {why}")
-        for (account, asset), (available, unavailable) in after.items():
-            if (available < ZERO or unavailable < ZERO) and account in self._accounts:
-                self._refuse(account, asset, available, unavailable)
-        entries = self.entries
-        if entries and time < entries[-1].time:
-            raise LedgerError(f"an entry cannot be earlier ({time}) than the last ({entries[-1].time})")
-        entries.append(
-            _new(Entry, (len(entries) + 1, self.transactions + 1, time, order_id, cause, why, legs))
-        )
-        self.transactions += len(legs)
-        for (account, asset), both_parts in after.items():
-            balances[account][asset] = both_parts
+        if sums:
+            for asset, total in sums.items():
+                if not total == ZERO:
+                    raise UnbalancedEntry(f"the legs in {asset} sum to {total}, not to zero: {why}")
+        for (account, asset), (left, locked) in after.items():
+            if (left < ZERO or locked < ZERO) and account in agents:
+                self._refuse(account, asset, left, locked)
         return after
 
     def _refuse(self, account: str, asset: str, available: Decimal, unavailable: Decimal) -> None:

@@ -1,0 +1,206 @@
+"""What ``run.json`` says, compared with what the tables give."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from backtest.analysis.check_journal import Journal
+from backtest.analysis.exact import ONE_UNIT, amount, text_of
+from backtest.analysis.lines import Material
+from backtest.analysis.metrics import sharpe_ratio
+from backtest.analysis.verification import Finding
+from backtest.money import plain
+from backtest.times import to_ns
+
+__all__ = ["config_sha256", "configuration", "journal_hash", "money", "summary"]
+
+_STAGES = {
+    "FEE_CREATE": "create",
+    "FEE_FILL": "fill",
+    "FEE_CLOSE": "close",
+    "FEE_CANCEL": "cancel",
+    "FEE_OVERNIGHT": "overnight",
+}
+
+
+def config_sha256(config: Mapping[str, Any]) -> str:
+    """The hash of a configuration: of its JSON, keys sorted, without spaces."""
+    text = json.dumps(config, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def configuration(material: Material, finding: Finding) -> str:
+    """The configuration is the one the receipt was given for."""
+    facts = material.facts
+    receipt, config = facts["receipt"], facts["config"]
+    finding.differ("the receipt's config_sha256", receipt["config_sha256"], config_sha256(config))
+    finding.differ("the receipt's seed", receipt["seed"], config["seed"])
+    inputs = {code: one["sha256"] for code, one in config["data"].items()}
+    finding.differ("the receipt's input_sha256", receipt["input_sha256"], inputs)
+    finding.differ("the pairs of the data", sorted(inputs), sorted(config["pairs"]))
+    return f"configuration {receipt['config_sha256'][:16]}…, seed {receipt['seed']}"
+
+
+def journal_hash(material: Material, journal: Journal, finding: Finding) -> str:
+    """The hash of the journal is the receipt's."""
+    finding.differ(
+        "the journal's SHA-256 in the receipt",
+        material.facts["receipt"]["journal_sha256"],
+        journal.sha256,
+    )
+    return f"SHA-256 {journal.sha256}"
+
+
+def money(material: Material, journal: Journal, finding: Finding) -> str:
+    """What all accounts but the world's hold is what came in, and that is what was paid in."""
+    config = material.facts["config"]
+    paid: dict[str, int] = {}
+    for owned in (*config["cash"].values(), config["insurance_fund"]):
+        for asset, text in owned.items():
+            paid[asset] = paid.get(asset, 0) + amount(plain(Decimal(text)))
+    held: dict[str, int] = {}
+    for (account, asset), (available, unavailable) in journal.held.items():
+        if account != "world":
+            held[asset] = held.get(asset, 0) + available + unavailable
+    for asset in sorted({*paid, *held, *journal.came_in}):
+        came = journal.came_in.get(asset, 0)
+        finding.differ(
+            f"what came in of {asset}", text_of(came), text_of(paid.get(asset, 0))
+        )
+        finding.differ(
+            f"what all accounts hold of {asset}", text_of(held.get(asset, 0)), text_of(came)
+        )
+    there = [f"{text_of(units)} {asset}" for asset, units in sorted(paid.items()) if units]
+    return f"{', '.join(there) or 'nothing'} came in and is there"
+
+
+# -- summary ---------------------------------------------------------------------------------------
+
+
+def summary(material: Material, journal: Journal, finding: Finding) -> str:
+    """The figures that follow from the tables are those of the summary."""
+    told = material.facts["summary"]
+    rejected = [event for event in material.events if event.kind == "rejected"]
+    figures: dict[str, Any] = {
+        "orders": len(material.orders),
+        "orders_accepted": sum(event.kind == "accepted" for event in material.events),
+        "orders_by_status": dict(Counter(order.status for order in material.orders)),
+        "fills": len(material.fills),
+        "ambiguous_fills": sum(fill.ambiguous == "true" for fill in material.fills),
+        "rejections": len(rejected),
+        "rejections_by_reason": dict(Counter(event.reason for event in rejected)),
+        "liquidations": sum(event.kind == "liquidated" for event in material.events),
+        "transactions": journal.rows,
+        "fees": _fees(journal, material),
+        **_equity(material, journal),
+    }
+    for name, value in figures.items():
+        finding.differ(f"{name} in the summary", told[name], value)
+    _sharpe(material, told, finding)
+    return f"final equity {told['final_equity']} {told['cash_asset']}, and {len(figures)} more figures"
+
+
+def _fees(journal: Journal, material: Material) -> dict[str, dict[str, str]]:
+    sums: dict[str, dict[str, int]] = {stage: {} for stage in _STAGES.values()}
+    for by_kind in journal.by_order.values():
+        for (kind, asset), (total, _) in by_kind.items():
+            if kind in _STAGES:
+                stage = sums[_STAGES[kind]]
+                stage[asset] = stage.get(asset, 0) - total
+    return {
+        stage: {asset: text_of(units) for asset, units in assets.items() if units}
+        for stage, assets in sums.items()
+    }
+
+
+def _equity(material: Material, journal: Journal) -> dict[str, str]:
+    """Start, final equity and profit, from the opening, the folded balances and the positions."""
+    facts = material.facts
+    last = {code: amount(text) for code, text in facts["prices"]["last"].items()}
+    first = {code: amount(text) for code, text in facts["prices"]["first"].items()}
+    start = final = 0
+    for owned in facts["config"]["cash"].values():
+        for asset, text in owned.items():
+            start += _worth(material, asset, amount(text), first)
+    for (account, asset), (available, unavailable) in journal.held.items():
+        if account in material.agents:
+            final += _worth(material, asset, available + unavailable, last)
+    for order in material.orders:
+        if order.kind == "trading" and order.status == "FILLED" and order.pair in last:
+            pair = material.pairs[order.pair]
+            moved = last[order.pair] - order.fill_price
+            if order.direction == "SHORT":
+                moved = -moved
+            gain = _exact_product(_exact_product(moved, order.volume), pair.contract_size)
+            final += _worth(material, pair.quote, gain, last)
+    return {
+        "start_equity": text_of(start),
+        "final_equity": text_of(final),
+        "profit": text_of(final - start),
+    }
+
+
+def _worth(material: Material, asset: str, units: int, prices: Mapping[str, int]) -> int:
+    """``units`` of ``asset`` in the cash asset; what has no price counts nothing."""
+    price = _price(material, asset, prices, frozenset((asset,))) if units else None
+    return 0 if price is None else _exact_product(units, price)
+
+
+def _price(
+    material: Material, asset: str, prices: Mapping[str, int], seen: frozenset[str]
+) -> int | None:
+    if asset == material.facts["cash_asset"]:
+        return ONE_UNIT
+    for code, price in prices.items():
+        pair = material.pairs[code]
+        if pair.base == asset and pair.quote not in seen and len(seen) < 4:
+            onward = _price(material, pair.quote, prices, seen | {pair.quote})
+            if onward is not None:
+                return _exact_product(price, onward)
+    return None
+
+
+def _exact_product(left: int, right: int) -> int:
+    """The product of two amounts. Raises `ValueError` where it has more digits than are kept."""
+    product, rest = divmod(left * right, ONE_UNIT)
+    if rest:
+        raise ValueError("a product has too many digits to be checked")
+    return product
+
+
+def _sharpe(material: Material, told: Mapping[str, Any], finding: Finding) -> None:
+    """The Sharpe ratio again from the table of equity, which ends with the final equity."""
+    samples = []
+    peak, fall = 0, 0
+    for row in material.tables.rows("equity"):
+        units = amount(row[1])
+        if samples and _ns(row[0]) <= samples[-1][0]:
+            finding.wrong(f"the table of equity is not in the order of time at {row[0]}")
+        samples.append((_ns(row[0]), Decimal(row[1])))
+        peak = max(peak, units)
+        fall = max(fall, peak - units)
+    if samples:
+        finding.differ("the last row of equity", plain(samples[-1][1]), told["final_equity"])
+    if amount(told["max_drawdown"]) < fall:
+        finding.wrong(
+            f"the maximal drawdown is {told['max_drawdown']}, but equity fell by {text_of(fall)}"
+        )
+    ratio, basis = sharpe_ratio(
+        samples, Decimal(told["start_equity"]), _ns(told["start"]), _ns(told["end"])
+    )
+    finding.differ("the Sharpe ratio", told["sharpe"], None if ratio is None else plain(ratio))
+    finding.differ("the basis of the Sharpe ratio", told["sharpe_basis"], basis)
+
+
+def _ns(text: str) -> int:
+    """Nanoseconds of a time as `format_ns` writes it."""
+    whole, _, zone = text.rpartition("+")
+    date, _, part = whole.partition(".")
+    digits = (part or "0").ljust(9, "0")
+    return to_ns(datetime.fromisoformat(f"{date}+{zone}")) + int(digits)

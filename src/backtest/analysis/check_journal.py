@@ -1,0 +1,279 @@
+"""One walk along the journal: is it whole, does it balance, does it fold to the balances?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
+
+from backtest.analysis.exact import amount, text_of
+from backtest.analysis.lines import FillLine, Leg, Material, derived_id, legs_of
+from backtest.analysis.tables import Row
+from backtest.analysis.verification import Check, Finding
+
+__all__ = ["Journal", "journal_checks"]
+
+_FILLING = frozenset({"FILL_BUY", "FILL_SELL", "SPOT_EXCHANGE", "FEE_FILL", "CLOSE_PNL", "FEE_CLOSE"})
+"""Kinds of transactions that come of fills, and of nothing else."""
+_HASHED = (0, 1, 2, 4, 5, 6, 7, 8, 9, 11)
+"""The columns of a transaction that the journal's hash is made of, in order."""
+
+
+class Journal:
+    """Walks the transactions once; what it adds up is there for the other checks."""
+
+    def __init__(self, material: Material) -> None:
+        self._material = material
+        self._run_id = material.run_id
+        self.whole = Finding("the journal is whole and in order")
+        self.balanced = Finding("every entry sums to zero per asset")
+        self.solvent = Finding("no agent's account is below zero")
+        self.folds = Finding("the journal folds to the balances")
+        self.booked = Finding("every fill is booked, and nothing else")
+        self.held: dict[tuple[str, str], tuple[int, int]] = {}
+        """Account and asset to available and unavailable, folded from empty."""
+        self.by_order: dict[str, dict[tuple[str, str], tuple[int, int]]] = {}
+        """By order, kind and asset: what the agents' accounts received in all, and in reserve."""
+        self.came_in: dict[str, int] = {}
+        """By asset, what came in through the world."""
+        self.entries = 0
+        self.rows = 0
+        self.last_time = ""
+        self._last_entry = 0
+        self._digest = hashlib.sha256()
+        self._balances = iter(material.tables.rows("balances"))
+        self._fills = material.fills
+        self._next_fill = 0
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the journal as it was read."""
+        return self._digest.hexdigest()
+
+    # -- the walk ----------------------------------------------------------------------------------
+
+    def walk(self) -> None:
+        """Read every transaction."""
+        for _, rows in groupby(self._material.tables.rows("transactions"), key=itemgetter(2)):
+            legs = [self._leg(row) for row in rows]
+            self._order(legs)
+            self._balance(legs)
+            self._fold(legs)
+            self._gather(legs)
+            self._book(legs)
+            self.entries += 1
+        self._end()
+
+    def _leg(self, row: Row) -> Leg:
+        self.rows += 1
+        self._digest.update("|".join([row[at] for at in _HASHED]).encode())
+        self._digest.update(b"\n")
+        try:
+            leg = legs_of(row)
+        except ValueError as error:
+            raise ValueError(f"transactions, row {self.rows}: {error}") from None
+        if leg.sequence != str(self.rows):
+            self.whole.wrong(f"row {self.rows} has sequence {leg.sequence}")
+        return leg
+
+    def _order(self, legs: Sequence[Leg]) -> None:
+        first = legs[0]
+        number = int(first.entry)
+        if number <= self._last_entry:
+            self.whole.wrong(f"entry {number} comes after entry {self._last_entry}")
+        for missing in range(self._last_entry + 1, number):
+            # An entry in which no money moved (a fill at the price it had reserved for, free of
+            # charge) has no transactions; the fill that it booked must be there.
+            entry_id = derived_id(self._run_id, f"entry/{missing}")
+            fill = self._fill_of(entry_id)
+            if fill is None:
+                self.whole.wrong(f"entry {missing} is missing")
+            else:
+                self._no_money(fill)
+        self._last_entry = number
+        if first.entry_id != derived_id(self._run_id, f"entry/{number}"):
+            self.whole.wrong(f"entry {number} has an id of another entry or run, {first.entry_id}")
+        if first.time < self.last_time:
+            self.whole.wrong(f"entry {number} is earlier ({first.time}) than the one before it")
+        self.last_time = first.time
+        same = (first.time, first.entry_id, first.order, first.cause)
+        for leg in legs:
+            if (leg.time, leg.entry_id, leg.order, leg.cause) != same:
+                self.whole.wrong(f"entry {number} is not of one time, order and cause")
+        if first.order and first.order not in self._material.order_by_id:
+            self.whole.wrong(f"entry {number} belongs to order {first.order}, which is unknown")
+
+    def _balance(self, legs: Sequence[Leg]) -> None:
+        sums: dict[str, int] = {}
+        for leg in legs:
+            sums[leg.asset] = sums.get(leg.asset, 0) + leg.available + leg.unavailable
+            if leg.account == "world":
+                self.came_in[leg.asset] = (
+                    self.came_in.get(leg.asset, 0) - leg.available - leg.unavailable
+                )
+        for asset, total in sums.items():
+            if total:
+                self.balanced.wrong(f"entry {legs[0].entry} sums to {text_of(total)} {asset}")
+
+    def _fold(self, legs: Sequence[Leg]) -> None:
+        held, agents = self.held, self._material.agents
+        touched: dict[tuple[str, str], None] = {}
+        for leg in legs:
+            key = (leg.account, leg.asset)
+            available, unavailable = held.get(key, (0, 0))
+            held[key] = (available + leg.available, unavailable + leg.unavailable)
+            if leg.account in agents:
+                touched[key] = None
+            elif leg.account not in _HOUSE:
+                self.whole.wrong(f"entry {leg.entry} names the unknown account {leg.account!r}")
+        first = legs[0]
+        for key in touched:
+            both = held[key]
+            if both[0] < 0 or both[1] < 0:
+                self.solvent.wrong(
+                    f"after entry {first.entry}, {key[0]} has {text_of(both[0])} {key[1]} available "
+                    f"and {text_of(both[1])} in reserve"
+                )
+            expected = (first.time, first.entry, first.entry_id, *key, *map(text_of, both))
+            found = next(self._balances, None)
+            if found != expected:
+                told = "missing" if found is None else ",".join(found)
+                self.folds.wrong(
+                    f"after entry {first.entry} the journal gives {','.join(expected)}, "
+                    f"the table of balances: {told}"
+                )
+
+    def _gather(self, legs: Sequence[Leg]) -> None:
+        order = legs[0].order
+        if not order:
+            return
+        sums = self.by_order.setdefault(order, {})
+        for leg in legs:
+            if leg.account in self._material.agents:
+                key = (leg.kind, leg.asset)
+                total, reserved = sums.get(key, (0, 0))
+                sums[key] = (
+                    total + leg.available + leg.unavailable,
+                    reserved + leg.unavailable,
+                )
+
+    # -- fills, in the order of their entries ------------------------------------------------------
+
+    def _fill_of(self, entry_id: str) -> FillLine | None:
+        """The next fill, if it is this entry's."""
+        if self._next_fill < len(self._fills):
+            fill = self._fills[self._next_fill]
+            if fill.entry_id == entry_id:
+                self._next_fill += 1
+                return fill
+        return None
+
+    def _no_money(self, fill: FillLine) -> None:
+        if fill.order_kind != "trading" or fill.kind != "entry" or fill.fee:
+            self.booked.wrong(f"the fill of order {fill.order} at {fill.time} is not in the journal")
+
+    def _book(self, legs: Sequence[Leg]) -> None:
+        first = legs[0]
+        fill = self._fill_of(first.entry_id)
+        if fill is None:
+            for leg in legs:
+                if leg.kind in _FILLING:
+                    self.booked.wrong(f"entry {first.entry} books a {leg.kind}, but no fill")
+                    break
+            return
+        what = f"the fill of order {fill.order} at {fill.time}"
+        if first.order != fill.order or first.time != fill.time:
+            self.booked.wrong(f"{what} names entry {first.entry}, of {first.order} at {first.time}")
+        found: dict[tuple[str, str], int] = {}
+        for leg in legs:
+            if leg.account in self._material.agents:
+                if leg.account != fill.account:
+                    self.booked.wrong(f"{what} is booked on {leg.account}, not on {fill.account}")
+                if leg.kind in _FILLING:
+                    key = (leg.kind, leg.asset)
+                    found[key] = found.get(key, 0) + leg.available + leg.unavailable
+        expected = {key: units for key, units in self._expected(fill).items() if units}
+        found = {key: units for key, units in found.items() if units}
+        if found != expected:
+            self.booked.wrong(f"{what} should book {_told(expected)}, the journal has {_told(found)}")
+
+    def _expected(self, fill: FillLine) -> dict[tuple[str, str], int]:
+        """What a fill must bring the account, by kind and asset."""
+        pair = self._material.pairs[fill.pair]
+        if fill.order_kind == "spot":
+            if fill.direction == "LONG":
+                return {
+                    ("FILL_BUY", pair.quote): -fill.notional,
+                    ("SPOT_EXCHANGE", pair.base): fill.volume,
+                    ("FEE_FILL", fill.fee_asset): -fill.fee,
+                }
+            return {
+                ("FILL_SELL", pair.base): -fill.volume,
+                ("SPOT_EXCHANGE", pair.quote): fill.notional,
+                ("FEE_FILL", fill.fee_asset): -fill.fee,
+            }
+        if fill.kind == "entry":
+            return {("FEE_FILL", fill.fee_asset): -fill.fee}
+        return {("CLOSE_PNL", pair.quote): fill.pnl, ("FEE_CLOSE", fill.fee_asset): -fill.fee}
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def _end(self) -> None:
+        while self._next_fill < len(self._fills):
+            fill = self._fills[self._next_fill]
+            if fill.entry_id == derived_id(self._run_id, f"entry/{self._last_entry + 1}"):
+                self._last_entry += 1
+                self._next_fill += 1
+                self._no_money(fill)
+                continue
+            self.booked.wrong(
+                f"fill {self._next_fill + 1} (order {fill.order} at {fill.time}) names entry "
+                f"{fill.entry_id}, which is not in the journal at its place"
+            )
+            break
+        for row in self._balances:
+            self.folds.wrong(f"the table of balances has a row of no entry: {','.join(row)}")
+        self._compare_final()
+        self.whole.right = f"{self.rows} transactions in {self.entries} entries"
+        self.balanced.right = f"{self.entries} entries"
+        self.solvent.right = f"{len(self._material.agents)} accounts, after each entry"
+        self.folds.right = "after each entry and at the end, house accounts included"
+        self.booked.right = f"{len(self._fills)} fills"
+
+    def _compare_final(self) -> None:
+        told = {
+            (account, asset): (amount(both["available"]), amount(both["unavailable"]))
+            for account, assets in self._material.facts["balances"].items()
+            for asset, both in assets.items()
+        }
+        for key in sorted({*told, *self.held}):
+            found, folded = told.get(key, (0, 0)), self.held.get(key, (0, 0))
+            if found != folded:
+                self.folds.wrong(
+                    f"{key[0]} ends with {text_of(found[0])} {key[1]} available and "
+                    f"{text_of(found[1])} in reserve, the journal folds to {text_of(folded[0])} and "
+                    f"{text_of(folded[1])}"
+                )
+
+
+_HOUSE = frozenset({"market", "clearing", "fees", "insurance", "world"})
+
+
+def journal_checks(journal: Journal) -> Iterator[Check]:
+    """The checks that the walk made."""
+    for finding in (
+        journal.whole,
+        journal.balanced,
+        journal.solvent,
+        journal.folds,
+        journal.booked,
+    ):
+        yield finding.done()
+
+
+def _told(sums: dict[tuple[str, str], int]) -> str:
+    return (
+        ", ".join(f"{kind} {text_of(units)} {asset}" for (kind, asset), units in sums.items())
+        or "nothing"
+    )

@@ -1,0 +1,166 @@
+"""Charges at the rollover, worked out by hand: once, at the right mark, from where there is money."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backtest.actors import EventKind
+from tests.harness import HOUR, M, D, bar, play, rules
+
+PERMILLE = {"overnight_filled": {"percent_of_notional": "0.001"}}
+
+
+def hourly(*rows: tuple[Any, ...]) -> list[Any]:
+    """Bars of an hour: ``(hour, price or open, high, low, close)``."""
+    return [bar(row[0], *row[1:], length=HOUR) for row in rows]
+
+
+async def _hold(me: Any) -> None:
+    await me.next()
+    await me.long("BTCUSD", 1, leverage=2)
+    async for _ in me.stream:
+        pass
+
+
+def _charges(world: Any) -> list[tuple[int, str]]:
+    return [
+        (row.time // HOUR, str(row.available))
+        for row in world.rows()
+        if row.account == "main" and row.kind.name == "FEE_OVERNIGHT"
+    ]
+
+
+def test_charged_once_per_rollover_at_the_last_mark_before_it() -> None:
+    rows = [(21, 100), (22, 100), (23, 100, 104, 100, 104), (24, 107), (25, 107), (26, 107)]
+    world = play(hourly(*rows), _hold, rules=rules(fees=PERMILLE))
+    # midnight: the mark is 104; 0.104 up to 0.11. Booked with the event of the bar after it.
+    assert _charges(world) == [(25, "-0.11")]
+
+
+def test_a_gap_over_two_nights_is_charged_twice_at_the_same_mark() -> None:
+    rows = [(21, 100), (22, 100), (23, 104), (24 + 24 + 6, 90), (24 + 24 + 7, 90)]
+    world = play(hourly(*rows), _hold, rules=rules(fees=PERMILLE))
+    assert _charges(world) == [(55, "-0.11"), (55, "-0.11")]
+
+
+def test_a_rollover_inside_a_bar_is_charged_at_its_close() -> None:
+    rows = [(21, 100), (22, 100), (23, 104), (24, 107, 109, 107, 109), (25, 107)]
+    world = play(hourly(*rows), _hold, rules=rules(fees=PERMILLE, rollover_ns=30 * M))
+    # half past midnight, at the mark after the bar: 109
+    assert _charges(world) == [(25, "-0.11")]
+    (event,) = [one for one in world.strategies["s0"].heard if one.kind is EventKind.CHARGED]
+    assert event.detail == "overnight 0.11 USD at 109"
+
+
+def test_what_is_closed_before_or_opened_after_is_not_charged() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.long("BTCUSD", 1)
+        await me.next()
+        await order.close()
+        await me.next(2)
+        await me.long("BTCUSD", 1)
+        await me.next()
+
+    rows = [(20, 100), (21, 100), (22, 100), (23, 100), (24, 100), (25, 100)]
+    world = play(hourly(*rows), script, rules=rules(fees=PERMILLE))
+    # closed at 22:00, the next one accepted at midnight fills at 00:00 of the bar that charged first
+    assert _charges(world) == []
+
+
+def test_income_for_holding() -> None:
+    rows = [(21, 100), (22, 100), (23, 100), (24, 100)]
+    fees = {"overnight_filled": {"percent_of_notional": "-0.0015"}}
+    world = play(hourly(*rows), _hold, rules=rules(fees=fees))
+    assert world.journal()[-1] == "FEE_OVERNIGHT USD 0.15 0"
+    assert world.balance("USD", "market") == (D("-0.15"), D(0))
+
+
+def test_from_margin_when_available_is_short_and_the_level_is_tested() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.long("BTCUSD", 10, leverage=10)
+        await me.next()
+        assert me.balance("USD") == (D(5), D(100))
+        await me.next(2)
+        assert me.balance("USD") == (D(0), D(97))
+        assert me.position("BTCUSD").margin == 97
+        await me.next()
+
+    # flat 8: 5 from available, 3 from the margin of 100; then (1000 - 97) / 10 = 90.30
+    rows = [(21, 100), (22, 100), (23, 100), (24, 100), (25, 95, 95, "90.2", 92)]
+    fees = {"overnight_filled": {"flat_per_trade": 8}}
+    world = play(hourly(*rows), script, cash={"USD": 105}, rules=rules(fees=fees))
+    assert world.entries()[2:] == [
+        ["RETURN_MARGIN USD 3 -3", "FEE_OVERNIGHT USD -8 0"],
+        ["RETURN_MARGIN USD 97 -97", "CLOSE_PNL USD -97 0"],
+    ]
+    assert world.fills()[-1] == "liquidation SHORT 10 @ 90.3 low"
+    assert world.balance("USD") == (D(0), D(0))
+
+
+def test_bankrupt_from_insurance() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.long("BTCUSD", 10, leverage=10)
+        await me.next(3)
+        assert ("bankruptcy", None) in me.told()
+        assert me.balance("USD") == (D(0), D(0))
+        await me.next()
+        assert not me.position("BTCUSD")
+
+    # flat 200: 5 available, 100 margin, 95 from the insurance. Without margin the position ends
+    # where it has lost nothing: at its entry price of 100.
+    rows = [(21, 100), (22, 100), (23, 101), (24, 101), (25, 101, 101, 99, 99)]
+    fees = {"overnight_filled": {"flat_per_trade": 200}}
+    world = play(hourly(*rows), script, cash={"USD": 105}, rules=rules(fees=fees))
+    assert world.entries()[2] == [
+        "RETURN_MARGIN USD 100 -100",
+        "ADJUSTMENT USD 95 0",
+        "FEE_OVERNIGHT USD -200 0",
+    ]
+    assert world.fills()[-1] == "liquidation SHORT 10 @ 100 low"
+    assert world.balance("USD") == (D(0), D(0))
+    assert world.balance("USD", "insurance") == (D(-95), D(0))
+
+
+def test_a_fully_paid_long_that_paid_from_its_margin_can_be_liquidated() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.long("BTCUSD", 1)
+        await me.next(4)
+
+    # cash 105: 100 margin, 5 available; the charge of 25 takes 20 of the margin: liquidated at 20
+    rows = [(21, 100), (22, 100), (23, 100), (24, 100), (25, 50, 50, 10, 15)]
+    fees = {"overnight_filled": {"flat_per_trade": 25}}
+    world = play(hourly(*rows), script, cash={"USD": 105}, rules=rules(fees=fees))
+    assert world.fills()[-1] == "liquidation SHORT 1 @ 20 low"
+    assert world.balance("USD", "insurance") == (D(0), D(0))
+
+
+def test_pending_orders_are_charged_each_night_until_they_go() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.sell("BTCUSD", 2, limit_price=200)
+        async for one in me.stream:
+            if one.close_ns >= 50 * HOUR:
+                await order.cancel()
+
+    rows = [(hour, 100) for hour in range(22, 75)]
+    fees = {"overnight_pending": {"flat_per_volume": "0.01"}}
+    world = play(hourly(*rows), script, cash={"USD": 1, "BTC": 2}, rules=rules(fees=fees))
+    assert _charges(world) == [(25, "-0.02"), (49, "-0.02")]
+
+
+def test_a_charge_on_a_pending_order_takes_nothing_from_its_reserve() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.buy("BTCUSD", 1, limit_price=90)
+        await me.next(3)
+        assert me.balance("USD") == (D(0), D(90))
+
+    rows = [(21, 100), (22, 100), (23, 100), (24, 100)]
+    fees = {"overnight_pending": {"flat_per_trade": 4}}
+    world = play(hourly(*rows), script, cash={"USD": 91}, rules=rules(fees=fees))
+    # 1 is available; an order has no margin to take from, the insurance bears 3
+    assert world.entries()[1] == ["ADJUSTMENT USD 3 0", "FEE_OVERNIGHT USD -4 0"]
