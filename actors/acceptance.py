@@ -6,35 +6,19 @@ from decimal import Decimal
 from typing import NoReturn
 
 from backtest.errors import InsufficientFunds, OrderRejected, RejectReason
-from backtest.models import (
-    ActionType,
-    DecisionAction,
-    FeeStage,
-    LeverageKind,
-    OrderDirection,
-    TradingOrder,
-    TradingPair,
-)
+from backtest.models import LeverageKind, OrderDirection, SpotOrder, TradingOrder, TradingPair
 from backtest.money import ONE, ZERO, is_multiple
-from backtest.services.fills import WorkingKind, protection_passed
+from backtest.services.fills import Group, protection_passed
 from backtest.services.margin import worst_price_buy, worst_price_sell
 from backtest.services.order_operations import create_spot, create_trading
 from backtest.services.transaction_manager import create_order
 
 from .book import Branch, Desk, PairBook
-from .protocol import EventKind
+from .protocol import Create, EventKind
 from .venue import Venue
 
 __all__ = ["Acceptance", "check_grid", "check_protection", "refuse"]
 
-_CREATE: dict[ActionType, tuple[bool, WorkingKind]] = {
-    ActionType.CREATE_SPOT_MARKET: (True, "market"),
-    ActionType.CREATE_SPOT_LIMIT: (True, "limit"),
-    ActionType.CREATE_SPOT_STOP: (True, "stop"),
-    ActionType.CREATE_TRADE_MARKET: (False, "market"),
-    ActionType.CREATE_TRADE_LIMIT: (False, "limit"),
-    ActionType.CREATE_TRADE_STOP: (False, "stop"),
-}
 _LONG = OrderDirection.LONG
 
 
@@ -81,54 +65,60 @@ def check_protection(
 
 
 class Acceptance:
-    """Turns create commands into pending orders with their money reserved, or refuses them."""
+    """Turns `Create` messages into pending orders with their money reserved, or refuses them."""
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
 
-    async def create(self, desk: Desk, action: DecisionAction) -> Branch:
+    async def create(self, desk: Desk, ask: Create) -> Branch:
         """Accept one order; raises `OrderRejected`, with nothing changed."""
         venue = self._venue
-        spot, kind = _CREATE[action.action_type]
-        book = venue.books.get(action.trading_pair_code)  # type: ignore[arg-type]
+        command, account, code, spot, kind, direction, volume, limit, stop = ask[:9]
+        book = venue.books.get(code)
         if book is None:
-            refuse(
-                RejectReason.UNKNOWN_PAIR,
-                f"there is no pair {action.trading_pair_code!r} here; "
-                f"there are: {', '.join(venue.books)}",
-            )
-        account = desk.accounts.get(action.account_id)
-        if account is None:
-            refuse(RejectReason.NOT_YOURS, f"account {action.account_id} is not {desk.name}'s")
-        self._check_form(action, kind, spot)
-        check_grid(
-            book.pair,
-            action.volume,
-            action.price if kind == "limit" else None,
-            action.stop_price,
-            action.stop_loss,
-            action.take_profit,
-        )
-        branch = self._draft(desk, account, book, spot, kind, action)
-        order = branch.order
-        self._check_rules(book, branch, action)
-        margin = ZERO if spot else venue.margin(book, order.volume, branch.worst, order.leverage)  # type: ignore[union-attr]
-        if book.rules.min_margin is not None and not spot and margin < book.rules.min_margin:
-            refuse(RejectReason.MIN_MARGIN, f"{margin} is below the least margin {book.rules.min_margin}")
-        reserve = venue.reserve(branch, order.volume, True)  # type: ignore[union-attr]
+            known = ", ".join(venue.books)
+            refuse(RejectReason.UNKNOWN_PAIR, f"there is no pair {code!r} here; there are: {known}")
+        account_id = desk.account_ids.get(account)
+        if account_id is None:
+            refuse(RejectReason.NOT_YOURS, f"account {account!r} is not {desk.name}'s")
+        if volume is None or direction is None:
+            refuse(RejectReason.INVALID_ACTION, "an order needs a volume and a direction")
+        if (kind == "limit") is (limit is None) or (kind == "stop") is (stop is None):
+            refuse(RejectReason.INVALID_ACTION, f"these prices do not make a {kind} order")
+        price = limit if stop is None else stop
+        check_grid(book.pair, volume, price, ask.stop_loss, ask.take_profit)
+        if price is None:
+            price = book.last
+            if price is None:
+                refuse(
+                    RejectReason.NO_PRICE_YET,
+                    f"{code} has no price yet: a market order can be sent after its first bar",
+                )
+        buy = direction is _LONG
+        self._check_rules(book, ask, volume, price, buy)
+        if spot:
+            self._check_spot(book, ask, buy)
+            leverage = ONE
+        else:
+            leverage = self._check_trading(book, ask, price, buy)
+        branch = Branch(venue.ids.draw(), desk, account, book, spot, leverage)
+        if limit is not None and buy:
+            branch.worst = limit
+        else:
+            worst = worst_price_buy if buy else worst_price_sell
+            branch.worst = worst(limit, stop, book.last, book.rules.market_buffer, book.pair)
+        if limit is not None:
+            last = book.last
+            branch.taker = last is not None and (limit >= last if buy else limit <= last)
+        branch.asset = book.base if spot and not buy else book.quote
+        working = branch.working = venue.working(branch, kind, buy, price, volume)
+        reserve = venue.reserve(branch, volume, True)
         fee = ZERO
-        if book.fees[FeeStage.CREATE]:
-            notional = book.pair.notional(order.volume, branch.worst)  # type: ignore[union-attr]
-            fee = venue.fee(
-                book, FeeStage.CREATE, volume=order.volume, notional=notional, margin=margin  # type: ignore[union-attr]
-            )
-        values = order.__dict__  # a draft that nobody else has seen yet
-        values["reserved"] = reserve
-        values["fee_create" if spot else "fees_on_create"] = fee
-        quote = book.pair.quote.code
+        if book.fees_create or book.rules.min_margin is not None:
+            fee = self._create_fee(branch, volume)
         try:
             balances = await venue.post(
-                create_order(account, branch.asset, reserve, fee, quote),
+                create_order(account, branch.asset, reserve, fee, book.quote),
                 branch.id,
                 "order accepted",
             )
@@ -137,133 +127,115 @@ class Acceptance:
                 RejectReason.INSUFFICIENT_FUNDS,
                 f"{account} has {short.available} {short.asset} available, {short.needed} needed",
             )
-        venue.list_branch(branch)
-        venue.records.keep(order)  # type: ignore[arg-type]
-        venue.tell(
-            EventKind.ACCEPTED, branch, order, command=action.command_id, balances=balances  # type: ignore[arg-type]
-        )
-        return branch
-
-    def _check_form(self, action: DecisionAction, kind: WorkingKind, spot: bool) -> None:
-        if action.volume is None or action.direction is None:
-            refuse(RejectReason.INVALID_ACTION, "an order needs a volume and a direction")
-        if (kind == "limit") != (action.price is not None) and kind != "market":
-            refuse(RejectReason.INVALID_ACTION, f"price must be set for a limit order only, not for a {kind}")
-        if (kind == "stop") != (action.stop_price is not None):
-            refuse(RejectReason.INVALID_ACTION, f"stop_price must be set for a stop order only, not for a {kind}")
-        if spot:
-            if action.stop_loss is not None or action.take_profit is not None:
-                refuse(
-                    RejectReason.NOT_SUPPORTED,
-                    "a spot order has no stop_loss or take_profit: send a stop or limit order, "
-                    "or use a trading order",
-                )
-            if action.leverage is not None and action.leverage != ONE:
-                refuse(RejectReason.LEVERAGE, "a spot order has no leverage: use a trading order")
-
-    def _draft(
-        self,
-        desk: Desk,
-        account: str,
-        book: PairBook,
-        spot: bool,
-        kind: WorkingKind,
-        action: DecisionAction,
-    ) -> Branch:
-        """The branch and its order as they would be; reserves nothing, lists nothing."""
-        venue = self._venue
-        order_id = venue.ids.draw()
-        buy = action.direction is _LONG
-        limit, stop = (action.price if kind == "limit" else None), action.stop_price
-        if kind == "market" and book.last is None:
-            refuse(
-                RejectReason.NO_PRICE_YET,
-                f"{book.code} has no price yet: a market order can be sent after its first bar",
-            )
-        worst = worst_price_buy if buy else worst_price_sell
-        branch = Branch(0, order_id, desk, account, book, spot)
-        branch.worst = worst(limit, stop, book.last, book.rules.market_buffer, book.pair)
-        branch.asset = book.pair.base.code if spot and not buy else book.pair.quote.code
-        branch.taker = kind != "limit" or (
-            book.last is not None and (limit >= book.last if buy else limit <= book.last)  # type: ignore[operator]
-        )
-        order: object
+        agent_id = desk.agent.agent_id
+        order: SpotOrder | TradingOrder
         if spot:
             order = create_spot(
-                id=order_id,
-                order_number=0,
+                id=branch.id,
+                order_number=venue.next_number(),
                 at=venue.at,
-                pair=book.code,
-                direction=action.direction,  # type: ignore[arg-type]
-                volume=action.volume,  # type: ignore[arg-type]
-                agent_id=desk.agent.agent_id,
-                account_id=action.account_id,
+                pair=code,
+                direction=direction,
+                volume=volume,
+                agent_id=agent_id,
+                account_id=account_id,
                 broker_id=venue.broker_id,
                 run_id=venue.run_id,
                 limit_price=limit,
                 stop_price=stop,
+                reserved=reserve,
+                fee=fee,
             )
         else:
             order = create_trading(
-                id=order_id,
-                order_number=0,
+                id=branch.id,
+                order_number=venue.next_number(),
                 at=venue.at,
-                pair=book.code,
-                direction=action.direction,  # type: ignore[arg-type]
-                volume=action.volume,  # type: ignore[arg-type]
-                price=book.last if book.last is not None else branch.worst,
-                agent_id=desk.agent.agent_id,
-                account_id=action.account_id,
+                pair=code,
+                direction=direction,
+                volume=volume,
+                price=price if book.last is None else book.last,
+                agent_id=agent_id,
+                account_id=account_id,
                 broker_id=venue.broker_id,
                 run_id=venue.run_id,
                 limit_price=limit,
                 stop_price=stop,
-                stop_loss=action.stop_loss,
-                take_profit=action.take_profit,
-                leverage=ONE if action.leverage is None else action.leverage,
+                stop_loss=ask.stop_loss,
+                take_profit=ask.take_profit,
+                leverage=leverage,
                 contract_size=book.pair.contract_size,
+                reserved=reserve,
+                fee=fee,
             )
-        venue.enter(branch, order, kind, buy)  # type: ignore[arg-type]
+        branch.order = order
+        branch.group = Group(working) if spot else venue.new_group(branch, working)
+        venue.list_branch(branch)
+        venue.records.orders.append(order)
+        venue.tell(EventKind.ACCEPTED, branch, order, command=command, balances=balances)
         return branch
 
-    def _check_rules(self, book: PairBook, branch: Branch, action: DecisionAction) -> None:
-        """The venue's own rules: what may be traded here, how little and with how much leverage."""
-        rules, pair = book.rules, book.pair
-        order = branch.order
-        if not (rules.spot_allowed if branch.spot else rules.trading_allowed):
-            what = "spot" if branch.spot else "trading"
-            refuse(RejectReason.NOT_SUPPORTED, f"{book.code} takes no {what} orders here")
-        if action.direction not in rules.allowed_directions and not (
-            branch.spot and not branch.working.buy
-        ):
-            refuse(RejectReason.DIRECTION_NOT_ALLOWED, f"{action.direction} is not allowed on {book.code}")  # type: ignore[str-bytes-safe]
-        volume = action.volume
-        least = pair.least_volume if rules.min_volume is None else rules.min_volume
-        if volume < least:  # type: ignore[operator]
-            refuse(RejectReason.MIN_VOLUME, f"{volume} is below {book.code}'s least volume {least}")
-        least = pair.min_notional if rules.min_notional is None else rules.min_notional
-        if least:
-            price = order.limit_price or order.stop_price or book.last  # type: ignore[union-attr]
-            notional = pair.notional(volume, price)  # type: ignore[arg-type]
-            if notional < least:
+    def _create_fee(self, branch: Branch, volume: Decimal) -> Decimal:
+        venue, book = self._venue, branch.book
+        margin = ZERO
+        if not branch.spot:
+            margin = venue.margin(book, volume, branch.worst, branch.leverage)
+            least = book.rules.min_margin
+            if least is not None and margin < least:
+                refuse(RejectReason.MIN_MARGIN, f"{margin} is below the least margin {least}")
+        notional = book.pair.notional(volume, branch.worst)
+        return venue.fee(book, book.fees_create, volume=volume, notional=notional, margin=margin)
+
+    def _check_rules(
+        self, book: PairBook, ask: Create, volume: Decimal, price: Decimal, buy: bool
+    ) -> None:
+        """The venue's own rules: what may be traded here, and how little."""
+        if volume < book.least_volume:
+            refuse(
+                RejectReason.MIN_VOLUME,
+                f"{volume} is below {book.code}'s least volume {book.least_volume}",
+            )
+        if book.least_notional:
+            notional = book.pair.notional(volume, price)
+            if notional < book.least_notional:
                 refuse(
                     RejectReason.MIN_NOTIONAL,
-                    f"{notional} is below {book.code}'s least notional {least}",
+                    f"{notional} is below {book.code}'s least notional {book.least_notional}",
                 )
-        if isinstance(order, TradingOrder):
-            self._check_trading(book, branch, order)
+        # A spot sell gives up what the account owns: it opens no short.
+        if book.one_sided and ask.direction not in book.rules.allowed_directions:
+            if buy or not ask.spot:
+                refuse(
+                    RejectReason.DIRECTION_NOT_ALLOWED, f"{ask.direction} is not allowed on {book.code}"
+                )
 
-    def _check_trading(self, book: PairBook, branch: Branch, order: TradingOrder) -> None:
+    def _check_spot(self, book: PairBook, ask: Create, buy: bool) -> None:
+        if not book.rules.spot_allowed:
+            refuse(RejectReason.NOT_SUPPORTED, f"{book.code} takes no spot orders here")
+        if ask[9] is None and ask[10] is None and ask[11] is None:
+            return
+        if ask.stop_loss is not None or ask.take_profit is not None:
+            refuse(
+                RejectReason.NOT_SUPPORTED,
+                "a spot order has no stop_loss or take_profit: send a stop or limit order, "
+                "or use a trading order",
+            )
+        if ask.leverage != ONE:
+            refuse(RejectReason.LEVERAGE, "a spot order has no leverage: use a trading order")
+
+    def _check_trading(self, book: PairBook, ask: Create, price: Decimal, buy: bool) -> Decimal:
+        """The leverage of an order whose leverage and protection are as they may be."""
         rules = book.rules
+        if not rules.trading_allowed:
+            refuse(RejectReason.NOT_SUPPORTED, f"{book.code} takes no trading orders here")
+        leverage = ONE if ask.leverage is None else ask.leverage
         most = ONE if rules.leverage_kind is LeverageKind.NONE else rules.max_leverage
-        if order.leverage < ONE or (most is not None and order.leverage > most):
+        if leverage < ONE or (most is not None and leverage > most):
             most_text = "" if most is None else f" and at most {most}"
             refuse(
                 RejectReason.LEVERAGE,
-                f"leverage must be at least 1{most_text} on {book.code}, not {order.leverage}",
+                f"leverage must be at least 1{most_text} on {book.code}, not {leverage}",
             )
-        if order.stop_loss is not None or order.take_profit is not None:
-            price = order.limit_price or order.stop_price or book.last
-            if price is None:
-                refuse(RejectReason.NO_PRICE_YET, f"{book.code} has no price yet to test the protection")
-            check_protection(branch.working.buy, price, order.stop_loss, order.take_profit)
+        if ask.stop_loss is not None or ask.take_profit is not None:
+            check_protection(buy, price, ask.stop_loss, ask.take_profit)
+        return leverage

@@ -16,6 +16,8 @@ from .protocol import Post, Posted, ReadBalances
 
 __all__ = ["ACCOUNT", "AccountActor"]
 
+_new = tuple.__new__
+
 ACCOUNT = "account"
 """The name of the account actor."""
 
@@ -50,25 +52,26 @@ class AccountActor(Actor):
 
     def _deposit(self, account: str, asset: str, amount: Decimal, why: str) -> None:
         if amount != ZERO:
-            self._post(Post(deposit(account, asset, amount), None, why), 0)
-
-    def _post(self, post: Post, cause: int) -> dict[tuple[str, str], tuple[Decimal, Decimal]]:
-        # No await between reading and swapping: `Ledger.post` is one plain call.
-        if self.system.current is not self.fiber:
-            raise BacktestError("only the account actor writes to the ledger: send it a Post")
-        return self.ledger.post(
-            post.legs, time=self.system.now, order_id=post.order_id, cause=cause, why=post.why
-        )
+            legs = deposit(account, asset, amount)
+            self.ledger.post(legs, time=self.system.now, order_id=None, cause=0, why=why)
 
     def handle(self, envelope: Envelope) -> None:
-        payload = envelope.payload
+        payload = envelope[4]
         if type(payload) is Post:
+            ledger = self.ledger
             try:
-                touched = self._post(payload, envelope.cause)
+                # No await between reading and swapping: `Ledger.post` is one plain call.
+                touched = ledger.post(
+                    payload[0],
+                    time=self.system.now,
+                    order_id=payload[1],
+                    cause=envelope[5],
+                    why=payload[2],
+                )
             except LedgerError as refusal:
                 self.answer(envelope, refusal)
             else:
-                self.answer(envelope, Posted(len(self.ledger.entries), touched))
+                self.answer(envelope, _new(Posted, (len(ledger.entries), touched)))
         elif type(payload) is ReadBalances:
             self.answer(
                 envelope,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from backtest.errors import InsufficientFunds, RejectReason
-from backtest.models import DecisionAction, FeeStage, SpotOrder, TradingOrder
+from backtest.models import SpotOrder, TradingOrder
 from backtest.money import ZERO, add, sub
 from backtest.services.fills import Working, WorkingKind
 from backtest.services.margin import worst_price_buy, worst_price_sell
@@ -15,7 +15,7 @@ from backtest.services.transaction_manager import change_reserve, release
 
 from .acceptance import check_grid, check_protection, refuse
 from .book import Branch, Closing, Holding
-from .protocol import EventKind
+from .protocol import Amend, EventKind
 from .venue import Venue
 
 __all__ = ["Amendment"]
@@ -55,10 +55,10 @@ class Amendment:
             kept = order.reserved
         back = sub(order.reserved, kept)
         fee = ZERO
-        if book.fees[FeeStage.CANCEL]:
+        if book.fees_cancel:
             notional = book.pair.notional(volume, branch.worst)
-            fee = venue.fee(book, FeeStage.CANCEL, volume=volume, notional=notional, margin=back)
-        quote = book.pair.quote.code
+            fee = venue.fee(book, book.fees_cancel, volume=volume, notional=notional, margin=back)
+        quote = book.quote
         uncovered = ZERO
         if fee:
             # A cancel is never refused for its fee: what the account lacks, the insurance pays.
@@ -77,7 +77,7 @@ class Amendment:
             fee=fee,
             reason=reason,
             reserved_left=kept,
-            step=book.pair.quote.step,
+            step=book.step,
         )
         venue.records.keep(cancelled)
         if leaves is None:
@@ -126,12 +126,12 @@ class Amendment:
         venue = self._venue
         leaves.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone still
         branch.order = leaves
-        venue.branch_of[leaves.id] = branch
+        venue.branch_of[leaves.id.int] = branch
         venue.records.keep(leaves)
 
     # -- modify ------------------------------------------------------------------------------------
 
-    async def modify(self, branch: Branch, action: DecisionAction) -> None:
+    async def modify(self, branch: Branch, action: Amend) -> None:
         """Change prices and total volume of a pending order, stop-loss and take-profit of both."""
         changes = self._changes(branch, action)
         touches_order = action.volume is not None or not changes.keys() <= _PROTECTION
@@ -143,7 +143,7 @@ class Amendment:
         if not changes and action.volume is None:
             refuse(RejectReason.NOTHING_TO_CHANGE, "the modify names nothing to change")
         self._check_protections(branch, changes)
-        command: int = action.command_id  # type: ignore[assignment]
+        command: int = action.command
         if branch.order is not None:
             leaves = branch.order.volume
             if action.volume is not None:
@@ -162,19 +162,19 @@ class Amendment:
         if changes.keys() <= _PROTECTION and branch.holdings and changes:
             self._modify_positions(branch, changes, command)
 
-    def _changes(self, branch: Branch, action: DecisionAction) -> dict[str, Decimal | None]:
+    def _changes(self, branch: Branch, action: Amend) -> dict[str, Decimal | None]:
         pair = branch.book.pair
         check_grid(
             pair,
             action.volume,
-            action.price,
+            action.limit_price,
             action.stop_price,
             action.stop_loss,
             action.take_profit,
         )
         changes: dict[str, Decimal | None] = {}
         for name, value in (
-            ("limit_price", action.price),
+            ("limit_price", action.limit_price),
             ("stop_price", action.stop_price),
             ("stop_loss", action.stop_loss),
             ("take_profit", action.take_profit),
@@ -229,17 +229,17 @@ class Amendment:
         if branch.worst != before or leaves != order.volume:
             reserve = venue.reserve(branch, leaves, not branch.paid_flat)
         fee = ZERO
-        if increase and book.fees[FeeStage.CREATE]:
+        if increase and book.fees_create:
             notional = book.pair.notional(increase, branch.worst)
             margin = ZERO
             if isinstance(order, TradingOrder):
                 margin = venue.margin(book, increase, branch.worst, order.leverage)
             fee = venue.fee(
-                book, FeeStage.CREATE, volume=increase, notional=notional, margin=margin, first=False
+                book, book.fees_create, volume=increase, notional=notional, margin=margin, first=False
             )
         balances = {}
         legs = change_reserve(
-            branch.account, branch.asset, order.reserved, reserve, fee, book.pair.quote.code
+            branch.account, branch.asset, order.reserved, reserve, fee, book.quote
         )
         if legs:
             try:
@@ -299,7 +299,7 @@ class Amendment:
             del book.holdings[old.id]
             holding.order = child
             book.holdings[child.id] = holding
-            venue.branch_of[child.id] = branch
+            venue.branch_of[child.id.int] = branch
             for kind in ("stop_loss", "take_profit"):
                 if kind in changes:
                     self.protect(holding, kind, changes[kind])
@@ -323,7 +323,7 @@ class Amendment:
             closing = Closing(venue.ids.draw(), kind, holding)
             working = Working(
                 closing,
-                kind,  # type: ignore[arg-type]
+                kind,
                 not holding.part.long,
                 price,
                 holding.part.volume,
@@ -334,18 +334,18 @@ class Amendment:
 
     # -- split -------------------------------------------------------------------------------------
 
-    async def split(self, branch: Branch, action: DecisionAction) -> None:
+    async def split(self, branch: Branch, action: Amend) -> None:
         """Make two or more branches of a pending order, or of an open position."""
-        volumes = action.split_chunks or ()
-        prices = action.split_prices
+        volumes = action.volumes
+        prices = action.limit_prices
         for volume in volumes:
             check_grid(branch.book.pair, volume)
         if prices is not None:
             check_grid(branch.book.pair, None, *prices)
         if branch.order is not None:
-            await self._split_order(branch, volumes, prices, action.command_id)  # type: ignore[arg-type]
+            await self._split_order(branch, volumes, prices, action.command)
         elif len(branch.holdings) == 1:
-            self._split_position(branch, volumes, prices, action.command_id)  # type: ignore[arg-type]
+            self._split_position(branch, volumes, prices, action.command)
         elif branch.holdings:
             refuse(
                 RejectReason.NOT_SUPPORTED,
@@ -374,7 +374,7 @@ class Amendment:
             volumes=volumes,
             ids=ids,
             limit_prices=prices,
-            step=book.pair.quote.step,
+            step=book.step,
         )
         balances = {}
         branches = [
@@ -386,7 +386,7 @@ class Amendment:
                 part = own.order
                 if isinstance(part, TradingOrder):
                     check_protection(
-                        own.working.buy, part.limit_price, part.stop_loss, part.take_profit  # type: ignore[arg-type]
+                        own.working.buy, part.limit_price, part.stop_loss, part.take_profit
                     )
                 part.__dict__["reserved"] = venue.reserve(own, part.volume, not own.paid_flat)  # type: ignore[union-attr]
             total = ZERO
@@ -406,13 +406,14 @@ class Amendment:
         book.waiting = [item for item in book.waiting if item[1] is not branch.working]
         for own in branches:
             kept = own.working.sequence == branch.working.sequence
+            own.order.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone
             venue.list_branch(own)
             accepted = book.waiting.pop()
             if not kept:
                 book.waiting.append(accepted)
             elif waiting:
                 book.waiting.append((waiting[0], own.working))
-            venue.records.keep(own.order)  # type: ignore[arg-type]
+            venue.records.keep(own.order)
         venue.unlist(branch)
         venue.tell(
             EventKind.SPLIT,
@@ -427,7 +428,9 @@ class Amendment:
         self, parent: Branch, part: SpotOrder | TradingOrder, keeps_place: bool
     ) -> Branch:
         venue = self._venue
-        own = Branch(0, part.id, parent.desk, parent.account, parent.book, parent.spot)
+        own = Branch(
+            part.id, parent.desk, parent.account, parent.book, parent.spot, parent.leverage
+        )
         own.asset, own.taker, own.paid_flat = parent.asset, parent.taker, parent.paid_flat
         own.worst = parent.worst
         old = parent.working
@@ -462,7 +465,7 @@ class Amendment:
             volumes=volumes,
             ids=ids,
             limit_prices=prices,
-            step=book.pair.quote.step,
+            step=book.step,
         )
         venue.records.keep(parts.replaced)
         waits = [(at, working) for at, working in book.waiting if working in holding.part.exits]
@@ -472,9 +475,8 @@ class Amendment:
         positions: list[tuple[object, TradingOrder | None]] = [(holding.order.id, None)]
         for part in parts.parts:
             part.__dict__["order_number"] = venue.next_number()
-            own = Branch(
-                venue.next_branch(), part.id, branch.desk, branch.account, book, branch.spot
-            )
+            own = Branch(part.id, branch.desk, branch.account, book, branch.spot, branch.leverage)
+            own.number = venue.next_branch()
             own.asset, own.taker, own.paid_flat = branch.asset, branch.taker, branch.paid_flat
             own.worst, own.total_filled = branch.worst, part.volume
             own.working = branch.working
@@ -486,7 +488,7 @@ class Amendment:
                     closing.working.sequence = old.working.sequence
                     closing.paid_flat = old.paid_flat
                     book.waiting += [(at, closing.working) for at, w in waits if w is old.working]
-            venue.branch_of[part.id] = own
+            venue.branch_of[part.id.int] = own
             venue.records.keep(part)
             children.append((own.number, part))
             positions.append((part.id, part))
@@ -496,25 +498,25 @@ class Amendment:
             parts.replaced,
             command=command,
             children=tuple(children),
-            positions=tuple(positions),  # type: ignore[arg-type]
+            positions=tuple(positions),
         )
 
     # -- close -------------------------------------------------------------------------------------
 
-    def close(self, branch: Branch, action: DecisionAction) -> list[Closing]:
+    def close(self, branch: Branch, action: Amend) -> list[Closing]:
         """Accept orders that close ``volume`` of the branch's positions, oldest first."""
         venue, book = self._venue, branch.book
         if not branch.holdings:
             word = "done" if branch.order is None else "not filled yet: cancel it instead"
             refuse(RejectReason.ALREADY_DONE, f"there is no open position, this order is {word}")
-        check_grid(book.pair, action.volume, action.price)
+        check_grid(book.pair, action.volume, action.limit_price)
         total = ZERO
         for holding in branch.holdings:
             total = add(total, holding.part.volume)
         left = total if action.volume is None else action.volume
         if left > total:
             refuse(RejectReason.STALE, f"{left} is more than the {total} that is open")
-        kind: WorkingKind = "market" if action.price is None else "limit"
+        kind: WorkingKind = "market" if action.limit_price is None else "limit"
         accepted = []
         for holding in branch.holdings:
             volume = min(left, holding.part.volume)
@@ -526,7 +528,7 @@ class Amendment:
                 closing,
                 kind,
                 not holding.part.long,
-                action.price,
+                action.limit_price,
                 volume,
                 sequence=venue.next_sequence(),
                 fresh=True,
@@ -534,13 +536,13 @@ class Amendment:
             holding.put(closing, working)
             book.waiting.append((venue.now, working))
             accepted.append(closing)
-        at = "the market" if action.price is None else str(action.price)
+        at = "the market" if action.limit_price is None else str(action.limit_price)
         venue.tell(
             EventKind.CLOSING,
             branch,
             branch.holdings[0].order,
             detail=f"close {total if action.volume is None else action.volume} at {at}",
-            command=action.command_id,  # type: ignore[arg-type]
+            command=action.command,
         )
         return accepted
 

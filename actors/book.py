@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from uuid import UUID
 
-from backtest.models import Agent, Bar, Fee, FeeStage, SpotOrder, TradingOrder, TradingPair, TradingRules
+from backtest.models import Agent, Bar, FeeStage, SpotOrder, TradingOrder, TradingPair, TradingRules
 from backtest.money import ZERO
 from backtest.services.fills import Group, OpenPart, PathRules, Working
 
@@ -17,14 +17,17 @@ __all__ = ["Branch", "Closing", "Desk", "Holding", "PairBook"]
 class Desk:
     """One agent at the venue: who it is, where its messages go, which accounts are its own."""
 
-    __slots__ = ("accounts", "agent", "channel", "name")
+    __slots__ = ("account_ids", "accounts", "agent", "channel", "name", "request")
 
     def __init__(self, name: str, agent: Agent, accounts: dict[UUID, str], channel: Channel) -> None:
         self.name = name
         self.agent = agent
         self.accounts = accounts
         """Account ids to names, the default account first."""
+        self.account_ids = {account: account_id for account_id, account in accounts.items()}
         self.channel = channel
+        self.request = f"asked for by {name}"
+        """Why something was cancelled that its owner cancelled."""
 
 
 class Branch:
@@ -38,6 +41,7 @@ class Branch:
         "group",
         "holdings",
         "id",
+        "leverage",
         "number",
         "order",
         "paid_flat",
@@ -49,27 +53,35 @@ class Branch:
     )
 
     def __init__(
-        self, number: int, branch_id: UUID, desk: Desk, account: str, book: PairBook, spot: bool
+        self,
+        branch_id: UUID,
+        desk: Desk,
+        account: str,
+        book: PairBook,
+        spot: bool,
+        leverage: Decimal,
     ) -> None:
-        self.number = number
+        self.number = 0
+        """Its number at the venue, from 1; 0 until it is accepted."""
         self.id = branch_id
         self.desk = desk
         self.account = account
         self.book = book
         self.spot = spot
+        self.leverage = leverage
         self.order: SpotOrder | TradingOrder | None = None
         """What is pending; None when nothing is."""
-        self.asset = ""
+        self.asset: str
         """The asset in which its reserve is held."""
-        self.worst = ZERO
+        self.worst: Decimal
         """The price for which it reserves."""
         self.taker = True
         """Whether the fill fee in its reserve is a taker's."""
         self.paid_flat = False
         """Whether it had its first fill, with which flat fees are charged."""
         self.total_filled = ZERO
-        self.working: Working = None  # type: ignore[assignment]
-        self.group: Group = None  # type: ignore[assignment]
+        self.working: Working
+        self.group: Group
         self.holdings: list[Holding] = []
         """Its open positions, oldest first."""
 
@@ -124,18 +136,30 @@ class PairBook:
 
     __slots__ = (
         "bar",
+        "base",
         "branches",
         "charges_overnight",
         "code",
-        "fees",
+        "fees_cancel",
+        "fees_close",
+        "fees_create",
+        "fees_fill",
+        "fees_filled",
+        "fees_pending",
+        "fills_at_close",
         "groups",
         "holdings",
         "last",
+        "least_notional",
+        "least_volume",
         "left",
         "next_rollover",
+        "one_sided",
         "pair",
         "path",
+        "quote",
         "rules",
+        "step",
         "waiting",
     )
 
@@ -144,7 +168,19 @@ class PairBook:
         self.pair = pair
         self.rules = rules
         self.path = PathRules.of(rules, pair)
-        self.fees: dict[FeeStage, tuple[Fee, ...]] = {stage: rules.fees_at(stage) for stage in FeeStage}
+        self.base, self.quote = pair.base.code, pair.quote.code
+        self.step = pair.quote.step
+        """The smallest amount of the quote asset, in which fees, margin and PnL are paid."""
+        self.least_volume = pair.least_volume if rules.min_volume is None else rules.min_volume
+        self.least_notional = pair.min_notional if rules.min_notional is None else rules.min_notional
+        self.one_sided = len(rules.allowed_directions) < 2
+        self.fills_at_close = rules.fill_on == "this_close"
+        self.fees_create = rules.fees_at(FeeStage.CREATE)
+        self.fees_fill = rules.fees_at(FeeStage.FILL)
+        self.fees_close = rules.fees_at(FeeStage.CLOSE)
+        self.fees_cancel = rules.fees_at(FeeStage.CANCEL)
+        self.fees_pending = rules.fees_at(FeeStage.OVERNIGHT_PENDING)
+        self.fees_filled = rules.fees_at(FeeStage.OVERNIGHT_FILLED)
         self.bar: Bar | None = None
         self.last: Decimal | None = None
         """The last price: the mark."""
@@ -158,9 +194,7 @@ class PairBook:
         self.waiting: list[tuple[int, Working]] = []
         """When they were accepted, and the orders since which no bar has opened yet."""
         self.next_rollover: int | None = None
-        self.charges_overnight = bool(
-            self.fees[FeeStage.OVERNIGHT_FILLED] or self.fees[FeeStage.OVERNIGHT_PENDING]
-        )
+        self.charges_overnight = bool(self.fees_pending or self.fees_filled)
 
     def all_groups(self) -> list[Group]:
         """The groups on this pair: orders first, then positions, each in the order of acceptance."""

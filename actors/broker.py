@@ -18,7 +18,8 @@ from .book import Branch, Closing, Desk, PairBook
 from .channel import Channel
 from .execution import Execution
 from .message import MARKET_TO_STRATEGY, Envelope
-from .protocol import EndOfData, Hello, ReadBalances, Welcome
+from .protocol import Amend, Create, EndOfData, Hello, ReadBalances, Verb, Welcome
+from .translation import message_of
 from .venue import Venue
 
 __all__ = ["BROKER", "BrokerActor"]
@@ -81,8 +82,12 @@ class BrokerActor(Actor):
         kind = type(payload)
         if kind is Bar:
             return self._on_bar(payload)
+        if kind is Create:
+            return self._on_create(envelope, payload)
+        if kind is Amend:
+            return self._on_amend(envelope, payload)
         if kind is DecisionAction:
-            return self._on_command(envelope, payload)
+            return self._on_action(envelope, payload)
         if kind is _AtThisClose:
             if type(payload.what) is Branch:
                 return self._execution.match_close(payload.what)
@@ -97,9 +102,7 @@ class BrokerActor(Actor):
 
     def _welcome(self, envelope: Envelope) -> None:
         venue = self.venue
-        desk = venue.desks.get(envelope.channel.sender)
-        if desk is None:
-            raise BacktestError(f"no agent called {envelope.channel.sender!r} may trade here")
+        desk = self._desk_of(envelope)
         names = set(desk.accounts.values())
         welcome = Welcome(
             {code: book.pair for code, book in venue.books.items()},
@@ -126,8 +129,9 @@ class BrokerActor(Actor):
             if hit is not None or walk.triggered:
                 return self._with_fills(book, bar, walk, hit)
             book.left = walk.pools
-        elif book.rules.fill_on == "this_close":
-            self._execution.walk(book, bar)
+        elif book.fills_at_close:
+            # Nobody trades, but orders at this close need to know what volume there is.
+            book.left = self._execution.walk(book, bar)[0].pools
         self._mark(book, bar)
         return None
 
@@ -154,58 +158,74 @@ class BrokerActor(Actor):
 
     # -- commands ----------------------------------------------------------------------------------
 
-    async def _on_command(self, envelope: Envelope, action: DecisionAction) -> None:
-        venue = self.venue
-        desk = venue.desks.get(envelope.channel.sender)
-        if desk is None:
-            raise BacktestError(f"no agent called {envelope.channel.sender!r} may trade here")
-        command: int = action.command_id if isinstance(action.command_id, int) else 0
+    async def _on_create(self, envelope: Envelope, ask: Create) -> None:
+        desk = self._desk_of(envelope)
+        try:
+            branch = await self._acceptance.create(desk, ask)
+        except OrderRejected as refusal:
+            self.venue.refuse(desk, ask.command, refusal.reason, refusal.detail, None)
+            return
+        if branch.book.fills_at_close and branch.working.kind == "market":
+            self._at_this_close(branch)
+
+    async def _on_amend(self, envelope: Envelope, ask: Amend) -> None:
+        desk = self._desk_of(envelope)
+        amendment = self._amendment
         branch = None
         try:
-            name = action.action_type.name
-            if name.startswith("CREATE"):
-                branch = await self._acceptance.create(desk, action)
-                if branch.working.kind == "market":
-                    self._maybe_at_close(branch.book, branch)
-                return
-            branch = self._find(desk, action)
-            if name.startswith("CANCEL"):
-                await self._amendment.cancel(
-                    branch,
-                    action.volume,
-                    RejectReason.REQUESTED,
-                    f"asked for by {desk.name}",
-                    command,
+            branch = self._find(desk, ask.order_id)
+            verb = ask.verb
+            if verb is Verb.CANCEL:
+                await amendment.cancel(
+                    branch, ask.volume, RejectReason.REQUESTED, desk.request, ask.command
                 )
-            elif name.startswith("MODIFY"):
-                await self._amendment.modify(branch, action)
-            elif name.startswith("SPLIT"):
-                await self._amendment.split(branch, action)
+            elif verb is Verb.MODIFY:
+                await amendment.modify(branch, ask)
+            elif verb is Verb.SPLIT:
+                await amendment.split(branch, ask)
             else:
-                for closing in self._amendment.close(branch, action):
-                    if closing.working.kind == "market":
-                        self._maybe_at_close(branch.book, closing)
+                for closing in amendment.close(branch, ask):
+                    if branch.book.fills_at_close and closing.working.kind == "market":
+                        self._at_this_close(closing)
         except OrderRejected as refusal:
-            venue.refuse(
-                desk, command, refusal.reason, refusal.detail, branch, action.order_id
+            self.venue.refuse(
+                desk, ask.command, refusal.reason, refusal.detail, branch, ask.order_id
             )
 
-    def _find(self, desk: Desk, action: DecisionAction) -> Branch:
+    def _on_action(self, envelope: Envelope, action: DecisionAction) -> Awaitable[None] | None:
+        desk = self._desk_of(envelope)
+        try:
+            ask = message_of(action, desk.accounts)
+        except OrderRejected as refusal:
+            command = action.command_id if isinstance(action.command_id, int) else 0
+            self.venue.refuse(
+                desk, command, refusal.reason, refusal.detail, None, action.order_id
+            )
+            return None
+        if isinstance(ask, Create):
+            return self._on_create(envelope, ask)
+        return self._on_amend(envelope, ask)
+
+    def _desk_of(self, envelope: Envelope) -> Desk:
+        desk = self.venue.desks.get(envelope[3].sender)
+        if desk is None:
+            raise BacktestError(f"no agent called {envelope.channel.sender!r} may trade here")
+        return desk
+
+    def _find(self, desk: Desk, order_id: UUID | None) -> Branch:
         known = self.venue.branch_of
-        order_id = action.order_id
-        if order_id is None or order_id not in known:
+        branch = None if order_id is None else known.get(order_id.int)
+        if branch is not None and branch.desk is desk:
+            return branch
+        if order_id is None or order_id.int not in known:
             raise OrderRejected(
                 RejectReason.UNKNOWN_ORDER, f"there is no order {order_id} here", order_id
             )
-        branch = known[order_id]
         if branch is None:
             raise OrderRejected(RejectReason.ALREADY_DONE, "this order is done", order_id)
-        if branch.desk is not desk:
-            raise OrderRejected(
-                RejectReason.NOT_YOURS, f"this order belongs to {branch.desk.name}", order_id
-            )
-        return branch
+        raise OrderRejected(
+            RejectReason.NOT_YOURS, f"this order belongs to {branch.desk.name}", order_id
+        )
 
-    def _maybe_at_close(self, book: PairBook, what: Branch | Closing) -> None:
-        if book.rules.fill_on == "this_close":
-            self.link(self.name).post(_AtThisClose(what))
+    def _at_this_close(self, what: Branch | Closing) -> None:
+        self.link(self.name).post(_AtThisClose(what))

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from backtest.errors import InsufficientFunds, RejectReason
-from backtest.models import Bar, FeeStage, Fill, OrderDirection, SpotOrder, TradingOrder
+from backtest.models import Bar, Fill, OrderDirection, SpotOrder, TradingOrder
 from backtest.models._fast import derive
 from backtest.money import ZERO, add, div, mul, sub, to_step
 from backtest.services.bar_path import CLOSE_ONLY
-from backtest.services.fills import BarWalk, Hit, Working, eligibility, pool
-from backtest.services.fills import slipped
+from backtest.services.fills import (
+    BarWalk,
+    Hit,
+    Working,
+    eligibility,
+    pool,
+    protection_passed,
+    slipped,
+)
 from backtest.services.ledger import entry_uuid
 from backtest.services.margin import realised_pnl
 from backtest.services.order_operations import apportion, close, fill
@@ -34,6 +41,16 @@ from .venue import Venue
 __all__ = ["Execution"]
 
 _LONG, _SHORT = OrderDirection.LONG, OrderDirection.SHORT
+
+
+class _Affordable(NamedTuple):
+    """What of a fill can be paid for."""
+
+    volume: Decimal
+    kept: Decimal
+    """What stays in reserve for the order's leaves."""
+    whole: bool
+    """Whether all of it can; otherwise the rest of the order is to be cancelled."""
 
 
 class Execution:
@@ -70,14 +87,14 @@ class Execution:
         notional = book.pair.notional(part.volume, mark)
         amount = venue.fee(
             book,
-            FeeStage.OVERNIGHT_FILLED,
+            book.fees_filled,
             volume=part.volume,
             notional=notional,
             margin=part.margin,
         )
         if not amount:
             return
-        asset = book.pair.quote.code
+        asset = book.quote
         free = venue.available(branch.account, asset)
         from_margin = min(max(ZERO, sub(amount, free)), part.margin)
         uncovered = max(ZERO, sub(sub(amount, free), from_margin))
@@ -105,14 +122,14 @@ class Execution:
         notional = book.pair.notional(order.volume, mark)
         amount = venue.fee(
             book,
-            FeeStage.OVERNIGHT_PENDING,
+            book.fees_pending,
             volume=order.volume,
             notional=notional,
             margin=ZERO if branch.spot else order.reserved,
         )
         if not amount:
             return
-        asset = book.pair.quote.code
+        asset = book.quote
         uncovered = max(ZERO, sub(amount, venue.available(branch.account, asset)))
         legs = charge(branch.account, asset, amount, uncovered=uncovered)
         balances = await venue.post(legs, order.id, "overnight charge on a pending order")
@@ -155,11 +172,11 @@ class Execution:
         venue, part, book = self._venue, holding.part, holding.branch.book
         part.margin = margin
         closing = holding.closing("liquidation")
-        if not venue.can_liquidate(book, part.long, holding.order.leverage) and margin > ZERO:
-            return
         price = venue.liquidation(book, part.long, part.entry_price, part.volume, margin)
         if closing is not None:
-            if price is not None:
+            if price is None:
+                holding.take(closing)
+            else:
                 closing.working.price = price
         elif price is not None:
             closing = Closing(venue.ids.draw(), "liquidation", holding)
@@ -252,7 +269,8 @@ class Execution:
             "close",
             True,
             False,
-            False,
+            holding is None
+            and protection_passed(working.buy, price, group.stop_loss, group.take_profit),
             bar.close,
             points,
         )
@@ -279,62 +297,66 @@ class Execution:
 
     # -- entries -----------------------------------------------------------------------------------
 
-    def _share(self, branch: Branch, volume: Decimal) -> tuple[Decimal, Decimal]:
-        """What of the reserve goes with a fill of ``volume``, and what stays for the leaves."""
+    def _affordable(
+        self, branch: Branch, volume: Decimal, cost: Callable[[Decimal], Decimal], free: Decimal
+    ) -> _Affordable:
+        """How much of ``volume`` the order's reserve and what is ``free`` can pay for."""
         order = branch.order
         assert order is not None
+        money = add(order.reserved, free)
         kept = self._venue.reserve(branch, sub(order.volume, volume), False)
-        return sub(order.reserved, kept), kept
-
-    def _affordable(
-        self, book: PairBook, volume: Decimal, missing: Callable[[Decimal], Decimal], free: Decimal
-    ) -> Decimal:
-        """The largest volume, in whole increments, whose missing money ``free`` covers."""
-        if missing(volume) <= free:
-            return volume
-        step = book.pair.volume_increment
+        if add(cost(volume), kept) <= money:
+            return _Affordable(volume, kept, True)
+        # The rest of the order will be cancelled, so what is reserved for it can be spent as well.
+        step = branch.book.pair.volume_increment
         low, high = 0, int(div(volume, step))
         while low < high:
             middle = (low + high + 1) // 2
-            if missing(mul(Decimal(middle), step)) <= free:
+            if cost(mul(Decimal(middle), step)) <= money:
                 low = middle
             else:
                 high = middle - 1
-        return mul(Decimal(low), step)
+        volume = mul(Decimal(low), step)
+        kept = self._venue.reserve(branch, sub(order.volume, volume), False)
+        return _Affordable(volume, min(kept, sub(money, cost(volume))), False)
 
     async def _fill_spot(
         self, book: PairBook, bar: Bar, walk: BarWalk, hit: Hit, branch: Branch
     ) -> None:
         venue, pair = self._venue, book.pair
-        base, quote = pair.base.code, pair.quote.code
+        base, quote = pair.base.code, book.quote
         price, maker, first = hit.price, not hit.taker, not branch.paid_flat
         buy = hit.working.buy
 
-        def cost(volume: Decimal) -> tuple[Decimal, Decimal]:
+        def terms(volume: Decimal) -> tuple[Decimal, Decimal]:
             notional = pair.notional(volume, price)
             fee = venue.fee(
-                book, FeeStage.FILL, volume=volume, notional=notional, maker=maker, first=first
+                book, book.fees_fill, volume=volume, notional=notional, maker=maker, first=first
             )
             return notional, fee
 
-        def missing(volume: Decimal) -> Decimal:
-            notional, fee = cost(volume)
-            if not buy:
-                return sub(fee, notional)
-            return sub(add(notional, fee), self._share(branch, volume)[0])
-
-        volume = self._affordable(book, hit.volume, missing, venue.available(branch.account, quote))
+        free = venue.available(branch.account, quote)
+        if buy:
+            volume, kept, whole = self._affordable(
+                branch, hit.volume, lambda some: add(*terms(some)), free
+            )
+        else:
+            volume, whole = hit.volume, True
+            notional, fee = terms(volume)
+            if sub(fee, notional) > free:
+                volume, whole = ZERO, False
+            kept = sub(branch.order.volume, volume)  # type: ignore[union-attr]
         if volume:
-            notional, fee = cost(volume)
-            share, kept = self._share(branch, volume)
+            notional, fee = terms(volume)
             legs: list[Leg]
             if buy:
+                share = sub(branch.order.reserved, kept)  # type: ignore[union-attr]
                 legs = fill_spot_buy(branch.account, base, quote, volume, notional, fee, share)
             else:
                 legs = fill_spot_sell(branch.account, base, quote, volume, notional, fee)
             await self._book_fill(book, bar, hit, branch, volume, notional, fee, kept, legs, None)
         walk.report(hit, volume)
-        if volume < hit.volume:
+        if not whole:
             await self._cancel_rest(walk, hit, branch)
 
     async def _cancel_rest(self, walk: BarWalk, hit: Hit, branch: Branch) -> None:
@@ -353,44 +375,44 @@ class Execution:
         venue, pair = self._venue, book.pair
         order = branch.order
         assert isinstance(order, TradingOrder)
-        asset = pair.quote.code
+        asset = book.quote
         price, maker, first = hit.price, not hit.taker, not branch.paid_flat
         free = venue.available(branch.account, asset)
-        # A better price that needs more margin (a sell that fills higher) must not cost the fill.
-        better = not hit.working.buy and price > branch.worst
 
-        def cost(volume: Decimal) -> tuple[Decimal, Decimal]:
-            margin = venue.margin(book, volume, price, order.leverage)
+        def terms(volume: Decimal, margin_price: Decimal) -> tuple[Decimal, Decimal]:
+            margin = venue.margin(book, volume, margin_price, order.leverage)
             fee = venue.fee(
                 book,
-                FeeStage.FILL,
+                book.fees_fill,
                 volume=volume,
                 notional=pair.notional(volume, price),
                 margin=margin,
                 maker=maker,
                 first=first,
             )
-            if better and sub(add(margin, fee), self._share(branch, volume)[0]) > free:
-                margin = venue.margin(book, volume, branch.worst, order.leverage)
             return margin, fee
 
-        def missing(volume: Decimal) -> Decimal:
-            margin, fee = cost(volume)
-            return sub(add(margin, fee), self._share(branch, volume)[0])
-
-        volume = self._affordable(book, hit.volume, missing, free)
+        at = price
+        volume, kept, whole = self._affordable(
+            branch, hit.volume, lambda some: add(*terms(some, at)), free
+        )
+        if not whole and not hit.working.buy and price > branch.worst:
+            # A better price that needs more margin (a sell that fills higher) must not cost the fill.
+            at = branch.worst
+            volume, kept, whole = self._affordable(
+                branch, hit.volume, lambda some: add(*terms(some, at)), free
+            )
         part = None
         if volume:
-            margin, fee = cost(volume)
-            share, kept = self._share(branch, volume)
+            margin, fee = terms(volume, at)
             notional = pair.notional(volume, price)
-            legs = fill_trading(branch.account, asset, share, margin, fee)
+            legs = fill_trading(branch.account, asset, sub(order.reserved, kept), margin, fee)
             holding = await self._book_fill(
                 book, bar, hit, branch, volume, notional, fee, kept, legs, margin
             )
             part = holding.part  # type: ignore[union-attr]
         walk.report(hit, volume, part)
-        if volume < hit.volume:
+        if not whole:
             await self._cancel_rest(walk, hit, branch)
 
     async def _book_fill(
@@ -420,7 +442,7 @@ class Execution:
             leaves_id=None if whole else venue.ids.draw(),
             margin=margin,
             reserved_left=kept,
-            step=book.pair.quote.step,
+            step=book.step,
         )
         branch.paid_flat = True
         branch.total_filled = add(branch.total_filled, volume)
@@ -477,7 +499,7 @@ class Execution:
             volume,
             notional,
             fee,
-            branch.book.pair.quote.code,
+            branch.book.quote,
             not hit.taker,
             hit.ambiguous,
             bar.open_ns,
@@ -498,20 +520,20 @@ class Execution:
         venue, pair = self._venue, book.pair
         holding = closing.holding
         branch, part, order = holding.branch, holding.part, holding.order
-        asset, volume = pair.quote.code, hit.volume
+        asset, volume = book.quote, hit.volume
         notional = pair.notional(volume, hit.price)
-        margin, _ = apportion(part.margin, volume, part.volume, pair.quote.step)
+        margin, _ = apportion(part.margin, volume, part.volume, book.step)
         pnl = realised_pnl(
             1 if part.long else -1,
             part.entry_price,
             hit.price,
             volume,
             pair.contract_size,
-            pair.quote.step,
+            book.step,
         )
         fee = venue.fee(
             book,
-            FeeStage.CLOSE,
+            book.fees_close,
             volume=volume,
             notional=notional,
             margin=margin,
@@ -536,7 +558,7 @@ class Execution:
             pnl=pnl,
             closing_reason=closing.kind,
             rest_id=None if volume == part.volume else venue.ids.draw(),
-            step=pair.quote.step,
+            step=book.step,
         )
         venue.records.keep(done)
         positions = self._go_on(walk, hit, holding, closing, rest, sub(part.margin, margin))
@@ -590,9 +612,9 @@ class Execution:
         del branch.book.holdings[old]
         holding.order = rest
         branch.book.holdings[rest.id] = holding
-        venue.branch_of[rest.id] = branch
+        venue.branch_of[rest.id.int] = branch
         venue.records.keep(rest)
-        holding.part.margin = margin
+        self._set_margin(holding, margin)
         if closing.working.volume <= ZERO:
             holding.take(closing)
         return ((old, None), (rest.id, rest))

@@ -9,12 +9,15 @@ from typing import NamedTuple
 from uuid import UUID
 
 from backtest.errors import RejectReason
-from backtest.models import Fill, SpotOrder, TradingOrder, TradingPair
+from backtest.models import Fill, OrderDirection, SpotOrder, TradingOrder, TradingPair
+from backtest.services.fills import WorkingKind
 from backtest.services.transaction_manager import Leg
 
 __all__ = [
+    "Amend",
     "BalanceUpdate",
     "Balances",
+    "Create",
     "EndOfData",
     "EventKind",
     "Hello",
@@ -22,6 +25,7 @@ __all__ = [
     "Post",
     "Posted",
     "ReadBalances",
+    "Verb",
     "Welcome",
 ]
 
@@ -79,6 +83,51 @@ class OrderEvent(NamedTuple):
     """For a split: the branch numbers and orders of the parts."""
     balances: Balances
     """The account's balances that changed, as they are after the event."""
+
+
+class Create(NamedTuple):
+    """To the venue: a new order. Answered by an `OrderEvent`, accepted or rejected."""
+
+    command: int
+    """The sender's number for it, which the answer repeats."""
+    account: str
+    pair: str
+    spot: bool
+    kind: WorkingKind
+    """``market``, ``limit`` or ``stop``."""
+    direction: OrderDirection | None
+    volume: Decimal | None
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    leverage: Decimal | None = None
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+
+
+class Verb(Enum):
+    """What may be done about an order that is at the venue already."""
+
+    CANCEL = "cancel"
+    MODIFY = "modify"
+    SPLIT = "split"
+    CLOSE = "close"
+
+
+class Amend(NamedTuple):
+    """To the venue: a change of what is there. Answered by an `OrderEvent`."""
+
+    command: int
+    verb: Verb
+    order_id: UUID | None
+    """Any id of the branch."""
+    volume: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    clear: frozenset[str] = frozenset()
+    volumes: tuple[Decimal, ...] = ()
+    limit_prices: tuple[Decimal, ...] | None = None
 
 
 class Post(NamedTuple):

@@ -21,7 +21,7 @@ from .broker import BROKER
 from .channel import Channel
 from .fiber import Fiber
 from .message import TIMER, Envelope
-from .protocol import BalanceUpdate, Hello, OrderEvent, Welcome
+from .protocol import Amend, BalanceUpdate, Create, Hello, OrderEvent, Welcome
 from .stream import Stream
 
 __all__ = ["Handlers", "Hosted", "StrategyHost", "Timer"]
@@ -200,7 +200,7 @@ class StrategyHost(Actor):
 
     # -- for the strategy --------------------------------------------------------------------------
 
-    def submit(self, action: DecisionAction) -> None:
+    def submit(self, action: Create | Amend | DecisionAction) -> None:
         """Send a command to the venue. Raises `SimulationEnded` once the run is over for good."""
         if not self._venue.target.open:
             raise SimulationEnded("the run has ended: no command can be sent any more")

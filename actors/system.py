@@ -13,10 +13,11 @@ import hashlib
 import types
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
+from datetime import datetime
 from heapq import heapify, heappop, heappush
 from math import inf
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 import anyio._backends._asyncio
 import anyio.to_thread
@@ -24,7 +25,7 @@ import anyio.to_thread
 
 from backtest.errors import BacktestError, Deadlock, SimulationEnded, Undeliverable
 from backtest.log import get_logger
-from backtest.times import DAY, format_ns
+from backtest.times import DAY, format_ns, from_ns
 
 from .actor import Actor, Life
 from .channel import Answer, Channel
@@ -44,6 +45,12 @@ STAGES = 3
 """Steps in which the actors of a finished run are wound down; see `Actor.closing`."""
 NEVER = 1 << 80
 """Later than any time: what the market feed answers when there is nothing more."""
+
+
+class Awaited(Protocol):
+    """Something that is waited for and knows whether it has come."""
+
+    is_answered: bool
 
 
 class DeadLetter:
@@ -109,8 +116,16 @@ class System:
         self._base = 0
         self._stale_timers = 0
         self._limiter: Any = None
+        self._moment = (0, from_ns(0))
         self._kicked = False
         self._next_live: int | None = None
+
+    @property
+    def moment(self) -> datetime:
+        """The time as an aware UTC `datetime`, made once for each nanosecond."""
+        if self._moment[0] != self.now:
+            self._moment = (self.now, from_ns(self.now))
+        return self._moment[1]
 
     # -- building --------------------------------------------------------------------------------
 
@@ -301,10 +316,10 @@ class System:
         first, second, third, fourth = self.queues
         return not (first or second or third or fourth or self._wakes or self.loop._ready)
 
-    def run_ahead(self, answered: Callable[[], bool]) -> None:
+    def run_ahead(self, awaited: Awaited) -> None:
         """Deliver what is due now, as `pump` would, for a fiber that is about to wait.
 
-        Stops as soon as ``answered``, or when the next thing is more than handing a message to an
+        Stops as soon as ``awaited`` is answered, or when the next thing is more than handing a message to an
         idle actor or to the fiber itself; then the fiber parks, and `pump` goes on. It spares a
         strategy that awaits a command most of the cost of being parked and resumed.
         """
@@ -312,9 +327,10 @@ class System:
         queue = self.queues[self.priority]
         if own is None or not self.simulated or self.tracer is not None or self.observer is not None:
             return
-        while queue and not answered():
+        wakes, ready = self._wakes, self.loop._ready
+        while queue and not awaited.is_answered:
             envelope = queue[0]
-            if type(envelope) is not Envelope or self._wakes or self.loop._ready or self._urgent():
+            if type(envelope) is not Envelope or wakes or ready or (self.priority and self._urgent()):
                 return
             fiber = envelope[3].target
             if fiber is own:
@@ -339,8 +355,7 @@ class System:
         first, second, third, _ = self.queues
         level = self.priority
         return bool(
-            level
-            and (first or self._feed_time == self.now or (level > 1 and second) or (level > 2 and third))
+            first or self._feed_time == self.now or (level > 1 and second) or (level > 2 and third)
         )
 
     def _emit(self) -> None:
@@ -569,6 +584,8 @@ class System:
             if waits and self._error is None and self.simulated:
                 raise Deadlock(waits)
             for stage in range(STAGES):
+                if self._error is not None:
+                    break
                 self._ending = True
                 for actor in list(self.actors.values()):
                     if actor.life is Life.RUNNING:

@@ -9,21 +9,21 @@ from uuid import UUID
 
 from backtest.errors import RejectReason
 from backtest.models import (
+    Fee,
     Fill,
+    LeverageKind,
     OrderDirection,
     SpotOrder,
     TradingOrder,
     TradingPair,
     TradingRules,
 )
-from backtest.models.fee import FeeStage
 from backtest.money import ZERO, add
 from backtest.services.fees import fee_amount
 from backtest.services.fills import Group, OpenPart, Working, WorkingKind
 from backtest.services.margin import liquidation_price, required_margin
 from backtest.services.transaction_manager import Leg
 from backtest.services.valuation import Valuation
-from backtest.times import from_ns
 
 from .account import ACCOUNT
 from .actor import Actor
@@ -63,8 +63,9 @@ class Venue:
         self.desks: dict[str, Desk] = {}
         self.sharers: dict[str, list[Desk]] = {}
         """Desks by the account they trade on."""
-        self.branch_of: dict[UUID, Branch | None] = {}
-        """Branches by every id they ever had; None for one that is done."""
+        self.branch_of: dict[int, Branch | None] = {}
+        """Branches by every id they ever had (as an integer, which hashes faster); None for one
+        that is done."""
         self.money: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
         self.records = Records()
         self.valuation = valuation
@@ -73,7 +74,6 @@ class Venue:
         self._numbers = 0
         self._branches = 0
         self._sequence = 0
-        self._clock = (-1, from_ns(0))
         self.entry = 0
         """The number of the ledger entry posted last."""
 
@@ -91,10 +91,7 @@ class Venue:
     @property
     def at(self) -> datetime:
         """The time as orders carry it."""
-        now = self.actor.system.now
-        if self._clock[0] != now:
-            self._clock = (now, from_ns(now))
-        return self._clock[1]
+        return self.actor.system.moment
 
     def next_number(self) -> int:
         """The number of the next order in the table of orders."""
@@ -125,6 +122,12 @@ class Venue:
     def learn(self, touched: Balances) -> Balances:
         """Take note of balances; those of the agents' accounts among them."""
         money, sharers = self.money, self.sharers
+        if len(touched) == 1:
+            # One balanced leg: money moved between available and unavailable, none came or went.
+            for key, both in touched.items():
+                if key[0] in sharers:
+                    money[key] = both
+                    return touched
         known = {}
         for key, both in touched.items():
             if key[0] in sharers:
@@ -136,7 +139,7 @@ class Venue:
     def fee(
         self,
         book: PairBook,
-        stage: FeeStage,
+        fees: tuple[Fee, ...],
         *,
         volume: Decimal,
         notional: Decimal,
@@ -144,8 +147,7 @@ class Venue:
         maker: bool = False,
         first: bool = True,
     ) -> Decimal:
-        """The fee of one stage on this pair."""
-        fees = book.fees[stage]
+        """What ``fees``, those of one stage on this pair, come to."""
         if not fees:
             return ZERO
         return fee_amount(
@@ -155,7 +157,7 @@ class Venue:
             margin=margin,
             maker=maker,
             first=first,
-            step=book.pair.quote.step,
+            step=book.step,
         )
 
     def margin(self, book: PairBook, volume: Decimal, price: Decimal, leverage: Decimal) -> Decimal:
@@ -174,25 +176,28 @@ class Venue:
         if not leaves:
             return ZERO
         book = branch.book
-        if branch.spot and not branch.working.buy:
-            return leaves
-        notional = book.pair.notional(leaves, branch.worst)
         if branch.spot:
-            held = notional
+            if not branch.working.buy:
+                return leaves
+            held = notional = book.pair.notional(leaves, branch.worst)
         else:
-            held = self.margin(book, leaves, branch.worst, branch.order.leverage)  # type: ignore[union-attr]
-        if not book.fees[FeeStage.FILL]:
+            held = self.margin(book, leaves, branch.worst, branch.leverage)
+            if not book.fees_fill:
+                return held
+            notional = book.pair.notional(leaves, branch.worst)
+        if not book.fees_fill:
             return held
-        fee = self.fee(
-            book,
-            FeeStage.FILL,
+        fee = fee_amount(
+            book.fees_fill,
             volume=leaves,
             notional=notional,
             margin=held,
             maker=not branch.taker,
             first=first,
+            step=book.step,
         )
-        return add(held, fee) if held + fee > ZERO else ZERO
+        both = add(held, fee)
+        return both if both > ZERO else ZERO
 
     # -- orders ------------------------------------------------------------------------------------
 
@@ -200,9 +205,9 @@ class Venue:
         """The group of a branch's order: with its protections and what a position of it would have."""
         order, book = branch.order, branch.book
         if branch.spot:
-            return Group(entry=working)
+            return Group(working)
         stop_loss, take_profit = order.stop_loss, order.take_profit  # type: ignore[union-attr]
-        leverage = order.leverage  # type: ignore[union-attr]
+        leverage = branch.leverage
         long = working.buy
 
         def margin(price: Decimal, volume: Decimal) -> Decimal:
@@ -221,7 +226,9 @@ class Venue:
 
     def can_liquidate(self, book: PairBook, long: bool, leverage: Decimal) -> bool:
         """Whether a position could be liquidated at all: a fully paid long without maintenance cannot."""
-        return not (long and leverage == 1 and not book.rules.maintenance_rate)
+        rules = book.rules
+        paid = leverage == 1 and rules.leverage_kind is not LeverageKind.FLAT_MARGIN_PER_VOLUME
+        return not (long and paid and not rules.maintenance_rate)
 
     def liquidation(
         self, book: PairBook, long: bool, price: Decimal, volume: Decimal, margin: Decimal
@@ -237,28 +244,39 @@ class Venue:
             book.pair.price_increment,
         )
 
-    def enter(self, branch: Branch, order: SpotOrder | TradingOrder, kind: WorkingKind, buy: bool) -> None:
-        """Put a pending order on its book, last in the queue."""
-        book = branch.book
-        price = order.limit_price if kind == "limit" else order.stop_price
-        working = Working(
-            branch, kind, buy, price, order.volume, sequence=self.next_sequence(), fresh=True
+    def working(
+        self, branch: Branch, kind: WorkingKind, buy: bool, price: Decimal | None, volume: Decimal
+    ) -> Working:
+        """A pending order as the walk along a bar sees it, last in the queue."""
+        self._sequence += 1
+        return Working(
+            branch,
+            kind,
+            buy,
+            None if kind == "market" else price,
+            volume,
+            0,
+            self._sequence,
+            False,
+            False,
+            True,
         )
+
+    def enter(self, branch: Branch, order: SpotOrder | TradingOrder, kind: WorkingKind, buy: bool) -> None:
+        """Let ``order`` be what is pending of the branch, last in the queue."""
+        price = order.limit_price if kind == "limit" else order.stop_price
         branch.order = order
-        branch.working = working
-        branch.group = self.new_group(branch, working)
+        branch.working = self.working(branch, kind, buy, price, order.volume)
+        branch.group = self.new_group(branch, branch.working)
 
     def list_branch(self, branch: Branch) -> None:
-        """Number an accepted branch, make it known, and let it be part of the next bar."""
+        """Number a branch, make it known, and let it be part of the next bar."""
         book = branch.book
-        branch.number = self.next_branch()
-        # The order is a draft that nobody else has seen yet.
-        branch.order.__dict__["order_number"] = self.next_number()
-        self.branch_of[branch.order.id] = branch  # type: ignore[union-attr]
-        book.branches[branch.number] = branch
-        if book.groups is not None:
-            book.groups = None
-        book.waiting.append((self.now, branch.working))
+        number = branch.number = self._branches = self._branches + 1
+        self.branch_of[branch.id.int] = branch
+        book.branches[number] = branch
+        book.groups = None
+        book.waiting.append((self.actor.system.now, branch.working))
 
     def unlist(self, branch: Branch) -> None:
         """Nothing of the branch is pending any more."""
@@ -267,7 +285,7 @@ class Venue:
             book.groups = None
         branch.order = None
         if not branch.holdings:
-            self.branch_of[branch.id] = None
+            self.branch_of[branch.id.int] = None
 
     def open_holding(self, branch: Branch, order: TradingOrder) -> Holding:
         """The position that ``order``, filled, is: with its stop-loss, liquidation, take-profit."""
@@ -302,7 +320,7 @@ class Venue:
         book.groups = None
         holding.branch.holdings.remove(holding)
         if not holding.branch.holdings and holding.branch.order is None:
-            self.branch_of[holding.branch.id] = None
+            self.branch_of[holding.branch.id.int] = None
 
     # -- telling -----------------------------------------------------------------------------------
 
@@ -367,7 +385,7 @@ class Venue:
             ),
             ORDER_EVENT,
         )
-        if balances:
+        if balances and len(self.sharers[branch.account]) > 1:
             self.share(desk, branch.account, balances)
 
     def share(self, desk: Desk | None, account: str, balances: Balances) -> None:

@@ -67,7 +67,8 @@ def main() -> None:
         for one in transactions.get_by_type(kind, RUN)
     ]
     print("\nFees paid:", -sum(one.total_balance_change for one in fees), "USD")
-    print("Spent on BTC:", -transactions.get_by_type(TransactionType.FILL_BUY, RUN)[0].total_balance_change)
+    (bought,) = transactions.get_by_type(TransactionType.FILL_BUY, RUN)
+    print("Spent on BTC:", -bought.total_balance_change, "USD")
     late = transactions.get_since_timestamp(ACCOUNT, START + timedelta(minutes=10))
     print("After 9:10:", "; ".join(one.description for one in late))
     print("Latest balance:", balances.get_latest_balance(ACCOUNT, RUN).total_balance, "USD in all")

@@ -23,26 +23,29 @@ class Command(Generic[T]):
     drop it. A refusal that nobody awaited comes to ``on_order`` and is logged; it never vanishes.
     """
 
-    __slots__ = ("_desk", "_signal", "awaited", "error", "is_answered", "value")
+    # Most commands never need most of these: the class holds what they begin with.
+    _signal: Signal | None = None
+    error: OrderRejected | None = None
+    """Why the venue refused; None if it did not, or has not answered."""
+    is_answered = False
+    awaited = False
 
     def __init__(self, desk: OrderDesk, value: T) -> None:
         self._desk = desk
-        self._signal: Signal | None = None
         self.value = value
-        self.error: OrderRejected | None = None
-        """Why the venue refused; None if it did not, or has not answered."""
-        self.is_answered = False
-        self.awaited = False
 
     def answer(self, error: OrderRejected | None = None) -> None:
         """The venue has answered."""
         self.is_answered = True
-        self.error = error
+        if error is not None:
+            self.error = error
         if self._signal is not None:
             self._signal.resolve()
 
     def __await__(self) -> Generator[Any, Any, T]:
         self.awaited = True
+        if not self.is_answered:
+            self._desk.system.run_ahead(self)
         if not self.is_answered:
             if self._signal is None:
                 self._signal = Signal(self._desk.system, "broker")

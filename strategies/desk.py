@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from backtest.actors import BalanceUpdate, EventKind, OrderEvent, StrategyHost, System, Welcome
+from backtest.actors.protocol import Amend, Create, Verb
 from backtest.errors import AccountError, FieldError, OrderRejected
 from backtest.models import ActionType, DecisionAction, OrderDirection, TradingOrder
-from backtest.models._fast import build, derive
+from backtest.models._fast import derive
 from backtest.money import ZERO, add, decimal_of
-from backtest.times import from_ns
+from backtest.services.fills import WorkingKind
 
 from .command import Command
 from .handle import Number, OrderHandle
@@ -25,14 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["BalanceView", "OrderDesk"]
 
 _NOTHING = (ZERO, ZERO)
-_CREATE = {
-    (True, "market"): ActionType.CREATE_SPOT_MARKET,
-    (True, "limit"): ActionType.CREATE_SPOT_LIMIT,
-    (True, "stop"): ActionType.CREATE_SPOT_STOP,
-    (False, "market"): ActionType.CREATE_TRADE_MARKET,
-    (False, "limit"): ActionType.CREATE_TRADE_LIMIT,
-    (False, "stop"): ActionType.CREATE_TRADE_STOP,
-}
+_new = tuple.__new__
 
 
 class BalanceView(NamedTuple):
@@ -55,6 +49,7 @@ class OrderDesk:
         self.host = host
         self.system: System = host.system
         self.name = host.name
+        self.agent_id = welcome.agent_id
         self.pairs = welcome.pairs
         self.accounts = {name: account_id for account_id, name in welcome.accounts}
         self.default_account = welcome.accounts[0][1] if welcome.accounts else ""
@@ -68,28 +63,7 @@ class OrderDesk:
         self._strategy = strategy
         self._branches: dict[int, OrderHandle] = {}
         self._commands: dict[int, Command[Any]] = {}
-        self._clock = (-1, from_ns(0))
-        self._template: dict[str, Any] = {
-            "action_type": None,
-            "timestamp": None,
-            "agent_id": welcome.agent_id,
-            "account_id": None,
-            "broker_id": welcome.broker_id,
-            "backtest_run_id": welcome.run_id,
-            "trading_pair_code": None,
-            "order_id": None,
-            "volume": None,
-            "price": None,
-            "direction": None,
-            "leverage": None,
-            "stop_loss": None,
-            "take_profit": None,
-            "split_chunks": None,
-            "stop_price": None,
-            "split_prices": None,
-            "command_id": None,
-            "clear": frozenset(),
-        }
+        self._ids = welcome
 
     # -- commands ----------------------------------------------------------------------------------
 
@@ -107,92 +81,127 @@ class OrderDesk:
         take_profit: Number | None = None,
     ) -> OrderHandle:
         """Send a new order; its handle."""
-        if limit_price is not None and stop_price is not None:
-            raise FieldError("stop_price", "cannot be combined with limit_price: stop-limit orders are not there yet")
-        kind = "limit" if limit_price is not None else "market" if stop_price is None else "stop"
-        size = volume if type(volume) is Decimal else decimal_of(volume, "volume")
-        handle = OrderHandle(self, pair, direction, size, spot)
-        changes = {
-            "action_type": _CREATE[spot, kind],
-            "trading_pair_code": pair,
-            "volume": size,
-            "direction": direction,
-        }
         if limit_price is not None:
-            changes["price"] = decimal_of(limit_price, "limit_price")
-        if stop_price is not None:
-            changes["stop_price"] = decimal_of(stop_price, "stop_price")
-        if not spot:
-            for name, value in (
-                ("leverage", leverage),
-                ("stop_loss", stop_loss),
-                ("take_profit", take_profit),
-            ):
-                if value is not None:
-                    changes[name] = decimal_of(value, name)
-        self._send(changes, account or self.default_account, handle.creation)
+            if stop_price is not None:
+                raise FieldError(
+                    "stop_price", "cannot be combined with limit_price: there are no stop-limit orders yet"
+                )
+            kind: WorkingKind = "limit"
+            limit_price = decimal_of(limit_price, "limit_price")
+        elif stop_price is None:
+            kind = "market"
+        else:
+            kind = "stop"
+            stop_price = decimal_of(stop_price, "stop_price")
+        size = decimal_of(volume, "volume")
+        handle = OrderHandle(self, pair, direction, size, spot)
+        if account is None:
+            account = self.default_account
+        elif account not in self.accounts:
+            self._account_id(account)
+        number = self.host.next_command()
+        self._commands[number] = handle
+        if spot:
+            ask = _new(
+                Create,
+                (
+                    number,
+                    account,
+                    pair,
+                    True,
+                    kind,
+                    direction,
+                    size,
+                    limit_price,
+                    stop_price,
+                    None,
+                    None,
+                    None,
+                ),
+            )
+        else:
+            ask = Create(
+                number,
+                account,
+                pair,
+                False,
+                kind,
+                direction,
+                size,
+                limit_price,  # type: ignore[arg-type]
+                stop_price,  # type: ignore[arg-type]
+                _maybe(leverage, "leverage"),
+                _maybe(stop_loss, "stop_loss"),
+                _maybe(take_profit, "take_profit"),
+            )
+        self.host.submit(ask)
         return handle
 
     def cancel(self, handle: OrderHandle, volume: Number | None) -> Command[OrderHandle]:
-        changes: dict[str, Any] = {}
-        if volume is not None:
-            changes["volume"] = decimal_of(volume, "volume")
-        return self._amend(handle, "CANCEL", changes, handle)
+        return self._amend(handle, Verb.CANCEL, handle, _maybe(volume, "volume"))
 
-    def modify(self, handle: OrderHandle, **changes: Any) -> Command[OrderHandle]:
-        given = {
-            name: value if name == "clear" else decimal_of(value, name)
-            for name, value in changes.items()
-            if value is not None
-        }
-        return self._amend(handle, "MODIFY", given, handle)
+    def modify(
+        self, handle: OrderHandle, clear: frozenset[str], **prices: Number | None
+    ) -> Command[OrderHandle]:
+        given = {name: _maybe(price, name) for name, price in prices.items()}
+        unknown = clear - {"stop_loss", "take_profit"}
+        if unknown:
+            raise FieldError("clear", f"can name stop_loss and take_profit, not {sorted(unknown)}")
+        return self._amend(handle, Verb.MODIFY, handle, clear=clear, **given)
 
     def split(
         self, handle: OrderHandle, volumes: Sequence[Number], prices: Sequence[Number] | None
     ) -> Command[list[OrderHandle]]:
-        changes: dict[str, Any] = {
-            "split_chunks": tuple(decimal_of(one, "volumes") for one in volumes)
-        }
-        if prices is not None:
-            changes["split_prices"] = tuple(decimal_of(one, "limit_prices") for one in prices)
-        return self._amend(handle, "SPLIT", changes, [])
+        chunks = tuple(decimal_of(one, "volumes") for one in volumes)
+        limits = None if prices is None else tuple(decimal_of(one, "limit_prices") for one in prices)
+        return self._amend(handle, Verb.SPLIT, [], volumes=chunks, limit_prices=limits)
 
     def close(
         self, handle: OrderHandle, volume: Number | None, price: Number | None
     ) -> Command[OrderHandle]:
-        changes: dict[str, Any] = {"action_type": ActionType.CLOSE_TRADE}
-        if volume is not None:
-            changes["volume"] = decimal_of(volume, "volume")
-        if price is not None:
-            changes["price"] = decimal_of(price, "limit_price")
-        return self._amend(handle, "", changes, handle)
+        return self._amend(
+            handle,
+            Verb.CLOSE,
+            handle,
+            _maybe(volume, "volume"),
+            limit_price=_maybe(price, "limit_price"),
+        )
 
     def _amend(
-        self, handle: OrderHandle, verb: str, changes: dict[str, Any], value: Any
+        self,
+        handle: OrderHandle,
+        verb: Verb,
+        value: Any,
+        volume: Decimal | None = None,
+        **changes: Any,
     ) -> Command[Any]:
         if handle.id is None:
             raise FieldError(
-                "order", "was not accepted yet: await it before you change it"
-                if not handle.is_rejected
-                else f"was refused ({handle.error}), there is nothing to change"
+                "order",
+                f"was refused ({handle.error}), there is nothing to change"
+                if handle.is_rejected
+                else "was not accepted yet: await it before you change it",
             )
         command: Command[Any] = Command(self, value)
-        if verb:
-            changes["action_type"] = ActionType[_amending(handle, verb)]
-        changes["trading_pair_code"] = handle.pair
-        changes["order_id"] = handle.id
-        self._send(changes, self.default_account, command)
+        number = self.host.next_command()
+        self._commands[number] = command
+        self.host.submit(Amend(number, verb, handle.id, volume, **changes))
         return command
 
     def action(
         self, action_type: ActionType, pair: str, account: str | None, fields: dict[str, Any]
     ) -> DecisionAction:
         """A validated command with this desk's ids."""
-        values = self._template | fields
-        values["action_type"] = action_type
-        values["trading_pair_code"] = pair
-        values["account_id"] = self._account_id(account or self.default_account)
-        values["timestamp"] = self.at
+        values = {
+            **fields,
+            "action_type": action_type,
+            "timestamp": self.at,
+            "agent_id": self._ids.agent_id,
+            "account_id": self._account_id(account or self.default_account),
+            "broker_id": self._ids.broker_id,
+            "backtest_run_id": self._ids.run_id,
+            "trading_pair_code": pair,
+        }
         return DecisionAction(**values)
 
     def submit(self, action: DecisionAction) -> None:
@@ -207,7 +216,7 @@ class OrderDesk:
                 action.volume,  # type: ignore[arg-type]
                 spot,
             )
-            command = value.creation
+            command: Command[Any] = value
         else:
             if action.action_type.name.startswith("SPLIT"):
                 value = []
@@ -225,15 +234,6 @@ class OrderDesk:
             )
         return account_id
 
-    def _send(self, changes: dict[str, Any], account: str, command: Command[Any]) -> None:
-        account_id = self._account_id(account)
-        number = self.host.next_command()
-        changes["command_id"] = number
-        changes["account_id"] = account_id
-        changes["timestamp"] = self.at
-        self._commands[number] = command
-        self.host.submit(build(DecisionAction, self._template | changes))
-
     def handles_with_positions(self, pair: str | None) -> list[OrderHandle]:
         """Handles of the strategy's open positions, oldest first."""
         return [
@@ -244,10 +244,7 @@ class OrderDesk:
 
     @property
     def at(self) -> datetime:
-        now = self.system.now
-        if self._clock[0] != now:
-            self._clock = (now, from_ns(now))
-        return self._clock[1]
+        return self.system.moment
 
     # -- events ------------------------------------------------------------------------------------
 
@@ -255,9 +252,8 @@ class OrderDesk:
         """Bring everything up to date with what the venue says."""
         if event.balances:
             self.balances.update(event.balances)
-        if type(event) is BalanceUpdate:
+        if type(event) is not OrderEvent:
             return
-        assert isinstance(event, OrderEvent)
         command = self._commands.pop(event.command, None) if event.command else None
         kind = event.kind
         if kind is EventKind.REJECTED:
@@ -296,9 +292,9 @@ class OrderDesk:
         for number, order in event.children:
             part = OrderHandle(self, parent.pair, parent.direction, order.volume, parent.spot)
             part.branch, part.id = number, order.branch_id
-            part.creation.answer()
+            part.answer()
             if order.is_filled:
-                part.parts[order.id] = order  # type: ignore[assignment]
+                part.parts = {order.id: order}  # type: ignore[dict-item]
                 part.take_over(order.volume, order.fill_price)  # type: ignore[arg-type]
             else:
                 part.live = order
@@ -315,7 +311,7 @@ class OrderDesk:
         assert event.reason is not None
         error = OrderRejected(event.reason, event.detail, event.branch_id)
         command.answer(error)
-        if isinstance(command.value, OrderHandle) and command is command.value.creation:
+        if isinstance(command.value, OrderHandle) and command is command.value:
             command.value.end_reason = event.reason.value
             command.value.settle()
         if not command.awaited:
@@ -330,18 +326,6 @@ class OrderDesk:
             handle.stop_events()
 
 
-def _amending(handle: OrderHandle, verb: str) -> str:
-    live = handle.live
-    if live is None:
-        if handle.parts and verb != "CANCEL":
-            return f"{verb}_POSITION"
-        kind = "LIMIT"
-    elif live.is_limit_order:
-        kind = "LIMIT"
-    elif live.is_stop_order:
-        kind = "STOP"
-    else:
-        # A market order can be cancelled; what else is asked of it is refused for its own reason.
-        kind = "MARKET" if verb == "CANCEL" else "LIMIT"
-    return f"{verb}_{'SPOT' if handle.spot else 'TRADE'}_{kind}"
 
+def _maybe(value: Number | None, name: str) -> Decimal | None:
+    return None if value is None else decimal_of(value, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from uuid import UUID
 
 import anyio
 
-from backtest.actors import OrderEvent, Signal, Stream
+from backtest.actors import EventKind, OrderEvent, Signal, Stream
 from backtest.errors import OrderRejected
 from backtest.models import OrderDirection, OrderStatus, SpotOrder, TradingOrder
 from backtest.money import ZERO, add, div, mul
@@ -28,64 +28,52 @@ Number = Decimal | int | str
 """What strategy calls take for a volume or a price: a `Decimal`, an `int`, or a numeric `str`."""
 
 
-class OrderHandle:
+_NO_PARTS: dict[UUID, TradingOrder] = {}
+"""Stands for no parts; never written to."""
+
+
+class OrderHandle(Command["OrderHandle"]):
     """Follows one branch: an order, the leaves of its partial fills, its modified children.
 
     ``order = await self.buy(...)`` waits until the venue has accepted the order, and raises
     `OrderRejected` when it has not. Everything here is current, also in the middle of a handler.
     """
 
-    __slots__ = (
-        "_cost",
-        "_desk",
-        "_done",
-        "_events",
-        "_filled",
-        "_flat",
-        "_new",
-        "branch",
-        "cancelled_volume",
-        "direction",
-        "end_reason",
-        "filled_volume",
-        "id",
-        "is_replaced",
-        "live",
-        "pair",
-        "parts",
-        "spot",
-        "volume",
-    )
+    # What most orders never change is held by the class: handles are made by the hundred thousand.
+    _filled: Signal | None = None
+    _done: Signal | None = None
+    _flat: Signal | None = None
+    _events: list[Stream[OrderEvent]] | None = None
+    _cost = ZERO
+    branch = 0
+    """The venue's number of the branch; 0 before it is accepted."""
+    id: UUID | None = None
+    """The venue's order id, which never changes; None before the order is accepted."""
+    live: SpotOrder | TradingOrder | None = None
+    """What is pending now."""
+    parts: dict[UUID, TradingOrder] = _NO_PARTS
+    """Its open positions by order id, oldest first."""
+    filled_volume = ZERO
+    cancelled_volume = ZERO
+    end_reason: str | None = None
+    """Why it was cancelled, if it was: the name of a `RejectReason`."""
+    is_replaced = False
+    """Whether it was split: its parts have handles of their own."""
 
     def __init__(
         self, desk: OrderDesk, pair: str, direction: OrderDirection, volume: Decimal, spot: bool
     ) -> None:
         self._desk = desk
-        self._new: Command[OrderHandle] = Command(desk, self)
-        self._filled: Signal | None = None
-        self._done: Signal | None = None
-        self._flat: Signal | None = None
-        self._events: list[Stream[OrderEvent]] | None = None
-        self._cost = ZERO
-        self.branch = 0
-        """The venue's number of the branch; 0 before it is accepted."""
-        self.id: UUID | None = None
-        """The venue's order id, which never changes; None before the order is accepted."""
         self.pair = pair
         self.direction = direction
         self.volume = volume
         """What was ordered."""
         self.spot = spot
-        self.live: SpotOrder | TradingOrder | None = None
-        """What is pending now."""
-        self.parts: dict[UUID, TradingOrder] = {}
-        """Its open positions by order id, oldest first."""
-        self.filled_volume = ZERO
-        self.cancelled_volume = ZERO
-        self.end_reason: str | None = None
-        """Why it was cancelled, if it was: the name of a `RejectReason`."""
-        self.is_replaced = False
-        """Whether it was split: its parts have handles of their own."""
+
+    @property
+    def value(self) -> OrderHandle:  # type: ignore[override]
+        """Itself: what awaiting it gives."""
+        return self
 
     def __repr__(self) -> str:
         return (
@@ -101,19 +89,14 @@ class OrderHandle:
 
     @property
     def is_rejected(self) -> bool:
-        return self._new.error is not None
-
-    @property
-    def error(self) -> OrderRejected | None:
-        """Why the venue refused the order; None if it did not."""
-        return self._new.error
+        return self.error is not None
 
     @property
     def leaves(self) -> Decimal:
         """What is still to be filled."""
         if self.live is not None:
             return self.live.volume
-        return ZERO if self._new.is_answered else self.volume
+        return ZERO if self.is_answered else self.volume
 
     @property
     def is_filled(self) -> bool:
@@ -123,7 +106,7 @@ class OrderHandle:
     @property
     def is_done(self) -> bool:
         """Nothing is pending any more: filled, cancelled, refused or split."""
-        return self.live is None and self._new.is_answered
+        return self.live is None and self.is_answered
 
     @property
     def status(self) -> OrderStatus:
@@ -152,9 +135,6 @@ class OrderHandle:
         return total
 
     # -- waiting -----------------------------------------------------------------------------------
-
-    def __await__(self) -> Generator[Any, Any, OrderHandle]:
-        return self._new.__await__()
 
     async def accepted(self) -> OrderHandle:
         """Wait for the venue's answer; raises `OrderRejected` when it refuses."""
@@ -225,12 +205,12 @@ class OrderHandle:
         """
         return self._desk.modify(
             self,
+            frozenset(clear),
             volume=volume,
-            price=limit_price,
+            limit_price=limit_price,
             stop_price=stop_price,
             stop_loss=stop_loss,
             take_profit=take_profit,
-            clear=frozenset(clear),
         )
 
     def split(
@@ -260,11 +240,15 @@ class OrderHandle:
         if fill is not None and fill.kind == "entry":
             self.filled_volume = add(self.filled_volume, fill.volume)
             self._cost = add(self._cost, mul(fill.price, fill.volume))
+        elif event.kind is EventKind.MODIFIED and self.live is not None:
+            self.volume = add(self.filled_volume, self.live.volume)
         if event.positions:
             # The parts of a split have handles of their own.
             own = event.positions
             if event.children:
                 own = tuple(change for change in own if change[1] is None)
+            if self.parts is _NO_PARTS:
+                self.parts = {}
             take_changes(self.parts, own)
         if self._events is not None:
             self.tell(event)
@@ -294,8 +278,3 @@ class OrderHandle:
         if self._events is not None:
             for stream in self._events:
                 stream.close()
-
-    @property
-    def creation(self) -> Command[OrderHandle]:
-        """The command that made the order."""
-        return self._new

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
+from uuid import UUID
 
 import attrs
 
@@ -320,6 +321,11 @@ class Strategy:
     def name(self) -> str:
         """The name of the strategy in this run."""
         return self._host.name.removeprefix("strategy/")
+
+    @property
+    def agent_id(self) -> UUID:
+        """The id of the strategy as an agent: orders and fills carry it."""
+        return self._desk.agent_id
 
     @property
     def log(self) -> Any:

@@ -234,6 +234,8 @@ class BacktestRunner:
         parts = self._parts
         run = parts["run"]
         broker: BrokerActor = parts["broker"]
+        # What the strategies did after the last bar, at its time, belongs to the run too.
+        parts["valuation"].sample(self.system.now)
         sources: Mapping[str, BarSource] = parts["sources"]
         inputs = {code: source.digest() for code, source in sources.items()}
         return RunResult(

@@ -143,7 +143,7 @@ def test_pending_orders_are_charged_each_night_until_they_go() -> None:
         await me.next()
         order = await me.sell("BTCUSD", 2, limit_price=200)
         async for one in me.stream:
-            if one.close_ns >= 50 * HOUR:
+            if one.close_ns == 50 * HOUR:
                 await order.cancel()
 
     rows = [(hour, 100) for hour in range(22, 75)]

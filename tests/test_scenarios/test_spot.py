@@ -292,7 +292,8 @@ def test_a_bar_without_volume_fills_nothing() -> None:
         assert limit.is_filled
 
     world = play([bar(0, 100), bar(1, 50, volume=0), bar(2, 102)], script)
-    assert world.fills() == ["entry LONG 1 @ 102 open", "entry LONG 1 @ 102 open"]
+    # the limit has rested for a bar
+    assert world.fills() == ["entry LONG 1 @ 102 open", "entry LONG 1 @ 102 open maker"]
 
 
 def test_participation_makes_one_pool_for_buys_and_one_for_sells() -> None:

@@ -21,7 +21,9 @@ class TestModify:
                 assert await order.modify(limit_price="95") is order
                 self.tell(self.balance("USD").unavailable, order.live and order.live.limit_price)
                 first = order.id
+                assert order.volume == 2
                 await order.modify(volume="1.5")
+                assert order.volume == D("1.5")
                 self.tell(self.balance("USD").unavailable, order.leaves)
                 assert order.id == first
                 assert await order.filled()

@@ -162,6 +162,23 @@ class TestWaiting:
         # Order events go before timers (semantics, section 1).
         assert one.told == [(2, True)]
 
+    def test_commands_can_be_awaited_right_after_a_timeout(self) -> None:
+        class One(Story):
+            async def run(self) -> None:
+                order = await self.buy("BTCUSD", 3, limit_price=90)
+                for volume in ("0.5", "1.5"):
+                    assert not await order.filled(timeout="1m")
+                    await order.cancel(volume)
+                    await self.buy("BTCUSD", 1, limit_price=80)
+                    self.tell(order.leaves, len(self.open_orders()))
+                assert await order.filled(timeout="1m")
+                await self.sell("BTCUSD", 1)
+                self.tell(order.average_price, self.balance("BTC").unavailable)
+
+        one = One()
+        play(one, market(100, 100, (100, 100, 85, 85)))
+        assert one.told == [(1, D("2.5"), 2), (2, 1, 3), (3, 90, 1)]
+
     def test_filled_is_false_when_the_order_ends_otherwise(self) -> None:
         class One(Story):
             async def run(self) -> None:

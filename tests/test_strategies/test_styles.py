@@ -413,6 +413,19 @@ class TestFailure:
         with pytest.raises(ValueError, match="at the end"):
             play(Clumsy(), market(1))
 
+    def test_is_the_end_at_once_without_on_stop(self) -> None:
+        class Clumsy(Story):
+            def on_bar(self, bar: Bar) -> None:
+                raise ValueError("oops")
+
+            async def on_stop(self) -> None:
+                self.tell("never")
+
+        clumsy, other = Clumsy(), Clumsy()
+        with pytest.raises(ValueError, match="oops"):
+            play([clumsy, other], market(1, 2))
+        assert (clumsy.told, other.told) == ([], [])
+
     def test_that_was_not_caught_is_an_order_s_refusal(self) -> None:
         class Poor(Story):
             async def on_bar(self, bar: Bar) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,9 +13,9 @@ from backtest.analysis.check_journal import Journal
 from backtest.analysis.exact import ONE_UNIT, amount, text_of
 from backtest.analysis.lines import Material
 from backtest.analysis.metrics import sharpe_ratio
+from backtest.analysis.times import moment_ns
 from backtest.analysis.verification import Finding
 from backtest.money import plain
-from backtest.times import to_ns
 
 __all__ = ["config_sha256", "configuration", "journal_hash", "money", "summary"]
 
@@ -180,9 +179,9 @@ def _sharpe(material: Material, told: Mapping[str, Any], finding: Finding) -> No
     peak, fall = 0, 0
     for row in material.tables.rows("equity"):
         units = amount(row[1])
-        if samples and _ns(row[0]) <= samples[-1][0]:
+        if samples and moment_ns(row[0]) <= samples[-1][0]:
             finding.wrong(f"the table of equity is not in the order of time at {row[0]}")
-        samples.append((_ns(row[0]), Decimal(row[1])))
+        samples.append((moment_ns(row[0]), Decimal(row[1])))
         peak = max(peak, units)
         fall = max(fall, peak - units)
     if samples:
@@ -192,15 +191,8 @@ def _sharpe(material: Material, told: Mapping[str, Any], finding: Finding) -> No
             f"the maximal drawdown is {told['max_drawdown']}, but equity fell by {text_of(fall)}"
         )
     ratio, basis = sharpe_ratio(
-        samples, Decimal(told["start_equity"]), _ns(told["start"]), _ns(told["end"])
+        samples, Decimal(told["start_equity"]), moment_ns(told["start"]), moment_ns(told["end"])
     )
     finding.differ("the Sharpe ratio", told["sharpe"], None if ratio is None else plain(ratio))
     finding.differ("the basis of the Sharpe ratio", told["sharpe_basis"], basis)
 
-
-def _ns(text: str) -> int:
-    """Nanoseconds of a time as `format_ns` writes it."""
-    whole, _, zone = text.rpartition("+")
-    date, _, part = whole.partition(".")
-    digits = (part or "0").ljust(9, "0")
-    return to_ns(datetime.fromisoformat(f"{date}+{zone}")) + int(digits)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 from uuid import UUID
 
 from backtest.analysis.exact import amount
@@ -180,8 +180,8 @@ class Material:
 def _parsed(tables: Tables, name: str, shape: Any, names: Mapping[str, str]) -> Iterator[Any]:
     """The rows of a table as ``shape``, whose integer fields are amounts."""
     columns = COLUMNS[name]
-    hints = shape.__annotations__
-    plan = [(columns.index(names.get(one, one)), hints[one] == "int") for one in shape._fields]
+    hints = get_type_hints(shape)
+    plan = [(columns.index(names.get(one, one)), hints[one] is int) for one in shape._fields]
     for number, row in enumerate(tables.rows(name), 1):
         try:
             yield shape._make([amount(row[at]) if exact else row[at] for at, exact in plan])

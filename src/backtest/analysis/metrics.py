@@ -20,21 +20,17 @@ from backtest.times import DAY, HOUR, format_ns
 if TYPE_CHECKING:
     from backtest.analysis.result import RunResult
 
-__all__ = ["flows_of", "plain_summary", "sharpe_ratio", "start_equity", "summarise"]
+__all__ = ["COVERED", "flows_of", "plain_summary", "sharpe_ratio", "start_equity", "summarise"]
 
 _STATISTICS = Context(prec=34, rounding=ROUND_HALF_EVEN)
 _PLACES = Decimal("0.000001")
-_STAGES = {
-    "create": TransactionType.FEE_CREATE,
-    "fill": TransactionType.FEE_FILL,
-    "close": TransactionType.FEE_CLOSE,
-    "cancel": TransactionType.FEE_CANCEL,
-    "overnight": TransactionType.FEE_OVERNIGHT,
-}
+_STAGES = ("create", "fill", "close", "cancel", "overnight")
+COVERED = "COVERED"
+"""The kind of flow by which the insurance account bears what an account lost beyond its margin."""
 LONG_SPAN = 30 * DAY
 """From this span on, the Sharpe ratio is taken from daily equity; below it from hourly."""
 
-Flows = dict[str, dict[TransactionType, Decimal]]
+Flows = dict[str, dict[str, Decimal]]
 
 
 def summarise(result: RunResult) -> dict[str, Any]:
@@ -209,8 +205,8 @@ def _trade_figures(result: RunResult, trades: Sequence[Trade]) -> dict[str, Any]
 def flows_of(result: RunResult) -> Flows:
     """What the agents' accounts received (or gave, negative) in all, by asset and kind.
 
-    Reserves move money within an account and do not show. The sums per asset are the final
-    balances.
+    Kinds are those of the transactions by name, and `COVERED`. Reserves move money within an
+    account and do not show. The sums per asset are the final balances.
     """
     agents = {name for name, account in result.accounts.items() if not account.is_house}
     flows: Flows = {}
@@ -219,8 +215,11 @@ def flows_of(result: RunResult) -> Flows:
             if account in agents:
                 change = add(available, unavailable)
                 if change:
+                    name = kind.value
+                    if kind is TransactionType.ADJUSTMENT and entry.order_id is not None:
+                        name = COVERED
                     kinds = flows.setdefault(asset, {})
-                    kinds[kind] = add(kinds.get(kind, ZERO), change)
+                    kinds[name] = add(kinds.get(name, ZERO), change)
     return flows
 
 
@@ -228,9 +227,10 @@ def _fees(flows: Flows) -> dict[str, dict[str, Decimal]]:
     """Fees paid by stage and asset; a rebate or income is negative."""
     return {
         stage: {
-            asset: kinds[kind].copy_negate() for asset, kinds in flows.items() if kinds.get(kind)
+            asset: kinds[name].copy_negate() for asset, kinds in flows.items() if kinds.get(name)
         }
-        for stage, kind in _STAGES.items()
+        for stage in _STAGES
+        for name in (f"FEE_{stage.upper()}",)
     }
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import cached_property
+from os import PathLike
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from attrs import define, field
 
 from backtest.actors import Records
+from backtest.analysis.check_facts import config_sha256
+from backtest.analysis.tables import Tables
+from backtest.analysis.verification import Verification
 from backtest.context import BacktestContext
 from backtest.models import (
     Account,
@@ -61,6 +64,8 @@ class RunResult:
     inputs: Mapping[str, str]
     """SHA-256 of each pair's input."""
     versions: Mapping[str, str] = field(factory=dict)
+    agents: Mapping[UUID, str] = field(factory=dict)
+    """Names of the strategies by the id of their agent."""
 
     def __repr__(self) -> str:
         return (
@@ -130,7 +135,61 @@ class RunResult:
 
         return balance_history(self)
 
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The figures of the run by name; money and shares are `Decimal`, None where undefined."""
+        from backtest.analysis.metrics import summarise
+
+        return summarise(self)
+
+    def report(self) -> str:
+        """The run as text: summary, fees, where the money went, balances, receipt."""
+        from backtest.analysis.report import report
+
+        return report(self)
+
+    def to_pandas(self) -> dict[str, Any]:
+        """The tables as pandas dataframes by name (extra ``pandas``): amounts stay `Decimal`."""
+        from backtest.analysis.frames import frames
+
+        return frames(self.tables)
+
+    def write(
+        self, directory: str | PathLike[str], format: str = "csv", *, force: bool = False
+    ) -> Path:
+        """Write all tables and ``run.json`` into ``directory``, whole or not at all; its path.
+
+        ``format`` is ``"csv"`` or ``"parquet"`` (extra). A previous run there is replaced; a folder
+        with other things in it is refused unless ``force``. Raises `ConfigError`.
+        """
+        from backtest.analysis.files import write_run
+
+        return write_run(self.tables, directory, format, force=force)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The tables of the run as text: what `write` writes and `verify` reads."""
+        from backtest.analysis.facts import RunTables
+
+        return RunTables(self)
+
     # -- what it can prove -------------------------------------------------------------------------
+
+    def verify(self) -> Verification:
+        """Check everything that the run can prove about itself (semantics, section 12)."""
+        from backtest.analysis.verify import verify_tables
+
+        return verify_tables(self.tables)
+
+    def explain(self, order_id: UUID | str | int) -> str:
+        """The story of an order: all that happened to its chain, why, and what was booked for it.
+
+        ``order_id`` is any id of the chain (of an order, a part, a closing order) or an order's
+        number. Raises `LookupError` for one that is not of this run.
+        """
+        from backtest.analysis.explain import explain
+
+        return explain(self.tables, str(order_id))
 
     @cached_property
     def journal_sha256(self) -> str:
@@ -140,8 +199,7 @@ class RunResult:
     @cached_property
     def config_sha256(self) -> str:
         """The hash of what was run."""
-        text = json.dumps(self.config, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return config_sha256(self.config)
 
     @property
     def receipt(self) -> dict[str, Any]:

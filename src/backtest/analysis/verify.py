@@ -7,15 +7,17 @@ the ledger nor the order services whose work they judge.
 from __future__ import annotations
 
 from collections.abc import Callable
+from os import PathLike
 from typing import TypeVar
 
 from backtest.analysis import check_facts, check_orders
 from backtest.analysis.check_journal import Journal, journal_checks
+from backtest.analysis.files import read_run
 from backtest.analysis.lines import Material
-from backtest.analysis.tables import Tables
+from backtest.analysis.tables import COLUMNS, Tables
 from backtest.analysis.verification import Finding, Verification, checked
 
-__all__ = ["verify_tables"]
+__all__ = ["verify_run", "verify_tables"]
 
 T = TypeVar("T")
 
@@ -46,6 +48,22 @@ def verify_tables(tables: Tables) -> Verification:
     ):
         checks.append(checked(name, _with(read, material)))
     return Verification(tuple(checks))
+
+
+def verify_run(directory: str | PathLike[str]) -> Verification:
+    """Verify a run from the files in ``directory`` alone.
+
+    ``run.json`` is compared, never trusted. Raises `DataError` when there is no run to be read.
+    """
+    files = read_run(directory)
+
+    def look(finding: Finding) -> str:
+        for problem in files.problems():
+            finding.wrong(problem)
+        return f"{len(COLUMNS)} tables and run.json"
+
+    first = checked("the files are as they were written", look)
+    return Verification((first, *verify_tables(files).checks))
 
 
 def _walk(material: Material, walked: list[Journal], finding: Finding) -> str:

@@ -137,7 +137,7 @@ class Ledger:
         when an agent's account would go below zero, `AccountError` for an unknown account; time
         that goes back and sums that cannot be held exactly are a `LedgerError`.
         """
-        after = self._after(legs, why)
+        after = self._after_one(legs[0], why) if len(legs) == 1 else self._after(legs, why)
         entries = self.entries
         if entries and time < entries[-1][2]:
             raise LedgerError(f"an entry cannot be earlier ({time}) than the last ({entries[-1].time})")
@@ -149,6 +149,19 @@ class Ledger:
         for (account, asset), both in after.items():
             balances[account][asset] = both
         return after
+
+    def _after_one(self, leg: Leg, why: str) -> dict[tuple[str, str], tuple[Decimal, Decimal]]:
+        """`_after` for the most frequent entry of all: one leg, a reserve made or returned."""
+        account, asset, _, available, unavailable = leg
+        try:
+            old = self._balances[account].get(asset, _NOTHING)
+            left = exact_add(old[0], available)
+            locked = exact_add(old[1], unavailable)
+            if exact_add(available, unavailable) or left < ZERO or locked < ZERO:
+                return self._after((leg,), why)
+        except (KeyError, Inexact, InvalidOperation):
+            return self._after((leg,), why)
+        return {(account, asset): (left, locked)}
 
     def _after(
         self, legs: Sequence[Leg], why: str

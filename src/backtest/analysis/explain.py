@@ -1,0 +1,288 @@
+"""The story of an order: what happened to it, why, and what was booked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from backtest.analysis.tables import COLUMNS, Row, Tables
+from backtest.analysis.text import columns, grouped, moment, signed
+from backtest.money import ZERO, add
+from backtest.errors import AccountError
+
+__all__ = ["UnknownOrder", "explain"]
+
+Line = dict[str, str]
+
+_REASONS = {
+    "REQUESTED": "its owner asked for it",
+    "MODIFIED_AWAY": "a modify left nothing of it",
+    "INSUFFICIENT_FUNDS": "the account could not pay for it",
+    "PROTECTION_PASSED": "the fill would have been at or beyond its own stop-loss or take-profit",
+}
+_SIDES = {("spot", "LONG"): "buy", ("spot", "SHORT"): "sell"}
+
+
+class UnknownOrder(AccountError):
+    """An id that is of no order of the run."""
+
+
+def explain(tables: Tables, order_id: str) -> str:
+    """The story of the chain that ``order_id`` belongs to.
+
+    Taken are the ids of orders, of their parts and of closing orders, the beginning of one (six
+    characters or more, if no other begins so), and the number of an order. Raises `UnknownOrder`.
+    """
+    orders = [_line("orders", row) for row in tables.rows("orders")]
+    order = _find(tables, orders, order_id.strip().lower())
+    root = order["root_id"]
+    chain = [one for one in orders if one["root_id"] == root]
+    story = _Story(tables, chain)
+    return "\n".join([*story.head(order), "", *story.told(), "", *story.end()]) + "\n"
+
+
+def _line(table: str, row: Row) -> Line:
+    return dict(zip(COLUMNS[table], row, strict=True))
+
+
+def _find(tables: Tables, orders: list[Line], asked: str) -> Line:
+    for order in orders:
+        if asked in (order["order_id"], order["order_number"]):
+            return order
+    closings = {}
+    for row in tables.rows("fills"):
+        fill = _line("fills", row)
+        if fill["closing_order_id"]:
+            closings[fill["closing_order_id"]] = fill["order_id"]
+    known = {order["order_id"]: order for order in orders}
+    if asked in closings:
+        return known[closings[asked]]
+    if len(asked) >= 6:
+        found = [one for one in (*known, *closings) if one.startswith(asked)]
+        if len(found) == 1:
+            return known[closings.get(found[0], found[0])]
+        if found:
+            raise UnknownOrder(f"{len(found)} orders have an id that begins with {asked!r}")
+    raise UnknownOrder(
+        f"there is no order {asked!r} in this run; it has {len(orders)} orders, "
+        "whose ids are in the table of orders"
+    )
+
+
+class _Story:
+    """The chain of one root, with its events, fills and transactions."""
+
+    def __init__(self, tables: Tables, chain: list[Line]) -> None:
+        self._facts: Mapping[str, Any] = tables.facts
+        self._chain = chain
+        ids = {order["order_id"] for order in chain}
+        self._agents = set(tables.facts["config"]["cash"])
+        self._events = [
+            event
+            for row in tables.rows("events")
+            if (event := _line("events", row))["order_id"] in ids
+        ]
+        self._fills = {
+            (fill["order_id"], fill["kind"] == "entry"): fill
+            for row in tables.rows("fills")
+            if (fill := _line("fills", row))["order_id"] in ids
+        }
+        self._entries: dict[str, list[Line]] = {}
+        for row in tables.rows("transactions"):
+            leg = _line("transactions", row)
+            if leg["order_id"] in ids:
+                self._entries.setdefault(leg["entry"], []).append(leg)
+
+    # -- the beginning -----------------------------------------------------------------------------
+
+    def head(self, asked: Line) -> list[str]:
+        """Which order it is."""
+        root = self._chain[0]
+        strategy = root["strategy"]
+        ordered = next((one["volume"] for one in self._events if one["kind"] == "accepted"), "")
+        lines = [
+            f"Order {asked['order_id']}",
+            f"  {_what(root, ordered)}, by strategy {strategy!r} on account {root['account']!r}",
+        ]
+        if asked["order_id"] != root["order_id"]:
+            lines.append(f"  part of the chain of order {root['order_id']}")
+        if len(self._chain) > 1:
+            lines.append(f"  its chain has {len(self._chain)} orders:")
+            rows = [
+                (
+                    f"#{one['order_number']}",
+                    one["order_id"],
+                    one["status"].lower(),
+                    grouped(Decimal(one["volume"]), 0),
+                    _prices(one),
+                    "<- asked for" if one is asked else "",
+                )
+                for one in self._chain
+            ]
+            lines += columns(rows, indent="    ")
+        return lines
+
+    # -- what happened -----------------------------------------------------------------------------
+
+    def told(self) -> Iterator[str]:
+        """Every event in order, with its causes and what was booked for it."""
+        told: set[str] = set()
+        for event in self._events:
+            words = [f"{moment(event['timestamp'])}  {event['kind'].replace('_', ' ').upper()}"]
+            if event["volume"]:
+                words.append(f"{grouped(Decimal(event['volume']), 0)} of order {event['order_id'][:8]}")
+            if event["reason"]:
+                words.append(f"({event['reason']}: {_REASONS.get(event['reason'], 'refused')})")
+            yield " ".join(words)
+            # What the entry below says again need not be said twice.
+            if event["detail"] and event["kind"] not in ("closed", "liquidated"):
+                yield f"    {event['detail']}"
+            yield f"    by message {event['message']} from {event['sender']}{_cause(event)}"
+            fill = self._fill(event)
+            if fill is not None:
+                yield from _fill_lines(fill)
+            if event["entry"] and event["entry"] not in told:
+                told.add(event["entry"])
+                yield from self._entry(event["entry"])
+        for entry in self._entries:
+            if entry not in told:
+                yield f"{moment(self._entries[entry][0]['timestamp'])}  BOOKED"
+                yield from self._entry(entry)
+
+    def _fill(self, event: Line) -> Line | None:
+        if event["kind"] not in ("filled", "closed", "liquidated"):
+            return None
+        return self._fills.get((event["order_id"], event["kind"] == "filled"))
+
+    def _entry(self, entry: str) -> Iterator[str]:
+        legs = self._entries.get(entry, [])
+        if not legs:
+            return
+        why = legs[0]["description"].partition(": ")[2]
+        yield f"    entry {entry}, {why}:"
+        rows = [
+            (
+                leg["account"],
+                leg["transaction_type"],
+                leg["asset_code"],
+                *(
+                    f"{word} {signed(Decimal(leg[name]))}" if leg[name] != "0" else ""
+                    for word, name in (
+                        ("available", "available_balance_change"),
+                        ("in reserve", "unavailable_balance_change"),
+                    )
+                ),
+            )
+            for leg in legs
+        ]
+        yield from columns(rows, indent="        ")
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def end(self) -> list[str]:
+        """What has become of it, and what it came to."""
+        lines = ["At the end of the data"]
+        for order in self._chain:
+            if order["status"] != "REPLACED":
+                lines.append(f"  {grouped(Decimal(order['volume']), 0)} {self._state(order)}")
+        sums: dict[str, Decimal] = {}
+        fees: dict[str, Decimal] = {}
+        for legs in self._entries.values():
+            for leg in legs:
+                if leg["account"] in self._agents:
+                    change = add(
+                        Decimal(leg["available_balance_change"]),
+                        Decimal(leg["unavailable_balance_change"]),
+                    )
+                    asset = leg["asset_code"]
+                    sums[asset] = add(sums.get(asset, ZERO), change)
+                    if leg["transaction_type"].startswith("FEE_"):
+                        fees[asset] = add(fees.get(asset, ZERO), change.copy_negate())
+        changed = [f"{signed(total)} {asset}" for asset, total in sums.items() if total]
+        lines.append(f"  in all, the account received {', '.join(changed) or 'nothing'}")
+        for asset, total in fees.items():
+            if total:
+                lines.append(f"  of that, {grouped(total)} {asset} were fees")
+        return lines
+
+    def _state(self, order: Line) -> str:
+        status = order["status"]
+        if status == "PENDING":
+            return f"still pending{self._waits(order)}; {grouped(Decimal(order['reserved']))} in reserve"
+        if status == "CANCELLED":
+            reason = order["end_reason"]
+            return f"cancelled at {moment(order['cancel_timestamp'])}: {_REASONS.get(reason, reason)}"
+        price = grouped(Decimal(order["fill_price"]))
+        if status == "CLOSED":
+            net = signed(Decimal(order["net_pnl"]))
+            return (
+                f"filled at {price} and closed at {grouped(Decimal(order['close_price']))} "
+                f"({order['closing_reason'].replace('_', ' ')}), net PnL {net}"
+            )
+        if order["order_kind"] == "trading":
+            margin = grouped(Decimal(order["margin_reserved"]))
+            return f"filled at {price}: an open position, margin {margin}{self._protected(order)}"
+        return f"filled at {price}"
+
+    def _waits(self, order: Line) -> str:
+        """What a pending order waits for, and why that has not come."""
+        last = self._facts["prices"]["last"].get(order["pair"])
+        now = "" if last is None else f" (the last price is {grouped(Decimal(last))})"
+        buy = order["direction"] == "LONG"
+        if order["limit_price"]:
+            return f", for a price of {grouped(Decimal(order['limit_price']))} or {'less' if buy else 'more'}{now}"
+        if order["stop_price"]:
+            return f", for a price of {grouped(Decimal(order['stop_price']))} or {'more' if buy else 'less'}{now}"
+        return ", for the next bar that has volume for it"
+
+    def _protected(self, order: Line) -> str:
+        words = [
+            f"{word} {grouped(Decimal(order[name]))}"
+            for word, name in (("stop-loss", "stop_loss"), ("take-profit", "take_profit"))
+            if order[name]
+        ]
+        return f", {', '.join(words)}" if words else ""
+
+
+def _what(order: Line, volume: str) -> str:
+    side = _SIDES.get((order["order_kind"], order["direction"]), order["direction"].lower())
+    amount = grouped(Decimal(volume or order["volume"]), 0)
+    text = f"{side} {amount} {order['pair']}, {_prices(order)}"
+    if order["leverage"] and order["leverage"] != "1":
+        text += f", leverage {order['leverage']}"
+    return text
+
+
+def _prices(order: Line) -> str:
+    words = [order["order_type"]]
+    for name in ("limit_price", "stop_price"):
+        if order[name]:
+            words.append(f"at {grouped(Decimal(order[name]))}")
+    for word, name in (("stop-loss", "stop_loss"), ("take-profit", "take_profit")):
+        if order[name]:
+            words.append(f"{word} {grouped(Decimal(order[name]))}")
+    return " ".join(words)
+
+
+def _cause(event: Line) -> str:
+    return "" if event["cause"] == "0" else f", which message {event['cause']} led to"
+
+
+def _fill_lines(fill: Line) -> Iterator[str]:
+    price, fee = grouped(Decimal(fill["price"])), Decimal(fill["fee"])
+    words = [
+        f"    {'bought' if fill['direction'] == 'LONG' else 'sold'} "
+        f"{grouped(Decimal(fill['volume']), 0)} at {price}",
+        f"worth {grouped(Decimal(fill['notional']))}",
+    ]
+    if fee:
+        words.append(f"fee {grouped(fee)} {fill['fee_asset']}")
+    if fill["realised_pnl"]:
+        words.append(f"PnL {signed(Decimal(fill['realised_pnl']))}")
+    words.append("as maker" if fill["maker"] == "true" else "as taker")
+    yield ", ".join(words)
+    line = f"    at the {fill['point']} of the bar that opened {moment(fill['bar_open'])}"
+    if fill["ambiguous"] == "true":
+        line += "; ambiguous: it hangs on the guess about the bar's path"
+    yield line
