@@ -17,7 +17,7 @@ from .book import Branch, Desk, PairBook
 from .protocol import Create, EventKind
 from .venue import Venue
 
-__all__ = ["Acceptance", "check_grid", "check_protection", "refuse"]
+__all__ = ["Acceptance", "check_grid", "check_protection", "refuse", "takes"]
 
 _LONG = OrderDirection.LONG
 
@@ -64,6 +64,11 @@ def check_protection(
         )
 
 
+def takes(buy: bool, limit: Decimal | None, last: Decimal | None) -> bool:
+    """Whether an order meets the market where it is: all do but limits that the price must reach."""
+    return limit is None or (last is not None and (limit >= last if buy else limit <= last))
+
+
 class Acceptance:
     """Turns `Create` messages into pending orders with their money reserved, or refuses them."""
 
@@ -107,9 +112,7 @@ class Acceptance:
         else:
             worst = worst_price_buy if buy else worst_price_sell
             branch.worst = worst(limit, stop, book.last, book.rules.market_buffer, book.pair)
-        if limit is not None:
-            last = book.last
-            branch.taker = last is not None and (limit >= last if buy else limit <= last)
+        branch.taker = takes(buy, limit, book.last)
         branch.asset = book.base if spot and not buy else book.quote
         working = branch.working = venue.working(branch, kind, buy, price, volume)
         reserve = venue.reserve(branch, volume, True)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from backtest.errors import BacktestError
 
 from .channel import Channel
-from .fiber import HANDLE, PARK, RECEIVE, Fiber
+from .fiber import EAGER, HANDLE, PARK, RECEIVE, Fiber
 from .message import COMMAND, Envelope
+from .signal import Signal
 from .supervision import Supervision
 
 if TYPE_CHECKING:
@@ -76,20 +77,38 @@ class Actor:
 
     @types.coroutine
     def receive(self) -> Generator[Any, Any, Envelope]:
-        """The next message; waits, in simulated time, until there is one."""
+        """The next message; waits, in simulated time, until there is one.
+
+        Tasks and lines that the actor started may receive, too; whoever comes first gets it. A
+        wait that is cancelled takes no message away.
+        """
         fiber = self.fiber
-        if fiber.inbox:
-            envelope = fiber.inbox.popleft()
-            fiber.take(envelope)
-            return envelope
-        fiber.waiting = RECEIVE
-        return (yield PARK)
+        while not fiber.inbox:
+            if self.system.current is fiber and not (EAGER and fiber.is_elsewhere()):
+                fiber.waiting = RECEIVE
+                envelope: Envelope = yield PARK
+                return envelope
+            if fiber.mail is None:
+                fiber.mail = Signal(self.system)
+            yield from fiber.mail.wait()
+        envelope = fiber.inbox.popleft()
+        fiber.take(envelope)
+        return envelope
 
     def answer(self, request: Envelope, value: Any, priority: int = COMMAND) -> None:
         """Answer a request; give an exception to raise it at the asker."""
         back = self.link(request.channel.sender)
-        if request.reply is not None and request.reply.inline:
-            back.answer_now(request.reply, value, priority)
+        reply = request.reply
+        system = self.system
+        if (
+            reply is not None
+            and reply.inline
+            and not reply.is_set
+            and priority <= system.priority
+            # Not past what was sent in between: that is delivered first.
+            and (system.sequence == request.id or system.is_idle(priority))
+        ):
+            back.answer_now(reply, value, priority)
         else:
             back.answer(request, value, priority)
 
@@ -115,6 +134,7 @@ class Actor:
         await self.started()
         fiber, handle = self.fiber, self.handle
         fiber.enters = self.awaits_inside
+        fiber.hosts = not (self.awaits_inside or self.handles_inside)
         fiber.handle = partial(fiber.inside, handle) if self.handles_inside else handle
         while True:
             while fiber.inbox:
@@ -145,8 +165,16 @@ class Actor:
             raise BacktestError(f"{self.name} is {self.life.value} and cannot {event}") from None
 
     def restart(self, failed: Fiber) -> None:
-        """Begin again after ``failed``, one of the actor's lines of execution, has raised."""
-        failed.start(self.run())
+        """Begin again after ``failed``, one of the actor's lines of execution, has raised.
+
+        The others are cancelled: `run` starts those that it needs.
+        """
+        for line in self.system.lines(self):
+            if line is not failed and line.task is not None and not line.task.done():
+                line.again = line is self.fiber
+                line.task.cancel()
+        if failed is self.fiber:
+            failed.start(self.run())
 
     def closing(self, stage: int) -> None:
         """The run is over; called for stage 0, 1, 2, with all that follows done in between."""

@@ -13,7 +13,7 @@ from backtest.services.margin import worst_price_buy, worst_price_sell
 from backtest.services.order_operations import cancel, modify, split
 from backtest.services.transaction_manager import change_reserve, release
 
-from .acceptance import check_grid, check_protection, refuse
+from .acceptance import check_grid, check_protection, refuse, takes
 from .book import Branch, Closing, Holding
 from .protocol import Amend, EventKind
 from .venue import Venue
@@ -216,17 +216,21 @@ class Amendment:
         order = branch.order
         assert order is not None
         increase = max(ZERO, sub(leaves, order.volume))
-        least = book.pair.least_volume if book.rules.min_volume is None else book.rules.min_volume
-        if leaves < least:
-            refuse(RejectReason.MIN_VOLUME, f"{leaves} would be below the least volume {least}")
-        before = branch.worst
+        before = branch.worst, branch.taker
         limit = changes.get("limit_price", order.limit_price)
         stop = changes.get("stop_price", order.stop_price)
-        if "limit_price" in changes or "stop_price" in changes:
+        moves = "limit_price" in changes or "stop_price" in changes
+        if moves or leaves != order.volume:
+            self._check_least(branch, leaves, limit or stop or book.last)
+        if moves:
             worst = worst_price_buy if branch.working.buy else worst_price_sell
             branch.worst = worst(limit, stop, book.last, book.rules.market_buffer, book.pair)
+        # Only a decrease keeps the place in the queue; all else is as if it were accepted now.
+        keeps_place = not changes and leaves <= order.volume
+        if not keeps_place:
+            branch.taker = takes(branch.working.buy, limit, book.last)
         reserve = order.reserved
-        if branch.worst != before or leaves != order.volume:
+        if (branch.worst, branch.taker) != before or leaves != order.volume:
             reserve = venue.reserve(branch, leaves, not branch.paid_flat)
         fee = ZERO
         if increase and book.fees_create:
@@ -245,12 +249,11 @@ class Amendment:
             try:
                 balances = await venue.post(legs, branch.id, "order modified")
             except InsufficientFunds as short:
-                branch.worst = before
+                branch.worst, branch.taker = before
                 refuse(
                     RejectReason.INSUFFICIENT_FUNDS,
                     f"the change needs {short.needed} {short.asset}, {short.available} available",
                 )
-        keeps_place = not (changes.keys() & {"limit_price", "stop_price"}) and leaves <= order.volume
         replaced, child = modify(
             order,
             at=venue.at,
@@ -264,11 +267,22 @@ class Amendment:
         self.live_on(branch, child)
         if keeps_place:
             branch.working.volume = leaves
-            branch.group.stop_loss = getattr(child, "stop_loss", None)
-            branch.group.take_profit = getattr(child, "take_profit", None)
         else:
             self._requeue(branch, child)
         venue.tell(EventKind.MODIFIED, branch, child, command=command, balances=balances)
+
+    def _check_least(self, branch: Branch, leaves: Decimal, price: Decimal | None) -> None:
+        book = branch.book
+        if leaves < book.least_volume:
+            least = book.least_volume
+            refuse(RejectReason.MIN_VOLUME, f"{leaves} would be below the least volume {least}")
+        if book.least_notional and price is not None:
+            notional = book.pair.notional(leaves, price)
+            if notional < book.least_notional:
+                refuse(
+                    RejectReason.MIN_NOTIONAL,
+                    f"{notional} would be below the least notional {book.least_notional}",
+                )
 
     def _requeue(self, branch: Branch, child: SpotOrder | TradingOrder) -> None:
         """The order loses its place: it is as if it had been accepted now."""
@@ -440,6 +454,7 @@ class Amendment:
             own.worst = worst(
                 part.limit_price, part.stop_price, parent.book.last, rules.market_buffer, parent.book.pair
             )
+            own.taker = takes(old.buy, part.limit_price, parent.book.last)
         venue.enter(own, part, old.kind, old.buy)
         own.working.triggered = old.triggered
         if keeps_place:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import types
-from collections.abc import Generator
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from backtest.errors import InboxOverflow, Undeliverable
+from backtest.errors import BacktestError, FieldError, InboxOverflow, Undeliverable
 
 from .fiber import HANDLE, Fiber
 from .latency import Latency
@@ -54,11 +52,11 @@ class Answer:
 class Channel:
     """The address of ``target`` in the hands of ``sender``.
 
-    `post` never waits, `send` waits for room, `request` waits for the answer. Messages on one
-    channel arrive in the order in which they were sent, also when their latencies differ.
+    `post` never waits, `send` waits for room, `request` waits for the answer. Messages of one
+    priority arrive in the order in which they were sent, also when their latencies differ.
     """
 
-    __slots__ = ("_last", "_random", "is_prompt", "latency", "sender", "sent", "system", "target")
+    __slots__ = ("_last", "_random", "is_prompt", "is_slow", "latency", "sender", "sent", "system", "target")
 
     def __init__(
         self, system: System, sender: str, target: Fiber, latency: Latency | None, random: Random
@@ -68,6 +66,7 @@ class Channel:
         self.target = target
         self.latency = latency
         self.sent = 0
+        self.is_slow = latency is not None or not system.simulated
         self.is_prompt = False
         """Whether messages and their answers take no time; the system keeps it true."""
         self._random = random
@@ -92,93 +91,100 @@ class Channel:
         Raises `InboxOverflow` when the target's bound is reached, `Undeliverable` when it ended.
         """
         target = self.target
-        if not target.open:
-            raise Undeliverable(f"{self.sender} sent to {target.name}, which has ended: {payload!r}")
         if target.load >= target.bound:
-            raise InboxOverflow(target.name, target.bound)
+            self._refuse(payload)
+        if self.is_slow:
+            number = self._put(payload, priority, reply)
+            target.load += 1
+            return number
         target.load += 1
+        # The rest stands again in `_put`; it is here because a call would be a tenth of a hop.
         self.sent += 1
-        # What follows stands again in `_put`, inlined here: this is the hottest line of the kernel.
-        if self.latency is not None:
-            return self._put(payload, priority, reply)
         system = self.system
         number = system.sequence = system.sequence + 1
         sender = system.current
+        cause = sender.cause if sender is not None else system.outside()
         now = system.now
         if priority < system.priority:
             priority = system.priority
         system.queues[priority].append(
-            _new(
-                Envelope,
-                (now, priority, number, self, payload, 0 if sender is None else sender.cause, now, reply),
+            _new(Envelope, (now, priority, number, self, payload, cause, now, reply))
+        )
+        return number
+
+    def _refuse(self, payload: Any) -> None:
+        target = self.target
+        if not target.open:
+            raise Undeliverable(
+                f"{self.sender} sent to {target.name}, which has ended: {payload!r}"
             )
+        raise InboxOverflow(target.name, target.bound)
+
+    def _put(self, payload: Any, priority: int, reply: Signal | None, at: int = 0) -> int:
+        """Send, to be delivered at ``at`` where given; room and life of the target are known."""
+        system = self.system
+        sender = system.current
+        cause = sender.cause if sender is not None else system.outside()
+        now = system.now
+        if self.latency is not None and not at:
+            delay = self.latency.draw(self._random)
+            if type(delay) is not int or delay < 0:
+                raise FieldError(
+                    "latency", f"of {self!r} must be a whole number of ns >= 0, not {delay!r}"
+                )
+            self._last = at = max(now + delay, self._last)
+        self.sent += 1
+        number = system.sequence = system.sequence + 1
+        if at > now:
+            system.schedule(Envelope(at, priority, number, self, payload, cause, now, reply))
+            return number
+        # It happens now, so it is never more urgent than what is being handled now.
+        if priority < system.priority:
+            priority = system.priority
+        system.queues[priority].append(
+            _new(Envelope, (now, priority, number, self, payload, cause, now, reply))
         )
         if system.kick is not None:
             system.kick()
         return number
 
-    def _put(self, payload: Any, priority: int, reply: Signal | None) -> int:
-        system = self.system
-        self.sent += 1
-        number = system.sequence = system.sequence + 1
-        sender = system.current
-        cause = system.cause if sender is None else sender.cause
-        now = system.now
-        if self.latency is None:
-            if priority < system.priority:
-                priority = system.priority
-            system.queues[priority].append(
-                _new(Envelope, (now, priority, number, self, payload, cause, now, reply))
-            )
-            if system.kick is not None:
-                system.kick()
-        else:
-            at = max(now + self.latency.draw(self._random), self._last)
-            self._last = at
-            envelope = Envelope(at, priority, number, self, payload, cause, now, reply)
-            system.schedule(envelope)
-        return number
-
     def post_at(self, at: int, payload: Any, priority: int) -> int:
         """Send so that it is delivered at ``at`` (nanoseconds): how an actor sets itself a timer."""
-        system, target = self.system, self.target
+        target = self.target
         if target.load >= target.bound:
-            raise InboxOverflow(target.name, target.bound)
+            self._refuse(payload)
         target.load += 1
-        self.sent += 1
-        number = system.sequence = system.sequence + 1
-        cause = 0 if system.current is None else system.current.cause
-        at = max(at, system.now)
-        envelope = Envelope(at, priority, number, self, payload, cause, system.now, None)
-        if at == system.now and system.simulated:
-            system.queues[max(priority, system.priority)].append(envelope)
-        else:
-            system.schedule(envelope)
-        return number
+        return self._put(payload, priority, None, max(at, self.system.now, 1))
 
     async def send(self, payload: Any, priority: int = COMMAND) -> int:
         """Send, waiting until the target has room; the message's id."""
         target = self.target
-        while target.load >= target.bound:
+        while target.open and target.load >= target.bound:
             if target.room is None:
                 target.room = Signal(self.system, target.name)
             await target.room.wait()
         return self.post(payload, priority)
 
-    @types.coroutine
-    def request(self, payload: Any, priority: int = COMMAND) -> Generator[Any, Any, Any]:
+    async def request(self, payload: Any, priority: int = COMMAND) -> Any:
         """Send and wait for the answer; raises what the target answers with when it refuses."""
         system = self.system
         target = self.target
         reply = Signal(system, target.name)
-        if target.waiting is HANDLE and self.is_prompt and not target.enters and system.is_idle():
+        if (
+            target.waiting is HANDLE
+            and self.is_prompt
+            and target.hosts
+            and system.is_idle(priority)
+        ):
             # It would be the next message delivered anyway: deliver it here. The asker is spared
             # being parked and resumed; order, ids and what observers see stay the same.
             number = system.sequence = system.sequence + 1
             if priority < system.priority:
                 priority = system.priority
+            else:
+                system.priority = priority
             sender = system.current
-            cause = 0 if sender is None else sender.cause
+            cause = sender.cause if sender is not None else system.outside()
             now = system.now
             envelope = _new(Envelope, (now, priority, number, self, payload, cause, now, reply))
             self.sent += 1
@@ -186,7 +192,10 @@ class Channel:
             if system.tracer is not None:
                 system.tracer(envelope)
             reply.inline = True
-            target.deliver(envelope)
+            if sender is None or sender.enters:
+                target.deliver_as_guest(envelope)
+            else:
+                target.deliver(envelope)
             reply.inline = False
             if system.observer is not None:
                 system.observer(envelope)
@@ -197,18 +206,21 @@ class Channel:
                 return value
         else:
             self.post(payload, priority, reply)
-        return (yield from reply.wait())
+        return await reply.wait()
 
     def answer(self, request: Envelope, value: Any, priority: int = COMMAND) -> None:
         """Answer a ``request`` that came the other way; an exception is raised at the asker.
 
         An answer needs no room in the inbox: the asker waits for it.
         """
-        if request.reply is None:
-            raise Undeliverable(f"{request.payload!r} from {request.channel.sender} asks for no answer")
+        reply = request.reply
+        if reply is None or reply.answered or reply.value is not UNSET:
+            problem = "asks for no answer" if reply is None else "was answered already"
+            raise BacktestError(f"{request.payload!r} from {request.channel.sender} {problem}")
         if isinstance(value, BaseException):
             value = Failure(value)
-        self._put(Answer(request.reply, value), priority, None)
+        self._put(Answer(reply, value), priority, None)
+        reply.answered = True
 
     def answer_now(self, reply: Signal, value: Any, priority: int = COMMAND) -> None:
         """Hand the answer to an asker who has not begun to wait; numbered like any message."""
@@ -220,7 +232,7 @@ class Channel:
         reply.value = value
         if system.tracer is not None:
             now, sender = system.now, system.current
-            cause = 0 if sender is None else sender.cause
+            cause = sender.cause if sender is not None else system.outside()
             priority = max(priority, system.priority)
             system.tracer(
                 Envelope(now, priority, number, self, Answer(reply, value), cause, now, None)

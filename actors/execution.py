@@ -561,11 +561,20 @@ class Execution:
             step=book.step,
         )
         venue.records.keep(done)
+        in_vain = [one for one in holding.closings if one.kind == "close" and one is not closing]
         positions = self._go_on(walk, hit, holding, closing, rest, sub(part.margin, margin))
         record = self._record(
             bar, hit, branch, done, closing.kind, hit.working.buy, volume, notional, fee, closing, pnl
         )
         self._tell_closed(branch, closing, done, positions, record, balances)
+        if rest is None and in_vain:
+            venue.tell(
+                EventKind.CLOSE_CANCELLED,
+                branch,
+                done,
+                reason=RejectReason.ALREADY_DONE,
+                detail="there is nothing left to close",
+            )
         self._report_uncovered(branch, done, uncovered, asset, "a loss beyond the margin")
         self._report_uncovered(branch, done, fee_uncovered, asset, "a close fee")
 

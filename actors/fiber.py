@@ -13,7 +13,10 @@ the task, so anyio's cancel scopes and timeouts are exactly themselves.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import decimal
+import sys
 from asyncio.tasks import _enter_task, _leave_task  # type: ignore[attr-defined]
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from .message import Envelope
     from .system import System
 
-__all__ = ["HANDLE", "PARK", "RECEIVE", "Fiber"]
+__all__ = ["EAGER", "HANDLE", "OWNER", "PARK", "RECEIVE", "Fiber"]
 
 
 class _Park:
@@ -40,6 +43,11 @@ RECEIVE: Final = "a message"
 HANDLE: Final = "a message to handle"
 """The same for an actor with a handler: the kernel calls that first, and only if it returns an
 awaitable is the coroutine stepped, to await it."""
+
+EAGER: Final = sys.version_info >= (3, 12)
+"""Whether a task can begin inside the step of another, which is a fiber's, perhaps."""
+OWNER: contextvars.ContextVar[Fiber] = contextvars.ContextVar("backtest_owner")
+"""The fiber in whose context this runs: known to the tasks that it starts, too."""
 
 _NOTHING: Final = object()
 
@@ -87,6 +95,7 @@ class Fiber:
         "_outcome",
         "_run",
         "_send",
+        "again",
         "arrive",
         "bound",
         "cause",
@@ -94,10 +103,11 @@ class Fiber:
         "draining",
         "enters",
         "handle",
-        "handled",
         "handling",
+        "hosts",
         "inbox",
         "load",
+        "mail",
         "name",
         "open",
         "room",
@@ -114,27 +124,36 @@ class Fiber:
         self.inbox: deque[Envelope] = deque()
         self.load = 0
         """Messages sent to it and not yet taken."""
-        self.handled = 0
         self.cause = 0
         """Id of the message it took last: the cause of what it sends."""
         self.handling: Envelope | None = None
         self.open = True
-        """Whether messages may be sent to it."""
+        """Whether messages may be sent to it; see `shut`."""
         self.room: Any = None
         """A signal for senders that wait for room in the inbox."""
+        self.mail: Any = None
+        """A signal for tasks of the actor's own that wait for a message; see `Actor.receive`."""
         self.arrive: Callable[[Envelope], bool] | None = None
         """Called with each message as it arrives; true when nothing is left for the inbox."""
         self.draining = False
         """Whether its own task is handling what waited in the inbox."""
         self.enters = True
         """Whether coroutines of handlers run inside the task and its context."""
+        self.hosts = False
+        """Whether its handler may be called in place, while the asker's task runs."""
         self.handle: Callable[[Envelope], Any] | None = None
         """What the kernel calls with a message while the fiber is parked on HANDLE."""
         self.waiting: Any = None
         """What it is parked on: RECEIVE, a signal, or None while it runs or waits in the loop."""
         self.task: asyncio.Task[Any] | None = None
+        self.again = False
+        """Whether the actor is to begin anew when this line, now being cancelled, has ended."""
         self.context = contextvars.copy_context()
         self._run = self.context.run
+        self._run(OWNER.set, self)
+        # A copied context shares the decimal context, which is mutable: one for each, or the
+        # precision that one actor sets would be that of all.
+        self._run(lambda: decimal.setcontext(decimal.getcontext().copy()))
         self._coroutine: Coroutine[Any, Any, Any] | None = None
         self._send: Any = None
         self._future: asyncio.Future[None] | None = None
@@ -148,10 +167,11 @@ class Fiber:
         self._coroutine = coroutine
         self._send = coroutine.send
         self._outcome = self._handoff = _NOTHING
-        self.waiting = None
+        self.waiting = self.handling = None
         self.system.loose += 1
         loop = asyncio.get_running_loop()
-        self.task = asyncio.Task(_drive(self), loop=loop, name=self.name, context=self.context)
+        make = self.system.task_class
+        self.task = make(_drive(self), loop=loop, name=self.name, context=self.context)
         self.task.add_done_callback(self._ended)
         return self.task
 
@@ -159,21 +179,46 @@ class Fiber:
         if self.waiting is None:
             self.system.loose -= 1
         self.waiting = None
-        self.system.fiber_ended(self, task)
+        with contextlib.suppress(RuntimeError):
+            # Cancelled before it began, or ended by force; one that ignores this has been reported.
+            self._run(self._coroutine.close)  # type: ignore[union-attr]
+        try:
+            self.system.fiber_ended(self, task)
+        except Exception as error:
+            # asyncio would only log what a done-callback raises.
+            self.system.fail(error)
+
+    def kill(self) -> None:
+        """End the task whatever its coroutine says: for one that refuses to be cancelled."""
+        self._handoff = _NOTHING
+        self._outcome = asyncio.CancelledError("refused to be cancelled")
+        if self.task is not None:
+            self.task.cancel()
 
     @property
     def alive(self) -> bool:
         return self.task is not None and not self.task.done()
+
+    def shut(self) -> None:
+        """Take no more messages: every sender meets a bound that is always reached."""
+        self.open = False
+        self.bound = -1
 
     @property
     def being_cancelled(self) -> bool:
         """Whether a cancellation is on its way to it, so that it must not be stepped."""
         return self.waiting is not None and self._future is not None and self._future.done()
 
+    def is_elsewhere(self) -> bool:
+        """Whether a task that is no fiber's runs now, begun eagerly inside this one's step."""
+        task = asyncio.current_task()
+        if task is None or task is self.task:
+            return False
+        return getattr(task.get_coro(), "cr_code", None) is not _drive.__code__
+
     def take(self, envelope: Envelope) -> None:
         """Note that ``envelope`` was taken from the inbox."""
         self.load -= 1
-        self.handled += 1
         self.cause = envelope.id
         self.handling = envelope
         if self.room is not None:
@@ -188,6 +233,10 @@ class Fiber:
         loop, task = system.loop, self.task
         self.waiting = None
         outer, system.current = system.current, self
+        # Stepped from within another fiber (`System.run_ahead`), its task steps aside meanwhile.
+        aside = None if outer is None else asyncio.current_task(loop)
+        if aside is not None:
+            _leave_task(loop, aside)
         _enter_task(loop, task)  # type: ignore[arg-type]
         try:
             out = self._run(self._send, value)
@@ -196,10 +245,11 @@ class Fiber:
         else:
             if out is not PARK:
                 self._handoff = out
-                system.loose += 1
-                self._future.set_result(None)  # type: ignore[union-attr]
+                self._wake_task()
         finally:
             _leave_task(loop, task)  # type: ignore[arg-type]
+            if aside is not None:
+                _enter_task(loop, aside)
             system.current = outer
 
     def end(self, error: BaseException) -> None:
@@ -207,13 +257,40 @@ class Fiber:
         # The task must be the one to end: it is woken and meets the outcome in `send`.
         self.waiting = None
         self._outcome = error
+        self._wake_task()
+
+    def fail(self, error: BaseException) -> None:
+        """Raise ``error`` where the parked coroutine waits, here and now."""
+        # A handler's error belongs to the coroutine that would have called it: its ``finally``
+        # clauses and task groups must see it, and a StopIteration must not look like a return.
+        send, self._send = self._send, self._coroutine.throw  # type: ignore[union-attr]
+        try:
+            self._step_alone(error)
+        finally:
+            self._send = send
+
+    def _step_alone(self, value: Any) -> None:
+        """`step`, also where the task of somebody who delivered in place is running."""
+        loop = self.system.loop
+        task = asyncio.current_task(loop)
+        if task is None:
+            self.step(value)
+            return
+        _leave_task(loop, task)
+        try:
+            self.step(value)
+        finally:
+            _enter_task(loop, task)
+
+    def _wake_task(self) -> None:
         self.system.loose += 1
-        self._future.set_result(None)  # type: ignore[union-attr]
+        if not self._future.done():  # type: ignore[union-attr]
+            # It is done when the coroutine has cancelled its own task while it was stepped.
+            self._future.set_result(None)  # type: ignore[union-attr]
 
     def deliver(self, envelope: Envelope) -> None:
         """Handle a message while parked on HANDLE, here and now."""
         self.load -= 1
-        self.handled += 1
         self.cause = envelope[2]
         self.handling = envelope
         self.waiting = None
@@ -222,7 +299,7 @@ class Fiber:
         try:
             pending = self.handle(envelope)  # type: ignore[misc]
         except BaseException as error:
-            self.end(error)
+            self.fail(error)
             return
         finally:
             system.current = outer
@@ -231,13 +308,32 @@ class Fiber:
         else:
             self._begin(pending)
 
-    def _begin(self, pending: Any) -> None:
+    def deliver_as_guest(self, envelope: Envelope) -> None:
+        """`deliver` while an asker's task and context are entered: handle it in the own context."""
+        # Or the handler would reckon with the decimal precision of whoever asks.
+        self.take(envelope)
+        self.waiting = None
+        system = self.system
+        outer, system.current = system.current, self
+        try:
+            pending = self._run(self.handle, envelope)  # type: ignore[arg-type]
+        except BaseException as error:
+            self.fail(error)
+            return
+        finally:
+            system.current = outer
+        if pending is None:
+            self.waiting = HANDLE
+        else:
+            self._begin(pending, guest=True)
+
+    def _begin(self, pending: Any, guest: bool = False) -> None:
         """Run what a handler returned to its first wait, as if the fiber's own task did it.
 
         Most coroutines never wait; only one that does is handed to the task.
         """
         if type(pending) is not CoroutineType:
-            self.step(pending)
+            self._step_alone(pending)
             return
         system = self.system
         enters = self.enters
@@ -246,20 +342,28 @@ class Fiber:
             loop, task = system.loop, self.task
             _enter_task(loop, task)  # type: ignore[arg-type]
         try:
-            out = self._run(pending.send, None) if enters else pending.send(None)
+            out = self._run(pending.send, None) if enters or guest else pending.send(None)
         except StopIteration:
-            self.waiting = HANDLE
-            return
+            if not self.inbox:
+                self.waiting = HANDLE
+                return
+            # It ran ahead, and some of what arrived is for its own loop to handle.
+            begun = _Begun(_nothing(), _NOTHING)
+            out = None
         except BaseException as error:
-            self.end(error)
+            self.fail(error)
             return
+        else:
+            begun = _Begun(pending, out)
         finally:
             if enters:
                 _leave_task(loop, task)  # type: ignore[arg-type]
             system.current = outer
         waiting = self.waiting
-        self.step(_Begun(pending, out))
-        self.waiting = waiting
+        # Whoever ran ahead to here is in a task of its own.
+        self._step_alone(begun)
+        if out is not None:
+            self.waiting = waiting
 
     def inside(self, function: Callable[..., Any], argument: Any) -> Any:
         """Call ``function`` as if the fiber's own task called it: in its context, as its task."""
@@ -298,8 +402,16 @@ class Fiber:
         if self.waiting is not None:
             self.waiting = None
             self.system.loose += 1
-        self._handoff = _NOTHING
         exception = error[1] if len(error) > 1 and error[1] is not None else error[0]
+        handoff, self._handoff = self._handoff, _NOTHING
+        if (
+            isinstance(exception, asyncio.CancelledError)
+            and asyncio.isfuture(handoff)
+            and handoff.cancel(*exception.args)
+        ):
+            # Cancelled before the task could see what the coroutine awaits. As in asyncio, that is
+            # cancelled first (a child task, say), and its end brings the error.
+            return handoff
         return self._advance(self._coroutine.throw, exception)  # type: ignore[union-attr]
 
     def close(self) -> None:
@@ -321,6 +433,10 @@ class Fiber:
         return out
 
 
+async def _nothing() -> None:
+    """What is awaited where there is nothing to await."""
+
+
 async def _drive(fiber: Fiber) -> Any:
-    # A real coroutine around the fiber, because tools (anyio among them) inspect a task's coroutine.
+    # A real coroutine around the fiber: tools (anyio among them) inspect a task's coroutine.
     return await fiber

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Protocol
 
-from backtest.errors import FieldError
+from backtest.errors import FieldError, FieldTypeError
 
 __all__ = ["FixedLatency", "Latency", "UniformLatency"]
 
@@ -22,6 +22,7 @@ class FixedLatency:
     __slots__ = ("ns",)
 
     def __init__(self, ns: int) -> None:
+        _whole(ns)
         if ns < 0:
             raise FieldError("latency", f"must be non-negative, not {ns} ns")
         self.ns = ns
@@ -36,6 +37,7 @@ class UniformLatency:
     __slots__ = ("high", "low")
 
     def __init__(self, low: int, high: int) -> None:
+        _whole(low, high)
         if not 0 <= low <= high:
             raise FieldError("latency", f"must be 0 <= low <= high, not {low} and {high} ns")
         self.low = low
@@ -43,3 +45,9 @@ class UniformLatency:
 
     def draw(self, random: Random) -> int:
         return random.randint(self.low, self.high)
+
+
+def _whole(*values: int) -> None:
+    for value in values:
+        if type(value) is not int:
+            raise FieldTypeError("latency", f"must be a whole number of nanoseconds, not {value!r}")

@@ -7,7 +7,7 @@ import types
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from .fiber import PARK, Fiber
+from .fiber import EAGER, OWNER, PARK, Fiber
 
 if TYPE_CHECKING:
     from .system import System
@@ -33,13 +33,15 @@ class Signal:
     know (a child in a strategy's own task group) waits on an ordinary future.
     """
 
-    __slots__ = ("_fibers", "_futures", "_system", "about", "inline", "value")
+    __slots__ = ("_fibers", "_futures", "_system", "about", "answered", "inline", "value")
 
     def __init__(self, system: System, about: str = "") -> None:
         self._system = system
         self.about = about
         """For whom or what is waited here; a deadlock names it."""
         self.value: Any = UNSET
+        self.answered = False
+        """Whether its value is on its way in a message."""
         self.inline = False
         """Whether the asker has not begun to wait yet: the answer need not travel."""
         self._fibers: list[Fiber] | None = None
@@ -74,20 +76,38 @@ class Signal:
         value = self.value
         if value is UNSET:
             fiber = self._system.current
-            if fiber is not None:
+            if fiber is None or (EAGER and fiber.is_elsewhere()):
+                yield from self._wait_aside()
+                value = self.value
+            else:
                 if self._fibers is None:
                     self._fibers = [fiber]
                 else:
                     self._fibers.append(fiber)
                 fiber.waiting = self
-                value = yield PARK
-            else:
-                future = asyncio.get_running_loop().create_future()
-                if self._futures is None:
-                    self._futures = []
-                self._futures.append(future)
-                yield from future
-                value = self.value
+                try:
+                    value = yield PARK
+                except BaseException:
+                    # Or a signal that outlives many waits would remember them all.
+                    if self._fibers is not None:
+                        self._fibers.remove(fiber)
+                    raise
         if type(value) is Failure:
             raise value.error
         return value
+
+    def _wait_aside(self) -> Generator[Any, Any, None]:
+        """Wait in a task that is no fiber."""
+        future = asyncio.get_running_loop().create_future()
+        if self._futures is None:
+            self._futures = []
+        self._futures.append(future)
+        owner = OWNER.get(None)
+        asides = self._system.asides
+        asides[future] = (self, "a task" if owner is None else f"a task of {owner.name}")
+        try:
+            yield from future
+        finally:
+            del asides[future]
+            if self._futures is not None:
+                self._futures.remove(future)

@@ -1,6 +1,6 @@
 """An asyncio event loop whose time is simulated.
 
-Only three things differ from the ordinary loop: `time` tells simulated seconds, timers go into the
+Only a few things differ from the ordinary loop: `time` tells simulated seconds, timers go into the
 kernel's own heap (integers, no ties by float), and where the ordinary loop would sleep in `select`
 this one lets the kernel deliver the next message or fire the next timer. anyio's and asyncio's
 sleeps, timeouts, events, locks and task groups need no change: they are built on just these.
@@ -10,16 +10,53 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+
+from .clock import Instant
 
 if TYPE_CHECKING:
     from .system import System
 
-__all__ = ["SimulatedLoop"]
+__all__ = ["SimulatedLoop", "SimulatedTask"]
 
 _POLL_S = 0.02
 """How long, in real seconds, one look at threads and sockets may wait."""
+_PASSES = 256
+"""Passes of the loop between two looks at sockets while somebody keeps it busy."""
+
+
+class SimulatedTask(asyncio.Task[Any]):
+    """A task known by the number of its making instead of its address in memory.
+
+    asyncio and anyio keep tasks and scopes in sets and cancel them in the order of the set, which
+    for ordinary objects is that of their addresses: another one in every process. So a task hashes
+    to its number, and those that are cancelled together wake up in the order of their numbers.
+    """
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], *, loop: SimulatedLoop, **how: Any) -> None:
+        # Before the rest: making a task puts it into a set.
+        loop.tasks_made += 1
+        self.number = loop.tasks_made
+        self._home = loop
+        super().__init__(coroutine, loop=loop, **how)
+
+    def __hash__(self) -> int:
+        return self.number
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        loop = self._home
+        if loop.system is None:
+            return super().cancel(msg)
+        ready = loop.ready
+        before = len(ready)
+        accepted = super().cancel(msg)
+        if len(ready) > before:
+            loop.hold_back(self.number, [ready.pop() for _ in range(len(ready) - before)])
+        return accepted
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
@@ -30,17 +67,26 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         self.system: System | None = None
         self.base = 0
         """Nanoseconds at which asyncio's seconds begin: the midnight before the run, so that a
-        float holds them to the nanosecond."""
+        float holds them well."""
         self.floor = 0.0
-        """The time of the last timer. Float and integer time may differ by rounding, and asyncio
-        must never find itself before the time of a timer that fired."""
+        """The time of the last timer. A bare float and integer time may differ by rounding, and
+        asyncio must never find itself before the time of a timer that fired."""
+        self.tasks_made = 0
+        self.children: dict[asyncio.Task[Any], None] = {}
+        """The living tasks that are no fiber, in the order of their making."""
+        self.ready: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]
+        self._held: list[tuple[int, int, list[asyncio.Handle]]] = []
         self._jobs = 0
         self._quiet_fds = len(self._selector.get_map())  # type: ignore[attr-defined]
+        self._threads: tuple[Any, Any] | None = None
+        self._passes = 0
+
+    # -- time --------------------------------------------------------------------------------------
 
     def time(self) -> float:
         if self.system is None:
             return super().time()
-        return max(self.floor, (self.system.now - self.base) / 1e9)
+        return Instant(self.system.now, self.base, self.floor)
 
     def call_at(
         self,
@@ -60,8 +106,61 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         if self.system is None:
             super()._timer_handle_cancelled(handle)  # type: ignore[misc]
-        else:
+        elif handle._scheduled:  # type: ignore[attr-defined]
             self.system.timer_cancelled()
+
+    # -- tasks -------------------------------------------------------------------------------------
+
+    def create_task(self, coro: Any, **how: Any) -> asyncio.Task[Any]:  # type: ignore[override]
+        if self.system is None:
+            return super().create_task(coro, **how)
+        task: asyncio.Task[Any]
+        if self.get_task_factory() is None:
+            self._check_closed()  # type: ignore[attr-defined]
+            task = SimulatedTask(coro, loop=self, **how)
+        else:
+            task = super().create_task(coro, **how)
+        if not task.done():
+            self.children[task] = None
+            self.system.loose += 1
+            task.add_done_callback(self._child_done)
+        return task
+
+    def _child_done(self, task: asyncio.Task[Any]) -> None:
+        if task in self.children:
+            del self.children[task]
+            if self.system is not None:
+                self.system.loose -= 1
+
+    def hold_back(self, number: int, wakeups: list[asyncio.Handle]) -> None:
+        """Keep what wakes the cancelled task ``number`` until all of this moment are known."""
+        if not self._held:
+            self.call_soon(self._let_go)
+        wakeups.reverse()
+        self._held.append((number, len(self._held), wakeups))
+
+    def _let_go(self) -> None:
+        held, self._held = sorted(self._held, reverse=True), []
+        for _, _, wakeups in held:
+            self.ready.extendleft(reversed(wakeups))
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """An error that asyncio would only log, of a callback or a forgotten task, ends the run."""
+        error = context.get("exception")
+        if self.system is None or not isinstance(error, Exception):
+            super().call_exception_handler(context)
+            return
+        error.add_note(f"asyncio: {context.get('message')}")
+        self.system.fail(error)
+
+    def abandon(self) -> None:
+        """Forget the tasks that refuse to end, so that closing the loop does not wait for them."""
+        for task in self.children:
+            asyncio.tasks._unregister_task(task)
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+        self.children.clear()
+
+    # -- the world outside -------------------------------------------------------------------------
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
         future = super().run_in_executor(executor, func, *args)
@@ -72,22 +171,54 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def _job_done(self, _: Any) -> None:
         self._jobs -= 1
 
+    def watch_threads(self) -> None:
+        """Have anyio's pool of threads in sight; to be called inside the loop's first task.
+
+        The pool, not the default limiter: a thread may be run under a limiter of the caller's own.
+        """
+        from anyio._backends import _asyncio as backend
+
+        pool: tuple[Any, Any] = (set(), deque())
+        try:
+            backend._threadpool_workers.set(pool[0])
+            backend._threadpool_idle_workers.set(pool[1])
+        except AttributeError:  # pragma: no cover - an anyio whose pool looks different
+            limiter = anyio.to_thread.current_default_thread_limiter()
+            self._threads = (limiter, None)
+        else:
+            self._threads = pool
+
     def outside_work(self) -> bool:
         """Whether a thread or an open socket of this loop may still bring something."""
-        return self._jobs > 0 or len(self._selector.get_map()) > self._quiet_fds  # type: ignore[attr-defined]
+        if self._jobs > 0 or len(self._selector.get_map()) > self._quiet_fds:  # type: ignore[attr-defined]
+            return True
+        if self._threads is None:
+            return False
+        workers, idle = self._threads
+        if idle is None:  # pragma: no cover - see watch_threads
+            return bool(workers.borrowed_tokens)
+        return len(workers) > len(idle)
 
     def poll(self, seconds: float = _POLL_S) -> None:
         """Look, in real time, at what comes from threads and sockets."""
         self._process_events(self._selector.select(seconds))  # type: ignore[attr-defined]
 
     def _run_once(self) -> None:
-        if self.system is None:
+        system = self.system
+        if system is None:
             super()._run_once()  # type: ignore[misc]
             return
-        ready = self._ready  # type: ignore[attr-defined]
+        ready = self.ready
         if not ready:
-            self.system.pump()
+            try:
+                system.pump()
+            except Exception as error:
+                system.crash(error)
+        else:
+            self._passes += 1
+            if self._passes % _PASSES == 0 and self.outside_work():
+                self.poll(0)
         for _ in range(len(ready)):
             handle = ready.popleft()
-            if not handle._cancelled:
-                handle._run()
+            if not handle._cancelled:  # type: ignore[attr-defined]
+                handle._run()  # type: ignore[attr-defined]

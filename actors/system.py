@@ -8,20 +8,20 @@ has a slot of its own, because there is always exactly one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import hashlib
+import threading
 import types
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from datetime import datetime
 from heapq import heapify, heappop, heappush
-from math import inf
 from random import Random
 from typing import Any, Protocol
 
-import anyio._backends._asyncio
-import anyio.to_thread
-
+import anyio
+import attrs
 
 from backtest.errors import BacktestError, Deadlock, SimulationEnded, Undeliverable
 from backtest.log import get_logger
@@ -29,18 +29,21 @@ from backtest.times import DAY, format_ns, from_ns
 
 from .actor import Actor, Life
 from .channel import Answer, Channel
-from .clock import Clock, SimulatedClock
-from .fiber import HANDLE, RECEIVE, Fiber
+from .clock import Clock, SimulatedClock, moment_ns
+from .fiber import HANDLE, OWNER, RECEIVE, Fiber
 from .latency import Latency
 from .message import MARKET_TO_VENUE, TIMER, Envelope
 from .signal import Signal
-from .simulated_loop import SimulatedLoop
-from .supervision import Directive
+from .simulated_loop import SimulatedLoop, SimulatedTask
+from .supervision import DeadLetter, Supervisor
 
-__all__ = ["NEVER", "DeadLetter", "System"]
+__all__ = ["NEVER", "DeadLetter", "System", "SystemStatistics"]
 
 _COLLECT = (25_000, 20, 100)
 """The collector's thresholds during a simulation (Python's own are 700, 10, 10)."""
+_LIVE_MOMENT_S = 0.01
+_LIVE_GRACE_S = 1.0
+"""How long, in real seconds, a cancelled actor may take to end when it is live."""
 STAGES = 3
 """Steps in which the actors of a finished run are wound down; see `Actor.closing`."""
 NEVER = 1 << 80
@@ -53,14 +56,47 @@ class Awaited(Protocol):
     is_answered: bool
 
 
-class DeadLetter:
-    """A message that could not be handled, and why."""
+_collector_lock = threading.Lock()
+_collector_users = 0
+_collector_thresholds: tuple[int, int, int] = gc.get_threshold()
 
-    __slots__ = ("envelope", "reason")
 
-    def __init__(self, envelope: Envelope, reason: str) -> None:
-        self.envelope = envelope
-        self.reason = reason
+@contextlib.contextmanager
+def _calm_collector() -> Iterator[None]:
+    """Let the collector look less often: a run makes millions of small objects that live on.
+
+    It would look through all of them (orders, entries) again and again. Cycles of young objects
+    are still found. The settings are the process's, so the last of several runs puts them back.
+    """
+    global _collector_users, _collector_thresholds
+    with _collector_lock:
+        _collector_users += 1
+        if _collector_users == 1:
+            _collector_thresholds = gc.get_threshold()
+            gc.freeze()
+            gc.set_threshold(*_COLLECT)
+    try:
+        yield
+    finally:
+        with _collector_lock:
+            _collector_users -= 1
+            if _collector_users == 0:
+                gc.set_threshold(*_collector_thresholds)
+                gc.unfreeze()
+
+
+@attrs.frozen(kw_only=True)
+class SystemStatistics:
+    """Where the messages of a system are: sent = handled + waiting + dead."""
+
+    sent: int
+    """Messages and answers sent on all channels."""
+    handled: int
+    """Taken by their targets (an answer: by whoever asked)."""
+    waiting: int
+    """On their way, or in an inbox."""
+    dead: int
+    """Kept in `System.dead_letters`, each with a reason."""
 
 
 class System:
@@ -69,6 +105,51 @@ class System:
     ``seed`` is the root of every random stream and id. With a `SimulatedClock` run it by
     `simulate`; with a `RealClock`, by awaiting `run` on an ordinary asyncio loop.
     """
+
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_base",
+        "_channels",
+        "_closing",
+        "_ending",
+        "_error",
+        "_feed",
+        "_feed_fiber",
+        "_feed_time",
+        "_fibers",
+        "_finished",
+        "_heap",
+        "_kicked",
+        "_latencies",
+        "_main",
+        "_moment",
+        "_next_live",
+        "_over",
+        "_owners",
+        "_randoms",
+        "_stale_timers",
+        "_supervisor",
+        "_wakes",
+        "actors",
+        "asides",
+        "clock",
+        "current",
+        "dead_letters",
+        "kick",
+        "log",
+        "loop",
+        "loose",
+        "now",
+        "observer",
+        "priority",
+        "queues",
+        "seed",
+        "sequence",
+        "simulated",
+        "task_class",
+        "tracer",
+    )
 
     def __init__(self, seed: int = 0, clock: Clock | None = None) -> None:
         self.seed = seed
@@ -80,11 +161,14 @@ class System:
         self.priority = 0
         """Priority of the event being handled; what it sends now cannot be more urgent."""
         self.sequence = 0
-        self.cause = 0
         self.current: Fiber | None = None
         """The fiber that runs now; None while the loop runs an ordinary task."""
         self.loose = 0
-        """Fibers that are not parked: they run, or wait for something of the loop's."""
+        """Fibers that are not parked: they run, or wait for something of the loop's. In a
+        simulation the tasks that they started count, too."""
+        self.asides: dict[asyncio.Future[None], tuple[Signal, str]] = {}
+        """What tasks that are no fiber wait for, and whose they are."""
+        self.task_class: Any = asyncio.Task
         self.queues: tuple[deque[Any], deque[Any], deque[Any], deque[Any]] = (
             deque(),
             deque(),
@@ -106,16 +190,18 @@ class System:
         self._feed_fiber: Any = None
         self._channels: dict[tuple[str, str], Channel] = {}
         self._latencies: dict[tuple[str, str], Latency] = {}
-        self._fibers: list[Fiber] = []
+        self._fibers: dict[Fiber, None] = {}
         self._owners: dict[Fiber, Actor] = {}
-        self._restarts: dict[str, list[int]] = {}
+        self._supervisor = Supervisor(self)
         self._randoms: dict[str, Random] = {}
         self._error: BaseException | None = None
         self._finished: asyncio.Future[None] | None = None
         self._ending = False
+        self._closing = False
+        self._over = False
+        self._main: asyncio.Task[Any] | None = None
         self._base = 0
         self._stale_timers = 0
-        self._limiter: Any = None
         self._moment = (0, from_ns(0))
         self._kicked = False
         self._next_live: int | None = None
@@ -130,22 +216,32 @@ class System:
     # -- building --------------------------------------------------------------------------------
 
     def add(self, actor: Actor) -> Actor:
-        """Let ``actor`` join; its name must be its own."""
+        """Let ``actor`` join; its name must be its own. Joining a running system, it starts."""
         if actor.name in self.actors:
-            raise BacktestError(f"there is an actor called {actor.name!r} already: names are unique")
+            raise BacktestError(
+                f"there is an actor called {actor.name!r} already: names are unique"
+            )
+        if self._ending:
+            raise SimulationEnded(f"{actor.name} cannot join: the run has ended")
         self.actors[actor.name] = actor
         actor.system = self
         actor.fiber = self.fiber(actor.name, actor.inbox_bound)
         self._owners[actor.fiber] = actor
         actor.attach()
+        if self._finished is not None:
+            self._start(actor)
         return actor
+
+    def _start(self, actor: Actor) -> None:
+        actor.change("start")
+        actor.fiber.start(actor.run())
 
     def fiber(self, name: str, bound: int = 1) -> Fiber:
         """A new line of execution, for actors that need a second one."""
         if bound < 1:
             raise BacktestError(f"the inbox of {name} needs a bound of at least 1, not {bound}")
         fiber = Fiber(self, name, bound)
-        self._fibers.append(fiber)
+        self._fibers[fiber] = None
         return fiber
 
     def spawn(self, actor: Actor, name: str, coroutine: Coroutine[Any, Any, None]) -> Fiber:
@@ -182,6 +278,7 @@ class System:
             self._latencies[sender, target] = latency
         if (sender, target) in self._channels:
             self._channels[sender, target].latency = latency
+            self._channels[sender, target].is_slow = latency is not None or not self.simulated
         for one, other in ((sender, target), (target, sender)):
             if (one, other) in self._channels:
                 self._channels[one, other].is_prompt = self._is_prompt(one, other)
@@ -203,6 +300,39 @@ class System:
             random = self._randoms[name] = Random(int.from_bytes(digest, "big"))
         return random
 
+    # -- looking at it ---------------------------------------------------------------------------
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether time moves no more: the data has ended, or `stop` was called."""
+        return self._ending
+
+    def fibers(self) -> list[Fiber]:
+        """All lines of execution that have not ended for good."""
+        return list(self._fibers)
+
+    def lines(self, actor: Actor) -> list[Fiber]:
+        """The lines of execution of ``actor``, its own fiber first."""
+        return [fiber for fiber, owner in self._owners.items() if owner is actor]
+
+    def statistics(self) -> SystemStatistics:
+        """A snapshot of the counters, for the books: no message is ever lost."""
+        waiting = sum(len(fiber.inbox) for fiber in self._fibers)
+        for queue in (*self.queues, self._heap):
+            waiting += sum(type(item) is Envelope for item in queue)
+        sent = sum(channel.sent for channel in self._channels.values())
+        dead = len(self.dead_letters)
+        return SystemStatistics(
+            sent=sent, handled=sent - waiting - dead, waiting=waiting, dead=dead
+        )
+
+    def outside(self) -> int:
+        """The cause of what a task that is no fiber sends: that of the fiber that started it."""
+        if not self.simulated:
+            self.now = max(self.now, self.clock.now())
+        fiber = OWNER.get(None)
+        return 0 if fiber is None or fiber.system is not self else fiber.cause
+
     # -- time ------------------------------------------------------------------------------------
 
     def schedule(self, envelope: Envelope) -> None:
@@ -212,10 +342,13 @@ class System:
             self.kick()
 
     def schedule_timer(self, timer: asyncio.TimerHandle) -> None:
-        """Fire an asyncio timer at the nanosecond nearest to its microsecond."""
-        when = timer.when()
-        # anyio.sleep_forever() is a sleep until infinity.
-        at = NEVER if when == inf else max(self._base + round(when * 1e6) * 1_000, self.now)
+        """Fire an asyncio timer at its nanosecond."""
+        at = moment_ns(timer.when(), self._base)
+        if at is None or at >= NEVER:
+            # anyio.sleep_forever() is a sleep until infinity.
+            timer._scheduled = False  # type: ignore[attr-defined]
+            return
+        at = max(at, self.now)
         number = self.sequence = self.sequence + 1
         if at == self.now and self.simulated:
             self.queues[TIMER].append((at, TIMER, number, timer))
@@ -226,13 +359,17 @@ class System:
         """Cancelled timers stay in the heap; when they are most of it, they are swept out."""
         self._stale_timers += 1
         if self._stale_timers > 100 and self._stale_timers * 2 > len(self._heap):
-            self._heap = [
-                item
-                for item in self._heap
-                if not (isinstance(item[3], asyncio.TimerHandle) and item[3].cancelled())
-            ]
+            # In place: whoever moves the time has the heap in hand.
+            self._heap[:] = [item for item in self._heap if not self._is_stale(item[3])]
             heapify(self._heap)
             self._stale_timers = 0
+
+    @staticmethod
+    def _is_stale(what: Any) -> bool:
+        """Whether a thing in the heap is a timer or a sleep that was cancelled."""
+        if isinstance(what, asyncio.TimerHandle):
+            return what.cancelled()
+        return type(what) is Signal and what.is_set
 
     @types.coroutine
     def sleep_until(self, at: int, priority: int = TIMER) -> Generator[Any, Any, None]:
@@ -246,7 +383,13 @@ class System:
             heappush(self._heap, (at, priority, number, signal))
         if self.kick is not None:
             self.kick()
-        yield from signal.wait()
+        try:
+            yield from signal.wait()
+        except BaseException:
+            if not signal.is_set:
+                signal.resolve()
+                self.timer_cancelled()
+            raise
 
     def set_feed(self, emit: Callable[[], int], at: int, fiber: Fiber) -> None:
         """Call ``emit`` at ``at``, before all else at that time, and again at each time it returns.
@@ -258,8 +401,7 @@ class System:
             raise BacktestError("a system has one market feed: give all sources to one MarketData")
         self._feed, self._feed_fiber, self._feed_time = emit, fiber, at
         if not self.simulated:
-            heappush(self._heap, (at, MARKET_TO_VENUE, self.sequence, None))
-            self._kick_live()
+            self._feed_live()
 
     # -- delivery --------------------------------------------------------------------------------
 
@@ -311,49 +453,51 @@ class System:
                     continue
             deliver(envelope)
 
-    def is_idle(self) -> bool:
+    def is_idle(self, priority: int) -> bool:
         """Whether a message sent now without latency would be the very next to be delivered."""
         first, second, third, fourth = self.queues
-        return not (first or second or third or fourth or self._wakes or self.loop._ready)
+        if first or second or third or fourth or self._wakes or self.loop._ready:
+            return False
+        return priority <= self.priority or self._feed_time != self.now
 
     def run_ahead(self, awaited: Awaited) -> None:
         """Deliver what is due now, as `pump` would, for a fiber that is about to wait.
 
-        Stops as soon as ``awaited`` is answered, or when the next thing is more than handing a message to an
-        idle actor or to the fiber itself; then the fiber parks, and `pump` goes on. It spares a
-        strategy that awaits a command most of the cost of being parked and resumed.
+        Stops as soon as ``awaited`` is answered, or when the next thing is more than handing a
+        message to an idle actor or to the fiber itself; then the fiber parks, and `pump` goes on.
+        It spares a strategy that awaits a command most of the cost of being parked and resumed.
         """
         own = self.current
-        queue = self.queues[self.priority]
+        wakes, ready = self._wakes, self.loop._ready
         if own is None or not self.simulated or self.tracer is not None or self.observer is not None:
             return
-        wakes, ready = self._wakes, self.loop._ready
-        while queue and not awaited.is_answered:
+        level = self.priority
+        # What is sent meanwhile is no more urgent than the event at hand, so one look is enough.
+        if level and self._urgent(level):
+            return
+        queue = self.queues[level]
+        while queue and not (awaited.is_answered or wakes or ready):
             envelope = queue[0]
-            if type(envelope) is not Envelope or wakes or ready or (self.priority and self._urgent()):
+            if type(envelope) is not Envelope or type(envelope[4]) is Answer:
                 return
             fiber = envelope[3].target
             if fiber is own:
-                if own.arrive is None or type(envelope[4]) is Answer:
+                if own.arrive is None:
                     return
-                queue.popleft()
-                if own.arrive(envelope):
+                del queue[0]
+                if self._arrives(own, envelope):
                     own.load -= 1
-                    own.handled += 1
                 else:
                     own.inbox.append(envelope)
-            elif fiber.waiting is HANDLE and not fiber.enters and fiber.room is None:
-                if type(envelope[4]) is Answer:
-                    return
-                queue.popleft()
-                fiber.deliver(envelope)
+            elif fiber.waiting is HANDLE and fiber.hosts and fiber.room is None:
+                del queue[0]
+                fiber.deliver_as_guest(envelope)
             else:
                 return
 
-    def _urgent(self) -> bool:
-        """Whether something more urgent than the event being handled is due now."""
+    def _urgent(self, level: int) -> bool:
+        """Whether something more urgent than an event of priority ``level`` is due now."""
         first, second, third, _ = self.queues
-        level = self.priority
         return bool(
             first or self._feed_time == self.now or (level > 1 and second) or (level > 2 and third)
         )
@@ -367,7 +511,11 @@ class System:
             self._feed_time = at = self._feed()
         except BaseException as error:
             self._feed_time = NEVER
-            fiber.end(error)
+            if fiber.waiting is None:
+                self._supervisor.explain(error, fiber)
+                self.fail(error)
+            else:
+                fiber.fail(error)
         else:
             if at == NEVER:
                 self._ending = True
@@ -390,14 +538,17 @@ class System:
             envelope[4].signal.resolve(envelope[4].value)
         elif fiber.arrive is not None and self._arrives(fiber, envelope):
             fiber.load -= 1
-            fiber.handled += 1
         elif fiber.waiting is RECEIVE:
             fiber.take(envelope)
             fiber.step(envelope)
         elif fiber.open:
             fiber.inbox.append(envelope)
+            if fiber.mail is not None:
+                mail, fiber.mail = fiber.mail, None
+                mail.resolve()
         else:
-            self._bury(envelope, f"{fiber.name} has ended")
+            fiber.load -= 1
+            self._supervisor.bury(envelope, f"{fiber.name} has ended")
         if fiber.room is not None and fiber.load < fiber.bound:
             room, fiber.room = fiber.room, None
             room.resolve()
@@ -408,8 +559,8 @@ class System:
         try:
             return fiber.arrive(envelope)  # type: ignore[misc]
         except BaseException as error:
-            self._explain(error, fiber)
-            self._fail(error)
+            self._supervisor.explain(error, fiber)
+            self.fail(error)
             return True
 
     def _fire(self, what: Any) -> None:
@@ -417,17 +568,20 @@ class System:
             what.resolve()
         elif not what.cancelled():
             # Float and integer time may differ by rounding; asyncio must never see a timer early.
-            self.loop.floor = what.when()
+            self.loop.floor = max(self.loop.floor, float(what.when()))
+            what._scheduled = False
             self.loop._ready.append(what)
 
     def _advance(self) -> bool:
         """Move to the next time at which something happens; False when the loop must go on."""
-        if self.loose and self._waits_outside():
+        if self.loose and self.loop.outside_work():
+            # Somebody waits for a thread or a socket: simulated time stands still.
+            self.loop.poll()
             return False
         heap = self._heap
         at = self._feed_time
         if heap:
-            while heap and type(heap[0][3]) is asyncio.TimerHandle and heap[0][3].cancelled():
+            while heap and self._is_stale(heap[0][3]):
                 heappop(heap)
                 self._stale_timers = max(0, self._stale_timers - 1)
             if heap and heap[0][0] < at:
@@ -444,129 +598,120 @@ class System:
             self.queues[item[1]].append(item)
         return True
 
-    def _waits_outside(self) -> bool:
-        """Whether somebody waits for a thread or a socket: then simulated time stands still."""
-        loop = self.loop
-        if self._limiter is not None and self._limiter.borrowed_tokens or loop.outside_work():
-            loop.poll()
-            return True
-        return False
-
     # -- ends ------------------------------------------------------------------------------------
 
     def _quiescent(self) -> None:
         """Nothing can happen any more: end the run, or say who waits for whom."""
         finished = self._finished
         if finished is None or finished.done():
-            raise Deadlock(self._who_waits() or [("the system", "an actor that does not end")])
+            raise Deadlock(self._deadlock() or [("the system", "an actor that does not end")])
         finished.set_result(None)
 
-    def _who_waits(self) -> list[tuple[str, str]]:
-        waits = []
-        for fiber in self._fibers:
-            if fiber.alive and isinstance(fiber.waiting, Signal) and fiber.waiting.about:
-                waits.append((fiber.name, fiber.waiting.about))
-        return waits
+    def _waits(self) -> list[tuple[str, Signal]]:
+        """Who waits for an answer, or for room, that is not on its way."""
+        waits = [
+            (fiber.name, fiber.waiting)
+            for fiber in self._fibers
+            if isinstance(fiber.waiting, Signal)
+        ]
+        waits += [(name, signal) for signal, name in self.asides.values()]
+        return [
+            (who, signal)
+            for who, signal in waits
+            if signal.about and not (signal.answered or signal.is_set)
+        ]
+
+    def waits_for(self, name: str) -> list[Signal]:
+        """The signals on which somebody waits for the actor called ``name``."""
+        return [signal for _, signal in self._waits() if signal.about == name]
+
+    def _deadlock(self) -> list[tuple[str, str]]:
+        """Who waits for whom in vain.
+
+        While there is a future (a message with latency, a timer, a bar after `stop`) that may be
+        what they wait for; then only those are in vain who wait for each other in a circle.
+        """
+        waits = [(who, signal.about) for who, signal in self._waits()]
+        if self._feed_time == NEVER and all(self._is_stale(item[3]) for item in self._heap):
+            return waits
+        whom = dict(waits)
+        circle = []
+        for who in whom:
+            seen = [who]
+            while (after := whom.get(seen[-1])) is not None and after not in seen:
+                seen.append(after)
+            if after == who:
+                circle.append((who, whom[who]))
+        return circle
 
     def stop(self) -> None:
         """End the run at the next moment at which nothing more is to be done now."""
         self._ending = True
-        if not self.simulated and self._finished is not None and not self._finished.done():
-            self._finished.set_result(None)
+        if not self.simulated:
+            self._kick_live()
 
     def fiber_ended(self, fiber: Fiber, task: asyncio.Task[Any]) -> None:
-        """A task has ended: deal with its exception by the rule of its actor."""
-        if task.cancelled():
-            return
-        error = task.exception()
+        """A task has ended: deal with it by the rule of its actor."""
         owner = self._owners.get(fiber)
-        if error is None:
-            return
-        self._explain(error, fiber)
-        if owner is None:
-            self._fail(error)
-            return
-        if owner.life is Life.RUNNING:
-            owner.change("fail")
-        lost = fiber.handling
-        if lost is not None:
-            self._bury(lost, f"{owner.name} failed: {error!r}")
-            if lost.reply is not None:
-                failure = BacktestError(f"{owner.name} failed while it handled {lost.payload!r}: {error!r}")
-                failure.__cause__ = error
-                lost.reply.fail(failure)
-        rule = owner.supervision
-        if rule.directive is Directive.RESTART and self._may_restart(owner):
-            self.log.warning("actor.restart", actor=owner.name, error=repr(error))
-            owner.change("start")
-            owner.restart(fiber)
-        elif rule.directive is Directive.STOP:
-            self.log.warning("actor.stop", actor=owner.name, error=repr(error))
-            fiber.open = False
-            while fiber.inbox:
-                waiting = fiber.inbox.popleft()
-                self._bury(waiting, f"{owner.name} was stopped after it failed")
-                if waiting.reply is not None:
-                    waiting.reply.fail(Undeliverable(f"{owner.name} was stopped after it failed"))
-        else:
-            self._fail(error)
+        self._supervisor.ended(fiber, owner, task)
+        if owner is not None and fiber is not owner.fiber and not fiber.alive:
+            # A line that has ended is forgotten: an actor may start any number of them.
+            del self._fibers[fiber], self._owners[fiber]
 
-    def _may_restart(self, actor: Actor) -> bool:
-        rule = actor.supervision
-        past = [at for at in self._restarts.get(actor.name, []) if self.now - at < rule.within_ns]
-        self._restarts[actor.name] = [*past, self.now]
-        return len(past) < rule.max_restarts
-
-    def _bury(self, envelope: Envelope, reason: str) -> None:
-        self.dead_letters.append(DeadLetter(envelope, reason))
-        self.log.warning("message.dead", message=envelope.id, to=envelope.channel.target.name, reason=reason)
-
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
+        """End the run with ``error``, unless another one was first."""
         if self._error is None:
             self._error = error
-        if self._finished is not None and not self._finished.done():
-            self._finished.set_result(None)
+        self._finish()
 
-    def _explain(self, error: BaseException, fiber: Fiber) -> None:
-        """Say on the exception where it happened: actor, simulated time, chain of causes."""
-        lines = [f"in {fiber.name} at {format_ns(self.now)}"]
-        last = [one.handling for one in self._fibers if one.handling is not None]
-        recent = {envelope.id: envelope for envelope in last}
-        envelope = fiber.handling
-        word = "handling"
-        while envelope is not None and len(lines) < 12:
-            said = repr(envelope.payload)
-            said = said if len(said) <= 160 else said[:157] + "..."
-            lines.append(f"  {word} message {envelope.id} from {envelope.channel.sender}: {said}")
-            envelope, word = recent.get(envelope.cause), "caused by"
-        error.add_note("\n".join(lines))
+    def crash(self, error: Exception) -> None:
+        """The delivery itself has raised, in no actor: a tracer, say, or an invariant's check."""
+        if self._finished is None or self._finished.done():
+            raise error
+        error.add_note(f"in the kernel at {format_ns(self.now)}")
+        # They would only raise again while the actors are wound down.
+        self.tracer = self.observer = None
+        self.fail(error)
 
     # -- running ---------------------------------------------------------------------------------
 
     def simulate(self) -> None:
         """Run the system in simulated time to its end, on a loop of its own."""
+        if asyncio._get_running_loop() is not None:
+            raise BacktestError(
+                "a simulation runs on an event loop of its own and here one runs already: "
+                "await anyio.to_thread.run_sync(system.simulate)"
+            )
+        if not self.simulated:
+            raise BacktestError("a system with a real clock is not simulated: await system.run()")
         loop = SimulatedLoop()
-        thresholds = gc.get_threshold()
-        # A run makes millions of small objects that live on (orders, entries): the collector would
-        # look through all of them again and again. Cycles of young objects are still found.
-        gc.freeze()
-        gc.set_threshold(*_COLLECT)
         try:
-            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            with _calm_collector(), asyncio.Runner(loop_factory=lambda: loop) as runner:
                 try:
                     runner.run(self._simulate(loop))
                 finally:
-                    loop.system = None
+                    self._clean_up(loop)
         finally:
-            gc.set_threshold(*thresholds)
-            gc.unfreeze()
             loop.close()
 
     async def _simulate(self, loop: SimulatedLoop) -> None:
         loop.base = self._base = self.now - self.now % DAY
+        loop.watch_threads()
         loop.system = self
-        self._limiter = anyio.to_thread.current_default_thread_limiter()
+        self.task_class = SimulatedTask
+        self._main = asyncio.current_task()
         await self.run()
+
+    def _clean_up(self, loop: SimulatedLoop) -> None:
+        """Leave nothing behind, also where the loop itself was left by a KeyboardInterrupt."""
+        try:
+            if self._main is not None and not self._main.done():
+                self._main.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    loop.run_until_complete(self._main)
+        finally:
+            loop.abandon()
+            loop.system = None
 
     async def run(self) -> None:
         """Start every actor, run until nothing can happen any more (or `stop`), and end them."""
@@ -575,24 +720,32 @@ class System:
         self.loop = asyncio.get_running_loop()
         if not self.simulated:
             self.kick = self._kick_live
+        elif getattr(self.loop, "system", None) is not self:
+            raise BacktestError("simulated time needs a loop of its own: call system.simulate()")
         try:
             for actor in list(self.actors.values()):
-                actor.change("start")
-                actor.fiber.start(actor.run())
+                self._start(actor)
+            if not self.simulated:
+                self._kick_live()
             await self._settle()
-            waits = self._who_waits()
-            if waits and self._error is None and self.simulated:
+            self._closing = True
+            if self.simulated and self._error is None and (waits := self._deadlock()):
                 raise Deadlock(waits)
             for stage in range(STAGES):
                 if self._error is not None:
                     break
                 self._ending = True
+                if self._error is not None:
+                    break
                 for actor in list(self.actors.values()):
                     if actor.life is Life.RUNNING:
                         actor.closing(stage)
                 await self._settle()
         finally:
-            await self._end_fibers()
+            # Shielded, for live somebody may have cancelled the scope around `run`.
+            with anyio.CancelScope(shield=True):
+                await self._end_tasks()
+            self._over = True
         if self._error is not None:
             raise self._error
 
@@ -603,43 +756,96 @@ class System:
         self._finished = self.loop.create_future()
         if not self.simulated and self._ending:
             # Live there is no quiescence to observe: give what was started a moment.
-            self.loop.call_later(0.01, self._finish)
+            self.loop.call_later(_LIVE_MOMENT_S, self._finish)
         await self._finished
 
     def _finish(self) -> None:
         if self._finished is not None and not self._finished.done():
             self._finished.set_result(None)
 
-    async def _end_fibers(self) -> None:
+    async def _end_tasks(self) -> None:
+        """End every actor, and in a simulation every task that they left behind."""
         self._ending = True
-        for _ in range(3):
+        for attempt in range(4):
             tasks = [fiber.task for fiber in self._fibers if fiber.alive]
-            if not tasks:
+            if self.simulated and attempt:
+                # Only now: a task group that is cancelled ends its own.
+                tasks += self.loop.children
+            if not tasks and attempt:
                 break
             for task in tasks:
                 task.cancel()  # type: ignore[union-attr]
-            self._finished = self.loop.create_future()
-            done = asyncio.gather(*tasks, return_exceptions=True)  # type: ignore[arg-type]
-            done.add_done_callback(lambda _: self._finish())
-            await self._finished
-        stubborn = [fiber.name for fiber in self._fibers if fiber.alive]
-        if stubborn and self._error is None:
-            raise Deadlock([(name, "something, and refuses to be cancelled") for name in stubborn])
+            await self._until_done(tasks)
+        self._report_stubborn()
+        killed = [fiber.task for fiber in self._fibers if fiber.alive]
+        for fiber in self._fibers:
+            if fiber.alive:
+                fiber.kill()
+        await self._until_done(killed)
         for actor in self.actors.values():
-            actor.fiber.open = False
+            actor.fiber.shut()
             if actor.life is Life.RUNNING:
                 actor.change("stop")
 
+    async def _until_done(self, tasks: list[Any]) -> None:
+        """Wait for ``tasks``, or until nothing can happen any more."""
+        if not tasks:
+            return
+        self._finished = self.loop.create_future()
+        done = asyncio.gather(*tasks, return_exceptions=True)
+        done.add_done_callback(lambda _: self._finish())
+        if not self.simulated:
+            timer = self.loop.call_later(_LIVE_GRACE_S, self._finish)
+            done.add_done_callback(lambda _: timer.cancel())
+        await self._finished
+
+    def _report_stubborn(self) -> None:
+        stubborn = [fiber.name for fiber in self._fibers if fiber.alive]
+        if self.simulated:
+            owners = [task.get_name() for task in self.loop.children]
+            stubborn += owners
+        if stubborn and self._error is None:
+            self._error = Deadlock(
+                [(name, "something, and refuses to be cancelled") for name in stubborn]
+            )
+
     # -- live --------------------------------------------------------------------------------------
 
+    def _feed_live(self) -> None:
+        """Live, the market event has its place in the heap like everything else."""
+        if self._feed_time < NEVER:
+            number = self.sequence = self.sequence + 1
+            heappush(self._heap, (self._feed_time, MARKET_TO_VENUE, number, None))
+        if self.kick is not None:
+            self.kick()
+
     def _kick_live(self) -> None:
-        if not self._kicked:
+        if not self._kicked and self.loop is not None:
             self._kicked = True
             self.loop.call_soon(self._pump_live)
 
     def _pump_live(self) -> None:
         """Deliver one thing that is due; come back for the next, or when the next is due."""
         self._kicked = False
+        if self._over:
+            return
+        try:
+            self._deliver_live()
+        except Exception as error:
+            # A callback's error would only be logged.
+            self.crash(error)
+        heap = self._heap
+        if self._wakes or any(self.queues):
+            self._kick_live()
+        elif self._ending:
+            # The end was asked for, and all that was due is done.
+            if not self._closing:
+                self._finish()
+        elif heap and (self._next_live is None or heap[0][0] < self._next_live):
+            self._next_live = heap[0][0]
+            self.loop.call_later(max(0, heap[0][0] - self.now) / 1e9, self._wake_live)
+
+    def _deliver_live(self) -> None:
         self.now = max(self.now, self.clock.now())
         heap = self._heap
         while heap and heap[0][0] <= self.now:
@@ -647,30 +853,28 @@ class System:
             if item[3] is None:
                 self._emit()
                 if not self._ending:
-                    heappush(heap, (self._feed_time, MARKET_TO_VENUE, self.sequence, None))
-            else:
+                    self._feed_live()
+            elif not self._is_stale(item[3]):
                 self.queues[item[1]].append(item)
         if self._wakes:
             fiber, signal, value = self._wakes[0]
             if fiber.waiting is signal and fiber.being_cancelled:
-                self._kick_live()
                 return
             self._wakes.popleft()
             if fiber.waiting is signal:
                 fiber.step(value)
-        else:
-            for self.priority, queue in enumerate(self.queues):
+            return
+        try:
+            for priority, queue in enumerate(self.queues):
                 if queue:
-                    if type(queue[0]) is Envelope and queue[0].channel.target.being_cancelled:
+                    head = queue[0]
+                    if type(head) is Envelope and head.channel.target.being_cancelled:
                         break
+                    self.priority = priority
                     self._deliver(queue.popleft())
                     break
+        finally:
             self.priority = 0
-        if self._wakes or any(self.queues):
-            self._kick_live()
-        elif heap and (self._next_live is None or heap[0][0] < self._next_live):
-            self._next_live = heap[0][0]
-            self.loop.call_later(max(0, heap[0][0] - self.now) / 1e9, self._wake_live)
 
     def _wake_live(self) -> None:
         self._next_live = None

@@ -350,15 +350,15 @@ class Venue:
                 EventRecord,
                 (
                     now,
-                    heard.id,  # type: ignore[union-attr]
+                    heard[2],  # type: ignore[index]
                     kind,
                     branch.number,
                     0 if order is None else order.order_number,
                     reason,
                     detail,
                     entry,
-                    heard.cause,  # type: ignore[union-attr]
-                    heard.channel.sender,  # type: ignore[union-attr]
+                    heard[5],  # type: ignore[index]
+                    heard[3].sender,  # type: ignore[index]
                     None if order is None else order.volume,
                     None,
                 ),

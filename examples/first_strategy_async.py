@@ -2,7 +2,7 @@
 
 All waiting is in simulated time: a month goes by in a blink. Live, the same code really waits.
 
-    python examples/first_strategy_async.py
+Run it from the project's folder: python examples/first_strategy_async.py
 """
 
 from decimal import Decimal
@@ -15,6 +15,7 @@ from backtest.models import TradingPair
 from backtest.strategies import Strategy
 
 PAIR = TradingPair.from_code("BTCUSD", "USD", price_increment=Decimal("0.01"))
+
 
 class PatientBuyer(Strategy):
     """Bid a little below the market; raise the bid if nobody sells within a day; hold a week."""

@@ -1,6 +1,6 @@
 """A first strategy, as handlers: buy a dip, sell the recovery. Plain methods, called by events.
 
-    python examples/first_strategy_handlers.py
+Run it from the project's folder: python examples/first_strategy_handlers.py
 """
 
 from decimal import Decimal

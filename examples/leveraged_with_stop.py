@@ -1,6 +1,6 @@
 """A leveraged position: margin, stop-loss, take-profit and liquidation, on bars made for it.
 
-    python examples/leveraged_with_stop.py
+Run it from the project's folder: python examples/leveraged_with_stop.py
 """
 
 from decimal import Decimal

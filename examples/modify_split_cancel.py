@@ -1,6 +1,6 @@
 """Orders while time passes: a bid is raised, split in three, and what nobody wanted is cancelled.
 
-    python examples/modify_split_cancel.py
+Run it from the project's folder: python examples/modify_split_cancel.py
 """
 
 from decimal import Decimal

@@ -1,6 +1,6 @@
 """The life of a spot order by hand: created, filled in part, the rest cancelled; never changed.
 
-    python examples/spot_order_lifecycle.py
+Run it from the project's folder: python examples/spot_order_lifecycle.py
 """
 
 from datetime import UTC, datetime, timedelta
@@ -57,12 +57,7 @@ def main() -> None:
     repository.save(filled)  # a copy has the id of its order, and takes its place
     show("filled", filled)
 
-    part = limit.create_filled_copy(
-        fill_timestamp=NOON + timedelta(minutes=2),
-        fill_price=Decimal("49990"),
-        fill_volume=Decimal("1.0"),
-        fee_fill=Decimal("49.99"),
-    )
+    part = limit.create_filled_copy(NOON, Decimal("49990"), Decimal("1.0"), Decimal("49.99"))
     show("could have filled in part", part)
     cancelled = limit.create_cancelled_copy(
         cancel_timestamp=NOON + timedelta(hours=1),

@@ -1,6 +1,6 @@
 """Money by hand: every change of a balance is a transaction, and a balance is their sum.
 
-    python examples/transaction_balance_system.py
+Run it from the project's folder: python examples/transaction_balance_system.py
 """
 
 from datetime import UTC, datetime, timedelta
@@ -28,13 +28,8 @@ MORNING = [
 
 def main() -> None:
     transactions, balances = TransactionRepository(), BalanceRepository()
-    balance = Balance(
-        account_id=ACCOUNT,
-        backtest_run_id=RUN,
-        timestamp=START,
-        available_balance=Decimal(100000),
-        unavailable_balance=Decimal(0),
-    )
+    nothing, opening = Decimal(0), Decimal(100000)
+    balance = Balance(ACCOUNT, RUN, START, available_balance=opening, unavailable_balance=nothing)
     balances.save(balance)
     print(f"{'time':6}{'type':16}{'what':40}{'available':>12}{'locked':>10}{'in use':>8}")
     print(f"{balance.timestamp:%H:%M} {'':16}{'Opening balance':40}", row(balance))
@@ -61,17 +56,16 @@ def main() -> None:
         balances.save(balance)
         print(f"{balance.timestamp:%H:%M} {kind.name:16}{why:40}", row(balance))
 
-    fees = [
-        one
-        for kind in (TransactionType.FEE_CREATE, TransactionType.FEE_FILL)
-        for one in transactions.get_by_type(kind, RUN)
-    ]
-    print("\nFees paid:", -sum(one.total_balance_change for one in fees), "USD")
+    kinds = (TransactionType.FEE_CREATE, TransactionType.FEE_FILL)
+    fees = [one for kind in kinds for one in transactions.get_by_type(kind, RUN)]
     (bought,) = transactions.get_by_type(TransactionType.FILL_BUY, RUN)
-    print("Spent on BTC:", -bought.total_balance_change, "USD")
     late = transactions.get_since_timestamp(ACCOUNT, START + timedelta(minutes=10))
+    print("\nFees paid:", -sum(one.total_balance_change for one in fees), "USD")
+    print("Spent on BTC:", -bought.total_balance_change, "USD")
     print("After 9:10:", "; ".join(one.description for one in late))
-    print("Latest balance:", balances.get_latest_balance(ACCOUNT, RUN).total_balance, "USD in all")
+    latest = balances.get_latest_balance(ACCOUNT, RUN)
+    assert latest == balance
+    print("Latest balance:", latest.total_balance, "USD in all")
 
 
 def row(balance: Balance) -> str:

@@ -1,6 +1,6 @@
 """Two strategies at one broker: each with its own account, then both on one.
 
-    python examples/two_strategies_one_broker.py
+Run it from the project's folder: python examples/two_strategies_one_broker.py
 """
 
 from decimal import Decimal
@@ -11,9 +11,7 @@ from backtest.data import synthetic_bars
 from backtest.models import Fee, FeeKind, FeeStage, TradingRules
 from backtest.strategies import Grid, SmaCross, Strategy
 
-RULES = TradingRules(
-    fees={FeeStage.FILL: (Fee(FeeKind.PERCENT_OF_NOTIONAL, Decimal("0.001")),)}
-)
+RULES = TradingRules(fees={FeeStage.FILL: (Fee(FeeKind.PERCENT_OF_NOTIONAL, Decimal("0.001")),)})
 
 
 def strategies() -> dict[str, Strategy]:

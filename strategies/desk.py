@@ -84,7 +84,8 @@ class OrderDesk:
         if limit_price is not None:
             if stop_price is not None:
                 raise FieldError(
-                    "stop_price", "cannot be combined with limit_price: there are no stop-limit orders yet"
+                    "stop_price",
+                    "cannot be combined with limit_price: there are no stop-limit orders yet",
                 )
             kind: WorkingKind = "limit"
             limit_price = decimal_of(limit_price, "limit_price")
@@ -128,8 +129,8 @@ class OrderDesk:
                 kind,
                 direction,
                 size,
-                limit_price,  # type: ignore[arg-type]
-                stop_price,  # type: ignore[arg-type]
+                limit_price,
+                stop_price,
                 _maybe(leverage, "leverage"),
                 _maybe(stop_loss, "stop_loss"),
                 _maybe(take_profit, "take_profit"),
@@ -153,7 +154,9 @@ class OrderDesk:
         self, handle: OrderHandle, volumes: Sequence[Number], prices: Sequence[Number] | None
     ) -> Command[list[OrderHandle]]:
         chunks = tuple(decimal_of(one, "volumes") for one in volumes)
-        limits = None if prices is None else tuple(decimal_of(one, "limit_prices") for one in prices)
+        limits = None
+        if prices is not None:
+            limits = tuple(decimal_of(one, "limit_prices") for one in prices)
         return self._amend(handle, Verb.SPLIT, [], volumes=chunks, limit_prices=limits)
 
     def close(
@@ -324,7 +327,6 @@ class OrderDesk:
         self.over = True
         for handle in list(self._branches.values()):
             handle.stop_events()
-
 
 
 def _maybe(value: Number | None, name: str) -> Decimal | None:

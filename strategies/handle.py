@@ -11,7 +11,6 @@ from uuid import UUID
 import anyio
 
 from backtest.actors import EventKind, OrderEvent, Signal, Stream
-from backtest.errors import OrderRejected
 from backtest.models import OrderDirection, OrderStatus, SpotOrder, TradingOrder
 from backtest.money import ZERO, add, div, mul
 from backtest.times import duration_ns
@@ -141,10 +140,11 @@ class OrderHandle(Command["OrderHandle"]):
         return await self
 
     async def filled(self, timeout: float | timedelta | str | None = None) -> bool:
-        """Wait until all of it has filled; whether it did.
+        """Wait until nothing is left to fill; whether it `is_filled`.
 
-        False when the order ended otherwise, or after ``timeout`` (seconds of simulated time, real
-        when live).
+        False when the order ended with nothing filled, or after ``timeout`` (seconds of simulated
+        time, real when live). An order of which a part filled and the rest was cancelled counts as
+        filled: `filled_volume` says how much.
         """
         return await self._wait("_filled", self.is_done, timeout) and self.is_filled
 

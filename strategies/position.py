@@ -87,7 +87,7 @@ class PositionView:
 def take_changes(held: dict[UUID, TradingOrder], changes: Changes) -> None:
     """Bring ``held`` up to date. What takes the place of another (the rest of a partial close, a
     modified child, the parts of a split) stands where that stood: oldest first."""
-    gone = {order_id for order_id, position in changes if position is None}
+    gone = [order_id for order_id, position in changes if position is None]
     new = {order_id: position for order_id, position in changes if position is not None}
     if gone and new:
         before = list(held.items())

@@ -35,9 +35,10 @@ class RsiReversion(Strategy):
         rsi = indicator("RSI", period=self.period)
         size = self.pair_of(self.pair).round_volume(self.volume)
         held = Decimal(0)
+        self.busy_until = 0
         async for bar in self.bars(self.pair):
             strength = feed(rsi, float(bar.close))
-            if strength is None or bar.close_ns < self.now_ns:
+            if strength is None or bar.close_ns < self.busy_until:
                 continue  # too early to tell, or a bar of the past that came while an order filled
             try:
                 if strength < self.low and not held:
@@ -52,4 +53,5 @@ class RsiReversion(Strategy):
         """Wait until ``order`` is done; what it traded. A thin market may take several bars."""
         await order.accepted()
         await order.done()
+        self.busy_until = self.now_ns
         return order.filled_volume

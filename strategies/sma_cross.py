@@ -52,8 +52,8 @@ class SmaCross(Strategy):
         fast_mean, slow_mean = self.fast_sum / self.fast, self.slow_sum / self.slow
         if fast_mean > slow_mean and self.entry is None:
             self.entry = self.buy(self.pair, self.size)
-        elif fast_mean < slow_mean and self.entry is not None:
-            self.leave(self.entry)
+        elif fast_mean < slow_mean and self.entry is not None and self.entry.is_answered:
+            self.leave(self.entry)  # an unanswered order is on its way still and cannot be changed
             self.entry = None
 
     def leave(self, entry: OrderHandle) -> None:

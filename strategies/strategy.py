@@ -11,7 +11,6 @@ from uuid import UUID
 
 import attrs
 
-
 from backtest.actors import Handlers, OrderEvent, StrategyHost
 from backtest.actors.protocol import BalanceUpdate, Welcome
 from backtest.errors import BacktestError, FieldError, OrderRejected, RejectReason
@@ -48,8 +47,10 @@ class Strategy:
             drop: Decimal = Decimal("0.98")
 
             async def on_bar(self, bar: Bar) -> None:
-                order = await self.buy(self.pair, "0.1", limit_price=self.round(bar.close * self.drop))
-                await order.filled(timeout=3600)
+                price = self.pair_of(self.pair).round_price(bar.close * self.drop)
+                order = await self.buy(self.pair, "0.1", limit_price=price)
+                if not await order.filled(timeout="1h"):
+                    await order.cancel()
     """
 
     warmup_bars: ClassVar[int] = 0
@@ -64,7 +65,8 @@ class Strategy:
         attrs.define(cls, slots=False, kw_only=True, eq=False, repr=False)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.parameters.items())})"
+        parameters = ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
+        return f"{type(self).__name__}({parameters})"
 
     # -- to override -------------------------------------------------------------------------------
 
@@ -176,7 +178,7 @@ class Strategy:
         )
 
     async def close_all(self, pair: str | None = None) -> None:
-        """Cancel what is pending and close, at the market, what is open (of ``pair``, or of all)."""
+        """Cancel what is pending and close, at the market, what is open; of all pairs or of one."""
         for handle in self.open_orders(pair):
             await handle.cancel()
         for handle in self._desk.handles_with_positions(pair):
@@ -228,7 +230,8 @@ class Strategy:
         """The trading pair called ``code``, with its increments."""
         pair = self._desk.pairs.get(code)
         if pair is None:
-            raise BacktestError(f"there is no pair {code!r}; there are: {', '.join(self._desk.pairs)}")
+            known = ", ".join(self._desk.pairs)
+            raise BacktestError(f"there is no pair {code!r}; there are: {known}")
         return pair
 
     @property
@@ -337,9 +340,10 @@ class Strategy:
     @property
     def parameters(self) -> dict[str, Any]:
         """The parameters and their values."""
-        if not attrs.has(type(self)):
+        cls: Any = type(self)
+        if not attrs.has(cls):
             return {}  # the base itself, which has none
-        return {one.name: getattr(self, one.name) for one in attrs.fields(type(self)) if one.init}
+        return {one.name: getattr(self, one.name) for one in attrs.fields(cls) if one.init}
 
     # -- for the host ------------------------------------------------------------------------------
 

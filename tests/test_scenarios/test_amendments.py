@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from backtest.actors import EventKind
 from backtest.errors import RejectReason
+from backtest.models import ActionType, DecisionAction
 from tests.harness import D, bar, play, refused, rules
 
 
@@ -253,8 +255,6 @@ def test_the_parts_of_a_stop_are_stops() -> None:
 
 
 def test_an_older_id_of_the_branch_reaches_its_live_order() -> None:
-    from backtest.models import ActionType, DecisionAction
-
     async def script(me: Any) -> None:
         await me.next()
         order = await me.buy("BTCUSD", 3, limit_price=99)
@@ -262,15 +262,11 @@ def test_an_older_id_of_the_branch_reaches_its_live_order() -> None:
         await order.modify(limit_price=98)
         middle = me.heard[1].order.id
         assert middle not in (order.id, order.live.id)
+        nobody = UUID(int=1)
+        account = next(iter(me._desk.accounts.values()))
         me.submit(
             DecisionAction(
-                ActionType.CANCEL_SPOT_LIMIT,
-                me.now,
-                me._desk._template["agent_id"],
-                me._desk.accounts["main"],
-                me._desk._template["broker_id"],
-                me._desk._template["backtest_run_id"],
-                order_id=middle,
+                ActionType.CANCEL_SPOT_LIMIT, me.now, nobody, account, nobody, nobody, order_id=middle
             )
         )
         await order.done()

@@ -265,23 +265,42 @@ def test_commands_as_values_are_carried_out() -> None:
         await me.sleep(1)
         (accepted,) = me.heard
         assert accepted.kind is EventKind.ACCEPTED
+        assert [one.id for one in me.open_orders()] == [accepted.order.id]
         me.submit(_action(me, ActionType.CANCEL_SPOT_LIMIT, order_id=accepted.order.id))
         await me.sleep(1)
         assert me.told()[-1] == ("cancelled", "REQUESTED")
+        assert me.open_orders() == []
         with pytest.raises(OrderRejected) as caught:
             me.submit(_action(me, ActionType.CREATE_SPOT_LIMIT, trading_pair_code="BTCUSD"))
         assert caught.value.reason is R.INVALID_ACTION
 
-    world = play([bar(0, 100), bar(1, 100)], script)
-    assert world.orders() == ["LONG 1 CANCELLED REQUESTED"]
+        # what came of a command that was sent as a value is seen like all else
+        me.submit(
+            _action(
+                me,
+                ActionType.CREATE_TRADE_MARKET,
+                trading_pair_code="BTCUSD",
+                volume=D(2),
+                direction=OrderDirection.LONG,
+            )
+        )
+        await me.next(2)
+        assert me.position("BTCUSD").volume == 2
+        await me.close_all()
+        await me.next()
+        assert not me.position("BTCUSD")
+
+    world = play([bar(n, 100) for n in range(4)], script)
+    assert world.orders() == ["LONG 1 CANCELLED REQUESTED", "LONG 2 CLOSED close"]
 
 
 def _action(me: Any, kind: ActionType, **fields: Any) -> DecisionAction:
+    venue = me._host.system.actors["broker"].venue
     values = {
-        "agent_id": me._desk._template["agent_id"],
+        "agent_id": venue.desks[me.name].agent.agent_id,
         "account_id": next(iter(me._desk.accounts.values())),
-        "broker_id": me._desk._template["broker_id"],
-        "backtest_run_id": me._desk._template["backtest_run_id"],
+        "broker_id": venue.broker_id,
+        "backtest_run_id": venue.run_id,
     }
     return DecisionAction(kind, me.now, **(values | fields))
 

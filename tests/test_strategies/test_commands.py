@@ -40,7 +40,7 @@ class TestModify:
                 if self.minute == 1:
                     self.order = await self.buy("BTCUSD", 3)
                 elif self.minute == 2:
-                    assert (self.order.filled_volume, self.order.leaves) == (1, 2)
+                    assert (self.order.filled_volume, self.order.leaves) == (D(1), D(2))
                     await self.order.modify(volume=1)
                     self.tell(self.order.status.name, self.order.leaves, self.order.end_reason)
 
@@ -94,7 +94,7 @@ class TestSplit:
                 assert not await order.filled()
                 assert self.open_orders() == [low, high]
                 assert len({order.id, low.id, high.id}) == 3
-                assert (low.leaves, high.leaves, high.volume) == (1, 2, 2)
+                assert (low.leaves, high.leaves, high.volume) == (D(1), D(2), D(2))
                 # 1 x 85 + 2 x 95
                 assert self.balance("USD").unavailable == 275
                 with pytest.raises(OrderRejected, match="ALREADY_DONE"):
@@ -116,9 +116,9 @@ class TestSplit:
                 one, two = await order.split(["1", "2"])
                 assert (order.status, order.parts) == (OrderStatus.REPLACED, {})
                 assert await order.closed()
-                assert (one.status, one.open_volume) == (OrderStatus.FILLED, 1)
-                assert (one.average_price, one.is_filled, one.leaves) == (100, True, 0)
-                assert (two.filled_volume, two.is_done) == (2, True)
+                assert (one.status, one.open_volume) == (OrderStatus.FILLED, D(1))
+                assert (one.average_price, one.is_filled, one.leaves) == (D(100), True, D(0))
+                assert (two.filled_volume, two.is_done) == (D(2), True)
                 assert [part.volume for part in self.position("BTCUSD").parts] == [1, 2]
                 await one.close(limit_price=104)
                 self.tell("one", await one.closed(), self.position("BTCUSD").volume)
@@ -137,7 +137,7 @@ class TestSplit:
                 if self.minute == 1:
                     self.order = await self.long("BTCUSD", 4, limit_price=100)
                 elif self.minute == 2:
-                    assert (self.order.open_volume, self.order.leaves) == (1, 3)
+                    assert (self.order.open_volume, self.order.leaves) == (D(1), D(3))
                     parts = await self.order.split([1, 2], [50, 60])
                     self.tell(self.order.open_volume, [part.open_volume for part in parts])
                     await self.order.close()

@@ -39,9 +39,9 @@ class TestState:
                 self.tell("accepted", *look(order))
                 assert await order.filled()
                 self.tell("filled", *look(order))
-                assert order.id == order.parts or order.id is not None
+                assert order.id is not None
                 assert (order.live, order.end_reason, order.error) == (None, None, None)
-                assert (order.pair, order.direction.name, order.volume) == ("BTCUSD", "LONG", 2)
+                assert (order.pair, order.direction.name, order.volume) == ("BTCUSD", "LONG", D(2))
                 assert "LONG 2 BTCUSD FILLED" in repr(order)
 
         one = One()
@@ -193,6 +193,20 @@ class TestWaiting:
         one = One()
         play(one, market(100, 100, 100))
         assert one.told == [(0, "waits"), (2, False)]
+
+    def test_a_part_that_filled_counts_when_the_rest_is_cancelled(self) -> None:
+        class One(Story):
+            async def on_bar(self, bar: Bar) -> None:
+                if self.minute == 1:
+                    self.order = await self.buy("BTCUSD", 3)
+                elif self.minute == 2:
+                    await self.order.cancel()
+                    self.tell(await self.order.filled(), self.order.status.name)
+                    self.tell(self.order.filled_volume, self.order.cancelled_volume)
+
+        one = One()
+        play(one, market(100, 100, 100, volume=1))
+        assert one.told == [(2, True, "FILLED"), (2, 1, 2)]
 
     def test_closed_waits_for_the_position_to_end(self) -> None:
         class One(Story):

@@ -180,8 +180,8 @@ class TestGrid:
         assert result.final_equity == 998
         waiting = [one for one in result.orders if isinstance(one, SpotOrder) and one.is_pending]
         assert [(one.direction.name, one.limit_price) for one in waiting] == [
-            ("SHORT", 100),
-            ("SHORT", 99),
+            ("SHORT", D(100)),
+            ("SHORT", D(99)),
         ]
 
     def test_offers_as_much_as_it_got(self) -> None:
@@ -252,7 +252,7 @@ class TestRebalancer:
     def test_what_is_refused_is_tried_again(self, capsys: pytest.CaptureFixture[str]) -> None:
         # All of 1000 in A needs 1050 while the order waits.
         data = market(100, 100, 100, pair="AUSD")
-        result = play(Rebalancer(weights={"AUSD": 1}, every="1m"), data)
+        result = play(Rebalancer(weights={"AUSD": "1"}, every="1m"), data)
         assert fills(result) == []
         assert capsys.readouterr().err.count("rebalance.refused") == 3
 
@@ -296,6 +296,16 @@ def test_each_trades_on_a_coarse_grid_with_fees_and_gaps(strategy: type[Strategy
     for fill in result.fills:
         assert fill.price % D("0.5") == 0
         assert fill.volume % D("0.01") == 0
+
+
+@pytest.mark.parametrize("strategy", [SmaCross, RsiReversion, Breakout, Grid, Rebalancer])
+def test_each_bears_that_the_venue_is_far_away(strategy: type[Strategy]) -> None:
+    bars = synthetic_bars("BTCUSD", 2_000, seed=3, volatility=0.005)
+    result = play(strategy(), bars, cash="100000 USD", latency="90s")
+    assert len(result.fills) >= 1
+    # Sent at a bar's close, and at the venue a minute and a half later.
+    sent_at = {one.id: one.create_timestamp.second for one in result.orders}
+    assert set(sent_at.values()) <= {0, 30}
 
 
 def test_the_rebalancer_too() -> None:
@@ -347,9 +357,7 @@ FOLDER = Path(__file__).parents[2].parent / "shared" / "data"
         ("binance_btcusdt_day_2020.csv", "BTCUSDT", "100000 USDT"),
     ],
 )
-def test_each_runs_on_real_files(
-    strategy: type[Strategy], file: str, pair: str, cash: str
-) -> None:
+def test_each_runs_on_real_files(strategy: type[Strategy], file: str, pair: str, cash: str) -> None:
     settings = {} if strategy is Rebalancer else {"pair": pair}
     result = play(strategy(**settings), str(FOLDER / file), cash=cash, pair=pair, rules=FEES)
     # On the minutes of one day the grid's first level, half a percent down, is not reached, and

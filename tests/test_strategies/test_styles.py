@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from decimal import Decimal
+from typing import ClassVar
 
 import anyio
 import pytest
@@ -143,8 +144,8 @@ class TestRun:
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(5):
                         await asyncio.Event().wait()
+                order = await self.buy("BTCUSD", 1, limit_price=1)
                 with pytest.raises(TimeoutError), anyio.fail_after(5):
-                    order = await self.buy("BTCUSD", 1, limit_price=1)
                     await order.filled()
                 self.tell("end")
 
@@ -309,7 +310,7 @@ class TestWarmup:
 
 
 class TestSubscriptions:
-    data = {"AUSD": market(1, 2, pair="AUSD"), "BUSD": market(3, 4, pair="BUSD")}
+    data: ClassVar = {"AUSD": market(1, 2, pair="AUSD"), "BUSD": market(3, 4, pair="BUSD")}
 
     def test_none_means_all_pairs(self) -> None:
         class One(Story):

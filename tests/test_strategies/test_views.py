@@ -115,7 +115,7 @@ class TestPosition:
                     self.look()
                     await self.first.close("0.5")
                 elif self.minute == 4:
-                    one, two = await self.first.split(["0.25", "0.25"])
+                    await self.first.split(["0.25", "0.25"])
                     self.look()
 
             def look(self) -> None:
@@ -132,7 +132,7 @@ class TestPosition:
 
     def test_by_hand(self) -> None:
         view = PositionView("BTCUSD", (), None)
-        assert (view.volume, view.average_price, view.unrealised_pnl) == (0, None, 0)
+        assert (view.volume, view.average_price, view.unrealised_pnl) == (D(0), None, D(0))
         assert repr(view) == "<PositionView BTCUSD 0 at None>"
 
 

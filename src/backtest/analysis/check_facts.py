@@ -69,9 +69,7 @@ def money(material: Material, journal: Journal, finding: Finding) -> str:
             held[asset] = held.get(asset, 0) + available + unavailable
     for asset in sorted({*paid, *held, *journal.came_in}):
         came = journal.came_in.get(asset, 0)
-        finding.differ(
-            f"what came in of {asset}", text_of(came), text_of(paid.get(asset, 0))
-        )
+        finding.differ(f"what came in of {asset}", text_of(came), text_of(paid.get(asset, 0)))
         finding.differ(
             f"what all accounts hold of {asset}", text_of(held.get(asset, 0)), text_of(came)
         )
@@ -102,7 +100,9 @@ def summary(material: Material, journal: Journal, finding: Finding) -> str:
     for name, value in figures.items():
         finding.differ(f"{name} in the summary", told[name], value)
     _sharpe(material, told, finding)
-    return f"final equity {told['final_equity']} {told['cash_asset']}, and {len(figures)} more figures"
+    return (
+        f"final equity {told['final_equity']} {told['cash_asset']}, and {len(figures)} more figures"
+    )
 
 
 def _fees(journal: Journal, material: Material) -> dict[str, dict[str, str]]:
@@ -195,4 +195,3 @@ def _sharpe(material: Material, told: Mapping[str, Any], finding: Finding) -> No
     )
     finding.differ("the Sharpe ratio", told["sharpe"], None if ratio is None else plain(ratio))
     finding.differ("the basis of the Sharpe ratio", told["sharpe_basis"], basis)
-

@@ -14,7 +14,9 @@ from backtest.analysis.verification import Check, Finding
 
 __all__ = ["Journal", "journal_checks"]
 
-_FILLING = frozenset({"FILL_BUY", "FILL_SELL", "SPOT_EXCHANGE", "FEE_FILL", "CLOSE_PNL", "FEE_CLOSE"})
+_FILLING = frozenset(
+    {"FILL_BUY", "FILL_SELL", "SPOT_EXCHANGE", "FEE_FILL", "CLOSE_PNL", "FEE_CLOSE"}
+)
 """Kinds of transactions that come of fills, and of nothing else."""
 _HASHED = (0, 1, 2, 4, 5, 6, 7, 8, 9, 11)
 """The columns of a transaction that the journal's hash is made of, in order."""
@@ -171,7 +173,9 @@ class Journal:
 
     def _no_money(self, fill: FillLine) -> None:
         if fill.order_kind != "trading" or fill.kind != "entry" or fill.fee:
-            self.booked.wrong(f"the fill of order {fill.order} at {fill.time} is not in the journal")
+            self.booked.wrong(
+                f"the fill of order {fill.order} at {fill.time} is not in the journal"
+            )
 
     def _book(self, legs: Sequence[Leg]) -> None:
         first = legs[0]
@@ -196,7 +200,9 @@ class Journal:
         expected = {key: units for key, units in self._expected(fill).items() if units}
         found = {key: units for key, units in found.items() if units}
         if found != expected:
-            self.booked.wrong(f"{what} should book {_told(expected)}, the journal has {_told(found)}")
+            self.booked.wrong(
+                f"{what} should book {_told(expected)}, the journal has {_told(found)}"
+            )
 
     def _expected(self, fill: FillLine) -> dict[tuple[str, str], int]:
         """What a fill must bring the account, by kind and asset."""

@@ -37,7 +37,9 @@ def orders(material: Material, finding: Finding) -> str:
             finding.wrong(f"{what} is of an unknown account or pair: {order.account}, {order.pair}")
         _state(order, what, finding)
         if order.status != _PENDING and order.reserved:
-            finding.wrong(f"{what} is {order.status} and still has {text_of(order.reserved)} reserved")
+            finding.wrong(
+                f"{what} is {order.status} and still has {text_of(order.reserved)} reserved"
+            )
     for order in material.orders:
         parent = seen.get(order.parent)
         if order.parent and parent is None:
@@ -67,11 +69,15 @@ def _state(order: OrderLine, what: str, finding: Finding) -> None:
     if order.volume <= 0:
         finding.wrong(f"{what} has a volume of {text_of(order.volume)}")
     if order.status in (_FILLED, _CLOSED):
-        finding.differ(f"the filled volume of {what}", text_of(order.fill_volume), text_of(order.volume))
+        finding.differ(
+            f"the filled volume of {what}", text_of(order.fill_volume), text_of(order.volume)
+        )
         limit = order.limit_price
         worse = order.fill_price > limit if order.direction == "LONG" else order.fill_price < limit
         if limit and worse:
-            finding.wrong(f"{what} filled at {text_of(order.fill_price)}, beyond its {text_of(limit)}")
+            finding.wrong(
+                f"{what} filled at {text_of(order.fill_price)}, beyond its {text_of(limit)}"
+            )
     if order.status == _CANCELLED:
         finding.differ(
             f"the cancelled volume of {what}", text_of(order.cancel_volume), text_of(order.volume)
@@ -202,7 +208,9 @@ def fills(material: Material, finding: Finding) -> str:
         pair = material.pairs[fill.pair]
         worth = fill.price * fill.volume * pair.contract_size
         steps = round_half_even(worth, ONE_UNIT * ONE_UNIT * pair.quote_step)
-        finding.differ(f"the notional of {what}", text_of(fill.notional), text_of(steps * pair.quote_step))
+        finding.differ(
+            f"the notional of {what}", text_of(fill.notional), text_of(steps * pair.quote_step)
+        )
         if (fill.root, fill.branch, fill.account, fill.pair, fill.order_kind) != (
             order.root, order.branch, order.account, order.pair, order.kind,
         ):  # fmt: skip
@@ -216,7 +224,9 @@ def fills(material: Material, finding: Finding) -> str:
     for order in material.orders:
         final = order.status == _CLOSED or (order.kind == "spot" and order.status == _FILLED)
         if ended.get(order.id, 0) != int(final):
-            finding.wrong(f"order {order.id} is {order.status} and has {ended.get(order.id, 0)} fills")
+            finding.wrong(
+                f"order {order.id} is {order.status} and has {ended.get(order.id, 0)} fills"
+            )
     return f"{len(material.fills)} fills agree with their orders"
 
 

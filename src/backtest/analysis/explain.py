@@ -8,8 +8,8 @@ from typing import Any
 
 from backtest.analysis.tables import COLUMNS, Row, Tables
 from backtest.analysis.text import columns, grouped, moment, signed
-from backtest.money import ZERO, add
 from backtest.errors import AccountError
+from backtest.money import ZERO, add
 
 __all__ = ["UnknownOrder", "explain"]
 
@@ -131,7 +131,9 @@ class _Story:
         for event in self._events:
             words = [f"{moment(event['timestamp'])}  {event['kind'].replace('_', ' ').upper()}"]
             if event["volume"]:
-                words.append(f"{grouped(Decimal(event['volume']), 0)} of order {event['order_id'][:8]}")
+                words.append(
+                    f"{grouped(Decimal(event['volume']), 0)} of order {event['order_id'][:8]}"
+                )
             if event["reason"]:
                 words.append(f"({event['reason']}: {_REASONS.get(event['reason'], 'refused')})")
             yield " ".join(words)
@@ -212,7 +214,9 @@ class _Story:
             return f"still pending{self._waits(order)}; {grouped(Decimal(order['reserved']))} in reserve"
         if status == "CANCELLED":
             reason = order["end_reason"]
-            return f"cancelled at {moment(order['cancel_timestamp'])}: {_REASONS.get(reason, reason)}"
+            return (
+                f"cancelled at {moment(order['cancel_timestamp'])}: {_REASONS.get(reason, reason)}"
+            )
         price = grouped(Decimal(order["fill_price"]))
         if status == "CLOSED":
             net = signed(Decimal(order["net_pnl"]))

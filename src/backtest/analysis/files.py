@@ -73,7 +73,9 @@ def check_target(
         raise ConfigError(f"{directory} is a file: give the name of a folder to write to")
     if target.is_dir():
         if target.resolve() == Path.cwd().resolve():
-            raise ConfigError("the folder to write to is the current one: give it a name, --out results")
+            raise ConfigError(
+                "the folder to write to is the current one: give it a name, --out results"
+            )
         others = sorted({one.name for one in target.iterdir()} - _OURS)
         if others and not force and not _is_run(target):
             raise ConfigError(

@@ -19,7 +19,9 @@ __all__ = ["balance_history"]
 def balance_history(result: RunResult) -> list[Balance]:
     """One `Balance` per entry, account and asset that it changed, agents' accounts only."""
     accounts = {
-        name: account.account_id for name, account in result.accounts.items() if not account.is_house
+        name: account.account_id
+        for name, account in result.accounts.items()
+        if not account.is_house
     }
     run_id = result.run.run_id
     now: dict[tuple[str, str], tuple[object, object]] = {}

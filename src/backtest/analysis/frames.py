@@ -26,7 +26,10 @@ def frames(tables: Tables) -> dict[str, Any]:
     found = {}
     for name, columns in COLUMNS.items():
         rows = list(tables.rows(name))
-        data = {column: _column(pd, column, [row[at] for row in rows]) for at, column in enumerate(columns)}
+        data = {
+            column: _column(pd, column, [row[at] for row in rows])
+            for at, column in enumerate(columns)
+        }
         found[name] = pd.DataFrame(data, columns=list(columns))
     return found
 

@@ -56,9 +56,7 @@ def read_parquet(path: Path, columns: Row) -> Iterator[Row]:
             if not file.schema_arrow.equals(expected):
                 raise DataError(f"must have the columns {', '.join(columns)}", source=path)
             for batch in file.iter_batches(_BATCH):
-                texts = [
-                    _texts(pa, name, batch.column(at)) for at, name in enumerate(columns)
-                ]
+                texts = [_texts(pa, name, batch.column(at)) for at, name in enumerate(columns)]
                 yield from zip(*texts, strict=True)
     except pa.ArrowInvalid as error:
         raise DataError(f"is not a Parquet file: {error}", source=path) from None

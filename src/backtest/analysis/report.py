@@ -165,7 +165,11 @@ def _balances(result: RunResult) -> list[str]:
             worth = ""
             if asset != result.cash_asset:
                 total = add(both["available"], both["unavailable"])
-                worth = "no price" if price is None else f"worth {grouped(mul(total, price))} {result.cash_asset}"
+                worth = (
+                    "no price"
+                    if price is None
+                    else f"worth {grouped(mul(total, price))} {result.cash_asset}"
+                )
             rows.append(
                 (
                     account,
@@ -185,7 +189,11 @@ def _positions(result: RunResult) -> list[str]:
             continue
         mark = result.valuation.prices[order.trading_pair_code]
         gain = unrealised_pnl(
-            order.direction.sign, order.fill_price, mark, order.volume, order.contract_size  # type: ignore[arg-type]
+            order.direction.sign,
+            order.fill_price,
+            mark,
+            order.volume,
+            order.contract_size,  # type: ignore[arg-type]
         )
         asset = result.pairs[order.trading_pair_code].quote.code
         rows.append(

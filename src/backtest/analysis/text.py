@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from backtest.money import plain
 
-__all__ = ["columns", "grouped", "money_column", "moment", "signed"]
+__all__ = ["columns", "grouped", "moment", "money_column", "signed"]
 
 
 def grouped(value: Decimal, places: int = 2, *, sign: bool = False) -> str:
@@ -46,7 +46,9 @@ def columns(rows: Sequence[Sequence[str]], indent: str = "  ", gap: str = "  ") 
         return []
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     return [
-        (indent + gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip()
+        (
+            indent + gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        ).rstrip()
         for row in rows
     ]
 

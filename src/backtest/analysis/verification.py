@@ -56,7 +56,9 @@ class Verification:
         failed = sum(not check.ok for check in self.checks)
         count = len(self.checks)
         lines.append(
-            f"{failed} of {count} checks failed" if failed else f"verified: all {count} checks passed"
+            f"{failed} of {count} checks failed"
+            if failed
+            else f"verified: all {count} checks passed"
         )
         return "\n".join(lines)
 

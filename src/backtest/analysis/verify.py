@@ -25,7 +25,9 @@ T = TypeVar("T")
 def verify_tables(tables: Tables) -> Verification:
     """Everything that a run's tables can prove (semantics, section 12)."""
     material = Material(tables)
-    checks = [checked("the configuration is the receipt's", _with(check_facts.configuration, material))]
+    checks = [
+        checked("the configuration is the receipt's", _with(check_facts.configuration, material))
+    ]
     walked: list[Journal] = []
     checks.append(checked("the tables can be read", _along(_walk, material, walked)))
     if not walked:

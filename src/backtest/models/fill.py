@@ -12,9 +12,9 @@ from backtest.models.lifecycle import OrderDirection
 __all__ = ["Fill"]
 
 
-@frozen
+@frozen(slots=False)
 class Fill:
-    """One execution, as the venue made it and the ledger booked it. Frozen and slotted.
+    """One execution, as the venue made it and the ledger booked it. Frozen.
 
     Attributes:
         timestamp_ns: the event's time, the close of its bar (ns since 1970 UTC).

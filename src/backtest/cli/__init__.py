@@ -1,0 +1,7 @@
+"""The command line: ``python -m backtest run | demo | verify | explain``."""
+
+from __future__ import annotations
+
+from backtest.cli.command import main
+
+__all__ = ["main"]

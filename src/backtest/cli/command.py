@@ -1,0 +1,103 @@
+"""The door: arguments in, exit code out, and one message for whatever goes wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn
+
+import structlog
+
+from backtest.cli.failure import message_of
+from backtest.cli.parser import parser
+
+__all__ = ["main"]
+
+_INTERRUPTED = 130
+_PIPE_CLOSED = 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out the command line ``argv`` (the process's own, if left out); the exit code.
+
+    0 when all went well, 2 for arguments that make no sense, 130 after Ctrl-C, else 1. Whatever
+    goes wrong is one message on standard error; ``--debug`` adds the traceback.
+    """
+    arguments = parser().parse_args(argv)
+    try:
+        with _quiet_log(), _interruptible():
+            code: int = arguments.command(arguments)
+            sys.stdout.flush()
+            return code
+    except KeyboardInterrupt:
+        _tell(arguments, None, "interrupted: nothing was written")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left (`| head`): nobody is there to be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
+    except Exception as error:
+        _tell(arguments, error, message_of(error))
+        return 1
+
+
+def _tell(arguments: Any, error: BaseException | None, message: str) -> None:
+    if arguments.debug and error is not None:
+        traceback.print_exception(error)
+    print(f"error: {message}", file=sys.stderr)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C ends the run at once.
+
+    asyncio's own way waits for the loop's next turn, which a strategy that computes for ever, or
+    a simulation that never needs the loop, may not grant.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGINT, interrupt)
+    except ValueError:  # not in the main thread: there is no Ctrl-C to catch
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _quiet_log() -> Iterator[None]:
+    """Log warnings as `backtest.log` does, but for messages to an actor that has failed: the
+    failure is told once. A configuration of the user's own is left alone."""
+    if structlog.is_configured():
+        yield
+        return
+    structlog.configure(
+        processors=[
+            _without_dead_letters,
+            structlog.processors.add_log_level,
+            structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(30),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
+
+
+def _without_dead_letters(logger: Any, method: str, event: Any) -> Any:
+    if event.get("event") == "message.dead":
+        raise structlog.DropEvent
+    return event

@@ -1,0 +1,157 @@
+"""The arguments of each command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any, NoReturn
+
+from backtest.analysis.files import FORMATS
+
+__all__ = ["parser"]
+
+_EPILOG = """\
+examples:
+  {prog} demo
+  {prog} run my.py:Mine --data btc.csv --pair BTCUSD --cash 100000USD
+  {prog} run my.py --data BTCUSD=btc.csv --data ETHUSD=eth.csv --cash 100000USD --out results
+  {prog} verify results
+  {prog} explain results 0f3ac2e1
+"""
+_RUN_EPILOG = """\
+STRATEGY is FILE.py:Class or package.module:Class; without :Class, the only one there is.
+A CSV needs columns for time, open, high, low, close, and may have a volume; docs/data.md tells.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one message."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {message} (for help: {self.prog} -h)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; ``command`` is what to call with what it found."""
+    called = sys.argv[0] if sys.argv else ""
+    prog = "python -m backtest" if called.endswith("__main__.py") or not called else "backtest"
+    top = _Parser(
+        prog=prog,
+        description="Backtest trading strategies with actors and an exact ledger.",
+        epilog=_EPILOG.format(prog=prog),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _run(commands)
+    _demo(commands)
+    _verify(commands)
+    _explain(commands)
+    return top
+
+
+def _add(commands: Any, name: str, help: str, command: Any, **more: Any) -> argparse.ArgumentParser:
+    one: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help,
+        description=help[0].upper() + help[1:] + ".",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **more,
+    )
+    one.set_defaults(command=command)
+    one.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return one
+
+
+def _run(commands: Any) -> None:
+    from backtest.cli.running import run
+
+    one = _add(commands, "run", "run a strategy on market data", run, epilog=_RUN_EPILOG)
+    one.add_argument("strategy", metavar="STRATEGY", help="FILE.py:Class or package.module:Class")
+    market = one.add_argument_group("the market")
+    market.add_argument(
+        "--data", action="append", required=True, metavar="[PAIR=]FILE",
+        help="CSV (also .gz) or Parquet file of bars; again for each further pair",
+    )  # fmt: skip
+    market.add_argument(
+        "--pair", action="append", default=[], metavar="CODE",
+        help="the pair of each --data, in order, such as BTCUSD",
+    )  # fmt: skip
+    market.add_argument(
+        "--bar", metavar="LENGTH", help="length of a bar: 1m, 4h, 1d (else measured)"
+    )
+    market.add_argument(
+        "--stamp", choices=("open", "close"), default="open",
+        help="which end of a bar its time is (default: open)",
+    )  # fmt: skip
+    market.add_argument("--tz", metavar="ZONE", help="zone of times that name none (default: UTC)")
+    market.add_argument(
+        "--stream", action="store_true", help="read while running, in constant memory"
+    )
+    market.add_argument(
+        "--rules", metavar="FILE.toml", help="fees, leverage, increments, fill rules"
+    )
+    money = one.add_argument_group("the strategy")
+    money.add_argument(
+        "--cash", action="append", required=True, metavar="[ACCOUNT:]AMOUNT",
+        help="what it starts with, such as 100000USD; again for more assets or accounts",
+    )  # fmt: skip
+    money.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="parameters",
+        help="a parameter of the strategy, such as fast=10; again for more",
+    )  # fmt: skip
+    money.add_argument(
+        "--seed", type=int, default=0, help="root of all ids and chance (default: 0)"
+    )
+    out = one.add_argument_group("the result")
+    _add_out(out)
+    out.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of a report"
+    )
+
+
+def _add_out(group: Any) -> None:
+    group.add_argument(
+        "--out", metavar="DIR", help="write orders, transactions, balances, fills … there"
+    )
+    group.add_argument(
+        "--format", choices=FORMATS, default="csv", help="of the files in DIR (default: csv)"
+    )
+    group.add_argument(
+        "--force",
+        action="store_true",
+        help="write to DIR even if it holds other things (they stay)",
+    )
+
+
+def _demo(commands: Any) -> None:
+    from backtest.cli.demo import demo
+
+    one = _add(commands, "demo", "a backtest from beginning to end on a made-up market", demo)
+    one.add_argument(
+        "--seed", type=int, default=7, help="another seed is another market (default: 7)"
+    )
+    one.add_argument(
+        "--csv", metavar="FILE", help="also write the market's bars to FILE, to run on"
+    )
+    _add_out(one)
+
+
+def _verify(commands: Any) -> None:
+    from backtest.cli.reading import verify
+
+    one = _add(commands, "verify", "check the files of a run, from those files alone", verify)
+    one.add_argument("directory", metavar="DIR", help="what 'run --out DIR' wrote")
+
+
+def _explain(commands: Any) -> None:
+    from backtest.cli.reading import explain
+
+    one = _add(commands, "explain", "tell the story of an order", explain)
+    one.add_argument("directory", metavar="DIR", help="what 'run --out DIR' wrote")
+    one.add_argument(
+        "order", metavar="ORDER_ID",
+        help="any id of the order or its parts, the beginning of one, or its number",
+    )  # fmt: skip

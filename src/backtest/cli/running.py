@@ -1,0 +1,167 @@
+"""``run``: a strategy of the user's on data of the user's."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from backtest.analysis.files import check_target
+from backtest.analysis.metrics import plain_summary
+from backtest.analysis.result import RunResult
+from backtest.cli.failure import StrategyFailed
+from backtest.cli.parameters import make, parameters_from
+from backtest.cli.progress import progress
+from backtest.cli.target import strategy_class
+from backtest.errors import ConfigError
+from backtest.money import plain
+from backtest.runner import BacktestRunner
+from backtest.strategies import Strategy
+
+__all__ = ["carry_out", "run", "show", "written"]
+
+
+def run(arguments: Namespace) -> int:
+    """Run, write what was asked for, print the report or the JSON object."""
+    if arguments.out is not None:
+        check_target(arguments.out, arguments.format, force=arguments.force)
+    data = _data(arguments.data, arguments.pair)
+    cash, named = _cash(arguments.cash)
+    cls = strategy_class(arguments.strategy)
+    strategy = make(cls, parameters_from(cls, arguments.parameters, list(data)))
+    name = cls.__name__.lower()
+    runner = BacktestRunner(
+        strategies={name: strategy},
+        data=data,
+        cash=cash,
+        accounts={name: list(cash)} if named else {},
+        rules=arguments.rules,
+        bar=arguments.bar,
+        stamp=arguments.stamp,
+        tz=arguments.tz,
+        stream=arguments.stream,
+        seed=arguments.seed,
+    )
+    result = carry_out(runner, {name: strategy})
+    return show(result, arguments)
+
+
+def carry_out(runner: BacktestRunner, strategies: Mapping[str, Strategy]) -> RunResult:
+    """Run with progress; what a strategy raises comes as `StrategyFailed`, with its file."""
+    with progress("backtest") as runner.progress:
+        try:
+            return runner.run()
+        except Exception as error:
+            for name, strategy in strategies.items():
+                if any(_is_of(note, name) for note in getattr(error, "__notes__", ())):
+                    module = sys.modules.get(type(strategy).__module__)
+                    raise StrategyFailed(error, getattr(module, "__file__", None)) from error
+            raise
+
+
+def _is_of(note: str, name: str) -> bool:
+    return note.startswith((f"in strategy/{name} at ", f"in strategy/{name}/"))
+
+
+def show(result: RunResult, arguments: Namespace) -> int:
+    """Write and print what was asked for; 1 when the run does not verify, else 0."""
+    verification = result.verify()
+    folder = written(result, arguments)
+    if arguments.json:
+        print(json.dumps(_object(result, verification.ok), indent=2, ensure_ascii=False))
+    else:
+        print(result.report())
+        print(str(verification).splitlines()[-1].capitalize())
+        if folder is not None:
+            print(f"Written to {folder}: check it with 'python -m backtest verify {folder}'")
+    if not verification.ok:
+        print(f"error: the run does not verify: {verification.problems[0]}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def written(result: RunResult, arguments: Namespace) -> Path | None:
+    """The folder that the run was written to, as the user called it, if he asked for one."""
+    if arguments.out is None:
+        return None
+    result.write(arguments.out, arguments.format, force=arguments.force)
+    return Path(arguments.out)
+
+
+def _object(result: RunResult, verified: bool) -> dict[str, Any]:
+    """What ``--json`` prints: counts and money, amounts as text."""
+    return {
+        "bars": result.bars,
+        "orders": len(result.records.orders),
+        "fills": len(result.records.fills),
+        "transactions": result.ledger.transactions,
+        "final_equity": plain(result.final_equity),
+        "cash_asset": result.cash_asset,
+        "balances": {
+            account: {
+                asset: {kind: plain(amount) for kind, amount in both.items()}
+                for asset, both in assets.items()
+            }
+            for account, assets in result.balances.items()
+        },
+        "journal_sha256": result.journal_sha256,
+        "verified": verified,
+        "summary": plain_summary(result.summary),
+        "receipt": result.receipt,
+    }
+
+
+# -- arguments -------------------------------------------------------------------------------------
+
+
+def _data(files: list[str], pairs: list[str]) -> dict[str, str]:
+    """Files by pair: from ``--pair`` in order, or from ``PAIR=FILE``."""
+    if pairs:
+        if len(pairs) != len(files):
+            raise ConfigError(
+                f"{len(files)} --data and {len(pairs)} --pair are given: give one --pair for each "
+                "--data, in the same order"
+            )
+        named = list(zip(pairs, files, strict=True))
+    else:
+        named = []
+        for text in files:
+            pair, equals, file = text.partition("=")
+            if not equals or not pair or not file:
+                raise ConfigError(
+                    f"which pair is the data of? Add --pair CODE, or --data CODE={text}"
+                )
+            named.append((pair, file))
+    data: dict[str, str] = {}
+    for pair, file in named:
+        if pair in data:
+            raise ConfigError(f"pair {pair} is given twice: put its bars in one file")
+        if not Path(file).is_file():
+            what = "is a folder, not a file" if Path(file).is_dir() else "does not exist"
+            raise ConfigError(f"the data file {file} {what}")
+        data[pair] = file
+    return data
+
+
+def _cash(given: list[str]) -> tuple[Any, bool]:
+    """What `backtest.run` takes as cash, and whether accounts are named."""
+    named: dict[str, list[str]] = {}
+    plain_amounts = []
+    for text in given:
+        account, colon, amount = text.rpartition(":")
+        if colon:
+            if not account.strip():
+                raise ConfigError(
+                    f"--cash takes ACCOUNT:AMOUNT, the account's name is missing in {text!r}"
+                )
+            named.setdefault(account.strip(), []).append(amount)
+        else:
+            plain_amounts.append(text)
+    if named and plain_amounts:
+        raise ConfigError(
+            f"some --cash name an account and {plain_amounts[0]!r} does not: name one for each"
+        )
+    return (named, True) if named else (plain_amounts, False)

@@ -1,0 +1,300 @@
+"""Orders and money as plain dicts, from semantics.md: one account, one pair, bars of one price.
+
+Whole volumes and prices; commands answer "ok" or the reason of a refusal, which changes nothing.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
+from heapq import heappop, heappush
+from typing import Any
+
+D, ZERO, CENT = Decimal, Decimal(0), Decimal("0.01")
+CREATE, CANCEL, MAINTENANCE = D("0.015"), D("0.25"), D("0.05")  # per volume; flat; of the notional
+FILL, CLOSE, FLAT = (D("0.0015"), D("0.0005")), (D("0.002"), D("0.001")), D("0.07")  # taker, maker
+AT_ONE_PRICE = ("market", "stop", "stop_loss", "liquidation", "limit", "take_profit")
+Order = dict[str, Any]
+
+
+def up(amount: Decimal, step: Decimal = CENT) -> Decimal:
+    return amount.quantize(step, ROUND_CEILING)
+
+
+def share(amount: Decimal, part: int, whole: int) -> Decimal:
+    return amount if part == whole else (amount * part / whole).quantize(CENT, ROUND_HALF_EVEN)
+
+
+class Model:
+    def __init__(self, usd: int, btc: int) -> None:
+        self.money = {"USD": [D(usd), ZERO], "BTC": [D(btc), ZERO]}
+        self.branches: list[Order] = []
+        self.last, self.sequence, self.insurance = 0, 0, ZERO
+
+    def working(self, kind: str, buy: bool, price: Any, volume: int, **more: Any) -> Order:
+        self.sequence += 1
+        own = {"kind": kind, "buy": buy, "price": price, "volume": volume, "seq": self.sequence}
+        return own | {"fresh": True, "triggered": False} | more
+
+    def fee(self, rates: tuple[Decimal, Decimal], b: Order, amount: int, flat: bool) -> Decimal:
+        return up(rates[b["maker"]] * amount) + (FLAT if flat else ZERO)
+
+    def reserve(self, b: Order, leaves: int, first: bool) -> Decimal:
+        if not leaves or b["asset"] == "BTC":
+            return D(leaves)
+        worst = leaves * b["worst"]
+        held = D(worst) if b["spot"] else up(D(worst) / b["leverage"])
+        return held + self.fee(FILL, b, worst, first)
+
+    def price(self, b: Order) -> None:
+        """The worst price of an order sent now, and whether it would rest."""
+        own, buy, last = b["price"], b["buy"], self.last
+        b["maker"] = b["kind"] == "limit" and (own < last if buy else own > last)
+        if b["kind"] == "stop" or (b["kind"] == "market" and buy):
+            own = int(up(D(own or last) * D("1.05"), D(1)))
+        b["worst"] = own if buy else max(own or last, last)
+
+    def passed(self, buy: bool, price: int, stop: int | None, target: int | None) -> bool:
+        low, high = (stop, target) if buy else (target, stop)
+        return (low is not None and price <= low) or (high is not None and price >= high)
+
+    def move(self, asset: str, available: Decimal, unavailable: Decimal = ZERO) -> None:
+        both = self.money[asset]
+        both[0], both[1] = both[0] + available, both[1] + unavailable
+        assert min(both) >= 0
+
+    def hold(self, b: Order, reserved: Decimal, fee: Decimal = ZERO) -> bool:
+        more, usd = reserved - b["reserved"], self.money["USD"][0]
+        if more + (fee if b["asset"] == "USD" else ZERO) > self.money[b["asset"]][0] or fee > usd:
+            return False
+        self.move(b["asset"], -more, more)
+        self.move("USD", -fee)
+        b["reserved"] = reserved
+        return True
+
+    def create(self, spot: bool, buy: bool, kind: str, volume: int, price: int | None = None,
+               leverage: int = 1, stop_loss: int | None = None, target: int | None = None) -> str:
+        b = self.working(kind, buy, price, volume, spot=spot, leverage=leverage, sl=stop_loss,
+                         tp=target, filled=0, cancelled=0, reserved=ZERO, first=True, parts=[],
+                         replaced=False, reason=None, asset="USD" if buy or not spot else "BTC")
+        self.price(b)
+        if self.passed(buy, price or self.last, stop_loss, target):
+            return "PROTECTION_SIDE"
+        if not self.hold(b, self.reserve(b, volume, True), up(CREATE * volume)):
+            return "INSUFFICIENT_FUNDS"
+        self.branches.append(b)
+        return "ok"
+
+    def cancel(self, b: Order, volume: int | None = None, reason: str = "REQUESTED") -> str:
+        if not b["volume"]:
+            pending = [(p, e) for p in b["parts"] for e in p["exits"] if "explicit" in e]
+            for p, e in pending:
+                p["exits"].remove(e)
+            return "ok" if pending else "ALREADY_DONE"
+        volume = volume or b["volume"]
+        if volume > b["volume"]:
+            return "STALE"
+        left = b["volume"] - volume
+        self.hold(b, min(b["reserved"], self.reserve(b, left, b["first"])))
+        short = max(ZERO, CANCEL - self.money["USD"][0])
+        self.move("USD", short - CANCEL)
+        self.insurance -= short
+        b.update(volume=left, cancelled=b["cancelled"] + volume, reason=reason)
+        return "ok"
+
+    def modify(self, b: Order, volume: int | None = None, price: int | None = None,
+               stop_loss: int | None = None) -> str:
+        new = {**b, "price": price or b["price"], "sl": stop_loss or b["sl"]}
+        if not b["volume"] and (volume or price or not b["parts"]):
+            return "ALREADY_DONE"
+        if b["volume"] and self.passed(b["buy"], new["price"] or self.last, new["sl"], b["tp"]):
+            return "PROTECTION_SIDE"
+        if any(self.passed(p["buy"], self.last, stop_loss, None) for p in b["parts"]):
+            return "PROTECTION_SIDE"
+        if b["volume"]:
+            new["volume"] = b["volume"] if volume is None else volume - b["filled"]
+            if new["volume"] <= 0:
+                return self.cancel(b, None, "MODIFIED_AWAY")
+            keeps_place = new["volume"] <= b["volume"] and not price and not stop_loss
+            if not keeps_place:
+                self.price(new)
+                new["worst"] = new["worst"] if price else b["worst"]
+            same = all(new[key] == b[key] for key in ("volume", "worst", "maker"))
+            reserved = b["reserved"] if same else self.reserve(new, new["volume"], b["first"])
+            if not self.hold(new, reserved, up(CREATE * max(0, new["volume"] - b["volume"]))):
+                return "INSUFFICIENT_FUNDS"
+            if not keeps_place:
+                new.update(seq=self.working("", True, 0, 0)["seq"], fresh=True)
+            b.update(new)
+        for p in b["parts"] if stop_loss and not price else ():
+            p["exits"] = [e for e in p["exits"] if e["kind"] != "stop_loss"]
+            p["exits"].append(self.working("stop_loss", not p["buy"], stop_loss, p["volume"]))
+        return "ok"
+
+    def split(self, b: Order, volumes: list[int]) -> str:
+        p = b["parts"][0] if b["parts"] and not b["volume"] else None
+        if not p and not b["volume"]:
+            return "ALREADY_DONE"
+        if p and (len(b["parts"]) > 1 or any("explicit" in e for e in p["exits"])):
+            return "NOT_SUPPORTED" if len(b["parts"]) > 1 else "STALE"
+        whole, amount = (p["volume"], p["margin"]) if p else (b["volume"], b["reserved"])
+        if sum(volumes) != whole:
+            return "STALE"
+        for volume in volumes:
+            part = share(amount, volume, whole) if b["asset"] == "USD" else D(volume)
+            amount, whole = amount - part, whole - volume
+            own = {**b, "filled": volume if p else 0, "cancelled": 0, "reason": None, "parts": []}
+            if p:
+                exits = [{**e, "volume": volume} for e in p["exits"]]
+                own["parts"].append({**p, "volume": volume, "margin": part, "exits": exits})
+            self.branches.append(own if p else own | {"volume": volume, "reserved": part})
+        b.update(volume=0, reserved=ZERO, replaced=True, parts=[] if p else b["parts"])
+        return "ok"
+
+    def close(self, b: Order, volume: int | None = None, price: int | None = None) -> str:
+        total = sum(p["volume"] for p in b["parts"])
+        left = volume or total
+        if not total or left > total:
+            return "STALE" if total else "ALREADY_DONE"
+        for p in b["parts"]:
+            part, kind = min(left, p["volume"]), "limit" if price else "market"
+            if part:
+                own = self.working(kind, not p["buy"], price, part, explicit=True)
+                p["exits"].append(own)
+            left -= part
+        return "ok"
+
+    def bar(self, price: int, volume: int | None) -> None:
+        self.pools = {True: volume, False: volume}
+        self.heap: list[Any] = []
+        self.last = price
+        for b in self.branches:
+            if b["volume"] and self.met(b, None):
+                self.push(b, None)
+        for b in self.branches:
+            for p in b["parts"]:
+                self.push_lane(b, p)
+        while self.heap:
+            *_, e, lane = heappop(self.heap)
+            if lane and lane["events"]:
+                self.push(lane["events"].pop(0), lane)
+            self.attempt(e, lane)
+        for b in self.branches:
+            for e in (b, *(e for p in b["parts"] for e in p["exits"])):
+                e["fresh"] = False
+
+    def met(self, e: Order, p: Order | None) -> bool:
+        if e["kind"] == "market" or e["triggered"]:
+            return True
+        if p and e["kind"] == "liquidation":
+            gain = (self.last - p["entry"]) * p["volume"] * (1 if p["buy"] else -1)
+            return bool(p["margin"] + gain <= MAINTENANCE * self.last * p["volume"])
+        rises = e["buy"] is not (e["kind"] in ("limit", "take_profit"))
+        return bool(self.last >= e["price"] if rises else self.last <= e["price"])
+
+    def rank(self, e: Order) -> tuple[bool, int, int]:
+        limit = e["kind"] in ("limit", "take_profit")
+        return limit, (-e["price"] if e["buy"] else e["price"]) if limit else 0, e["seq"]
+
+    def push(self, e: Order, lane: Order | None) -> None:
+        heappush(self.heap, (*self.rank(e), self.working("", True, 0, 0)["seq"], e, lane))
+
+    def push_lane(self, b: Order, p: Order) -> None:
+        met = [e for e in p["exits"] if self.met(e, p)]
+        met.sort(key=lambda e: (min(AT_ONE_PRICE.index(e["kind"]), 4), *self.rank(e)[1:]))
+        stopped = any(e["triggered"] for e in p["exits"])
+        if met:
+            self.push(met[0], {"b": b, "p": p, "events": met[1:], "stopped": stopped})
+
+    def attempt(self, e: Order, lane: Order | None) -> None:
+        kind, volume = e["kind"], e["volume"]
+        if lane:
+            if lane["stopped"] and kind not in ("stop_loss", "liquidation"):
+                return
+            lane["stopped"] = lane["stopped"] or kind == "stop_loss"
+            volume = min(volume, lane["p"]["volume"])
+        e["triggered"] = e["triggered"] or (volume > 0 and kind in ("stop", "stop_loss"))
+        pool = self.pools[e["buy"]]
+        if kind == "liquidation":
+            volume = lane["p"]["volume"]  # type: ignore[index]
+        elif pool is not None:
+            volume = min(volume, pool)
+        if volume and lane:
+            self.close_part(lane["b"], lane["p"], e, volume)
+        elif volume and self.passed(e["buy"], self.last, e["sl"], e["tp"]):
+            self.cancel(e, None, "PROTECTION_PASSED")
+            return
+        elif volume:
+            volume = self.fill(e, volume)
+        if pool is not None and kind != "liquidation":
+            self.pools[e["buy"]] = pool - volume
+
+    def fill(self, b: Order, volume: int) -> int:
+        """Fill ``volume`` at the bar's price, or what the money allows; what did fill."""
+        price, rests = self.last, {"maker": b["kind"] == "limit" and not b["fresh"]}
+        usd = self.money["USD"][0]
+        money = b["reserved"] + usd if b["asset"] == "USD" else usd
+
+        def cost(some: int, at: int) -> tuple[Decimal, Decimal]:
+            fee = self.fee(FILL, rests, some * price, b["first"])
+            if b["spot"]:
+                return D(some * price) * (1 if b["buy"] else -1), fee
+            return up(D(some * at) / b["leverage"]), fee
+
+        at, left = price, b["volume"]
+        kept = ZERO if b["asset"] == "BTC" else self.reserve(b, left - volume, False)
+        whole = sum(cost(volume, at)) + kept <= money
+        if not whole and not b["spot"] and not b["buy"] and price > b["worst"]:
+            at = b["worst"]
+            whole = sum(cost(volume, at)) + kept <= money
+        if not whole:
+            least = range(volume if b["asset"] == "USD" else 0, 0, -1)
+            volume = next((some for some in least if sum(cost(some, at)) <= money), 0)
+        if volume:
+            paid, fee = cost(volume, at)
+            if b["asset"] == "BTC":
+                kept = D(left - volume)
+                self.move("BTC", ZERO, D(-volume))
+                self.move("USD", -paid - fee)
+            else:
+                kept = min(self.reserve(b, left - volume, False), money - paid - fee)
+                margin = ZERO if b["spot"] else paid
+                free = b["reserved"] - kept
+                self.move("USD", free - paid - fee, margin - free)
+                if b["spot"]:
+                    self.move("BTC", D(volume))
+                else:
+                    self.open(b, volume, paid)
+            b.update(volume=left - volume, reserved=kept, filled=b["filled"] + volume, first=False)
+        if not whole:
+            self.cancel(b, None, "INSUFFICIENT_FUNDS")
+        return volume
+
+    def open(self, b: Order, volume: int, margin: Decimal) -> None:
+        kinds = {"stop_loss": b["sl"], "liquidation": 0, "take_profit": b["tp"]}
+        p = {"buy": b["buy"], "volume": volume, "margin": margin, "entry": self.last}
+        p["exits"] = [
+            self.working(kind, not b["buy"], price, volume, fresh=False)
+            for kind, price in kinds.items()
+            if price is not None
+        ]
+        b["parts"].append(p)
+        self.push_lane(b, p)
+
+    def close_part(self, b: Order, p: Order, e: Order, volume: int) -> None:
+        gain = D((self.last - p["entry"]) * volume * (1 if p["buy"] else -1))
+        margin = share(p["margin"], volume, p["volume"])
+        rests = {"maker": e["kind"] in ("limit", "take_profit") and not e["fresh"]}
+        fee = self.fee(CLOSE, rests, volume * self.last, False)
+        lost = max(ZERO, -margin - gain)
+        left = max(ZERO, margin + gain)
+        if e["kind"] != "liquidation":
+            left += self.money["USD"][0]
+        borne = lost + max(ZERO, fee - left)
+        self.insurance -= borne
+        self.move("USD", margin + gain - fee + borne, -margin)
+        p.update(volume=p["volume"] - volume, margin=p["margin"] - margin)
+        e["volume"] -= volume
+        if not p["volume"]:
+            b["parts"].remove(p)
+        elif e["volume"] <= 0:
+            p["exits"].remove(e)
