@@ -310,9 +310,7 @@ class Amendment:
             child.__dict__["order_number"] = venue.next_number()
             venue.records.keep(replaced)
             venue.records.keep(child)
-            del book.holdings[old.id]
             holding.order = child
-            book.holdings[child.id] = holding
             venue.branch_of[child.id.int] = branch
             for kind in ("stop_loss", "take_profit"):
                 if kind in changes:

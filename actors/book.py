@@ -188,7 +188,8 @@ class PairBook:
         """Volume that the last bar has left for buys and sells."""
         self.branches: dict[int, Branch] = {}
         """Branches with a pending order, by number: in the order of acceptance."""
-        self.holdings: dict[UUID, Holding] = {}
+        self.holdings: dict[Holding, None] = {}
+        """Open positions, oldest first; one that lives on in part keeps its place."""
         self.groups: list[Group] | None = None
         """What walks the next bar; None when it must be listed anew."""
         self.waiting: list[tuple[int, Working]] = []
@@ -200,5 +201,5 @@ class PairBook:
         """The groups on this pair: orders first, then positions, each in the order of acceptance."""
         if self.groups is None:
             self.groups = [branch.group for branch in self.branches.values()]
-            self.groups += [holding.group for holding in self.holdings.values()]
+            self.groups += [holding.group for holding in self.holdings]
         return self.groups

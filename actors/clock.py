@@ -90,6 +90,9 @@ class Instant(float):
             return self.ns == other.ns
         return float.__eq__(self, other)
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
     __hash__ = float.__hash__
 
     def __lt__(self, other: float) -> bool:

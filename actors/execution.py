@@ -77,7 +77,7 @@ class Execution:
             book.next_rollover += DAY
             if book.last is None:
                 continue
-            for holding in list(book.holdings.values()):
+            for holding in list(book.holdings):
                 await self._charge_holding(book, holding, book.last)
             for branch in list(book.branches.values()):
                 await self._charge_pending(book, branch, book.last)
@@ -164,7 +164,6 @@ class Execution:
     def _renew(self, holding: Holding, order: TradingOrder) -> None:
         """The position goes on under the same id in a new state."""
         holding.order = order
-        holding.branch.book.holdings[order.id] = holding
         self._venue.records.keep(order)
 
     def _set_margin(self, holding: Holding, margin: Decimal) -> None:
@@ -618,9 +617,7 @@ class Execution:
         walk.report(hit, hit.volume)
         rest.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone still
         rest.__dict__["margin_reserved"] = margin
-        del branch.book.holdings[old]
         holding.order = rest
-        branch.book.holdings[rest.id] = holding
         venue.branch_of[rest.id.int] = branch
         venue.records.keep(rest)
         self._set_margin(holding, margin)

@@ -53,9 +53,14 @@ class SimulatedTask(asyncio.Task[Any]):
             return super().cancel(msg)
         ready = loop.ready
         before = len(ready)
+        # It may well cancel another task, for which this one waits.
+        loop.cancelling += 1
         accepted = super().cancel(msg)
+        loop.cancelling -= 1
         if len(ready) > before:
             loop.hold_back(self.number, [ready.pop() for _ in range(len(ready) - before)])
+        if not loop.cancelling:
+            loop.let_go_soon()
         return accepted
 
 
@@ -75,7 +80,10 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         self.children: dict[asyncio.Task[Any], None] = {}
         """The living tasks that are no fiber, in the order of their making."""
         self.ready: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]
+        self.cancelling = 0
+        """How many calls of `SimulatedTask.cancel` are under way, one inside the other."""
         self._held: list[tuple[int, int, list[asyncio.Handle]]] = []
+        self._lets_go = False
         self._jobs = 0
         self._quiet_fds = len(self._selector.get_map())  # type: ignore[attr-defined]
         self._threads: tuple[Any, Any] | None = None
@@ -134,12 +142,17 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     def hold_back(self, number: int, wakeups: list[asyncio.Handle]) -> None:
         """Keep what wakes the cancelled task ``number`` until all of this moment are known."""
-        if not self._held:
-            self.call_soon(self._let_go)
         wakeups.reverse()
         self._held.append((number, len(self._held), wakeups))
 
+    def let_go_soon(self) -> None:
+        """See to it that what was held back comes, before anything else is delivered."""
+        if self._held and not self._lets_go:
+            self._lets_go = True
+            self.call_soon(self._let_go)
+
     def _let_go(self) -> None:
+        self._lets_go = False
         held, self._held = sorted(self._held, reverse=True), []
         for _, _, wakeups in held:
             self.ready.extendleft(reversed(wakeups))
@@ -155,7 +168,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     def abandon(self) -> None:
         """Forget the tasks that refuse to end, so that closing the loop does not wait for them."""
-        for task in self.children:
+        for task in asyncio.all_tasks(self):
             asyncio.tasks._unregister_task(task)
             task._log_destroy_pending = False  # type: ignore[attr-defined]
         self.children.clear()

@@ -248,4 +248,4 @@ class StrategyHost(Actor):
         else:
             self._timers.discard(timer.number)
         on_timer = self._handlers.on_timer
-        return None if on_timer is None else self.fiber.inside(on_timer, timer.name)  # type: ignore[no-any-return]
+        return None if on_timer is None else self.fiber.inside(on_timer, timer.name)

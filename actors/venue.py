@@ -308,7 +308,7 @@ class Venue:
                 working = Working(closing, kind, not long, price, volume, sequence=self.next_sequence())
                 holding.put(closing, working)
         branch.holdings.append(holding)
-        book.holdings[order.id] = holding
+        book.holdings[holding] = None
         book.groups = None
         return holding
 
@@ -316,7 +316,7 @@ class Venue:
         """The position is closed (or has been replaced)."""
         book = holding.branch.book
         holding.closings.clear()
-        del book.holdings[holding.order.id]
+        del book.holdings[holding]
         book.groups = None
         holding.branch.holdings.remove(holding)
         if not holding.branch.holdings and holding.branch.order is None:

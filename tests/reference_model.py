@@ -142,7 +142,8 @@ class Model:
         for volume in volumes:
             part = share(amount, volume, whole) if b["asset"] == "USD" else D(volume)
             amount, whole = amount - part, whole - volume
-            own = {**b, "filled": volume if p else 0, "cancelled": 0, "reason": None, "parts": []}
+            own = {**b, "filled": volume if p else 0, "cancelled": 0, "parts": []}
+            own |= {"reason": None, "replaced": False}
             if p:
                 exits = [{**e, "volume": volume} for e in p["exits"]]
                 own["parts"].append({**p, "volume": volume, "margin": part, "exits": exits})

@@ -296,6 +296,7 @@ class TestExactness:
                 self.note("bar", (await self.receive()).payload)
                 await anyio.sleep(1)
                 self.note("slept")
+            await anyio.sleep_forever()
 
         only = Script("only", life)
         play(Feed("feed"), only)

@@ -37,12 +37,11 @@ def market(*bars: Any, pair: str = "BTCUSD", volume: Any = None, minutes: int = 
 
 
 def play(strategy: Any, data: Any, cash: Any = "1000 USD", **settings: Any) -> RunResult:
-    """Run ``strategy``, and see that the books are right whatever it did."""
+    """Run ``strategy``, and see that the run can prove itself, whatever the strategy did."""
     if isinstance(data, list):
         settings.setdefault("pair", data[0].pair)
     result = backtest.run(strategy, data=data, cash=cash, **settings)
-    ledger = result.ledger
-    assert ledger.fold() == ledger.balances()
+    result.verify().raise_for_problems()
     return result
 
 

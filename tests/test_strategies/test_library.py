@@ -366,3 +366,25 @@ def test_each_runs_on_real_files(strategy: type[Strategy], file: str, pair: str,
     for balance in result.balances["main"].values():
         assert balance["available"] >= 0
         assert balance["unavailable"] >= 0
+
+
+def test_all_together_do_the_same_whether_anybody_watches_or_not() -> None:
+    # A kernel that is watched takes no short cuts: what it comes to must not differ.
+    def journal(**settings: Any) -> str:
+        sources = synthetic_pairs(["AUSD", "BUSD"], 1_500, seed=3, volatility=0.004)
+        strategies = [
+            SmaCross(pair="AUSD"),
+            RsiReversion(pair="BUSD"),
+            Breakout(pair="AUSD"),
+            Grid(pair="BUSD"),
+            Rebalancer(every="1h"),
+        ]
+        data = {source.pair: source for source in sources}
+        result = play(strategies, data, cash="300000 USD", rules=FEES, **settings)
+        assert len({fill.agent_id for fill in result.fills}) == len(strategies)
+        return result.journal_sha256
+
+    plain = journal()
+    assert journal(tracer=lambda envelope: None) == plain
+    assert journal(observer=lambda system, envelope: None) == plain
+    assert journal(seed=1) != plain

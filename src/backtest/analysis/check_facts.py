@@ -175,7 +175,7 @@ def _exact_product(left: int, right: int) -> int:
 
 def _sharpe(material: Material, told: Mapping[str, Any], finding: Finding) -> None:
     """The Sharpe ratio again from the table of equity, which ends with the final equity."""
-    samples = []
+    samples: list[tuple[int, Decimal]] = []
     peak, fall = 0, 0
     for row in material.tables.rows("equity"):
         units = amount(row[1])

@@ -134,8 +134,8 @@ class Journal:
             both = held[key]
             if both[0] < 0 or both[1] < 0:
                 self.solvent.wrong(
-                    f"after entry {first.entry}, {key[0]} has {text_of(both[0])} {key[1]} available "
-                    f"and {text_of(both[1])} in reserve"
+                    f"after entry {first.entry}, {key[0]} has {text_of(both[0])} {key[1]} "
+                    f"available and {text_of(both[1])} in reserve"
                 )
             expected = (first.time, first.entry, first.entry_id, *key, *map(text_of, both))
             found = next(self._balances, None)
@@ -258,8 +258,8 @@ class Journal:
             if found != folded:
                 self.folds.wrong(
                     f"{key[0]} ends with {text_of(found[0])} {key[1]} available and "
-                    f"{text_of(found[1])} in reserve, the journal folds to {text_of(folded[0])} and "
-                    f"{text_of(folded[1])}"
+                    f"{text_of(found[1])} in reserve, the journal folds to {text_of(folded[0])} "
+                    f"and {text_of(folded[1])}"
                 )
 
 

@@ -211,7 +211,8 @@ class _Story:
     def _state(self, order: Line) -> str:
         status = order["status"]
         if status == "PENDING":
-            return f"still pending{self._waits(order)}; {grouped(Decimal(order['reserved']))} in reserve"
+            reserved = grouped(Decimal(order["reserved"]))
+            return f"still pending{self._waits(order)}; {reserved} in reserve"
         if status == "CANCELLED":
             reason = order["end_reason"]
             return (
@@ -234,10 +235,10 @@ class _Story:
         last = self._facts["prices"]["last"].get(order["pair"])
         now = "" if last is None else f" (the last price is {grouped(Decimal(last))})"
         buy = order["direction"] == "LONG"
-        if order["limit_price"]:
-            return f", for a price of {grouped(Decimal(order['limit_price']))} or {'less' if buy else 'more'}{now}"
-        if order["stop_price"]:
-            return f", for a price of {grouped(Decimal(order['stop_price']))} or {'more' if buy else 'less'}{now}"
+        for name, below in (("limit_price", buy), ("stop_price", not buy)):
+            if order[name]:
+                price = grouped(Decimal(order[name]))
+                return f", for a price of {price} or {'less' if below else 'more'}{now}"
         return ", for the next bar that has volume for it"
 
     def _protected(self, order: Line) -> str:
@@ -275,9 +276,9 @@ def _cause(event: Line) -> str:
 
 def _fill_lines(fill: Line) -> Iterator[str]:
     price, fee = grouped(Decimal(fill["price"])), Decimal(fill["fee"])
+    side = "bought" if fill["direction"] == "LONG" else "sold"
     words = [
-        f"    {'bought' if fill['direction'] == 'LONG' else 'sold'} "
-        f"{grouped(Decimal(fill['volume']), 0)} at {price}",
+        f"    {side} {grouped(Decimal(fill['volume']), 0)} at {price}",
         f"worth {grouped(Decimal(fill['notional']))}",
     ]
     if fee:

@@ -79,8 +79,8 @@ def check_target(
         others = sorted({one.name for one in target.iterdir()} - _OURS)
         if others and not force and not _is_run(target):
             raise ConfigError(
-                f"{directory} holds {others[0]!r} and is not a run of ours: give another folder, or "
-                "--force (force=True) to write into it beside what is there"
+                f"{directory} holds {others[0]!r} and is not a run of ours: give another folder, "
+                "or --force (force=True) to write into it beside what is there"
             )
     return target
 
@@ -95,7 +95,7 @@ def _is_run(folder: Path) -> bool:
 def _new_folder(target: Path) -> Path:
     """A folder of our own beside ``target``, on the same file system, hidden."""
     for number in count(1):
-        folder = target.parent / f".{target.name}.{os.getpid()}-{number}.partial"
+        folder = target.parent / f".{target.name}.{number}.partial"
         try:
             folder.mkdir()
         except FileExistsError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from backtest.actors import EventKind
@@ -124,12 +125,13 @@ def sharpe_ratio(
 
     Mean of the returns per period over their standard deviation (of a sample: n - 1), times the
     square root of the periods in a year: 365 days, or 8 760 hours, as there are markets that never
-    close. The riskless rate is taken as 0. A period is a UTC day when the run spans 30 days or more,
-    else an hour; its end belongs to it. A period in which nothing changed returned 0. Source: W. F.
-    Sharpe, The Sharpe Ratio, Journal of Portfolio Management 21 (1), 1994.
+    close. The riskless rate is taken as 0. A period is a UTC day when the run spans 30 days or
+    more, else an hour; its end belongs to it. A period in which nothing changed returned 0. Source:
+    W. F. Sharpe, The Sharpe Ratio, Journal of Portfolio Management 21 (1), 1994.
 
-    ``samples`` are ``(nanoseconds, equity)``, the last of a period counts. None when there are fewer
-    than two periods, when the returns do not vary, or when equity was not above zero throughout.
+    ``samples`` are ``(nanoseconds, equity)``, the last of a period counts. None when there are
+    fewer than two periods, when the returns do not vary, or when equity was not above zero
+    throughout.
     """
     length, basis, periods = (DAY, "daily", 365) if last_ns - first_ns >= LONG_SPAN else (
         HOUR, "hourly", 8_760,
@@ -140,7 +142,7 @@ def sharpe_ratio(
     context = _STATISTICS
     returns = [
         context.subtract(context.divide(after, before), Decimal(1))
-        for before, after in zip(equities, equities[1:], strict=False)
+        for before, after in pairwise(equities)
     ]
     count = Decimal(len(returns))
     mean = context.divide(_sum(returns), count)

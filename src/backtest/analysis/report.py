@@ -31,6 +31,7 @@ _FLOWS = {
     "FEE_OVERNIGHT": "overnight charges",
 }
 _CENT = Decimal("0.01")
+_UNDEFINED = "not defined"
 
 
 def report(result: RunResult) -> str:
@@ -73,25 +74,15 @@ def _head(result: RunResult, figures: Mapping[str, Any]) -> list[str]:
 def _summary(figures: Mapping[str, Any]) -> list[str]:
     cash = figures["cash_asset"]
     start, final = money_column([figures["start_equity"], figures["final_equity"]])
-    undefined = "not defined"
-    percent = figures["return_percent"]
+    gained, sharpe = figures["return_percent"], figures["sharpe"]
+    profit, fall = signed(figures["profit"]), grouped(figures["max_drawdown"])
+    deepest, basis = grouped(figures["max_drawdown_percent"]), figures["sharpe_basis"]
     rows = [
         ("start equity", f"{start} {cash}"),
         ("final equity", f"{final} {cash}"),
-        (
-            "return",
-            f"{undefined if percent is None else signed(percent)} %  ({signed(figures['profit'])} {cash})",
-        ),
-        (
-            "max drawdown",
-            f"{grouped(figures['max_drawdown_percent'])} %  ({grouped(figures['max_drawdown'])} {cash})",
-        ),
-        (
-            "Sharpe",
-            undefined
-            if figures["sharpe"] is None
-            else f"{_short(figures['sharpe'])}  (annualised, from {figures['sharpe_basis']} equity)",
-        ),
+        ("return", f"{_UNDEFINED if gained is None else f'{signed(gained)} %'}  ({profit} {cash})"),
+        ("max drawdown", f"{deepest} %  ({fall} {cash})"),
+        ("Sharpe", f"{_short(sharpe)}  (annualised, from {basis} equity)"),
         ("exposure", f"{_short(figures['exposure_percent'])} % of the time"),
         ("trades", _trades(figures)),
         ("orders", _counted(figures["orders"], figures["orders_by_status"])),
@@ -108,17 +99,14 @@ def _summary(figures: Mapping[str, Any]) -> list[str]:
 
 
 def _short(value: Decimal | None) -> str:
-    return "0.00" if value is None else grouped(round_half_even(value, _CENT))
+    return _UNDEFINED if value is None else grouped(round_half_even(value, _CENT))
 
 
 def _trades(figures: Mapping[str, Any]) -> str:
     if not figures["trades"]:
         return "0"
-    factor = figures["profit_factor"]
-    return (
-        f"{figures['trades']:,}, {figures['wins']:,} won ({_short(figures['win_rate_percent'])} %), "
-        f"profit factor {'not defined' if factor is None else _short(factor)}"
-    )
+    rate, factor = _short(figures["win_rate_percent"]), _short(figures["profit_factor"])
+    return f"{figures['trades']:,}, {figures['wins']:,} won ({rate} %), profit factor {factor}"
 
 
 def _counted(total: int, parts: Mapping[str, int]) -> str:
@@ -188,19 +176,15 @@ def _positions(result: RunResult) -> list[str]:
         if not isinstance(order, TradingOrder) or order.status is not OrderStatus.FILLED:
             continue
         mark = result.valuation.prices[order.trading_pair_code]
-        gain = unrealised_pnl(
-            order.direction.sign,
-            order.fill_price,
-            mark,
-            order.volume,
-            order.contract_size,  # type: ignore[arg-type]
-        )
+        price, volume = order.fill_price or ZERO, order.volume
+        gain = unrealised_pnl(order.direction.sign, price, mark, volume, order.contract_size)
         asset = result.pairs[order.trading_pair_code].quote.code
         rows.append(
             (
                 result.account_name(order.account_id),
-                f"{order.direction.value.lower()} {grouped(order.volume, 0)} {order.trading_pair_code}",
-                f"at {grouped(order.fill_price)}",  # type: ignore[arg-type]
+                order.direction.value.lower(),
+                f"{grouped(volume, 0)} {order.trading_pair_code}",
+                f"at {grouped(price)}",
                 f"margin {grouped(order.margin_reserved)}",
                 f"now {grouped(mark)}: {signed(gain)} {asset}",
             )

@@ -15,7 +15,7 @@ through another pair, say) only the part with a known cost counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -97,15 +97,15 @@ def _change(entry: Entry, account: str, asset: str) -> Decimal:
 class _Positions:
     """The chains of trading orders, with what the journal booked for each."""
 
-    def __init__(self, orders: object) -> None:
+    def __init__(self, orders: Iterable[Order]) -> None:
         self._done: dict[UUID, TradingOrder] = {}
-        open_chains = set()
-        for order in orders:  # type: ignore[attr-defined]
+        open_chains: dict[UUID, None] = {}
+        for order in orders:
             if isinstance(order, TradingOrder):
                 if order.status is OrderStatus.CLOSED:
                     self._done.setdefault(order.root_id, order)
                 elif order.status is OrderStatus.FILLED:
-                    open_chains.add(order.root_id)
+                    open_chains[order.root_id] = None
         for root in open_chains:
             self._done.pop(root, None)
         self._pnl = dict.fromkeys(self._done, ZERO)
@@ -164,7 +164,7 @@ class _Inventory:
             self.cost = sub(self.cost, paid)
 
     def sold(self, root: UUID, base: Decimal, quote: Decimal) -> Decimal | None:
-        """``base`` (negative) went out, ``quote`` came in: the profit; None when that is no sale."""
+        """``base`` (negative) went out, ``quote`` came in: the profit; None if that is no sale."""
         received = self._with_fees(root, base, quote)
         if received is None:
             return None

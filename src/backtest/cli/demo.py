@@ -1,4 +1,4 @@
-"""``demo``: a whole backtest on a made-up market, told for somebody who sees it for the first time."""
+"""``demo``: a backtest on a made-up market, told for somebody who sees one for the first time."""
 
 from __future__ import annotations
 

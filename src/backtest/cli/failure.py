@@ -47,7 +47,8 @@ def _of_strategy(error: BaseException, file: str | None) -> str:
         return f"{_named(error)}{'' if where is None else f' ({where})'}"
     leaf = _leaf(error)
     where = _frame(leaf, file) or _frame(error, file)
-    text = f"strategy {place[1].split('/')[0]!r} raised {_named(leaf)}\n  at {place[2]} (simulated time)"
+    name, time = place[1].split("/")[0], place[2]
+    text = f"strategy {name!r} raised {_named(leaf)}\n  at {time} (simulated time)"
     return text if where is None else f"{text}, {where}"
 
 

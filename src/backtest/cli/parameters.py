@@ -30,7 +30,7 @@ def parameters_from(cls: type[Strategy], given: Iterable[str], pairs: list[str])
     `ConfigError` for a name that is no parameter, a value that does not fit, and for parameters
     without a default that are not given.
     """
-    fields = {field.name: field for field in attrs.fields(cls) if field.init}
+    fields = {field.name: field for field in attrs.fields(cls) if field.init}  # type: ignore[arg-type]
     hints = _hints(cls)
     values: dict[str, Any] = {}
     for text in given:

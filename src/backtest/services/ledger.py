@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal, Inexact, InvalidOperation
 from typing import NamedTuple
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 from backtest.errors import AccountError, InsufficientFunds, LedgerError, UnbalancedEntry
 from backtest.models.account import HOUSE
@@ -32,6 +32,11 @@ __all__ = [
 
 _NOTHING = (ZERO, ZERO)
 _new = tuple.__new__
+_new_object = object.__new__
+_set = object.__setattr__
+# The bits that make 128 bits a UUID of version 4 (RFC 9562, section 5.4).
+_CLEAR = ~((0xF000 << 64) | (0xC000 << 48))
+_VERSION_4 = (0x4000 << 64) | (0x8000 << 48)
 
 
 class Entry(NamedTuple):
@@ -259,7 +264,10 @@ def transaction_of(row: Row, run_id: UUID, account_id: UUID) -> Transaction:
 
 def _derived(run_id: UUID, name: str) -> UUID:
     digest = hashlib.blake2b(name.encode(), key=run_id.bytes, digest_size=16).digest()
-    return UUID(bytes=digest, version=4)
+    made = _new_object(UUID)  # without `UUID.__init__`, which takes longer than the hash
+    _set(made, "int", int.from_bytes(digest, "big") & _CLEAR | _VERSION_4)
+    _set(made, "is_safe", SafeUUID.unknown)
+    return made
 
 
 def journal_sha256(rows: Iterable[Row]) -> str:

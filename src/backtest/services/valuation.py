@@ -24,8 +24,10 @@ class Valuation:
     """
 
     __slots__ = (
+        "_constant",
         "_dirty",
         "_pairs",
+        "_terms",
         "cash",
         "exposed",
         "exposed_ns",
@@ -68,6 +70,8 @@ class Valuation:
         self.time = 0
         """The moment whose changes are being gathered."""
         self._dirty = False
+        self._terms: list[tuple[str, Decimal]] | None = None
+        self._constant = ZERO
 
     def begin(self, time: int) -> None:
         """The run starts now; what is owned now is what it starts with."""
@@ -105,7 +109,7 @@ class Valuation:
             for code, price in self.prices.items():
                 self.first_prices.setdefault(code, price)
         if self.exposed or self._dirty:
-            equity = self.equity()
+            equity = self._equity_now()
             before = self.time
             if equity > self.peak:
                 self.peak = equity
@@ -124,6 +128,46 @@ class Valuation:
                 self.exposed_ns += time - before
             self._dirty = False
         self.time = self.last_ns = time
+
+    def _equity_now(self) -> Decimal:
+        """`equity`, from terms that are worked out anew only when holdings have changed."""
+        if self._dirty:
+            self._terms = self._work_out()
+        if self._terms is None:
+            return self.equity()
+        total, prices = self._constant, self.prices
+        for code, size in self._terms:
+            total = add(total, mul(size, prices[code]))
+        return total
+
+    def _work_out(self) -> list[tuple[str, Decimal]] | None:
+        """Equity as a constant and sizes by pair; None while some asset has no direct price."""
+        constant = ZERO
+        terms: dict[str, Decimal] = {}
+        for asset, owned in self.totals.items():
+            if asset == self.cash:
+                constant = add(constant, owned)
+            elif owned:
+                code = self._direct(asset)
+                if code is None:
+                    return None
+                terms[code] = add(terms.get(code, ZERO), owned)
+        for code, (size, cost) in self.sizes.items():
+            if size or cost:
+                if self._pairs[code].settlement.code != self.cash or code not in self.prices:
+                    return None
+                terms[code] = add(terms.get(code, ZERO), size)
+                constant = sub(constant, cost)
+        self._constant = constant
+        return list(terms.items())
+
+    def _direct(self, asset: str) -> str | None:
+        """The first pair with a price that trades ``asset`` for cash: what `price_of` takes too."""
+        for code in self.prices:
+            pair = self._pairs[code]
+            if pair.base.code == asset:
+                return code if pair.quote.code == self.cash else None
+        return None
 
     # -- what the report asks ----------------------------------------------------------------------
 
