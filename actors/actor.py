@@ -153,7 +153,8 @@ class Actor:
     def _pending(self) -> Generator[Any, Any, Awaitable[None]]:
         """Park; the kernel calls `handle` itself and comes back only with what is to be awaited."""
         self.fiber.waiting = HANDLE
-        return (yield PARK)
+        pending: Awaitable[None] = yield PARK
+        return pending
 
     # -- for the system --------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from uuid import UUID
 
 from backtest.errors import InsufficientFunds, RejectReason
 from backtest.models import SpotOrder, TradingOrder
@@ -15,7 +16,7 @@ from backtest.services.transaction_manager import change_reserve, release
 
 from .acceptance import check_grid, check_protection, refuse, takes
 from .book import Branch, Closing, Holding
-from .protocol import Amend, EventKind
+from .protocol import Amend, Balances, EventKind
 from .venue import Venue
 
 __all__ = ["Amendment"]
@@ -65,7 +66,7 @@ class Amendment:
             free = venue.available(branch.account, quote)
             free = add(free, back) if branch.asset == quote else free
             uncovered = max(ZERO, sub(fee, free))
-        balances = {}
+        balances: Balances = {}
         legs = release(branch.account, branch.asset, back, fee, quote, uncovered)
         if legs:
             balances = await venue.post(legs, branch.id, f"order cancelled, {reason.value.lower()}")
@@ -241,7 +242,7 @@ class Amendment:
             fee = venue.fee(
                 book, book.fees_create, volume=increase, notional=notional, margin=margin, first=False
             )
-        balances = {}
+        balances: Balances = {}
         legs = change_reserve(
             branch.account, branch.asset, order.reserved, reserve, fee, book.quote
         )
@@ -312,7 +313,7 @@ class Amendment:
             venue.records.keep(child)
             holding.order = child
             venue.branch_of[child.id.int] = branch
-            for kind in ("stop_loss", "take_profit"):
+            for kind in _PROTECTIONS:
                 if kind in changes:
                     self.protect(holding, kind, changes[kind])
             book.groups = None
@@ -325,7 +326,7 @@ class Amendment:
             )
             command = 0
 
-    def protect(self, holding: Holding, kind: str, price: Decimal | None) -> None:
+    def protect(self, holding: Holding, kind: WorkingKind, price: Decimal | None) -> None:
         """Give a position a stop-loss or take-profit accepted now, in the place of the old one."""
         venue = self._venue
         old = holding.closing(kind)
@@ -388,7 +389,7 @@ class Amendment:
             limit_prices=prices,
             step=book.step,
         )
-        balances = {}
+        balances: Balances = {}
         branches = [
             self._part_branch(branch, part, prices is None or prices[place] == order.limit_price)
             for place, part in enumerate(parts.parts)
@@ -396,11 +397,12 @@ class Amendment:
         if prices is not None:
             for own in branches:
                 part = own.order
-                if isinstance(part, TradingOrder):
+                assert part is not None
+                if isinstance(part, TradingOrder) and part.limit_price is not None:
                     check_protection(
                         own.working.buy, part.limit_price, part.stop_loss, part.take_profit
                     )
-                part.__dict__["reserved"] = venue.reserve(own, part.volume, not own.paid_flat)  # type: ignore[union-attr]
+                part.__dict__["reserved"] = venue.reserve(own, part.volume, not own.paid_flat)
             total = ZERO
             for own in branches:
                 total = add(total, own.order.reserved)  # type: ignore[union-attr]
@@ -418,14 +420,16 @@ class Amendment:
         book.waiting = [item for item in book.waiting if item[1] is not branch.working]
         for own in branches:
             kept = own.working.sequence == branch.working.sequence
-            own.order.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone
+            part = own.order
+            assert part is not None
+            part.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone still
             venue.list_branch(own)
             accepted = book.waiting.pop()
             if not kept:
                 book.waiting.append(accepted)
             elif waiting:
                 book.waiting.append((waiting[0], own.working))
-            venue.records.keep(own.order)
+            venue.records.keep(part)
         venue.unlist(branch)
         venue.tell(
             EventKind.SPLIT,
@@ -485,7 +489,7 @@ class Amendment:
         closings = {one.kind: one for one in holding.closings}
         venue.drop_holding(holding)
         children = []
-        positions: list[tuple[object, TradingOrder | None]] = [(holding.order.id, None)]
+        positions: list[tuple[UUID, TradingOrder | None]] = [(holding.order.id, None)]
         for part in parts.parts:
             part.__dict__["order_number"] = venue.next_number()
             own = Branch(part.id, branch.desk, branch.account, book, branch.spot, branch.leverage)
@@ -560,4 +564,5 @@ class Amendment:
         return accepted
 
 
-_PROTECTION = frozenset({"stop_loss", "take_profit"})
+_PROTECTIONS: tuple[WorkingKind, ...] = ("stop_loss", "take_profit")
+_PROTECTION = frozenset(_PROTECTIONS)

@@ -79,6 +79,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         self.tasks_made = 0
         self.children: dict[asyncio.Task[Any], None] = {}
         """The living tasks that are no fiber, in the order of their making."""
+        self._failures: list[asyncio.Task[Any]] = []
         self.ready: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]
         self.cancelling = 0
         """How many calls of `SimulatedTask.cancel` are under way, one inside the other."""
@@ -139,6 +140,18 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
             del self.children[task]
             if self.system is not None:
                 self.system.loose -= 1
+        if not task.cancelled() and task._log_traceback:  # type: ignore[attr-defined]
+            # Kept, or asyncio would complain whenever the collector comes by.
+            self._failures = [*self._unseen(), task]
+
+    def _unseen(self) -> list[asyncio.Task[Any]]:
+        return [task for task in self._failures if task._log_traceback]  # type: ignore[attr-defined]
+
+    def unseen_failure(self) -> BaseException | None:
+        """The error of the first task that failed and that nobody ever awaited."""
+        unseen = self._unseen()
+        self._failures = []
+        return unseen[0].exception() if unseen else None
 
     def hold_back(self, number: int, wakeups: list[asyncio.Handle]) -> None:
         """Keep what wakes the cancelled task ``number`` until all of this moment are known."""
@@ -158,7 +171,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
             self.ready.extendleft(reversed(wakeups))
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """An error that asyncio would only log, of a callback or a forgotten task, ends the run."""
+        """An error that asyncio would only log, of a callback say, ends the run."""
         error = context.get("exception")
         if self.system is None or not isinstance(error, Exception):
             super().call_exception_handler(context)

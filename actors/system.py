@@ -746,6 +746,9 @@ class System:
             with anyio.CancelScope(shield=True):
                 await self._end_tasks()
             self._over = True
+            if self.simulated and (error := self.loop.unseen_failure()) is not None:
+                error.add_note("in a task that an actor started and nobody awaited")
+                self.fail(error)
         if self._error is not None:
             raise self._error
 

@@ -217,7 +217,7 @@ class TestEveryKindOfWaiting:
 
     def test_a_sleep_of_nan_is_refused(self) -> None:
         async def life(self: Script) -> None:
-            with pytest.raises(ValueError, match="NaN"):
+            with pytest.raises(ValueError, match="non-negative|NaN"):
                 await anyio.sleep(math.nan)
 
         play(Script("only", life))
