@@ -10,7 +10,7 @@ import attrs
 from backtest.errors import BacktestError, FieldError, InboxOverflow, Undeliverable
 
 from .fiber import HANDLE, Fiber
-from .latency import Latency
+from .latency import FixedLatency, Latency
 from .message import COMMAND, Envelope
 from .signal import UNSET, Failure, Signal
 
@@ -74,6 +74,13 @@ class Channel:
 
     def __repr__(self) -> str:
         return f"<Channel {self.sender} -> {self.target.name}>"
+
+    def set_latency(self, latency: Latency | None) -> None:
+        """Charge ``latency`` from now on; what is on its way is not overtaken."""
+        if latency is None and self._last > self.system.now:
+            latency = FixedLatency(0)
+        self.latency = latency
+        self.is_slow = latency is not None or not self.system.simulated
 
     def statistics(self) -> ChannelStatistics:
         """A snapshot of the counters."""

@@ -420,6 +420,9 @@ class Fiber:
 
     def _advance(self, method: Callable[[Any], Any], value: Any) -> Any:
         system = self.system
+        if system.kick is not None:
+            # Live, time has gone on while the loop was at work.
+            system.now = max(system.now, system.clock.now())
         system.current = self
         try:
             out = method(value)

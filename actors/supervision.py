@@ -68,9 +68,9 @@ class Supervisor:
             return
         elif fiber.again:
             fiber.again = False
-            if not self._system.is_ending:
+            if not self._system.is_closing:
                 fiber.start(owner.run())
-        elif not (task.cancelled() and self._system.is_ending):
+        elif not (task.cancelled() and self._system.is_closing):
             # Cancelled while the run is wound down, it is still told what happens.
             if owner.life.value == "running":
                 owner.change("stop")
@@ -117,10 +117,11 @@ class Supervisor:
         directive = owner.supervision.directive
         if not isinstance(error, Exception) or owner.life.value != "failed":
             directive = Directive.ESCALATE
-        if directive is Directive.RESTART and not system.is_ending and self._may_restart(owner):
+        if directive is Directive.RESTART and self._may_restart(owner):
             system.log.warning("actor.restart", actor=owner.name, error=repr(error))
-            owner.change("start")
-            owner.restart(fiber)
+            if not system.is_closing:
+                owner.change("start")
+                owner.restart(fiber)
         elif directive is Directive.STOP:
             system.log.warning("actor.stop", actor=owner.name, error=repr(error))
             self._close(owner, f"{owner.name} was stopped after it failed")
@@ -146,7 +147,7 @@ class Supervisor:
         if fiber.room is not None:
             room, fiber.room = fiber.room, None
             room.resolve()
-        if self._system.is_ending:
+        if self._system.is_closing:
             return
         for signal in self._system.waits_for(actor.name):
             # A request that it took and will never answer, or that is still on its way.

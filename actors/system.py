@@ -276,21 +276,21 @@ class System:
             self._latencies.pop((sender, target), None)
         else:
             self._latencies[sender, target] = latency
-        if (sender, target) in self._channels:
-            self._channels[sender, target].latency = latency
-            self._channels[sender, target].is_slow = latency is not None or not self.simulated
+        channel = self._channels.get((sender, target))
+        if channel is not None:
+            channel.set_latency(latency)
         for one, other in ((sender, target), (target, sender)):
             if (one, other) in self._channels:
                 self._channels[one, other].is_prompt = self._is_prompt(one, other)
 
     def _is_prompt(self, sender: str, target: str) -> bool:
         """Whether a question and its answer between the two take no time."""
-        latencies = self._latencies
-        return (
-            self.simulated
-            and (sender, target) not in latencies
-            and (target, sender) not in latencies
-        )
+        for link in ((sender, target), (target, sender)):
+            if link in self._latencies:
+                return False
+            if link in self._channels and self._channels[link].is_slow:
+                return False
+        return self.simulated
 
     def random_for(self, name: str) -> Random:
         """The random stream called ``name``: the same for a seed whoever else there is."""
@@ -303,9 +303,9 @@ class System:
     # -- looking at it ---------------------------------------------------------------------------
 
     @property
-    def is_ending(self) -> bool:
-        """Whether time moves no more: the data has ended, or `stop` was called."""
-        return self._ending
+    def is_closing(self) -> bool:
+        """Whether the run is over and its actors are being wound down."""
+        return self._closing
 
     def fibers(self) -> list[Fiber]:
         """All lines of execution that have not ended for good."""
@@ -768,7 +768,7 @@ class System:
 
     async def _end_tasks(self) -> None:
         """End every actor, and in a simulation every task that they left behind."""
-        self._ending = True
+        self._ending = self._closing = True
         for attempt in range(4):
             tasks = [fiber.task for fiber in self._fibers if fiber.alive]
             if self.simulated and attempt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal as D
+from typing import Any
 
 import backtest
 from backtest.analysis.result import RunResult
@@ -82,7 +83,9 @@ class Busy(Strategy):
         pair, chance = self.pair_of(bar.pair), self.random
         price = pair.round_price(bar.close * D(chance.randrange(985, 1016)) / 1000)
         volume = D(chance.randrange(1, 300)) / 100
-        prices = ({}, {"limit_price": price}, {"stop_price": price})[chance.randrange(3)]
+        prices: dict[str, Any] = ({}, {"limit_price": price}, {"stop_price": price})[
+            chance.randrange(3)
+        ]
         choice = chance.randrange(12)
         if choice < 2:
             order = self.buy if choice == 0 else self.sell

@@ -23,7 +23,8 @@ def test_an_amount_is_the_number_and_is_spelled_as_money_spells_it(number: D) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["1.0", "01", "+1", "1e3", "-0", "-0.0", ".5", "5.", "1,000", " 1", "1 ", "NaN", "١", "--1"]
+    "text",
+    ["1.0", "01", "+1", "1e3", "-0", "-0.0", ".5", "5.", "1,000", " 1", "1 ", "NaN", "١", "--1"],
 )
 def test_one_spelling_only(text: str) -> None:
     with pytest.raises(ValueError, match="is not a number"):

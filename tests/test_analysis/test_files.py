@@ -66,7 +66,16 @@ def test_the_transactions_of_the_small_run(small: RunResult, tmp_path: Path) -> 
     assert short[:3] == [
         ("2024-01-01T00:00:00+00:00", "1", "1", "main", "USD", "ADJUSTMENT", "1000", "0"),
         ("2024-01-01T00:00:00+00:00", "2", "1", "world", "USD", "ADJUSTMENT", "-1000", "0"),
-        ("2024-01-01T01:00:00+00:00", "3", "2", "main", "USD", "RESERVE_MARGIN", "-210.21", "210.21"),
+        (
+            "2024-01-01T01:00:00+00:00",
+            "3",
+            "2",
+            "main",
+            "USD",
+            "RESERVE_MARGIN",
+            "-210.21",
+            "210.21",
+        ),
     ]
     # The fill: 204.00 paid, 2 BTC received, the market's legs, 0.21 fee, the rest returned.
     first_fill = rows[3]["entry"]

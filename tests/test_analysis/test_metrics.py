@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from decimal import Decimal as D
+from itertools import pairwise
 
 import pytest
 
@@ -97,7 +98,7 @@ def test_counts(small: RunResult) -> None:
 
 
 def test_sharpe_of_less_than_thirty_days_is_of_hourly_equity(small: RunResult) -> None:
-    returns = [b / a - 1 for a, b in zip(EQUITIES, EQUITIES[1:], strict=False)]
+    returns = [b / a - 1 for a, b in pairwise(EQUITIES)]
     expected = statistics.mean(returns) / statistics.stdev(returns) * 8760**0.5
     assert small.summary["sharpe_basis"] == "hourly"
     assert float(small.summary["sharpe"]) == pytest.approx(expected, abs=1e-5)
@@ -173,9 +174,7 @@ class SellsOwn(Strategy):
 def test_a_sale_of_what_was_owned_at_the_start_is_a_round_trip_from_the_first_price() -> None:
     # Decided at the first close, 105; sold at the next open, 104: a loss of 1.
     bars = hourly("BTCUSD", ("100", "110", "90", "105"), ("104", "110", "90", "95"))
-    run = backtest.run(
-        SellsOwn(), data=bars, pair="BTCUSD", cash={"USD": "50", "BTC": "2"}
-    )
+    run = backtest.run(SellsOwn(), data=bars, pair="BTCUSD", cash={"USD": "50", "BTC": "2"})
     assert [(one.kind, one.pnl) for one in trades_of(run)] == [("spot", D(-1))]
 
 
@@ -195,7 +194,10 @@ def test_create_fees_belong_to_the_trade_of_their_chain() -> None:
     # 5 USD for each order created. 3 bought at 100: 300 + 5 = 305, the other order's 5 belong to
     # no trade. 2 sold at 120: 240 - 5 = 235, less 2/3 of 305 = 203.333..., to the cent 203.33.
     bars = hourly(
-        "BTCUSD", ("90", "90", "90", "90"), ("100", "110", "90", "105"), ("120", "120", "120", "120")
+        "BTCUSD",
+        ("90", "90", "90", "90"),
+        ("100", "110", "90", "105"),
+        ("120", "120", "120", "120"),
     )
     pair = TradingPair("BTCUSD", "BTC", Asset("USD", 2))
     rules = {"fees": {"create": {"flat_per_trade": "5"}}}

@@ -57,7 +57,8 @@ def test_the_busy_run_has_everything_that_is_to_be_checked(busy: RunResult) -> N
 
 def test_a_run_verifies_in_memory_and_from_its_files(busy: RunResult, written: Path) -> None:
     in_memory, from_files = busy.verify(), verify_run(written)
-    assert in_memory.ok and bool(in_memory), str(in_memory)
+    assert in_memory.ok, str(in_memory)
+    assert bool(in_memory)
     assert from_files.ok, str(from_files)
     in_memory.raise_for_problems()
     names = [check.name for check in from_files.checks]
@@ -379,7 +380,9 @@ def others() -> Iterator[tuple[str, Tamper]]:
 TAMPERS = [*transactions(), *orders(), *fills(), *others()]
 
 
-@pytest.mark.parametrize(("table", "tamper"), TAMPERS, ids=[f"{t}-{f.__name__}" for t, f in TAMPERS])
+@pytest.mark.parametrize(
+    ("table", "tamper"), TAMPERS, ids=[f"{t}-{f.__name__}" for t, f in TAMPERS]
+)
 def test_a_change_is_found_even_when_all_hashes_are_made_right_again(
     folder: Path, table: str, tamper: Tamper
 ) -> None:

@@ -43,7 +43,7 @@ def configuration(material: Material, finding: Finding) -> str:
     inputs = {code: one["sha256"] for code, one in config["data"].items()}
     finding.differ("the receipt's input_sha256", receipt["input_sha256"], inputs)
     finding.differ("the pairs of the data", sorted(inputs), sorted(config["pairs"]))
-    return f"configuration {receipt['config_sha256'][:16]}…, seed {receipt['seed']}"
+    return f"configuration {receipt['config_sha256'][:16]}, seed {receipt['seed']}"
 
 
 def journal_hash(material: Material, journal: Journal, finding: Finding) -> str:

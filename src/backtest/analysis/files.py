@@ -139,7 +139,8 @@ def _put_in_place(partial: Path, target: Path) -> None:
         return
     if {one.name for one in target.iterdir()} <= _OURS and not target.is_symlink():
         old = _new_folder(target)
-        target.rename(old)  # over the empty folder: a rename is atomic, and so is the next
+        old.rmdir()  # not everywhere may a folder be renamed over an empty one
+        target.rename(old)
         try:
             partial.rename(target)
         except OSError:
@@ -178,7 +179,7 @@ def read_run(directory: str | os.PathLike[str]) -> RunFiles:
     except FileNotFoundError:
         missing = "there is no such folder" if not folder.exists() else f"it has no {RUN_FILE}"
         raise DataError(
-            f"is not a run: {missing}. Give a folder that 'run … --out' wrote", source=folder
+            f"is not a run: {missing}. Give a folder that 'run ... --out DIR' wrote", source=folder
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot be read: {error}", source=path) from None

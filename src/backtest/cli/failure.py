@@ -30,6 +30,9 @@ def message_of(error: BaseException) -> str:
         return _of_strategy(error.error, error.file)
     if isinstance(error, BacktestError):
         return str(error)
+    if isinstance(error, OSError):
+        file = "" if error.filename is None else f"{error.filename}: "
+        return f"{file}{error.strerror or error}"
     where = _frame(error, None)
     place = "" if where is None else f" ({where})"
     return f"{_named(error)}{place}; this should not happen: run again with --debug and report it"

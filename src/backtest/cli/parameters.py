@@ -53,7 +53,7 @@ def parameters_from(cls: type[Strategy], given: Iterable[str], pairs: list[str])
     ]
     if missing:
         raise ConfigError(
-            f"{cls.__name__} needs a value for {missing[0]!r}: add --set {missing[0]}=…"
+            f"{cls.__name__} needs a value for {missing[0]!r}: add --set {missing[0]}=VALUE"
         )
     return values
 

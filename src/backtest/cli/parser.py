@@ -114,7 +114,7 @@ def _run(commands: Any) -> None:
 
 def _add_out(group: Any) -> None:
     group.add_argument(
-        "--out", metavar="DIR", help="write orders, transactions, balances, fills … there"
+        "--out", metavar="DIR", help="write orders, transactions, balances, fills there"
     )
     group.add_argument(
         "--format", choices=FORMATS, default="csv", help="of the files in DIR (default: csv)"

@@ -151,8 +151,8 @@ class Ledger:
         )
         self.transactions += len(legs)
         balances = self._balances
-        for (account, asset), both in after.items():
-            balances[account][asset] = both
+        for key, both in after.items():
+            balances[key[0]][key[1]] = both
         return after
 
     def _after_one(self, leg: Leg, why: str) -> dict[tuple[str, str], tuple[Decimal, Decimal]]:
