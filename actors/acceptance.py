@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import NoReturn
+from uuid import UUID
 
 from backtest.errors import InsufficientFunds, OrderRejected, RejectReason
 from backtest.models import LeverageKind, OrderDirection, SpotOrder, TradingOrder, TradingPair
@@ -75,8 +76,8 @@ class Acceptance:
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
 
-    async def create(self, desk: Desk, ask: Create) -> Branch:
-        """Accept one order; raises `OrderRejected`, with nothing changed."""
+    async def create(self, desk: Desk, ask: Create, order_id: UUID) -> Branch:
+        """Accept one order under ``order_id``; raises `OrderRejected`, with nothing changed."""
         venue = self._venue
         command, account, code, spot, kind, direction, volume, limit, stop = ask[:9]
         book = venue.books.get(code)
@@ -106,7 +107,7 @@ class Acceptance:
             leverage = ONE
         else:
             leverage = self._check_trading(book, ask, price, buy)
-        branch = Branch(venue.ids.draw(), desk, account, book, spot, leverage)
+        branch = Branch(order_id, desk, account, book, spot, leverage)
         if limit is not None and buy:
             branch.worst = limit
         else:

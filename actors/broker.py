@@ -160,10 +160,13 @@ class BrokerActor(Actor):
 
     async def _on_create(self, envelope: Envelope, ask: Create) -> None:
         desk = self._desk_of(envelope)
+        order_id = self.venue.ids.draw()  # a refused order has an id, too
         try:
-            branch = await self._acceptance.create(desk, ask)
+            branch = await self._acceptance.create(desk, ask, order_id)
         except OrderRejected as refusal:
-            self.venue.refuse(desk, ask.command, refusal.reason, refusal.detail, None)
+            self.venue.refuse(
+                desk, ask.command, refusal.reason, refusal.detail, None, order_id, order_id
+            )
             return
         if branch.book.fills_at_close and branch.working.kind == "market":
             self._at_this_close(branch)

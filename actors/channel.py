@@ -237,10 +237,13 @@ class Channel:
         if isinstance(value, BaseException):
             value = Failure(value)
         reply.value = value
-        if system.tracer is not None:
+        if system.tracer is not None or system.observer is not None:
             now, sender = system.now, system.current
             cause = sender.cause if sender is not None else system.outside()
             priority = max(priority, system.priority)
-            system.tracer(
-                Envelope(now, priority, number, self, Answer(reply, value), cause, now, None)
-            )
+            answer = Answer(reply, value)
+            envelope = Envelope(now, priority, number, self, answer, cause, now, None)
+            if system.tracer is not None:
+                system.tracer(envelope)
+            if system.observer is not None:
+                system.observer(envelope)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from backtest.errors import FieldError, FieldTypeError
 
 __all__ = ["FixedLatency", "Latency", "UniformLatency"]
 
 
+@runtime_checkable
 class Latency(Protocol):
     """Draws the time a message takes, in nanoseconds, from the link's own random stream."""
 

@@ -20,6 +20,7 @@ from .actor import Actor
 from .broker import BROKER
 from .channel import Channel
 from .fiber import Fiber
+from .latency import Latency
 from .message import TIMER, Envelope
 from .protocol import Amend, BalanceUpdate, Create, Hello, OrderEvent, Welcome
 from .stream import Stream
@@ -67,8 +68,16 @@ class StrategyHost(Actor):
 
     handles_inside = False  # the host's own code needs no task; it enters it for the strategy's
 
-    def __init__(self, name: str, strategy: Hosted, *, inbox_bound: int = 100_000) -> None:
+    def __init__(
+        self,
+        name: str,
+        strategy: Hosted,
+        *,
+        inbox_bound: int = 100_000,
+        latency: Latency | None = None,
+    ) -> None:
         super().__init__(name)
+        self._latency = latency
         self.inbox_bound = inbox_bound
         self.strategy = strategy
         self.is_over = False
@@ -92,6 +101,10 @@ class StrategyHost(Actor):
         self.fiber.arrive = self._arrive
         self._venue = self.link(BROKER)
         welcome = await self._venue.request(Hello())
+        if self._latency is not None:
+            # From here on, for joining is no part of the simulation: it takes no time.
+            self.system.set_latency(self.name, BROKER, self._latency)
+            self.system.set_latency(BROKER, self.name, self._latency)
         self._handlers = self.strategy.joined(self, welcome)
         self._on_bar = self._handlers.on_bar
         self._async_bar = iscoroutinefunction(self._on_bar)

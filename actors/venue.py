@@ -404,8 +404,12 @@ class Venue:
         detail: str,
         branch: Branch | None,
         asked: UUID | None = None,
+        order_id: UUID | None = None,
     ) -> None:
-        """Record a refusal (of a command that named ``asked``) and send it to the one who asked."""
+        """Record a refusal (of a command that named ``asked``) and send it to the one who asked.
+
+        ``order_id`` is the id that a refused new order would have had.
+        """
         number = 0 if branch is None else branch.number
         order = None if branch is None else branch.order
         about = order
@@ -433,7 +437,7 @@ class Venue:
                 EventKind.REJECTED,
                 self.now,
                 number,
-                None if branch is None else branch.id,
+                order_id if branch is None else branch.id,
                 order,
                 order,
                 (),

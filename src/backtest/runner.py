@@ -13,7 +13,6 @@ import anyio.to_thread
 from attrs import define, field
 
 from backtest.actors import (
-    BROKER,
     AccountActor,
     BrokerActor,
     Envelope,
@@ -145,8 +144,13 @@ class BacktestRunner:
         broker = system.add(BrokerActor(broker_id, run_id, trading, agents, valuation))
         system.add(market)
         for name, strategy in strategies.items():
-            system.add(StrategyHost(f"strategy/{name}", strategy, inbox_bound=self.inbox_bound))
-            self._delay(system, f"strategy/{name}")
+            host = StrategyHost(
+                f"strategy/{name}",
+                strategy,
+                inbox_bound=self.inbox_bound,
+                latency=self._latency(),
+            )
+            system.add(host)
         if self.observer is not None:
             observer = self.observer
             system.observer = lambda envelope: observer(system, envelope)
@@ -215,14 +219,11 @@ class BacktestRunner:
                 )
         return owned
 
-    def _delay(self, system: System, name: str) -> None:
+    def _latency(self) -> Latency | None:
         latency = self.latency
-        if latency is None:
-            return
-        if not hasattr(latency, "draw"):
-            latency = FixedLatency(duration_ns(latency, "latency"))  # type: ignore[arg-type]
-        system.set_latency(name, BROKER, latency)  # type: ignore[arg-type]
-        system.set_latency(BROKER, name, latency)  # type: ignore[arg-type]
+        if latency is None or isinstance(latency, Latency):
+            return latency
+        return FixedLatency(duration_ns(latency, "latency"))
 
     def _counted(self, bars: Iterator[Bar]) -> Iterable[Bar]:
         return bars if self.progress is None else _counting(bars, self.progress)

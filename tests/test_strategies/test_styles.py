@@ -11,7 +11,10 @@ from typing import ClassVar
 import anyio
 import pytest
 
+import backtest
+
 from backtest.actors import OrderEvent
+from backtest.data import synthetic_bars
 from backtest.errors import FieldError, InboxOverflow, OrderRejected, SimulationEnded
 from backtest.models import Bar
 from backtest.strategies import Strategy
@@ -571,3 +574,23 @@ class TestOwnThings:
         one = One()
         play(one, market(1))
         assert one.told == [(1, "1970-01-01T00:01:00+00:00", MINUTE)]
+
+
+def test_a_run_shorter_than_the_latency_starts_and_ends() -> None:
+    """Joining takes no time: the strategy starts with the run, though no bar reaches it any more."""
+
+    class Started(Strategy):
+        async def on_start(self) -> None:
+            self.seen: list[str] = [f"start {self.now:%H:%M}"]
+
+        async def on_bar(self, bar: Bar) -> None:
+            self.seen.append(f"bar {self.now:%H:%M}")
+
+        async def on_stop(self) -> None:
+            self.seen.append(f"stop {self.now:%H:%M}")
+
+    strategy = Started()
+    bars = synthetic_bars("BTCUSD", 3, seed=1)
+    backtest.run(strategy, data=bars, pair="BTCUSD", cash="100 USD", latency="1h")
+    # Bars close at 00:01, 00:02 and 00:03; they would be heard at 01:01 and later.
+    assert strategy.seen == ["start 00:00", "stop 00:03"]

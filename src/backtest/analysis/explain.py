@@ -35,11 +35,37 @@ def explain(tables: Tables, order_id: str) -> str:
     characters or more, if no other begins so), and the number of an order. Raises `UnknownOrder`.
     """
     orders = [_line("orders", row) for row in tables.rows("orders")]
+    refused = _refused(tables, order_id.strip().lower())
+    if refused is not None:
+        return refused
     order = _find(tables, orders, order_id.strip().lower())
     root = order["root_id"]
     chain = [one for one in orders if one["root_id"] == root]
     story = _Story(tables, chain)
     return "\n".join([*story.head(order), "", *story.told(), "", *story.end()]) + "\n"
+
+
+def _refused(tables: Tables, asked: str) -> str | None:
+    """The short story of an order that was refused when it was new; None for any other id."""
+    known = {_line("orders", row)["order_id"] for row in tables.rows("orders")}
+    found = [
+        event
+        for row in tables.rows("events")
+        if (event := _line("events", row))["kind"] == "rejected"
+        and event["order_id"] not in known
+        and event["branch_id"] == ""
+        and (event["order_id"] == asked or (len(asked) >= 6 and event["order_id"].startswith(asked)))
+    ]
+    if len(found) != 1:
+        return None
+    event = found[0]
+    return (
+        f"Order {event['order_id']} never came to be: it was refused at {event['timestamp']}, "
+        f"when it was new, with nothing reserved and nothing posted.\n"
+        f"  {event['reason']}: {event['detail']}\n"
+        f"  by message {event['message']} from {event['sender']}, "
+        f"which message {event['cause']} led to\n"
+    )
 
 
 def _line(table: str, row: Row) -> Line:

@@ -49,6 +49,13 @@ class ChainAudit:
         """By root: what the journal locked for its orders, less what it gave back."""
         self._in_chains: dict[Key, Fraction] = {}
 
+    def note(self) -> None:
+        """Take down the volume of every new order. To be called before and after each message: what
+        an order loses it loses by a message to the account actor, so it is seen whole before."""
+        orders = self._records.orders
+        for order in orders[len(self._born) :]:
+            self._born[order.id] = Fraction(order.volume)
+
     def check(self, money: Mapping[Key, tuple[Fraction, Fraction]]) -> None:
         """Take note of what is new and check the chains it concerns; ``money`` is the oracle's."""
         touched = self._read_orders()
@@ -73,7 +80,6 @@ class ChainAudit:
         """The roots of the orders that are new or changed."""
         touched: dict[UUID, None] = {}
         orders = self._records.orders
-        new: set[UUID] = set()
         if orders == self._orders:  # compares identities first, in C
             return touched
         known = len(self._orders)
@@ -85,7 +91,7 @@ class ChainAudit:
             if order.order_number != place + 1:
                 self._fail("I5", f"order {order.id}: number {order.order_number} at {place + 1}")
             if old is None:
-                self._welcome(order, place, new)
+                self._welcome(order, place)
             else:
                 self._check_change(old, order)
             root = order.root_id
@@ -95,27 +101,20 @@ class ChainAudit:
         self._orders = list(orders)
         return touched
 
-    def _welcome(self, order: Any, place: int, new: set[UUID]) -> None:
-        if order.id in self._born:
+    def _welcome(self, order: Any, place: int) -> None:
+        if order.id in self._place:
             self._fail("I5", f"order {order.id} is in the table twice")
-        self._born[order.id] = Fraction(order.volume)
-        new.add(order.id)
         self._place[order.id] = place
         parent = order.parent_id
         if parent is None:
             if order.root_id != order.id:
                 self._fail("I5", f"order {order.id} is a root with the root {order.root_id}")
             return
-        if parent not in self._born:
+        if parent not in self._place:
             self._fail("I5", f"order {order.id} has an unknown parent {parent}")
         if self._records.orders[self._place[parent]].root_id != order.root_id:
             self._fail("I5", f"order {order.id} left the chain of its parent")
         self._children.setdefault(parent, []).append(order)
-        # Parent and child may be seen for the first time together: what lives on was its parent's.
-        above = parent
-        while above in new and self._records.orders[self._place[above]].status.name != "REPLACED":
-            self._born[above] += Fraction(order.volume)
-            above = self._records.orders[self._place[above]].parent_id
 
     def _check_change(self, old: Any, new: Any) -> None:
         if old.id != new.id or old.root_id != new.root_id or old.parent_id != new.parent_id:

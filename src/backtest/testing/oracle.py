@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 from backtest.actors import Envelope, System
 from backtest.actors.fiber import HANDLE
+from backtest.actors.protocol import Post
 from backtest.errors import BacktestError
 
 from ._chain_audit import ChainAudit
@@ -64,6 +65,8 @@ class Oracle:
         self._account: Any = system.actors[account]
         self._message: Envelope | None = None
         self._key = (-1, 0, 0)
+        self._asked: Any = None
+        """The legs that the account actor was asked to post and has not posted."""
         self._money: dict[Key, tuple[Fraction, Fraction]] = {}
         self._came_in: dict[str, Fraction] = {}
         self._entries = 0
@@ -79,6 +82,7 @@ class Oracle:
         if self._before[0] is not None:
             self._before[0](message)
         self._message = message
+        self._chains.note()
         key = (message.time, message.priority, message.id)
         if key <= self._key:
             self._fail("I7", f"{key} is delivered after {self._key}")
@@ -87,13 +91,16 @@ class Oracle:
                 "I7", f"sent at {message.sent}, due at {message.time}, handled at {self.system.now}"
             )
         self._key = key
+        if message.channel.target is self._account.fiber and type(message.payload) is Post:
+            self._asked = message.payload.legs
 
     def check(self, message: Envelope) -> None:
         """Called after each message: check everything."""
         if self._before[1] is not None:
             self._before[1](message)
         self._message = message
-        self._check_entries(message)
+        self._chains.note()
+        self._check_entries()
         self._check_balances()
         # While the venue waits for the account actor the order is not yet what the money says.
         if self._broker.fiber.waiting is HANDLE:
@@ -103,7 +110,7 @@ class Oracle:
     def finish(self) -> None:
         """Check once more when the run is over, and fold the whole journal anew."""
         self._message = None
-        self._check_entries(None)
+        self._check_entries()
         self._check_balances()
         self._chains.check(self._money)
         seen, self._money = self._money, {}
@@ -117,24 +124,17 @@ class Oracle:
 
     # -- the journal: I1, I2, I6, I11 ------------------------------------------------------------------
 
-    def _check_entries(self, message: Envelope | None) -> None:
+    def _check_entries(self) -> None:
         entries = self._account.ledger.entries
         if len(entries) < self._entries:
             self._fail("I10", f"the journal shrank from {self._entries} to {len(entries)} entries")
-        posted = 0
         while self._entries < len(entries):
             entry = entries[self._entries]
             self._entries += 1
-            if self._check_entry(entry):
-                continue
-            posted += 1
-            if (
-                message is None
-                or message.channel.target is not self._account.fiber
-                or type(message.payload).__name__ != "Post"
-                or posted > 1
-            ):
-                self._fail("I6", f"nobody asked the account actor for entry {entry.number}")
+            if not self._check_entry(entry):
+                if self._asked is None or list(entry.legs) != list(self._asked):
+                    self._fail("I6", f"nobody asked the account actor for entry {entry.number}")
+                self._asked = None
         if len(entries) and self._account.ledger.transactions != self._transactions:
             self._fail("I10", "the number of transactions is not that of the journal")
 
