@@ -66,7 +66,7 @@ def check_protection(
 
 
 def takes(buy: bool, limit: Decimal | None, last: Decimal | None) -> bool:
-    """Whether an order meets the market where it is: all do but limits that the price must reach."""
+    """Whether an order meets the market where it is: all but limits that the price must reach."""
     return limit is None or (last is not None and (limit >= last if buy else limit <= last))
 
 

@@ -51,8 +51,8 @@ class Actor:
     """How many messages may wait for it."""
     supervision = Supervision()
     handles_inside = True
-    """Whether a plain `handle` runs inside the actor's task and context. One that never asks asyncio
-    who it is, and leaves context variables alone, may say False and save a tenth of a microsecond."""
+    """Whether a plain `handle` runs inside the actor's task and context. One that never asks
+    asyncio who it is, and leaves context variables alone, may say False: it saves 0.1 µs."""
     awaits_inside = True
     """The same for the coroutine of an ``async`` `handle`."""
 

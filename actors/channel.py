@@ -56,7 +56,17 @@ class Channel:
     priority arrive in the order in which they were sent, also when their latencies differ.
     """
 
-    __slots__ = ("_last", "_random", "is_prompt", "is_slow", "latency", "sender", "sent", "system", "target")
+    __slots__ = (
+        "_last",
+        "_random",
+        "is_prompt",
+        "is_slow",
+        "latency",
+        "sender",
+        "sent",
+        "system",
+        "target",
+    )
 
     def __init__(
         self, system: System, sender: str, target: Fiber, latency: Latency | None, random: Random
@@ -156,7 +166,7 @@ class Channel:
         return number
 
     def post_at(self, at: int, payload: Any, priority: int) -> int:
-        """Send so that it is delivered at ``at`` (nanoseconds): how an actor sets itself a timer."""
+        """Send, to be delivered at ``at`` (nanoseconds): how an actor sets itself a timer."""
         target = self.target
         if target.load >= target.bound:
             self._refuse(payload)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
 from backtest.errors import BacktestError
 
@@ -15,6 +15,10 @@ __all__ = ["Clock", "Instant", "RealClock", "SimulatedClock", "moment_ns", "seco
 
 _LONG = 1e6
 """Seconds from which a float is too coarse for nanoseconds and is read to the microsecond."""
+
+
+_NUMBER: Any = (int, float)
+"""What may be added to an instant; `Any`, for a type checker believes that all else cannot come."""
 
 
 class Clock(Protocol):
@@ -71,9 +75,8 @@ class Instant(float):
         return self
 
     def __add__(self, other: float) -> float:
-        if isinstance(other, (int, float)) and not isinstance(other, Instant):
-            if math.isfinite(other):
-                return Instant(self.ns + seconds_ns(other), self.base)
+        if isinstance(other, _NUMBER) and not isinstance(other, Instant) and math.isfinite(other):
+            return Instant(self.ns + seconds_ns(other), self.base)
         return float.__add__(self, other)
 
     __radd__ = __add__
@@ -81,7 +84,7 @@ class Instant(float):
     def __sub__(self, other: float) -> float:
         if isinstance(other, Instant):
             return (self.ns - other.ns) / 1e9
-        if isinstance(other, (int, float)) and math.isfinite(other):
+        if isinstance(other, _NUMBER) and math.isfinite(other):
             return Instant(self.ns - seconds_ns(other), self.base)
         return float.__sub__(self, other)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from backtest.errors import InsufficientFunds, RejectReason
+from backtest.errors import RejectReason
 from backtest.models import Bar, Fill, OrderDirection, SpotOrder, TradingOrder
 from backtest.models._fast import derive
 from backtest.money import ZERO, add, div, mul, sub, to_step
@@ -396,7 +396,7 @@ class Execution:
             branch, hit.volume, lambda some: add(*terms(some, at)), free
         )
         if not whole and not hit.working.buy and price > branch.worst:
-            # A better price that needs more margin (a sell that fills higher) must not cost the fill.
+            # A better price that needs more margin (a sell, higher) must not cost the fill.
             at = branch.worst
             volume, kept, whole = self._affordable(
                 branch, hit.volume, lambda some: add(*terms(some, at)), free

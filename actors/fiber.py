@@ -17,7 +17,7 @@ import contextlib
 import contextvars
 import decimal
 import sys
-from asyncio.tasks import _enter_task, _leave_task  # type: ignore[attr-defined]
+from asyncio.tasks import _enter_task, _leave_task
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from types import CoroutineType
@@ -52,6 +52,11 @@ OWNER: contextvars.ContextVar[Fiber] = contextvars.ContextVar("backtest_owner")
 _NOTHING: Final = object()
 
 
+def _instance(error: tuple[Any, ...]) -> Any:
+    """The exception in the arguments of a ``throw``: alone, or second behind its type."""
+    return error[1] if len(error) > 1 and error[1] is not None else error[0]
+
+
 class _Begun:
     """A coroutine that has run to its first wait, for somebody else to await the rest of it."""
 
@@ -79,7 +84,7 @@ class _Begun:
 
     def throw(self, *error: Any) -> Any:
         self._first = _NOTHING
-        return self._coroutine.throw(error[1] if len(error) > 1 and error[1] is not None else error[0])
+        return self._coroutine.throw(_instance(error))
 
     def close(self) -> None:
         self._coroutine.close()
@@ -402,7 +407,7 @@ class Fiber:
         if self.waiting is not None:
             self.waiting = None
             self.system.loose += 1
-        exception = error[1] if len(error) > 1 and error[1] is not None else error[0]
+        exception = _instance(error)
         handoff, self._handoff = self._handoff, _NOTHING
         if (
             isinstance(exception, asyncio.CancelledError)
@@ -442,4 +447,4 @@ async def _nothing() -> None:
 
 async def _drive(fiber: Fiber) -> Any:
     # A real coroutine around the fiber: tools (anyio among them) inspect a task's coroutine.
-    return await fiber
+    return await fiber  # type: ignore[misc]  # an iterator, which a generator need not be

@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
+from anyio._backends import _asyncio as backend
 
 from .clock import Instant
 
@@ -37,7 +38,9 @@ class SimulatedTask(asyncio.Task[Any]):
     to its number, and those that are cancelled together wake up in the order of their numbers.
     """
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], *, loop: SimulatedLoop, **how: Any) -> None:
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, Any], *, loop: SimulatedLoop, **how: Any
+    ) -> None:
         # Before the rest: making a task puts it into a set.
         loop.tasks_made += 1
         self.number = loop.tasks_made
@@ -97,7 +100,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
             return super().time()
         return Instant(self.system.now, self.base, self.floor)
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self,
         when: float,
         callback: Callable[..., object],
@@ -107,7 +110,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         if self.system is None:
             # Before and after the simulation this is an ordinary loop.
             return super().call_at(when, callback, *args, context=context)
-        timer = asyncio.TimerHandle(when, callback, args, self, context)  # type: ignore[arg-type]
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
         timer._scheduled = True  # type: ignore[attr-defined]
         self.system.schedule_timer(timer)
         return timer
@@ -120,7 +123,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     # -- tasks -------------------------------------------------------------------------------------
 
-    def create_task(self, coro: Any, **how: Any) -> asyncio.Task[Any]:  # type: ignore[override]
+    def create_task(self, coro: Any, **how: Any) -> asyncio.Task[Any]:
         if self.system is None:
             return super().create_task(coro, **how)
         task: asyncio.Task[Any]
@@ -140,12 +143,12 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
             del self.children[task]
             if self.system is not None:
                 self.system.loose -= 1
-        if not task.cancelled() and task._log_traceback:  # type: ignore[attr-defined]
+        if not task.cancelled() and task._log_traceback:
             # Kept, or asyncio would complain whenever the collector comes by.
             self._failures = [*self._unseen(), task]
 
     def _unseen(self) -> list[asyncio.Task[Any]]:
-        return [task for task in self._failures if task._log_traceback]  # type: ignore[attr-defined]
+        return [task for task in self._failures if task._log_traceback]
 
     def unseen_failure(self) -> BaseException | None:
         """The error of the first task that failed and that nobody ever awaited."""
@@ -188,7 +191,9 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     # -- the world outside -------------------------------------------------------------------------
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> Any:
         future = super().run_in_executor(executor, func, *args)
         self._jobs += 1
         future.add_done_callback(self._job_done)
@@ -202,8 +207,6 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
         The pool, not the default limiter: a thread may be run under a limiter of the caller's own.
         """
-        from anyio._backends import _asyncio as backend
-
         pool: tuple[Any, Any] = (set(), deque())
         try:
             backend._threadpool_workers.set(pool[0])
@@ -246,5 +249,5 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
                 self.poll(0)
         for _ in range(len(ready)):
             handle = ready.popleft()
-            if not handle._cancelled:  # type: ignore[attr-defined]
-                handle._run()  # type: ignore[attr-defined]
+            if not handle._cancelled:
+                handle._run()

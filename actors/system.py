@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import hashlib
-import threading
 import types
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from datetime import datetime
 from heapq import heapify, heappop, heappush
 from random import Random
@@ -30,20 +28,17 @@ from backtest.times import DAY, format_ns, from_ns
 from .actor import Actor, Life
 from .channel import Answer, Channel
 from .clock import Clock, SimulatedClock, moment_ns
+from .collector import calm_collector
 from .fiber import HANDLE, OWNER, RECEIVE, Fiber
 from .latency import Latency
-from .message import MARKET_TO_VENUE, TIMER, Envelope
+from .live import GRACE_S, MOMENT_S, Live
+from .message import TIMER, Envelope
 from .signal import Signal
 from .simulated_loop import SimulatedLoop, SimulatedTask
 from .supervision import DeadLetter, Supervisor
 
 __all__ = ["NEVER", "DeadLetter", "System", "SystemStatistics"]
 
-_COLLECT = (25_000, 20, 100)
-"""The collector's thresholds during a simulation (Python's own are 700, 10, 10)."""
-_LIVE_MOMENT_S = 0.01
-_LIVE_GRACE_S = 1.0
-"""How long, in real seconds, a cancelled actor may take to end when it is live."""
 STAGES = 3
 """Steps in which the actors of a finished run are wound down; see `Actor.closing`."""
 NEVER = 1 << 80
@@ -54,35 +49,6 @@ class Awaited(Protocol):
     """Something that is waited for and knows whether it has come."""
 
     is_answered: bool
-
-
-_collector_lock = threading.Lock()
-_collector_users = 0
-_collector_thresholds: tuple[int, int, int] = gc.get_threshold()
-
-
-@contextlib.contextmanager
-def _calm_collector() -> Iterator[None]:
-    """Let the collector look less often: a run makes millions of small objects that live on.
-
-    It would look through all of them (orders, entries) again and again. Cycles of young objects
-    are still found. The settings are the process's, so the last of several runs puts them back.
-    """
-    global _collector_users, _collector_thresholds
-    with _collector_lock:
-        _collector_users += 1
-        if _collector_users == 1:
-            _collector_thresholds = gc.get_threshold()
-            gc.freeze()
-            gc.set_threshold(*_COLLECT)
-    try:
-        yield
-    finally:
-        with _collector_lock:
-            _collector_users -= 1
-            if _collector_users == 0:
-                gc.set_threshold(*_collector_thresholds)
-                gc.unfreeze()
 
 
 @attrs.frozen(kw_only=True)
@@ -120,11 +86,10 @@ class System:
         "_fibers",
         "_finished",
         "_heap",
-        "_kicked",
         "_latencies",
+        "_live",
         "_main",
         "_moment",
-        "_next_live",
         "_over",
         "_owners",
         "_randoms",
@@ -203,8 +168,7 @@ class System:
         self._base = 0
         self._stale_timers = 0
         self._moment = (0, from_ns(0))
-        self._kicked = False
-        self._next_live: int | None = None
+        self._live = Live(self)
 
     @property
     def moment(self) -> datetime:
@@ -400,8 +364,8 @@ class System:
         if self._feed is not None:
             raise BacktestError("a system has one market feed: give all sources to one MarketData")
         self._feed, self._feed_fiber, self._feed_time = emit, fiber, at
-        if not self.simulated:
-            self._feed_live()
+        if not self.simulated and at < NEVER:
+            self._live.feed()
 
     # -- delivery --------------------------------------------------------------------------------
 
@@ -469,7 +433,9 @@ class System:
         """
         own = self.current
         wakes, ready = self._wakes, self.loop._ready
-        if own is None or not self.simulated or self.tracer is not None or self.observer is not None:
+        if own is None or not self.simulated:
+            return
+        if self.tracer is not None or self.observer is not None:
             return
         level = self.priority
         # What is sent meanwhile is no more urgent than the event at hand, so one look is enough.
@@ -648,7 +614,7 @@ class System:
         """End the run at the next moment at which nothing more is to be done now."""
         self._ending = True
         if not self.simulated:
-            self._kick_live()
+            self._live.kick()
 
     def fiber_ended(self, fiber: Fiber, task: asyncio.Task[Any]) -> None:
         """A task has ended: deal with it by the rule of its actor."""
@@ -686,7 +652,7 @@ class System:
             raise BacktestError("a system with a real clock is not simulated: await system.run()")
         loop = SimulatedLoop()
         try:
-            with _calm_collector(), asyncio.Runner(loop_factory=lambda: loop) as runner:
+            with calm_collector(), asyncio.Runner(loop_factory=lambda: loop) as runner:
                 try:
                     runner.run(self._simulate(loop))
                 finally:
@@ -719,14 +685,14 @@ class System:
             raise SimulationEnded("a system runs once: build a new one")
         self.loop = asyncio.get_running_loop()
         if not self.simulated:
-            self.kick = self._kick_live
+            self.kick = self._live.kick
         elif getattr(self.loop, "system", None) is not self:
             raise BacktestError("simulated time needs a loop of its own: call system.simulate()")
         try:
             for actor in list(self.actors.values()):
                 self._start(actor)
             if not self.simulated:
-                self._kick_live()
+                self._live.kick()
             await self._settle()
             self._closing = True
             if self.simulated and self._error is None and (waits := self._deadlock()):
@@ -735,8 +701,6 @@ class System:
                 if self._error is not None:
                     break
                 self._ending = True
-                if self._error is not None:
-                    break
                 for actor in list(self.actors.values()):
                     if actor.life is Life.RUNNING:
                         actor.closing(stage)
@@ -759,7 +723,7 @@ class System:
         self._finished = self.loop.create_future()
         if not self.simulated and self._ending:
             # Live there is no quiescence to observe: give what was started a moment.
-            self.loop.call_later(_LIVE_MOMENT_S, self._finish)
+            self.loop.call_later(MOMENT_S, self._finish)
         await self._finished
 
     def _finish(self) -> None:
@@ -798,7 +762,7 @@ class System:
         done = asyncio.gather(*tasks, return_exceptions=True)
         done.add_done_callback(lambda _: self._finish())
         if not self.simulated:
-            timer = self.loop.call_later(_LIVE_GRACE_S, self._finish)
+            timer = self.loop.call_later(GRACE_S, self._finish)
             done.add_done_callback(lambda _: timer.cancel())
         await self._finished
 
@@ -811,74 +775,3 @@ class System:
             self._error = Deadlock(
                 [(name, "something, and refuses to be cancelled") for name in stubborn]
             )
-
-    # -- live --------------------------------------------------------------------------------------
-
-    def _feed_live(self) -> None:
-        """Live, the market event has its place in the heap like everything else."""
-        if self._feed_time < NEVER:
-            number = self.sequence = self.sequence + 1
-            heappush(self._heap, (self._feed_time, MARKET_TO_VENUE, number, None))
-        if self.kick is not None:
-            self.kick()
-
-    def _kick_live(self) -> None:
-        if not self._kicked and self.loop is not None:
-            self._kicked = True
-            self.loop.call_soon(self._pump_live)
-
-    def _pump_live(self) -> None:
-        """Deliver one thing that is due; come back for the next, or when the next is due."""
-        self._kicked = False
-        if self._over:
-            return
-        try:
-            self._deliver_live()
-        except Exception as error:
-            # A callback's error would only be logged.
-            self.crash(error)
-        heap = self._heap
-        if self._wakes or any(self.queues):
-            self._kick_live()
-        elif self._ending:
-            # The end was asked for, and all that was due is done.
-            if not self._closing:
-                self._finish()
-        elif heap and (self._next_live is None or heap[0][0] < self._next_live):
-            self._next_live = heap[0][0]
-            self.loop.call_later(max(0, heap[0][0] - self.now) / 1e9, self._wake_live)
-
-    def _deliver_live(self) -> None:
-        self.now = max(self.now, self.clock.now())
-        heap = self._heap
-        while heap and heap[0][0] <= self.now:
-            item = heappop(heap)
-            if item[3] is None:
-                self._emit()
-                if not self._ending:
-                    self._feed_live()
-            elif not self._is_stale(item[3]):
-                self.queues[item[1]].append(item)
-        if self._wakes:
-            fiber, signal, value = self._wakes[0]
-            if fiber.waiting is signal and fiber.being_cancelled:
-                return
-            self._wakes.popleft()
-            if fiber.waiting is signal:
-                fiber.step(value)
-            return
-        try:
-            for priority, queue in enumerate(self.queues):
-                if queue:
-                    head = queue[0]
-                    if type(head) is Envelope and head.channel.target.being_cancelled:
-                        break
-                    self.priority = priority
-                    self._deliver(queue.popleft())
-                    break
-        finally:
-            self.priority = 0
-
-    def _wake_live(self) -> None:
-        self._next_live = None
-        self._kick_live()

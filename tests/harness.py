@@ -31,13 +31,26 @@ from backtest.actors import (
     System,
 )
 from backtest.errors import OrderRejected, RejectReason
-from backtest.models import Account, Agent, Bar, TradingPair, TradingRules
+from backtest.models import Account, Agent, Asset, Bar, TradingPair, TradingRules
 from backtest.services.ledger import Row, journal_sha256
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
 from backtest.testing.oracle import Oracle
 
-__all__ = ["DAY", "HOUR", "M", "D", "Me", "World", "bar", "play", "refused", "rules", "text"]
+__all__ = [
+    "DAY",
+    "HOUR",
+    "D",
+    "M",
+    "Me",
+    "World",
+    "bar",
+    "pair_of",
+    "play",
+    "refused",
+    "rules",
+    "text",
+]
 
 D = Decimal
 M = 60 * 10**9
@@ -61,10 +74,9 @@ def bar(
 ) -> Bar:
     """Bar ``number`` of a row of bars; one price alone makes a flat bar. No volume: no cap."""
     begin = number * length if start is None else start
-    prices = [open, open if high is None else high, open if low is None else low]
-    prices.append(open if close is None else close)
+    top, bottom, last = (D(open if one is None else one) for one in (high, low, close))
     size = None if volume is None else D(volume)
-    return Bar(pair, begin, begin + length, *map(D, prices), size)
+    return Bar(pair, begin, begin + length, D(open), top, bottom, last, size)
 
 
 def rules(**settings: Any) -> TradingRules:
@@ -153,7 +165,8 @@ class World:
         ``ambiguous`` where there is such a thing."""
         lines = []
         for one in self.records.fills:
-            line = f"{one.kind} {one.direction.name} {text(one.volume)} @ {text(one.price)} {one.point}"
+            line = f"{one.kind} {one.direction.name} {text(one.volume)} @ {text(one.price)}"
+            line += f" {one.point}"
             line += f" fee {text(one.fee)}" if one.fee else ""
             line += " maker" if one.maker else ""
             lines.append(line + (" ambiguous" if one.ambiguous else ""))
@@ -171,7 +184,8 @@ class World:
 
     @property
     def equity(self) -> Decimal:
-        return self.venue.valuation.equity()
+        equity: Decimal = self.venue.valuation.equity()
+        return equity
 
     @property
     def sha256(self) -> str:
@@ -204,9 +218,7 @@ def play(
     ``own`` the accounts of each script (all of ``main`` if left out). ``pairs`` is BTCUSD with
     increments 0.01 (price) and 0.001 (volume) and cents unless given.
     """
-    world = assemble(
-        bars, scripts, cash, rules, pairs or (pair_of(),), own, insurance, seed, kinds
-    )
+    world = assemble(bars, scripts, cash, rules, pairs or (pair_of(),), own, insurance, seed, kinds)
     if prepare is not None:
         prepare(world.system)
     world.system.simulate()
@@ -217,8 +229,6 @@ def play(
 
 def pair_of(code: str = "BTCUSD", precision: int = 2, **settings: Any) -> TradingPair:
     """A pair quoted in USD with cents, price increment 0.01 and volume increment 0.001."""
-    from backtest.models import Asset
-
     values = {"price_increment": D("0.01"), "volume_increment": D("0.001")}
     for name, value in settings.items():
         values[name] = D(value)
@@ -236,7 +246,7 @@ def assemble(
     seed: int,
     kinds: Sequence[type[Strategy]],
 ) -> World:
-    given = {"USD": "1000"} if cash is None else cash
+    given: Mapping[str, Any] = {"USD": "1000"} if cash is None else cash
     by_account: dict[str, Mapping[str, Any]] = dict(given)
     if not any(isinstance(value, Mapping) for value in given.values()):
         by_account = {"main": given}
@@ -244,11 +254,11 @@ def assemble(
     market = MarketData(bars)
     assert market.first is not None
     system.clock.ns = system.now = market.first.open_ns  # type: ignore[attr-defined]
-    accounts = {
-        name: Account(UUID(int=100 + place), name) for place, name in enumerate(by_account)
-    }
+    accounts = {name: Account(UUID(int=100 + place), name) for place, name in enumerate(by_account)}
     opening = [
-        (name, asset, D(amount)) for name, owned in by_account.items() for asset, amount in owned.items()
+        (name, asset, D(amount))
+        for name, owned in by_account.items()
+        for asset, amount in owned.items()
     ]
     agents, strategies = {}, {}
     made: list[Any] = [Me(script=script) for script in scripts] + [kind() for kind in kinds]

@@ -59,9 +59,13 @@ class Wild(Strategy):
                 sign = 1 if what == "long" else -1
                 given["leverage"] = chance.choice([1, 2, 5, 20])
                 if chance.random() < 0.5:
-                    given["stop_loss"] = round(last * (100 - sign * chance.randrange(1, 9)) / 100, 2)
+                    given["stop_loss"] = round(
+                        last * (100 - sign * chance.randrange(1, 9)) / 100, 2
+                    )
                 if chance.random() < 0.5:
-                    given["take_profit"] = round(last * (100 + sign * chance.randrange(1, 9)) / 100, 2)
+                    given["take_profit"] = round(
+                        last * (100 + sign * chance.randrange(1, 9)) / 100, 2
+                    )
             self.handles.append(getattr(self, what)(pair, volume, **given))
             return
         if not self.handles:
@@ -73,7 +77,9 @@ class Wild(Strategy):
         elif what == "close":
             await handle.close(part, None if chance.random() < 0.6 else near)
         elif what == "modify":
-            field = chance.choice(["volume", "limit_price", "stop_price", "stop_loss", "take_profit"])
+            field = chance.choice(
+                ["volume", "limit_price", "stop_price", "stop_loss", "take_profit"]
+            )
             await handle.modify(**{field: volume if field == "volume" else near})
         else:
             whole = handle.leaves or handle.open_volume

@@ -71,11 +71,35 @@ class Model:
         b["reserved"] = reserved
         return True
 
-    def create(self, spot: bool, buy: bool, kind: str, volume: int, price: int | None = None,
-               leverage: int = 1, stop_loss: int | None = None, target: int | None = None) -> str:
-        b = self.working(kind, buy, price, volume, spot=spot, leverage=leverage, sl=stop_loss,
-                         tp=target, filled=0, cancelled=0, reserved=ZERO, first=True, parts=[],
-                         replaced=False, reason=None, asset="USD" if buy or not spot else "BTC")
+    def create(
+        self,
+        spot: bool,
+        buy: bool,
+        kind: str,
+        volume: int,
+        price: int | None = None,
+        leverage: int = 1,
+        stop_loss: int | None = None,
+        target: int | None = None,
+    ) -> str:
+        b = self.working(
+            kind,
+            buy,
+            price,
+            volume,
+            spot=spot,
+            leverage=leverage,
+            sl=stop_loss,
+            tp=target,
+            filled=0,
+            cancelled=0,
+            reserved=ZERO,
+            first=True,
+            parts=[],
+            replaced=False,
+            reason=None,
+            asset="USD" if buy or not spot else "BTC",
+        )
         self.price(b)
         if self.passed(buy, price or self.last, stop_loss, target):
             return "PROTECTION_SIDE"
@@ -101,8 +125,13 @@ class Model:
         b.update(volume=left, cancelled=b["cancelled"] + volume, reason=reason)
         return "ok"
 
-    def modify(self, b: Order, volume: int | None = None, price: int | None = None,
-               stop_loss: int | None = None) -> str:
+    def modify(
+        self,
+        b: Order,
+        volume: int | None = None,
+        price: int | None = None,
+        stop_loss: int | None = None,
+    ) -> str:
         new = {**b, "price": price or b["price"], "sl": stop_loss or b["sl"]}
         if not b["volume"] and (volume or price or not b["parts"]):
             return "ALREADY_DONE"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from backtest.actors import Actor, Envelope, Supervision, System
+from backtest.actors import Actor, Envelope, SimulatedClock, Supervision, System
 
 __all__ = ["MS", "SECOND", "US", "Echo", "Script", "Sink", "elapsed", "keys_of", "play"]
 
@@ -61,13 +61,12 @@ class Echo(Actor):
 
 def play(*actors: Actor, seed: int = 1, start_ns: int = 0, **latencies: Any) -> System:
     """Simulate the actors to the end; ``a__b=latency`` for the link from a to b."""
-    from backtest.actors import SimulatedClock
-
     system = System(seed, SimulatedClock(start_ns))
     for actor in actors:
         system.add(actor)
     for link, latency in latencies.items():
-        system.set_latency(*link.split("__"), latency)
+        sender, target = link.split("__")
+        system.set_latency(sender, target, latency)
     system.simulate()
     return system
 

@@ -90,9 +90,9 @@ class TestBounds:
             for number in range(3):
                 slow.post(number)
             assert (slow.statistics().sent, slow.statistics().waiting) == (3, 3)
-            for post in (slow.post, lambda what: slow.post_at(5, what, 0)):
+            for later in (False, True):
                 with pytest.raises(InboxOverflow, match="inbox of slow holds 3 messages") as caught:
-                    post("too many")
+                    slow.post_at(5, "too many", 0) if later else slow.post("too many")
                 assert (caught.value.actor, caught.value.bound) == ("slow", 3)
             # Nothing was counted, nothing was sent.
             assert (slow.statistics().sent, slow.statistics().waiting) == (3, 3)
@@ -115,7 +115,7 @@ class TestBounds:
         assert [what for _, what in sink.got] == [1, 2, 4]
 
     def test_the_feed_never_waits(self) -> None:
-        # Market data for somebody who sleeps is kept up to the bound; then the run ends, saying who.
+        # Market data for one who sleeps is kept up to the bound; then the run ends, saying who.
         class Feed(Actor):
             def attach(self) -> None:
                 self.system.set_feed(self.emit, 0, self.fiber)
@@ -243,9 +243,9 @@ class TestWhatCannotBeDelivered:
                 group.start_soon(asks)
                 await anyio.sleep(2)
             assert asked == ["failed"]
-            for send in (ends.post, lambda what: ends.post_at(9, what, 0)):
+            for later in (False, True):
                 with pytest.raises(Undeliverable, match="only sent to ends, which has ended: 'x'"):
-                    send("x")
+                    ends.post_at(9, "x", 0) if later else ends.post("x")
             with pytest.raises(Undeliverable):
                 await ends.send("x")
             with pytest.raises(Undeliverable):

@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from backtest.actors import (
     NEVER,
@@ -94,16 +95,17 @@ async def test_time_is_that_of_the_moment_wherever_it_is_read() -> None:
 async def test_full_channels_and_floods() -> None:
     class Slow(Sink):
         async def handle(self, envelope: Envelope) -> None:  # type: ignore[override]
-            await anyio.sleep(0)
+            await checkpoint()
             super().handle(envelope)
 
     async def life(self: Script) -> None:
         slow = self.link("slow")
         for number in range(200):
             await slow.send(number)
+        while slow.statistics().waiting < 2:
+            slow.post("one more")
         with pytest.raises(InboxOverflow):
-            for number in range(3):
-                slow.post(number)
+            slow.post("too many")
         self.system.stop()
 
     slow = Slow("slow", bound=2)
@@ -219,7 +221,7 @@ async def test_one_that_is_cancelled_from_outside_ends_its_actors() -> None:
 
 
 async def test_one_that_refuses_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backtest.actors.system._LIVE_GRACE_S", 0.01)
+    monkeypatch.setattr("backtest.actors.system.GRACE_S", 0.01)
 
     async def life(self: Script) -> None:
         while True:

@@ -58,9 +58,8 @@ class TestChildTasks:
             async with anyio.create_task_group() as group:
                 group.start_soon(self.link("sink").send, "a")
                 group.start_soon(self.link("echo").request, "b")
-            assert await asyncio.gather(
-                self.link("echo").request(1), self.link("echo").request(2)
-            ) == [1, 2]
+            echo = self.link("echo")
+            assert list(await asyncio.gather(echo.request(1), echo.request(2))) == [1, 2]
 
         sink = Sink()
         play(Script("only", life), Echo("echo"), sink)
@@ -138,10 +137,11 @@ class TestChildTasks:
             async def caught() -> None:
                 raise KeyError("somebody awaits me")
 
-            self.tasks = [asyncio.create_task(bad()), asyncio.create_task(caught())]  # type: ignore[attr-defined]
+            forgotten, awaited = asyncio.create_task(bad()), asyncio.create_task(caught())
             await anyio.sleep(1)
             with pytest.raises(KeyError):
-                await self.tasks[1]  # type: ignore[attr-defined]
+                await awaited
+            assert forgotten.done()
 
         with pytest.raises(ZeroDivisionError, match="nobody awaits me"):
             play(Script("only", life))
@@ -162,8 +162,9 @@ class TestChildTasks:
                 finally:
                     self.note("cancelled")
 
-            self.task = asyncio.create_task(lingers())  # type: ignore[attr-defined]
+            task = asyncio.create_task(lingers())
             await anyio.sleep(1)
+            assert not task.done()
 
         only = Script("only", life)
         play(only)
@@ -354,12 +355,15 @@ class TestCancelScopes:
                 finally:
                     self.note(number)
 
-            with pytest.raises(ExceptionGroup):
+            async def fails() -> None:
                 async with asyncio.TaskGroup() as group:
                     for number in range(20):
                         group.create_task(child(number))
                     await anyio.sleep(1)
                     raise ValueError("enough")
+
+            with pytest.raises(ExceptionGroup):
+                await fails()
 
         only = Script("only", life)
         play(only)

@@ -29,7 +29,7 @@ class TestEveryKindOfWaiting:
         assert elapsed(lambda self: asyncio.sleep(0.25)) == 250 * MS
 
     def test_a_sleep_of_no_time(self) -> None:
-        assert elapsed(lambda self: anyio.sleep(0)) == 0
+        assert elapsed(lambda self: asyncio.sleep(0)) == 0
 
     def test_sleep_until(self) -> None:
         assert elapsed(lambda self: self.system.sleep_until(1_000_000_007)) == 1_000_000_007
@@ -113,7 +113,8 @@ class TestEveryKindOfWaiting:
 
     def test_asyncio_gather(self) -> None:
         async def life(self: Script) -> None:
-            assert await asyncio.gather(asyncio.sleep(2, "a"), asyncio.sleep(1, "b")) == ["a", "b"]
+            got = await asyncio.gather(asyncio.sleep(2, "a"), asyncio.sleep(1, "b"))
+            assert list(got) == ["a", "b"]
 
         assert elapsed(life) == 2 * SECOND
 
@@ -217,7 +218,7 @@ class TestEveryKindOfWaiting:
 
     def test_a_sleep_of_nan_is_refused(self) -> None:
         async def life(self: Script) -> None:
-            with pytest.raises(ValueError, match="non-negative|NaN"):
+            with pytest.raises(ValueError, match="delay"):
                 await anyio.sleep(math.nan)
 
         play(Script("only", life))

@@ -88,7 +88,9 @@ def test_two_strategies_share_an_account() -> None:
         # the other one's 400 are gone from here, too
         assert me.balance("USD") == (D(150), D(850))
         assert len(me.open_orders()) == 1
-        await refused(me, lambda: me.buy("BTCUSD", 2, limit_price=90), RejectReason.INSUFFICIENT_FUNDS)
+        await refused(
+            me, lambda: me.buy("BTCUSD", 2, limit_price=90), RejectReason.INSUFFICIENT_FUNDS
+        )
         await me.next()
         assert me.balance("USD") == (D(150), D(400))
         assert me.balance("BTC") == (D(5), D(0))

@@ -266,7 +266,13 @@ def test_an_older_id_of_the_branch_reaches_its_live_order() -> None:
         account = next(iter(me._desk.accounts.values()))
         me.submit(
             DecisionAction(
-                ActionType.CANCEL_SPOT_LIMIT, me.now, nobody, account, nobody, nobody, order_id=middle
+                ActionType.CANCEL_SPOT_LIMIT,
+                me.now,
+                nobody,
+                account,
+                nobody,
+                nobody,
+                order_id=middle,
             )
         )
         await order.done()

@@ -185,7 +185,9 @@ def test_create_fees_of_spot_orders_are_paid_in_quote_and_must_be_there() -> Non
         await me.next()
 
     fees = {"create": {"percent_of_notional": "0.001"}}
-    world = play([bar(0, 100), bar(1, 100)], script, cash={"USD": 1, "BTC": 1}, rules=rules(fees=fees))
+    world = play(
+        [bar(0, 100), bar(1, 100)], script, cash={"USD": 1, "BTC": 1}, rules=rules(fees=fees)
+    )
     # 0.1 % of 110
     assert world.entries() == [["RESERVE_MARGIN BTC -1 1", "FEE_CREATE USD -0.11 0"]]
     assert world.records.orders[0].fee_create == D("0.11")
@@ -218,7 +220,9 @@ def test_a_flat_create_fee_is_not_charged_again_for_an_increase() -> None:
         order = await me.buy("BTCUSD", 1, limit_price=90)
         await order.modify(volume=2)
 
-    world = play([bar(0, 100), bar(1, 100)], script, rules=rules(fees={"create": {"flat_per_trade": 3}}))
+    world = play(
+        [bar(0, 100), bar(1, 100)], script, rules=rules(fees={"create": {"flat_per_trade": 3}})
+    )
     assert world.entries() == [
         ["RESERVE_MARGIN USD -90 90", "FEE_CREATE USD -3 0"],
         ["RESERVE_MARGIN USD -90 90"],

@@ -55,9 +55,7 @@ def test_what_a_gap_costs_beyond_the_margin_comes_from_insurance(
 
 
 def test_an_insurance_fund_pays_first() -> None:
-    world = play(
-        [bar(0, 100), bar(1, 100), bar(2, 80)], _long, insurance=[("USD", D(70))]
-    )
+    world = play([bar(0, 100), bar(1, 100), bar(2, 80)], _long, insurance=[("USD", D(70))])
     assert world.balance("USD", "insurance") == (D(-30), D(0))
     assert world.balance("USD", "world") == (D(-1070), D(0))
 

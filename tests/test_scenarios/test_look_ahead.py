@@ -1,4 +1,4 @@
-"""Nobody sees the future: change all bars that close after T, and everything up to T is the same."""
+"""Nobody sees the future: change all bars that close after T, all up to T stays the same."""
 
 from __future__ import annotations
 
@@ -49,9 +49,13 @@ def perturbed(bars: list[Bar], after: int, chance: Random) -> list[Bar]:
             changed.append(one)
         elif chance.random() < 0.9:
             factor = D(chance.randrange(50, 200)) / 100
-            prices = [round(price * factor, 2) for price in (one.open, one.high, one.low, one.close)]
+            open_, high, low, close = (
+                round(price * factor, 2) for price in (one.open, one.high, one.low, one.close)
+            )
             volume = None if chance.random() < 0.2 else D(chance.randrange(100))
-            changed.append(Bar(one.pair, one.open_ns, one.close_ns, *prices, volume))
+            changed.append(
+                Bar(one.pair, one.open_ns, one.close_ns, open_, high, low, close, volume)
+            )
     return changed
 
 
@@ -74,7 +78,7 @@ def test_the_future_changes_nothing_before_it(seed: int) -> None:
 
 
 def test_a_strategy_cannot_see_the_bar_that_is_still_open() -> None:
-    """What a strategy was given by T is the same whatever comes: bars and prices it could ask for."""
+    """No message carries a bar before its close, and the first half alone says the same."""
     bars = random_bars(77)
     cut = bars[len(bars) // 2].close_ns
     seen, _ = traced(3, bars)

@@ -1,11 +1,11 @@
-"""Charges at the rollover, worked out by hand: once, at the right mark, from where there is money."""
+"""Charges at the rollover, worked out by hand: once, at the right mark, from what there is."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from backtest.actors import EventKind
-from tests.harness import HOUR, M, D, bar, play, rules
+from tests.harness import HOUR, D, M, bar, play, rules
 
 PERMILLE = {"overnight_filled": {"percent_of_notional": "0.001"}}
 
@@ -64,7 +64,7 @@ def test_what_is_closed_before_or_opened_after_is_not_charged() -> None:
 
     rows = [(20, 100), (21, 100), (22, 100), (23, 100), (24, 100), (25, 100)]
     world = play(hourly(*rows), script, rules=rules(fees=PERMILLE))
-    # closed at 22:00, the next one accepted at midnight fills at 00:00 of the bar that charged first
+    # closed at 22:00; the next one, accepted at midnight, fills on the bar that charged first
     assert _charges(world) == []
 
 

@@ -29,9 +29,12 @@ def test_a_stop_loss_on_a_gap_fills_at_the_open(side: str, stop: int, open: int,
 
 @pytest.mark.parametrize(
     ("side", "stop", "target", "kind"),
-    [("long", 95, 110, "stop_loss SHORT 1 @ 95 low"), ("short", 105, 90, "stop_loss LONG 1 @ 105 high")],
+    [
+        ("long", 95, 110, "stop_loss SHORT 1 @ 95 low"),
+        ("short", 105, 90, "stop_loss LONG 1 @ 105 high"),
+    ],
 )
-def test_both_in_one_bar_the_pessimist_takes_the_loss(side: str, stop: int, target: int, kind: str) -> None:
+def test_both_in_one_bar_take_the_loss(side: str, stop: int, target: int, kind: str) -> None:
     async def script(me: Any) -> None:
         await me.next()
         await getattr(me, side)("BTCUSD", 1, stop_loss=stop, take_profit=target)
@@ -60,7 +63,7 @@ def test_both_in_one_bar_on_a_given_path() -> None:
 @pytest.mark.parametrize(
     ("side", "limit", "stop", "pnl"), [("long", 98, 95, -3), ("short", 102, 105, -3)]
 )
-def test_an_entry_is_stopped_on_the_bar_of_its_fill(side: str, limit: int, stop: int, pnl: int) -> None:
+def test_an_entry_is_stopped_on_its_bar(side: str, limit: int, stop: int, pnl: int) -> None:
     async def script(me: Any) -> None:
         await me.next()
         order = await getattr(me, side)("BTCUSD", 1, limit_price=limit, stop_loss=stop)
@@ -163,7 +166,9 @@ def test_slippage_beyond_the_own_take_profit_is_seen_at_this_close_too() -> None
 
     # bought at the close of 100 + 2 of slippage = 102, beyond 101
     world = play(
-        [bar(0, 100, 105, 95, 100), bar(1, 100)], script, rules=rules(fill_on="this_close", slippage=2)
+        [bar(0, 100, 105, 95, 100), bar(1, 100)],
+        script,
+        rules=rules(fill_on="this_close", slippage=2),
     )
     assert world.fills() == []
     assert world.balance("USD") == (D(1000), D(0))

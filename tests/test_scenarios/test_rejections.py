@@ -89,7 +89,9 @@ def test_no_market_order_before_the_first_price() -> None:
     play([bar(0, 100)], script)
 
 
-@pytest.mark.parametrize("wrong", [0.1, float("nan"), Decimal("NaN"), Decimal("Infinity"), "ten", None])
+@pytest.mark.parametrize(
+    "wrong", [0.1, float("nan"), Decimal("NaN"), Decimal("Infinity"), "ten", None]
+)
 def test_what_is_no_number_never_leaves_the_strategy(wrong: Any) -> None:
     error = TypeError if isinstance(wrong, float) or wrong is None else ValueError
 
@@ -132,9 +134,7 @@ def test_amendments_that_make_no_sense() -> None:
         await refused(me, lambda: order.split([3, -1]), R.INVALID_VOLUME)
         await refused(me, lambda: order.split(["1.0005", "0.9995"]), R.VOLUME_INCREMENT)
         await refused(me, lambda: order.split([1, 1], limit_prices=[95]), R.INVALID_PRICE)
-        await refused(
-            me, lambda: order.split([1, 1], limit_prices=[95, 90]), R.PROTECTION_SIDE
-        )
+        await refused(me, lambda: order.split([1, 1], limit_prices=[95, 90]), R.PROTECTION_SIDE)
         await refused(me, lambda: order.cancel("2.001"), R.STALE)
         await refused(me, lambda: order.cancel(0), R.INVALID_VOLUME)
         await refused(me, lambda: order.cancel("0.0005"), R.VOLUME_INCREMENT)

@@ -72,7 +72,9 @@ def test_limit_buy_rests_and_fills_at_its_limit_as_a_maker() -> None:
         assert me.balance("USD") == (D("809.90"), D("190.10"))
         await me.next(2)
 
-    world = play([bar(0, 100), bar(1, 99), bar(2, 99, 100, 95, 97)], script, rules=rules(fees=MAKER_TAKER))
+    world = play(
+        [bar(0, 100), bar(1, 99), bar(2, 99, 100, 95, 97)], script, rules=rules(fees=MAKER_TAKER)
+    )
     assert world.journal() == [
         "RESERVE_MARGIN USD -190.1 190.1",
         "FILL_BUY USD 0 -190",
@@ -142,13 +144,23 @@ def test_partial_fills_of_a_reserved_buy_return_the_price_improvement_of_each() 
         # (2 x 99 + 1.5 x 100 + 1.5 x 97) / 5 = 493.5 / 5
         assert order.average_price == D("98.7")
 
-    bars = [bar(0, 102), bar(1, 99, volume=2), bar(2, 101, 101, 98, 98, "1.5"), bar(3, 97, volume=10)]
+    bars = [
+        bar(0, 102),
+        bar(1, 99, volume=2),
+        bar(2, 101, 101, 98, 98, "1.5"),
+        bar(3, 97, volume=10),
+    ]
     world = play(bars, script, rules=rules(fees=TAKER))
     assert world.entries() == [
         # 5 x 100 + 0.50
         ["RESERVE_MARGIN USD -500.5 500.5"],
         # 2 x 99 = 198, fee 0.198 up to 0.20; leaves 3 keep 300.30; share 200.20; back 2.00
-        ["FILL_BUY USD 0 -198", "SPOT_EXCHANGE BTC 2 0", "FEE_FILL USD 0 -0.2", "RETURN_MARGIN USD 2 -2"],
+        [
+            "FILL_BUY USD 0 -198",
+            "SPOT_EXCHANGE BTC 2 0",
+            "FEE_FILL USD 0 -0.2",
+            "RETURN_MARGIN USD 2 -2",
+        ],
         # 1.5 x 100 = 150, fee 0.15; leaves 1.5 keep 150.15; share 150.15; nothing back
         ["FILL_BUY USD 0 -150", "SPOT_EXCHANGE BTC 1.5 0", "FEE_FILL USD 0 -0.15"],
         # 1.5 x 97 = 145.50, fee 0.1455 up to 0.15; share 150.15; back 4.50
@@ -223,13 +235,20 @@ def test_a_sell_that_cannot_pay_its_fee_is_not_filled() -> None:
         assert me.told(EventKind.CANCELLED) == [("cancelled", "INSUFFICIENT_FUNDS")]
 
     fee = {"fill": {"flat_per_trade": 15}}
-    world = play([bar(0, 100), bar(1, 100)], script, cash={"USD": "4.99", "BTC": 1}, rules=rules(fees=fee))
+    world = play(
+        [bar(0, 100), bar(1, 100)], script, cash={"USD": "4.99", "BTC": 1}, rules=rules(fees=fee)
+    )
     # proceeds 10 + available 4.99 do not cover the fee of 15
     assert world.fills() == []
     assert world.balance("BTC") == (D(1), D(0))
     assert world.balance("USD") == (D("4.99"), D(0))
     # one cent more and it is paid, from the proceeds and all that was available
-    world = play([bar(0, 100), bar(1, 100)], _sell_a_tenth, cash={"USD": "5", "BTC": 1}, rules=rules(fees=fee))
+    world = play(
+        [bar(0, 100), bar(1, 100)],
+        _sell_a_tenth,
+        cash={"USD": "5", "BTC": 1},
+        rules=rules(fees=fee),
+    )
     assert world.fills() == ["entry SHORT 0.1 @ 100 open fee 15"]
     assert world.balance("USD") == (D(0), D(0))
 
@@ -312,7 +331,12 @@ def test_participation_makes_one_pool_for_buys_and_one_for_sells() -> None:
         cash={"USD": 1000, "BTC": 2},
         rules=rules(participation="0.25"),
     )
-    assert world.orders() == ["LONG 2 FILLED", "LONG 0.5 FILLED", "SHORT 2 FILLED", "LONG 1.5 PENDING"]
+    assert world.orders() == [
+        "LONG 2 FILLED",
+        "LONG 0.5 FILLED",
+        "SHORT 2 FILLED",
+        "LONG 1.5 PENDING",
+    ]
 
 
 def test_the_better_price_is_filled_first_then_the_earlier_order() -> None:
@@ -335,9 +359,13 @@ def test_slippage_makes_market_orders_worse_but_stays_in_the_bar() -> None:
         await me.next()
 
     cash = {"USD": 1000, "BTC": 1}
-    world = play([bar(0, 100), bar(1, 100, 102, 98, 99)], script, cash=cash, rules=rules(slippage="0.5"))
+    world = play(
+        [bar(0, 100), bar(1, 100, 102, 98, 99)], script, cash=cash, rules=rules(slippage="0.5")
+    )
     assert world.fills() == ["entry LONG 1 @ 100.5 open", "entry SHORT 1 @ 99.5 open"]
-    world = play([bar(0, 100), bar(1, 100, 102, 98, 99)], script, cash=cash, rules=rules(slippage="3"))
+    world = play(
+        [bar(0, 100), bar(1, 100, 102, 98, 99)], script, cash=cash, rules=rules(slippage="3")
+    )
     assert world.fills() == ["entry LONG 1 @ 102 open", "entry SHORT 1 @ 98 open"]
 
 
@@ -349,7 +377,10 @@ def test_precision_of_the_quote_decides_the_rounding() -> None:
 
     # 0.005 x 100.5 = 0.5025: whole dollars: half-even 1 (0.5025 > 0.5); fee 0.001 up to 1
     world = play(
-        [bar(0, 100), bar(1, "100.5")], script, pairs=[pair_of(precision=0)], rules=rules(fees=TAKER)
+        [bar(0, 100), bar(1, "100.5")],
+        script,
+        pairs=[pair_of(precision=0)],
+        rules=rules(fees=TAKER),
     )
     assert world.journal() == [
         "RESERVE_MARGIN USD -2 2",

@@ -38,7 +38,9 @@ def test_this_close_fills_at_once_as_an_event_of_its_own() -> None:
         assert await position.closed(timeout=1)
         assert me.now_ns == M
 
-    world = play([bar(0, 100, 105, 95, 103), bar(1, 110)], script, rules=rules(fill_on="this_close"))
+    world = play(
+        [bar(0, 100, 105, 95, 103), bar(1, 110)], script, rules=rules(fill_on="this_close")
+    )
     assert [one.timestamp_ns for one in world.records.fills] == [M, M, M]
     assert world.fills()[0] == "entry LONG 1 @ 103 close"
     assert world.balance("USD") == (D(897), D(0))
@@ -88,7 +90,9 @@ def test_next_close_waits_for_the_close_of_the_next_bar() -> None:
         await me.next()
         assert order.average_price == 105
 
-    world = play([bar(0, 100), bar(1, 101, 110, 95, 105)], script, rules=rules(fill_on="next_close"))
+    world = play(
+        [bar(0, 100), bar(1, 101, 110, 95, 105)], script, rules=rules(fill_on="next_close")
+    )
     assert world.fills() == ["entry LONG 1 @ 105 close"]
 
 

@@ -43,7 +43,10 @@ def test_long_with_leverage_contract_size_and_fees() -> None:
     ]
     assert world.journal("market") == ["CLOSE_PNL USD -40 0"]
     assert world.balance("USD") == (D("1035.92"), D(0))
-    assert world.fills() == ["entry LONG 2 @ 101 open fee 2.02", "close SHORT 2 @ 103 open fee 2.06"]
+    assert world.fills() == [
+        "entry LONG 2 @ 101 open fee 2.02",
+        "close SHORT 2 @ 103 open fee 2.06",
+    ]
     (order,) = world.records.orders
     assert (order.gross_pnl, order.net_pnl) == (40, D("35.92"))
     assert (order.fees_on_fill, order.fees_on_close) == (D("2.02"), D("2.06"))
@@ -192,7 +195,9 @@ def test_a_split_apportions_margin_and_fees_exactly() -> None:
         await order.split(["0.3", "0.3", "0.4"])
 
     world = play(
-        [bar(0, 100), bar(1, 100)], script, rules=rules(fees={"fill": {"percent_of_notional": "0.001"}})
+        [bar(0, 100), bar(1, 100)],
+        script,
+        rules=rules(fees={"fill": {"percent_of_notional": "0.001"}}),
     )
     parts = world.records.orders[1:]
     # 33.34 x 0.3 = 10.002; 23.34 x 0.3 / 0.7 = 10.0028...; the rest 13.34

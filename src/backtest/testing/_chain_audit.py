@@ -74,7 +74,7 @@ class ChainAudit:
                     f"{float(self._in_chains.get(key, _NOTHING))}",
                 )
 
-    # -- reading -------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
 
     def _read_orders(self) -> dict[UUID, None]:
         """The roots of the orders that are new or changed."""
@@ -167,7 +167,7 @@ class ChainAudit:
                     self._in_chains[key] = self._in_chains.get(key, _NOTHING) + change
         self.entries.clear()
 
-    # -- checking ------------------------------------------------------------------------------------
+    # -- checking ----------------------------------------------------------------------------------
 
     def _chain(self, root: UUID) -> Iterator[Any]:
         """The orders of a chain in their last state, parents before children."""

@@ -61,7 +61,8 @@ class Oracle:
         self.system = system
         self.checks = 0
         """Messages after which everything was checked."""
-        self._broker: Any = system.actors[venue]
+        broker: Any = system.actors[venue]
+        self._broker = broker
         self._account: Any = system.actors[account]
         self._message: Envelope | None = None
         self._key = (-1, 0, 0)
@@ -73,7 +74,7 @@ class Oracle:
         self._transactions = 0
         self._last_time = 0
         self._live: dict[Key, tuple[tuple[Decimal, Decimal], tuple[Fraction, Fraction]]] = {}
-        self._chains = ChainAudit(self._broker.venue.records, self._fail)
+        self._chains = ChainAudit(broker.venue.records, self._fail)
         self._before = (system.tracer, system.observer)
         system.tracer, system.observer = self.trace, self.check
 
@@ -110,6 +111,7 @@ class Oracle:
     def finish(self) -> None:
         """Check once more when the run is over, and fold the whole journal anew."""
         self._message = None
+        self._chains.note()
         self._check_entries()
         self._check_balances()
         self._chains.check(self._money)
@@ -122,7 +124,7 @@ class Oracle:
     def _fail(self, invariant: str, problem: str) -> NoReturn:
         raise InvariantBroken(invariant, problem, self.system.now, self._message)
 
-    # -- the journal: I1, I2, I6, I11 ------------------------------------------------------------------
+    # -- the journal: I1, I2, I6, I11 --------------------------------------------------------------
 
     def _check_entries(self) -> None:
         entries = self._account.ledger.entries
@@ -172,7 +174,7 @@ class Oracle:
             new = (old[0] + Fraction(available), old[1] + Fraction(unavailable))
             self._money[account, asset] = new
 
-    # -- balances: I1, I3, I10 -------------------------------------------------------------------------
+    # -- balances: I1, I3, I10 ---------------------------------------------------------------------
 
     def _check_balances(self) -> None:
         totals: dict[str, Fraction] = {}
@@ -198,7 +200,7 @@ class Oracle:
                 self._fail("I1", f"{asset}: what is there is not what came in")
 
     def _fraction(self, key: Key, both: tuple[Decimal, Decimal]) -> tuple[Fraction, Fraction]:
-        """A live balance in fractions; one that is the same object as last time is not read again."""
+        """A live balance in fractions; the same object as last time is not read again."""
         known = self._live.get(key)
         if known is not None and known[0] is both:
             return known[1]
