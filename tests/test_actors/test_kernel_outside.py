@@ -21,9 +21,13 @@ import anyio.to_thread
 import pytest
 from anyio.lowlevel import checkpoint
 
+import backtest
 from backtest.actors import NEVER, Actor, Envelope, System
 from backtest.actors.simulated_loop import SimulatedLoop
 from backtest.errors import BacktestError
+from backtest.models import Bar
+from backtest.strategies import Strategy
+from backtest.times import MINUTE
 
 from .kernel import SECOND, Echo, Script, Sink, play
 
@@ -186,7 +190,7 @@ class TestARealThingThatIsAwaited:
             loop = asyncio.get_running_loop()
             loop.add_reader(ours, lambda: got.append(ours.recv(10)))
             theirs.send(b"x")
-            while not got:  # noqa: ASYNC110 - the very thing that is tested
+            while not got:
                 await checkpoint()
             loop.remove_reader(ours)
             ours.close()
@@ -436,3 +440,24 @@ class TestContexts:
         only = Script("only", rounds)
         play(Divides("divides"), only)
         assert only.log == [(SECOND, Decimal("0." + "3" * 28))]
+
+    def test_nor_does_a_strategy_that_rounds_change_the_books(self) -> None:
+        # Its commands are carried out while it waits, by the venue and the account actor.
+        bars = [
+            Bar("BTCUSD", n * MINUTE, (n + 1) * MINUTE, *(Decimal("100.12345678"),) * 4, None)
+            for n in range(5)
+        ]
+
+        class Buys(Strategy):
+            async def on_bar(self, bar: Bar) -> None:
+                decimal.getcontext().prec = self.digits
+                await self.buy("BTCUSD", "0.01234567")
+
+            digits: int = 28
+
+        def booked(digits: int) -> list[Any]:
+            result = backtest.run(Buys(digits=digits), data=bars, pair="BTCUSD", cash="1000 USD")
+            return [(t.asset_code, t.available_balance_change) for t in result.transactions]
+
+        assert booked(2) == booked(28)
+        assert len(booked(2)) > 10
