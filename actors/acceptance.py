@@ -210,7 +210,8 @@ class Acceptance:
         if book.one_sided and ask.direction not in book.rules.allowed_directions:
             if buy or not ask.spot:
                 refuse(
-                    RejectReason.DIRECTION_NOT_ALLOWED, f"{ask.direction} is not allowed on {book.code}"
+                    RejectReason.DIRECTION_NOT_ALLOWED,
+                    f"{ask.direction} is not allowed on {book.code}",
                 )
 
     def _check_spot(self, book: PairBook, ask: Create, buy: bool) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
-from uuid import UUID
 
 from backtest.errors import InsufficientFunds, RejectReason
 from backtest.models import SpotOrder, TradingOrder
 from backtest.money import ZERO, add, sub
 from backtest.services.fills import Working, WorkingKind
 from backtest.services.margin import worst_price_buy, worst_price_sell
-from backtest.services.order_operations import cancel, modify, split
+from backtest.services.order_operations import cancel, modify
 from backtest.services.transaction_manager import change_reserve, release
 
 from .acceptance import check_grid, check_protection, refuse, takes
@@ -49,7 +47,9 @@ class Amendment:
         else:
             check_grid(book.pair, volume)
             if volume > order.volume:
-                refuse(RejectReason.STALE, f"{volume} is more than the {order.volume} left to cancel")
+                refuse(
+                    RejectReason.STALE, f"{volume} is more than the {order.volume} left to cancel"
+                )
         left = sub(order.volume, volume)
         kept = venue.reserve(branch, left, not branch.paid_flat)
         if kept > order.reserved:
@@ -207,7 +207,10 @@ class Amendment:
         if branch.holdings and book.last is not None and changes.keys() & _PROTECTION:
             for holding in branch.holdings:
                 check_protection(
-                    holding.part.long, book.last, changes.get("stop_loss"), changes.get("take_profit")
+                    holding.part.long,
+                    book.last,
+                    changes.get("stop_loss"),
+                    changes.get("take_profit"),
                 )
 
     async def _modify_order(
@@ -240,7 +243,12 @@ class Amendment:
             if isinstance(order, TradingOrder):
                 margin = venue.margin(book, increase, branch.worst, order.leverage)
             fee = venue.fee(
-                book, book.fees_create, volume=increase, notional=notional, margin=margin, first=False
+                book,
+                book.fees_create,
+                volume=increase,
+                notional=notional,
+                margin=margin,
+                first=False,
             )
         balances: Balances = {}
         legs = change_reserve(
@@ -344,179 +352,6 @@ class Amendment:
             )
             holding.put(closing, working)
             holding.branch.book.waiting.append((venue.now, working))
-
-    # -- split -------------------------------------------------------------------------------------
-
-    async def split(self, branch: Branch, action: Amend) -> None:
-        """Make two or more branches of a pending order, or of an open position."""
-        volumes = action.volumes
-        prices = action.limit_prices
-        for volume in volumes:
-            check_grid(branch.book.pair, volume)
-        if prices is not None:
-            check_grid(branch.book.pair, None, *prices)
-        if branch.order is not None:
-            await self._split_order(branch, volumes, prices, action.command)
-        elif len(branch.holdings) == 1:
-            self._split_position(branch, volumes, prices, action.command)
-        elif branch.holdings:
-            refuse(
-                RejectReason.NOT_SUPPORTED,
-                f"this order filled in {len(branch.holdings)} parts, each a position of its own: "
-                "close them by volume instead",
-            )
-        else:
-            refuse(RejectReason.ALREADY_DONE, "this order is done")
-
-    async def _split_order(
-        self,
-        branch: Branch,
-        volumes: Sequence[Decimal],
-        prices: Sequence[Decimal] | None,
-        command: int,
-    ) -> None:
-        venue, book = self._venue, branch.book
-        order = branch.order
-        assert order is not None
-        if prices is not None and order.limit_price is None:
-            refuse(RejectReason.INVALID_ACTION, "only a limit order can be split to other prices")
-        ids = [venue.ids.draw() for _ in volumes]
-        parts = split(
-            order,
-            at=venue.at,
-            volumes=volumes,
-            ids=ids,
-            limit_prices=prices,
-            step=book.step,
-        )
-        balances: Balances = {}
-        branches = [
-            self._part_branch(branch, part, prices is None or prices[place] == order.limit_price)
-            for place, part in enumerate(parts.parts)
-        ]
-        if prices is not None:
-            for own in branches:
-                part = own.order
-                assert part is not None
-                if isinstance(part, TradingOrder) and part.limit_price is not None:
-                    check_protection(
-                        own.working.buy, part.limit_price, part.stop_loss, part.take_profit
-                    )
-                part.__dict__["reserved"] = venue.reserve(own, part.volume, not own.paid_flat)
-            total = ZERO
-            for own in branches:
-                total = add(total, own.order.reserved)  # type: ignore[union-attr]
-            legs = change_reserve(branch.account, branch.asset, order.reserved, total)
-            if legs:
-                try:
-                    balances = await venue.post(legs, branch.id, "order split")
-                except InsufficientFunds as short:
-                    refuse(
-                        RejectReason.INSUFFICIENT_FUNDS,
-                        f"the parts need {short.needed} {short.asset}, {short.available} available",
-                    )
-        venue.records.keep(parts.replaced)
-        waiting = [at for at, working in book.waiting if working is branch.working]
-        book.waiting = [item for item in book.waiting if item[1] is not branch.working]
-        for own in branches:
-            kept = own.working.sequence == branch.working.sequence
-            part = own.order
-            assert part is not None
-            part.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone still
-            venue.list_branch(own)
-            accepted = book.waiting.pop()
-            if not kept:
-                book.waiting.append(accepted)
-            elif waiting:
-                book.waiting.append((waiting[0], own.working))
-            venue.records.keep(part)
-        venue.unlist(branch)
-        venue.tell(
-            EventKind.SPLIT,
-            branch,
-            parts.replaced,
-            command=command,
-            children=tuple((own.number, own.order) for own in branches),  # type: ignore[misc]
-            balances=balances,
-        )
-
-    def _part_branch(
-        self, parent: Branch, part: SpotOrder | TradingOrder, keeps_place: bool
-    ) -> Branch:
-        venue = self._venue
-        own = Branch(
-            part.id, parent.desk, parent.account, parent.book, parent.spot, parent.leverage
-        )
-        own.asset, own.taker, own.paid_flat = parent.asset, parent.taker, parent.paid_flat
-        own.worst = parent.worst
-        old = parent.working
-        if not keeps_place:
-            worst = worst_price_buy if old.buy else worst_price_sell
-            rules = parent.book.rules
-            own.worst = worst(
-                part.limit_price, part.stop_price, parent.book.last, rules.market_buffer, parent.book.pair
-            )
-            own.taker = takes(old.buy, part.limit_price, parent.book.last)
-        venue.enter(own, part, old.kind, old.buy)
-        own.working.triggered = old.triggered
-        if keeps_place:
-            own.working.sequence, own.working.fresh = old.sequence, old.fresh
-            own.working.start = old.start
-        return own
-
-    def _split_position(
-        self,
-        branch: Branch,
-        volumes: Sequence[Decimal],
-        prices: Sequence[Decimal] | None,
-        command: int,
-    ) -> None:
-        venue, book = self._venue, branch.book
-        holding = branch.holdings[0]
-        if any(closing.kind == "close" for closing in holding.closings):
-            refuse(RejectReason.STALE, "a close of this position is pending: cancel it first")
-        ids = [venue.ids.draw() for _ in volumes]
-        parts = split(
-            holding.order,
-            at=venue.at,
-            volumes=volumes,
-            ids=ids,
-            limit_prices=prices,
-            step=book.step,
-        )
-        venue.records.keep(parts.replaced)
-        waits = [(at, working) for at, working in book.waiting if working in holding.part.exits]
-        closings = {one.kind: one for one in holding.closings}
-        venue.drop_holding(holding)
-        children = []
-        positions: list[tuple[UUID, TradingOrder | None]] = [(holding.order.id, None)]
-        for part in parts.parts:
-            part.__dict__["order_number"] = venue.next_number()
-            own = Branch(part.id, branch.desk, branch.account, book, branch.spot, branch.leverage)
-            own.number = venue.next_branch()
-            own.asset, own.taker, own.paid_flat = branch.asset, branch.taker, branch.paid_flat
-            own.worst, own.total_filled = branch.worst, part.volume
-            own.working = branch.working
-            piece = venue.open_holding(own, part)
-            for closing in piece.closings:
-                old = closings.get(closing.kind)
-                if old is not None:
-                    closing.working.triggered = old.working.triggered
-                    closing.working.sequence = old.working.sequence
-                    closing.paid_flat = old.paid_flat
-                    book.waiting += [(at, closing.working) for at, w in waits if w is old.working]
-            venue.branch_of[part.id.int] = own
-            venue.records.keep(part)
-            children.append((own.number, part))
-            positions.append((part.id, part))
-        venue.tell(
-            EventKind.SPLIT,
-            branch,
-            parts.replaced,
-            command=command,
-            children=tuple(children),
-            positions=tuple(positions),
-        )
 
     # -- close -------------------------------------------------------------------------------------
 

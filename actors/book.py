@@ -1,4 +1,4 @@
-"""What the venue knows of one pair: its rules and prices, the pending orders, the open positions."""
+"""What the venue knows of one pair: rules and prices, pending orders, open positions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ class Desk:
 
     __slots__ = ("account_ids", "accounts", "agent", "channel", "name", "request")
 
-    def __init__(self, name: str, agent: Agent, accounts: dict[UUID, str], channel: Channel) -> None:
+    def __init__(
+        self, name: str, agent: Agent, accounts: dict[UUID, str], channel: Channel
+    ) -> None:
         self.name = name
         self.agent = agent
         self.accounts = accounts
@@ -31,7 +33,7 @@ class Desk:
 
 
 class Branch:
-    """A live line of orders under one id: an order, the leaves of its fills, its modified children."""
+    """A live line of orders under one id: an order, leaves of its fills, modified children."""
 
     __slots__ = (
         "account",
@@ -172,7 +174,9 @@ class PairBook:
         self.step = pair.quote.step
         """The smallest amount of the quote asset, in which fees, margin and PnL are paid."""
         self.least_volume = pair.least_volume if rules.min_volume is None else rules.min_volume
-        self.least_notional = pair.min_notional if rules.min_notional is None else rules.min_notional
+        self.least_notional = (
+            pair.min_notional if rules.min_notional is None else rules.min_notional
+        )
         self.one_sided = len(rules.allowed_directions) < 2
         self.fills_at_close = rules.fill_on == "this_close"
         self.fees_create = rules.fees_at(FeeStage.CREATE)
@@ -198,7 +202,7 @@ class PairBook:
         self.charges_overnight = bool(self.fees_pending or self.fees_filled)
 
     def all_groups(self) -> list[Group]:
-        """The groups on this pair: orders first, then positions, each in the order of acceptance."""
+        """The groups on this pair: orders, then positions, each in the order of acceptance."""
         if self.groups is None:
             self.groups = [branch.group for branch in self.branches.values()]
             self.groups += [holding.group for holding in self.holdings]

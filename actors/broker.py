@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -17,8 +17,10 @@ from .amendment import Amendment
 from .book import Branch, Closing, Desk, PairBook
 from .channel import Channel
 from .execution import Execution
+from .financing import Financing
 from .message import MARKET_TO_STRATEGY, Envelope
 from .protocol import Amend, Create, EndOfData, Hello, ReadBalances, Verb, Welcome
+from .splitting import Splitting
 from .translation import message_of
 from .venue import Venue
 
@@ -60,6 +62,8 @@ class BrokerActor(Actor):
         self._acceptance = Acceptance(self.venue)
         self._amendment = Amendment(self.venue)
         self._execution = Execution(self.venue, self._amendment)
+        self._splitting = Splitting(self.venue)
+        self._financing = Financing(self.venue)
         self._listeners: list[Channel] = []
         self.bars = 0
         """Bars processed."""
@@ -69,7 +73,9 @@ class BrokerActor(Actor):
         venue.attach()
         balances = await self.link(ACCOUNT).request(ReadBalances())
         for name, (agent, accounts) in self._agents.items():
-            desk = Desk(name, agent, {one.account_id: one.name for one in accounts}, self.link(name))
+            desk = Desk(
+                name, agent, {one.account_id: one.name for one in accounts}, self.link(name)
+            )
             venue.desks[name] = desk
             for one in accounts:
                 venue.sharers.setdefault(one.name, []).append(desk)
@@ -122,7 +128,7 @@ class BrokerActor(Actor):
         if venue.valuation.time != bar.close_ns:
             venue.valuation.sample(bar.close_ns)
         book = venue.books[bar.pair]
-        if book.charges_overnight and self._execution.is_due(book, bar):
+        if book.charges_overnight and self._financing.is_due(book, bar):
             return self._with_charges(book, bar)
         if book.branches or book.holdings:
             walk, hit = self._execution.walk(book, bar)
@@ -140,12 +146,12 @@ class BrokerActor(Actor):
         self._mark(book, bar)
 
     async def _with_charges(self, book: PairBook, bar: Bar) -> None:
-        await self._execution.charge_until(book, bar.open_ns)
+        await self._financing.charge_until(book, bar.open_ns)
         walk, hit = self._execution.walk(book, bar)
         await self._execution.match(book, bar, walk, hit)
         # What falls due inside the bar is charged at its close, the first mark after.
         book.last = bar.close
-        await self._execution.charge_until(book, bar.close_ns - 1)
+        await self._financing.charge_until(book, bar.close_ns - 1)
         self._mark(book, bar)
 
     def _mark(self, book: PairBook, bar: Bar) -> None:
@@ -185,7 +191,7 @@ class BrokerActor(Actor):
             elif verb is Verb.MODIFY:
                 await amendment.modify(branch, ask)
             elif verb is Verb.SPLIT:
-                await amendment.split(branch, ask)
+                await self._splitting.split(branch, ask)
             else:
                 for closing in amendment.close(branch, ask):
                     if branch.book.fills_at_close and closing.working.kind == "market":
@@ -201,9 +207,7 @@ class BrokerActor(Actor):
             ask = message_of(action, desk.accounts)
         except OrderRejected as refusal:
             command = action.command_id if isinstance(action.command_id, int) else 0
-            self.venue.refuse(
-                desk, command, refusal.reason, refusal.detail, None, action.order_id
-            )
+            self.venue.refuse(desk, command, refusal.reason, refusal.detail, None, action.order_id)
             return None
         if isinstance(ask, Create):
             return self._on_create(envelope, ask)

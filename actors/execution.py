@@ -1,4 +1,4 @@
-"""A market event at the venue: advance, mark, trigger, match, settle (semantics, section 5)."""
+"""A market event at the venue: trigger, match and settle (semantics, section 5)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from backtest.errors import RejectReason
-from backtest.models import Bar, Fill, OrderDirection, SpotOrder, TradingOrder
-from backtest.models._fast import derive
+from backtest.models import Bar, OrderDirection, TradingOrder
 from backtest.money import ZERO, add, div, mul, sub, to_step
 from backtest.services.bar_path import CLOSE_ONLY
 from backtest.services.fills import (
@@ -20,22 +19,19 @@ from backtest.services.fills import (
     protection_passed,
     slipped,
 )
-from backtest.services.ledger import entry_uuid
-from backtest.services.margin import realised_pnl
-from backtest.services.order_operations import apportion, close, fill
+from backtest.services.order_operations import fill
 from backtest.services.transaction_manager import (
     Leg,
-    charge,
-    close_position,
     fill_spot_buy,
     fill_spot_sell,
     fill_trading,
 )
-from backtest.times import DAY
 
 from .amendment import Amendment
 from .book import Branch, Closing, Holding, PairBook
-from .protocol import Balances, EventKind
+from .closing_desk import ClosingDesk
+from .fill_record import record_fill, signed_size
+from .protocol import EventKind
 from .venue import Venue
 
 __all__ = ["Execution"]
@@ -54,133 +50,12 @@ class _Affordable(NamedTuple):
 
 
 class Execution:
-    """Walks bars, carries out what they allow, and charges what falls due."""
+    """Walks bars and carries out what they allow."""
 
     def __init__(self, venue: Venue, amendment: Amendment) -> None:
         self._venue = venue
         self._amendment = amendment
-
-    # -- advance -----------------------------------------------------------------------------------
-
-    def is_due(self, book: PairBook, bar: Bar) -> bool:
-        """Whether an overnight charge falls due by the end of ``bar``."""
-        if book.next_rollover is None:
-            # The first bar of the pair: the first rollover is the first one after its open.
-            time_of_day = book.rules.rollover_ns
-            days = (bar.open_ns - time_of_day) // DAY + 1
-            book.next_rollover = days * DAY + time_of_day
-        return book.next_rollover < bar.close_ns
-
-    async def charge_until(self, book: PairBook, end: int) -> None:
-        """Charge every rollover at or before ``end``, at the mark the venue has now."""
-        while book.next_rollover is not None and book.next_rollover <= end:
-            book.next_rollover += DAY
-            if book.last is None:
-                continue
-            for holding in list(book.holdings):
-                await self._charge_holding(book, holding, book.last)
-            for branch in list(book.branches.values()):
-                await self._charge_pending(book, branch, book.last)
-
-    async def _charge_holding(self, book: PairBook, holding: Holding, mark: Decimal) -> None:
-        venue, part, branch = self._venue, holding.part, holding.branch
-        notional = book.pair.notional(part.volume, mark)
-        amount = venue.fee(
-            book,
-            book.fees_filled,
-            volume=part.volume,
-            notional=notional,
-            margin=part.margin,
-        )
-        if not amount:
-            return
-        asset = book.quote
-        free = venue.available(branch.account, asset)
-        from_margin = min(max(ZERO, sub(amount, free)), part.margin)
-        uncovered = max(ZERO, sub(sub(amount, free), from_margin))
-        legs = charge(branch.account, asset, amount, from_margin=from_margin, uncovered=uncovered)
-        balances = await venue.post(legs, holding.order.id, "overnight charge")
-        order = holding.order.create_with_overnight_fees(amount)
-        if from_margin:
-            order = derive(order, margin_reserved=sub(order.margin_reserved, from_margin))
-            self._set_margin(holding, order.margin_reserved)
-        self._renew(holding, order)
-        venue.tell(
-            EventKind.CHARGED,
-            branch,
-            order,
-            positions=((order.id, order),),
-            detail=f"overnight {amount} {asset} at {mark}",
-            balances=balances,
-        )
-        self._report_uncovered(branch, order, uncovered, asset, "an overnight charge")
-
-    async def _charge_pending(self, book: PairBook, branch: Branch, mark: Decimal) -> None:
-        venue, order = self._venue, branch.order
-        if order is None:
-            return
-        notional = book.pair.notional(order.volume, mark)
-        amount = venue.fee(
-            book,
-            book.fees_pending,
-            volume=order.volume,
-            notional=notional,
-            margin=ZERO if branch.spot else order.reserved,
-        )
-        if not amount:
-            return
-        asset = book.quote
-        uncovered = max(ZERO, sub(amount, venue.available(branch.account, asset)))
-        legs = charge(branch.account, asset, amount, uncovered=uncovered)
-        balances = await venue.post(legs, order.id, "overnight charge on a pending order")
-        if isinstance(order, TradingOrder):
-            branch.order = order = order.create_with_overnight_fees(amount)
-            venue.records.keep(order)
-        venue.tell(
-            EventKind.CHARGED,
-            branch,
-            order,
-            detail=f"overnight {amount} {asset} at {mark}",
-            balances=balances,
-        )
-        self._report_uncovered(branch, order, uncovered, asset, "an overnight charge")
-
-    def _report_uncovered(
-        self,
-        branch: Branch,
-        order: SpotOrder | TradingOrder,
-        uncovered: Decimal,
-        asset: str,
-        what: str,
-    ) -> None:
-        if uncovered:
-            self._venue.tell(
-                EventKind.BANKRUPTCY,
-                branch,
-                order,
-                detail=f"{uncovered} {asset} of {what} borne by the insurance account",
-            )
-
-    def _renew(self, holding: Holding, order: TradingOrder) -> None:
-        """The position goes on under the same id in a new state."""
-        holding.order = order
-        self._venue.records.keep(order)
-
-    def _set_margin(self, holding: Holding, margin: Decimal) -> None:
-        """A position's margin changed, and with it the price at which it is liquidated."""
-        venue, part, book = self._venue, holding.part, holding.branch.book
-        part.margin = margin
-        closing = holding.closing("liquidation")
-        price = venue.liquidation(book, part.long, part.entry_price, part.volume, margin)
-        if closing is not None:
-            if price is None:
-                holding.take(closing)
-            else:
-                closing.working.price = price
-        elif price is not None:
-            closing = Closing(venue.ids.draw(), "liquidation", holding)
-            working = Working(closing, "liquidation", not part.long, price, part.volume)
-            holding.put(closing, working)
+        self._closing_desk = ClosingDesk(venue)
 
     # -- trigger and match -------------------------------------------------------------------------
 
@@ -243,7 +118,11 @@ class Execution:
         """The same for a market order that closes a position."""
         book = closing.holding.branch.book
         bar = book.bar
-        if bar is None or bar.close_ns != self._venue.now or closing not in closing.holding.closings:
+        if (
+            bar is None
+            or bar.close_ns != self._venue.now
+            or closing not in closing.holding.closings
+        ):
             return
         await self._at_close(book, bar, closing.holding.group, closing.working, closing.holding)
 
@@ -280,7 +159,7 @@ class Execution:
     async def _execute(self, book: PairBook, bar: Bar, walk: BarWalk, hit: Hit) -> None:
         key = hit.working.key
         if type(key) is Closing:
-            await self._close(book, bar, walk, hit, key)
+            await self._closing_desk.close(book, bar, walk, hit, key)
         elif key.spot:
             await self._fill_spot(book, bar, walk, hit, key)
         elif hit.passed:
@@ -451,204 +330,28 @@ class Execution:
         if margin is not None:
             holding = venue.open_holding(branch, filled)  # type: ignore[arg-type]
             positions = ((filled.id, filled),)
-            venue.valuation.position(book.code, self._signed(book, holding, volume), hit.price)
+            venue.valuation.position(
+                book.code, signed_size(book, holding.part.long, volume), hit.price
+            )
         if leaves is None:
             venue.unlist(branch)
         else:
             self._amendment.live_on(branch, leaves)
-        record = self._record(
-            bar, hit, branch, filled, "entry", hit.working.buy, volume, notional, fee, None, None
+        record = record_fill(
+            venue,
+            bar,
+            hit,
+            branch,
+            filled,
+            "entry",
+            hit.working.buy,
+            volume,
+            notional,
+            fee,
+            None,
+            None,
         )
         venue.tell(
             EventKind.FILLED, branch, filled, positions=positions, fill=record, balances=balances
         )
         return holding
-
-    def _signed(self, book: PairBook, holding: Holding, volume: Decimal) -> Decimal:
-        size = mul(volume, book.pair.contract_size)
-        return size if holding.part.long else size.copy_negate()
-
-    def _record(
-        self,
-        bar: Bar,
-        hit: Hit,
-        branch: Branch,
-        order: SpotOrder | TradingOrder,
-        kind: str,
-        buy: bool,
-        volume: Decimal,
-        notional: Decimal,
-        fee: Decimal,
-        closing: Closing | None,
-        pnl: Decimal | None,
-    ) -> Fill:
-        venue = self._venue
-        made = Fill(
-            venue.now,
-            order.id,
-            order.root_id,
-            branch.id,
-            order.account_id,
-            order.agent_id,
-            branch.book.code,
-            _LONG if buy else _SHORT,
-            kind,
-            "spot" if branch.spot else "trading",
-            hit.price,
-            volume,
-            notional,
-            fee,
-            branch.book.quote,
-            not hit.taker,
-            hit.ambiguous,
-            bar.open_ns,
-            hit.point,
-            entry_uuid(venue.run_id, venue.entry),
-            None if closing is None else closing.id,
-            pnl,
-        )
-        venue.records.fills.append(made)
-        return made
-
-    # -- closes ------------------------------------------------------------------------------------
-
-    async def _close(
-        self, book: PairBook, bar: Bar, walk: BarWalk, hit: Hit, closing: Closing
-    ) -> None:
-        """Close a position, wholly or partly, at the price of ``hit``."""
-        venue, pair = self._venue, book.pair
-        holding = closing.holding
-        branch, part, order = holding.branch, holding.part, holding.order
-        asset, volume = book.quote, hit.volume
-        notional = pair.notional(volume, hit.price)
-        margin, _ = apportion(part.margin, volume, part.volume, book.step)
-        pnl = realised_pnl(
-            1 if part.long else -1,
-            part.entry_price,
-            hit.price,
-            volume,
-            pair.contract_size,
-            book.step,
-        )
-        fee = venue.fee(
-            book,
-            book.fees_close,
-            volume=volume,
-            notional=notional,
-            margin=margin,
-            maker=not hit.taker,
-            first=not closing.paid_flat,
-        )
-        uncovered, fee_uncovered = self._uncovered(branch, closing, asset, margin, pnl, fee, holding)
-        legs = close_position(
-            branch.account, asset, margin, pnl, fee, add(uncovered, fee_uncovered)
-        )
-        why = f"{_WORDS[closing.kind]} {volume} at {hit.price}"
-        balances = await venue.post(legs, order.id, why)
-        closing.paid_flat = True
-        size = self._signed(book, holding, volume)
-        venue.valuation.position(book.code, size.copy_negate(), part.entry_price)
-        done, rest = close(
-            order,
-            at=venue.at,
-            price=hit.price,
-            volume=volume,
-            fee=fee,
-            pnl=pnl,
-            closing_reason=closing.kind,
-            rest_id=None if volume == part.volume else venue.ids.draw(),
-            step=book.step,
-        )
-        venue.records.keep(done)
-        in_vain = [one for one in holding.closings if one.kind == "close" and one is not closing]
-        positions = self._go_on(walk, hit, holding, closing, rest, sub(part.margin, margin))
-        record = self._record(
-            bar, hit, branch, done, closing.kind, hit.working.buy, volume, notional, fee, closing, pnl
-        )
-        self._tell_closed(branch, closing, done, positions, record, balances)
-        if rest is None and in_vain:
-            venue.tell(
-                EventKind.CLOSE_CANCELLED,
-                branch,
-                done,
-                reason=RejectReason.ALREADY_DONE,
-                detail="there is nothing left to close",
-            )
-        self._report_uncovered(branch, done, uncovered, asset, "a loss beyond the margin")
-        self._report_uncovered(branch, done, fee_uncovered, asset, "a close fee")
-
-    def _uncovered(
-        self,
-        branch: Branch,
-        closing: Closing,
-        asset: str,
-        margin: Decimal,
-        pnl: Decimal,
-        fee: Decimal,
-        holding: Holding,
-    ) -> tuple[Decimal, Decimal]:
-        """What of the loss and what of the fee the account does not bear.
-
-        An isolated position never loses more than its margin. A fee is taken from what is
-        available; a liquidation's only from what remains of the margin.
-        """
-        left = add(margin, pnl)
-        loss = max(ZERO, left.copy_negate())
-        left = max(ZERO, left)
-        if closing.kind != "liquidation":
-            left = add(left, self._venue.available(branch.account, asset))
-        return loss, max(ZERO, sub(fee, left))
-
-    def _go_on(
-        self,
-        walk: BarWalk,
-        hit: Hit,
-        holding: Holding,
-        closing: Closing,
-        rest: TradingOrder | None,
-        margin: Decimal,
-    ) -> tuple[tuple[Any, TradingOrder | None], ...]:
-        """Let the position live on with its rest, or end it; what changed of the positions."""
-        venue, branch, old = self._venue, holding.branch, holding.order.id
-        if rest is None:
-            walk.report(hit, hit.volume)
-            venue.drop_holding(holding)
-            return ((old, None),)
-        walk.report(hit, hit.volume)
-        rest.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone still
-        rest.__dict__["margin_reserved"] = margin
-        holding.order = rest
-        venue.branch_of[rest.id.int] = branch
-        venue.records.keep(rest)
-        self._set_margin(holding, margin)
-        if closing.working.volume <= ZERO:
-            holding.take(closing)
-        return ((old, None), (rest.id, rest))
-
-    def _tell_closed(
-        self,
-        branch: Branch,
-        closing: Closing,
-        done: TradingOrder,
-        positions: tuple[tuple[Any, TradingOrder | None], ...],
-        record: Fill,
-        balances: Balances,
-    ) -> None:
-        kind = EventKind.LIQUIDATED if closing.kind == "liquidation" else EventKind.CLOSED
-        self._venue.tell(
-            kind,
-            branch,
-            done,
-            positions=positions,
-            fill=record,
-            detail=_WORDS[closing.kind],
-            balances=balances,
-        )
-
-
-_WORDS = {
-    "close": "closed",
-    "stop_loss": "stopped out of",
-    "take_profit": "took profit on",
-    "liquidation": "liquidated",
-}

@@ -8,8 +8,8 @@ arrives, also while a handler is suspended; handlers run one at a time.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from inspect import iscoroutinefunction
 from decimal import Decimal
+from inspect import iscoroutinefunction
 from typing import Any, NamedTuple, Protocol
 from weakref import ref
 
@@ -163,7 +163,7 @@ class StrategyHost(Actor):
             self.last[payload.pair] = payload.close
             if on_bar is None:
                 return None
-            # Calling an async handler runs none of it, so only a plain one needs its task around it.
+            # Calling an async handler runs none of it: only a plain one needs its task around it.
             return on_bar(payload) if self._async_bar else self.fiber.inside(on_bar, payload)  # type: ignore[no-any-return]
         if kind is OrderEvent or kind is BalanceUpdate:
             if envelope[2] > self._applied:

@@ -27,7 +27,9 @@ def message_of(action: DecisionAction, accounts: Mapping[UUID, str]) -> Create |
     account = accounts.get(action.account_id)
     if account is None:
         raise OrderRejected(
-            RejectReason.NOT_YOURS, f"account {action.account_id} is not the sender's", action.order_id
+            RejectReason.NOT_YOURS,
+            f"account {action.account_id} is not the sender's",
+            action.order_id,
         )
     command = action.command_id if isinstance(action.command_id, int) else 0
     verb, _, subject = action.action_type.value.partition("_")

@@ -1,4 +1,4 @@
-"""What the parts of a venue share: its state, the way to the account actor, the way to strategies."""
+"""What the parts of a venue share: its state, and the ways to account actor and strategies."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ class Venue:
     # -- orders ------------------------------------------------------------------------------------
 
     def new_group(self, branch: Branch, working: Working) -> Group:
-        """The group of a branch's order: with its protections and what a position of it would have."""
+        """The group of a branch's order: its protections, and what a position of it would have."""
         order, book = branch.order, branch.book
         if branch.spot:
             return Group(working)
@@ -225,7 +225,7 @@ class Venue:
         )
 
     def can_liquidate(self, book: PairBook, long: bool, leverage: Decimal) -> bool:
-        """Whether a position could be liquidated at all: a fully paid long without maintenance cannot."""
+        """Whether a position could be liquidated: a fully paid long without maintenance cannot."""
         rules = book.rules
         paid = leverage == 1 and rules.leverage_kind is not LeverageKind.FLAT_MARGIN_PER_VOLUME
         return not (long and paid and not rules.maintenance_rate)
@@ -262,7 +262,9 @@ class Venue:
             True,
         )
 
-    def enter(self, branch: Branch, order: SpotOrder | TradingOrder, kind: WorkingKind, buy: bool) -> None:
+    def enter(
+        self, branch: Branch, order: SpotOrder | TradingOrder, kind: WorkingKind, buy: bool
+    ) -> None:
         """Let ``order`` be what is pending of the branch, last in the queue."""
         price = order.limit_price if kind == "limit" else order.stop_price
         branch.order = order
@@ -305,12 +307,30 @@ class Venue:
         for kind, price in exits:
             if price is not None:
                 closing = Closing(self.ids.draw(), kind, holding)
-                working = Working(closing, kind, not long, price, volume, sequence=self.next_sequence())
+                working = Working(
+                    closing, kind, not long, price, volume, sequence=self.next_sequence()
+                )
                 holding.put(closing, working)
         branch.holdings.append(holding)
         book.holdings[holding] = None
         book.groups = None
         return holding
+
+    def set_margin(self, holding: Holding, margin: Decimal) -> None:
+        """A position's margin changed, and with it the price at which it is liquidated."""
+        part, book = holding.part, holding.branch.book
+        part.margin = margin
+        closing = holding.closing("liquidation")
+        price = self.liquidation(book, part.long, part.entry_price, part.volume, margin)
+        if closing is not None:
+            if price is None:
+                holding.take(closing)
+            else:
+                closing.working.price = price
+        elif price is not None:
+            closing = Closing(self.ids.draw(), "liquidation", holding)
+            working = Working(closing, "liquidation", not part.long, price, part.volume)
+            holding.put(closing, working)
 
     def drop_holding(self, holding: Holding) -> None:
         """The position is closed (or has been replaced)."""
@@ -387,6 +407,23 @@ class Venue:
         )
         if balances and len(self.sharers[branch.account]) > 1:
             self.share(desk, branch.account, balances)
+
+    def tell_uncovered(
+        self,
+        branch: Branch,
+        order: SpotOrder | TradingOrder,
+        uncovered: Decimal,
+        asset: str,
+        what: str,
+    ) -> None:
+        """Tell of what the account could not pay, and the insurance account bore."""
+        if uncovered:
+            self.tell(
+                EventKind.BANKRUPTCY,
+                branch,
+                order,
+                detail=f"{uncovered} {asset} of {what} borne by the insurance account",
+            )
 
     def share(self, desk: Desk | None, account: str, balances: Balances) -> None:
         """Tell the other strategies on the account what its balances are now."""

@@ -91,6 +91,7 @@ class Me(Strategy):
 
     def on_start(self) -> None:
         self.heard: list[OrderEvent] = []
+        self.has_finished = False
         self.stream: AsyncIterator[Bar] = self.bars("BTCUSD")
 
     async def next(self, count: int = 1) -> Bar:
@@ -107,6 +108,7 @@ class Me(Strategy):
             await self.script(self)
         except StopAsyncIteration:
             raise AssertionError("the script asked for more bars than there are") from None
+        self.has_finished = True
 
     def told(self, *kinds: EventKind) -> list[tuple[str, str | None]]:
         """Kind and reason of the order events so far, of ``kinds`` or of all."""
@@ -188,6 +190,28 @@ class World:
         return equity
 
     @property
+    def counted_equity(self) -> Decimal:
+        """The equity counted again: balances and open positions at the last prices, in USD."""
+        books = self.venue.books
+        prices = {"USD": D(1)}
+        for _ in books:
+            for book in books.values():
+                if book.last is not None and book.pair.quote.code in prices:
+                    prices[book.pair.base.code] = book.last * prices[book.pair.quote.code]
+        total = D(0)
+        for account, assets in self.ledger.balances().items():
+            if account not in HOUSE:
+                total += sum(
+                    (sum(b) * prices.get(asset, D(0)) for asset, b in assets.items()), D(0)
+                )
+        for one in self.records.orders:
+            if one.status.name == "FILLED" and hasattr(one, "leverage"):
+                book = books[one.trading_pair_code]
+                moved = (book.last - one.fill_price) * one.volume * one.contract_size
+                total += moved * one.direction.sign * prices[book.pair.quote.code]
+        return total
+
+    @property
     def sha256(self) -> str:
         return journal_sha256(self.rows())
 
@@ -211,12 +235,14 @@ def play(
     seed: int = 7,
     prepare: Callable[[System], None] | None = None,
     kinds: Sequence[type[Strategy]] = (),
+    finishes: bool = True,
 ) -> World:
     """Run ``scripts`` (strategies ``s0``, ``s1``, ...) against ``bars``, the oracle watching.
 
     ``cash`` is by asset (of the account ``main``; 1000 USD if left out), or by account and asset;
     ``own`` the accounts of each script (all of ``main`` if left out). ``pairs`` is BTCUSD with
-    increments 0.01 (price) and 0.001 (volume) and cents unless given.
+    increments 0.01 (price) and 0.001 (volume) and cents unless given. Every script must come to its
+    end (a wait that is in vain would skip its assertions) unless ``finishes`` is False.
     """
     world = assemble(bars, scripts, cash, rules, pairs or (pair_of(),), own, insurance, seed, kinds)
     if prepare is not None:
@@ -224,6 +250,9 @@ def play(
     world.system.simulate()
     world.oracle.finish()
     assert world.oracle.checks > 0
+    for one in world.strategies.values():
+        assert not finishes or getattr(one, "has_finished", True), "a script waited in vain"
+    assert world.equity == world.counted_equity
     return world
 
 

@@ -36,14 +36,16 @@ Cash = dict[str, dict[str, Decimal]]
 def cash_of(cash: Any, default_account: str = "main") -> Cash:
     """Opening balances by account and asset.
 
-    ``cash`` is text (``"100000 USD"``), several of those, a mapping of asset to amount, or a mapping
-    of account to any of these. Raises `ConfigError` for anything else.
+    ``cash`` is text (``"100000 USD"``), several of those, a mapping of asset to amount, or a
+    mapping of account to any of these. Raises `ConfigError` for anything else.
     """
     if isinstance(cash, str):
         return {default_account: dict([_amount(cash)])}
     if isinstance(cash, Mapping):
         if not cash:
-            raise ConfigError("cash is empty: give an amount and an asset, '100000 USD' for example")
+            raise ConfigError(
+                "cash is empty: give an amount and an asset, '100000 USD' for example"
+            )
         if any(_is_account(value) for value in cash.values()):
             return {_name(name): cash_of(value)["main"] for name, value in cash.items()}
         return {default_account: {str(k): _positive(v, str(k)) for k, v in cash.items()}}
@@ -130,7 +132,9 @@ def read_rules(rules: Any) -> RuleBook:
         if rules and all(isinstance(value, TradingRules) for value in rules.values()):
             return RuleBook(by_pair=rules)
         return _from_mapping(rules, "rules")
-    raise ConfigError(f"rules must be TradingRules, a mapping or the path of a TOML file, not {rules!r}")
+    raise ConfigError(
+        f"rules must be TradingRules, a mapping or the path of a TOML file, not {rules!r}"
+    )
 
 
 def _read_file(path: Path) -> RuleBook:
@@ -149,7 +153,8 @@ def _from_mapping(table: Mapping[str, Any], where: str) -> RuleBook:
     general = {name: value for name, value in table.items() if name not in ("pairs", "assets")}
     try:
         assets = {
-            code: Asset(code, **settings) for code, settings in dict(table.get("assets", {})).items()
+            code: Asset(code, **settings)
+            for code, settings in dict(table.get("assets", {})).items()
         }
         by_pair, pairs = {}, {}
         for code, settings in dict(table.get("pairs", {})).items():

@@ -39,8 +39,7 @@ class BacktestContext:
     def get_statistics(self) -> dict[str, object]:
         """Counts of what is stored: orders by status, transactions by type, and all fees paid."""
         orders = Counter(
-            order.status.value
-            for order in (*self.spot_orders.get_all(), *self.orders.get_all())
+            order.status.value for order in (*self.spot_orders.get_all(), *self.orders.get_all())
         )
         types: Counter[str] = Counter()
         fees: dict[str, Decimal] = {}

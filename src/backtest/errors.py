@@ -138,7 +138,9 @@ class AccountError(BacktestError, LookupError):
 class DataError(BacktestError, ValueError):
     """Market data that cannot be used: says which file (or source) and which line."""
 
-    def __init__(self, problem: str, *, source: str | Path | None = None, line: int | None = None) -> None:
+    def __init__(
+        self, problem: str, *, source: str | Path | None = None, line: int | None = None
+    ) -> None:
         self.problem = problem
         self.source = None if source is None else str(source)
         self.line = line
@@ -187,8 +189,8 @@ class InboxOverflow(BacktestError, RuntimeError):
         self.bound = bound
         super().__init__(
             f"the inbox of {actor} holds {bound} messages, its bound: it sleeps or computes while "
-            "messages keep coming. Await less in its handlers, raise inbox_bound, or subscribe with "
-            "conflate=True"
+            "messages keep coming. Await less in its handlers, raise inbox_bound, or subscribe "
+            "with conflate=True"
         )
 
 

@@ -1,4 +1,4 @@
-"""Exact decimal arithmetic: the contexts, the roundings, and the doors through which numbers come in.
+"""Exact decimal arithmetic: contexts, roundings, and the doors through which numbers come in.
 
 The engine never uses the caller's decimal context (a strategy may change its own): `add`, `sub`,
 `mul` and `div` are bound to a context of 60 digits, and `exact_add` to one that traps `Inexact`,
@@ -107,7 +107,9 @@ def strict_decimal(value: object, field: str) -> Decimal:
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
     if isinstance(value, float):
-        raise FieldTypeError(field, f"must be a Decimal, not the float {value!r}: write Decimal({str(value)!r})")
+        raise FieldTypeError(
+            field, f"must be a Decimal, not the float {value!r}: write Decimal({str(value)!r})"
+        )
     raise FieldTypeError(field, f"must be a Decimal, not {type(value).__name__}")
 
 

@@ -6,7 +6,6 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta, tzinfo
 from importlib.metadata import PackageNotFoundError, version
-from os import PathLike
 from typing import Any
 
 import anyio.to_thread
@@ -137,8 +136,13 @@ class BacktestRunner:
         if first is None:
             raise DataError("there are no bars in the data")
         system.now = system.clock.ns = first.open_ns  # type: ignore[attr-defined]
-        opening = [(name, asset, sum_) for name, owned in cash.items() for asset, sum_ in owned.items()]
-        fund = [(asset, cash_of({asset: sum_})["main"][asset]) for asset, sum_ in self.insurance_fund.items()]
+        opening = [
+            (name, asset, sum_) for name, owned in cash.items() for asset, sum_ in owned.items()
+        ]
+        fund = [
+            (asset, cash_of({asset: sum_})["main"][asset])
+            for asset, sum_ in self.insurance_fund.items()
+        ]
         ledger = system.add(AccountActor(list(accounts), opening, fund))
         trading = {code: (pair, rules[code]) for code, pair in pairs.items()}
         broker = system.add(BrokerActor(broker_id, run_id, trading, agents, valuation))
@@ -179,7 +183,9 @@ class BacktestRunner:
     ) -> tuple[dict[str, BarSource], dict[str, TradingPair]]:
         if isinstance(self.data, Mapping):
             if self.pair is not None:
-                raise ConfigError("give the pairs as the keys of data, or one pair beside it, not both")
+                raise ConfigError(
+                    "give the pairs as the keys of data, or one pair beside it, not both"
+                )
             wanted = dict(self.data)
         elif self.pair is None:
             code = getattr(self.data, "pair", None)
@@ -326,18 +332,16 @@ def _named(strategies: Any) -> dict[str, Strategy]:
         raise ConfigError("there is no strategy to run")
     for name, strategy in named.items():
         if isinstance(strategy, type):
-            raise ConfigError(f"{strategy.__name__} is a class: give an instance, {strategy.__name__}()")
+            raise ConfigError(
+                f"{strategy.__name__} is a class: give an instance, {strategy.__name__}()"
+            )
         if not isinstance(strategy, Strategy):
             raise ConfigError(f"{name} is not a Strategy but a {type(strategy).__name__}")
         if hasattr(strategy, "_host"):
             raise ConfigError(f"strategy {name!r} has run already: make a new one for each run")
-    if len({id_ for id_ in map(_identity, named.values())}) < len(named):
+    if len(set(named.values())) < len(named):  # strategies compare by identity
         raise ConfigError("the same strategy object is given twice: make one for each name")
     return named
-
-
-def _identity(strategy: Strategy) -> Any:
-    return strategy  # strategies compare by identity
 
 
 def _counting(bars: Iterator[Bar], progress: Callable[[int], None]) -> Iterator[Bar]:
@@ -386,7 +390,11 @@ def rules_text(rules: TradingRules) -> dict[str, Any]:
         if name == "fees":
             text[name] = {
                 stage.value: [
-                    [fee.kind.value, plain(fee.rate), None if fee.maker_rate is None else plain(fee.maker_rate)]
+                    [
+                        fee.kind.value,
+                        plain(fee.rate),
+                        None if fee.maker_rate is None else plain(fee.maker_rate),
+                    ]
                     for fee in rules.fees_at(stage)
                 ]
                 for stage in FeeStage

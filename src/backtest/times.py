@@ -59,7 +59,7 @@ def format_ns(ns: int) -> str:
 
 
 def duration_ns(value: str | int | float | timedelta, field: str = "duration") -> int:
-    """Nanoseconds of a length of time: ``"1m"``, ``"500ms"``, a `timedelta`, or a number of seconds.
+    """Nanoseconds of a length of time: ``"1m"``, ``"500ms"``, a `timedelta`, or seconds.
 
     Raises `FieldError` when it is not a length of time or is negative.
     """
@@ -74,7 +74,9 @@ def duration_ns(value: str | int | float | timedelta, field: str = "duration") -
     else:
         match = re.fullmatch(r"\s*(\d+)\s*([a-zµ]+)\s*", value.lower())
         if match is None or match[2] not in _UNITS:
-            raise FieldError(field, f"must be a length of time such as '1m', '4h' or '1d', not {value!r}")
+            raise FieldError(
+                field, f"must be a length of time such as '1m', '4h' or '1d', not {value!r}"
+            )
         ns = int(match[1]) * _UNITS[match[2]]
     if ns < 0:
         raise FieldError(field, f"must be non-negative, not {value!r}")

@@ -11,8 +11,8 @@ from backtest.models import (
     SPOT_LIFECYCLE,
     TRADING_LIFECYCLE,
     OrderDirection,
-    OrderStep,
     OrderStatus,
+    OrderStep,
     next_status,
 )
 

@@ -193,7 +193,7 @@ def test_later_timers_do_not_fire_and_pending_orders_stay() -> None:
         await me.sleep(60)
         later.append("too late")
 
-    world = play([bar(0, 100), bar(1, 100)], script)
+    world = play([bar(0, 100), bar(1, 100)], script, finishes=False)
     assert later == []
     assert world.orders() == ["LONG 1 FILLED", "LONG 1 PENDING"]
     assert world.balance("USD") == (D(795), D(105))

@@ -12,7 +12,6 @@ import anyio
 import pytest
 
 import backtest
-
 from backtest.actors import OrderEvent
 from backtest.data import synthetic_bars
 from backtest.errors import FieldError, InboxOverflow, OrderRejected, SimulationEnded
@@ -577,7 +576,7 @@ class TestOwnThings:
 
 
 def test_a_run_shorter_than_the_latency_starts_and_ends() -> None:
-    """Joining takes no time: the strategy starts with the run, though no bar reaches it any more."""
+    """Joining takes no time: the strategy starts with the run, though no bar reaches it."""
 
     class Started(Strategy):
         async def on_start(self) -> None:

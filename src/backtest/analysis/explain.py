@@ -54,7 +54,9 @@ def _refused(tables: Tables, asked: str) -> str | None:
         if (event := _line("events", row))["kind"] == "rejected"
         and event["order_id"] not in known
         and event["branch_id"] == ""
-        and (event["order_id"] == asked or (len(asked) >= 6 and event["order_id"].startswith(asked)))
+        and (
+            event["order_id"] == asked or (len(asked) >= 6 and event["order_id"].startswith(asked))
+        )
     ]
     if len(found) != 1:
         return None

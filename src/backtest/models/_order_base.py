@@ -10,7 +10,7 @@ from uuid import UUID
 
 from backtest.errors import FieldError, FieldTypeError
 from backtest.models._validate import POSITIVE, number
-from backtest.models.lifecycle import OrderDirection, OrderStep, OrderStatus, next_status
+from backtest.models.lifecycle import OrderDirection, OrderStatus, OrderStep, next_status
 from backtest.money import ZERO, sub
 
 __all__ = ["OrderBase", "check_family", "check_moment", "check_part_volumes"]

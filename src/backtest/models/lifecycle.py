@@ -16,8 +16,8 @@ __all__ = [
     "SPOT_LIFECYCLE",
     "TRADING_LIFECYCLE",
     "OrderDirection",
-    "OrderStep",
     "OrderStatus",
+    "OrderStep",
     "next_status",
 ]
 

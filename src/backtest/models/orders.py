@@ -33,7 +33,7 @@ from backtest.models._validate import (
     check_times,
     number,
 )
-from backtest.models.lifecycle import TRADING_LIFECYCLE, OrderDirection, OrderStep, OrderStatus
+from backtest.models.lifecycle import TRADING_LIFECYCLE, OrderDirection, OrderStatus, OrderStep
 from backtest.money import ONE, ZERO, add, mul, sub
 
 __all__ = ["OrderDirection", "OrderStatus", "TradingOrder"]

@@ -31,7 +31,7 @@ from backtest.models._validate import (
     check_times,
     number,
 )
-from backtest.models.lifecycle import SPOT_LIFECYCLE, OrderDirection, OrderStep, OrderStatus
+from backtest.models.lifecycle import SPOT_LIFECYCLE, OrderDirection, OrderStatus, OrderStep
 from backtest.money import ZERO, add
 
 __all__ = ["SpotOrder"]

@@ -126,7 +126,9 @@ class Ledger:
         """Available and unavailable. Raises `AccountError` for an unknown account."""
         assets = self._balances.get(account)
         if assets is None:
-            raise AccountError(f"there is no account {account!r}; there are: {', '.join(self._balances)}")
+            raise AccountError(
+                f"there is no account {account!r}; there are: {', '.join(self._balances)}"
+            )
         return assets.get(asset, _NOTHING)
 
     def balances(self) -> dict[str, dict[str, tuple[Decimal, Decimal]]]:
@@ -145,7 +147,9 @@ class Ledger:
         after = self._after_one(legs[0], why) if len(legs) == 1 else self._after(legs, why)
         entries = self.entries
         if entries and time < entries[-1][2]:
-            raise LedgerError(f"an entry cannot be earlier ({time}) than the last ({entries[-1].time})")
+            raise LedgerError(
+                f"an entry cannot be earlier ({time}) than the last ({entries[-1].time})"
+            )
         entries.append(
             _new(Entry, (len(entries) + 1, self.transactions + 1, time, order_id, cause, why, legs))
         )
@@ -186,7 +190,9 @@ class Ledger:
                 if both:
                     sums[asset] = exact_add(sums[asset], both) if asset in sums else both
         except KeyError as error:
-            raise AccountError(f"there is no account {error.args[0]!r}; nothing was posted") from None
+            raise AccountError(
+                f"there is no account {error.args[0]!r}; nothing was posted"
+            ) from None
         except Inexact:
             raise LedgerError("an amount has too many digits to be added exactly") from None
         except InvalidOperation:
@@ -235,7 +241,10 @@ class Ledger:
         for entry in self.entries:
             for account, asset, _, available, unavailable in entry.legs:
                 old = folded[account].get(asset, _NOTHING)
-                folded[account][asset] = (exact_add(old[0], available), exact_add(old[1], unavailable))
+                folded[account][asset] = (
+                    exact_add(old[0], available),
+                    exact_add(old[1], unavailable),
+                )
         return folded
 
 

@@ -25,8 +25,8 @@ from backtest.models._order_base import OrderBase
 from backtest.models.lifecycle import (
     SPOT_LIFECYCLE,
     TRADING_LIFECYCLE,
-    OrderStep,
     OrderStatus,
+    OrderStep,
     next_status,
 )
 from backtest.models.orders import TradingOrder

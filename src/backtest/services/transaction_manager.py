@@ -1,7 +1,7 @@
 """What each event costs whom: one function per row of the ledger's table (semantics, section 3).
 
-Each gives the *legs* of one entry: ``(account, asset, type, available change, unavailable change)``.
-All are pure (and negate by `copy_negate`, which unlike ``-`` never rounds); amounts come in
+Each gives the *legs* of one entry:
+``(account, asset, type, available change, unavailable change)``. All are pure (and negate by `copy_negate`, which unlike ``-`` never rounds); amounts come in
 rounded already, and every entry sums to zero per asset by
 construction (the ledger checks it all the same). ``account`` is the account's name; the house
 accounts are `MARKET`, `CLEARING`, `FEES`, `INSURANCE` and `WORLD`.
@@ -73,7 +73,12 @@ def create_order(
 
 
 def change_reserve(
-    account: str, asset: str, before: Decimal, after: Decimal, fee: Decimal = ZERO, fee_asset: str = ""
+    account: str,
+    asset: str,
+    before: Decimal,
+    after: Decimal,
+    fee: Decimal = ZERO,
+    fee_asset: str = "",
 ) -> list[Leg]:
     """The reserve of a modified order moved from ``before`` to ``after``."""
     legs: list[Leg] = []
@@ -88,7 +93,13 @@ def change_reserve(
 
 
 def fill_spot_buy(
-    account: str, base: str, quote: str, volume: Decimal, notional: Decimal, fee: Decimal, share: Decimal
+    account: str,
+    base: str,
+    quote: str,
+    volume: Decimal,
+    notional: Decimal,
+    fee: Decimal,
+    share: Decimal,
 ) -> list[Leg]:
     """A spot buy filled out of the ``share`` of its reserve; what is missing is reserved first."""
     legs: list[Leg] = []
@@ -141,7 +152,9 @@ def release(
     return legs
 
 
-def fill_trading(account: str, asset: str, share: Decimal, margin: Decimal, fee: Decimal) -> list[Leg]:
+def fill_trading(
+    account: str, asset: str, share: Decimal, margin: Decimal, fee: Decimal
+) -> list[Leg]:
     """A trading order filled: of the ``share`` of its reserve ``margin`` stays, the fee is paid."""
     legs = change_reserve(account, asset, share, margin)
     if fee:
@@ -201,4 +214,3 @@ def _covered(account: str, asset: str, amount: Decimal) -> list[Leg]:
         (account, asset, _ADJUSTMENT, amount, ZERO),
         (INSURANCE, asset, _ADJUSTMENT, amount.copy_negate(), ZERO),
     ]
-

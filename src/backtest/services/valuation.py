@@ -81,7 +81,9 @@ class Valuation:
 
     # -- what the venue tells ----------------------------------------------------------------------
 
-    def balance(self, asset: str, before: tuple[Decimal, Decimal], after: tuple[Decimal, Decimal]) -> None:
+    def balance(
+        self, asset: str, before: tuple[Decimal, Decimal], after: tuple[Decimal, Decimal]
+    ) -> None:
         """An account's balance of ``asset`` changed from ``before`` to ``after``."""
         change = sub(add(after[0], after[1]), add(before[0], before[1]))
         if change:
@@ -104,7 +106,7 @@ class Valuation:
         ) or any(size or cost for size, cost in self.sizes.values())
 
     def sample(self, time: int) -> None:
-        """Time moves on to ``time``: take the equity of the moment before, if it may have changed."""
+        """Time moves on to ``time``: take the equity of the moment before, if it may differ."""
         if len(self.first_prices) < len(self.prices):
             for code, price in self.prices.items():
                 self.first_prices.setdefault(code, price)
@@ -189,11 +191,11 @@ class Valuation:
 
     def unpriced(self) -> list[str]:
         """Assets that are owned and cannot be expressed in the cash asset."""
-        return [asset for asset, owned in self.totals.items() if owned and self.price_of(asset) is None]
+        return [
+            asset for asset, owned in self.totals.items() if owned and self.price_of(asset) is None
+        ]
 
-    def price_of(
-        self, asset: str, prices: Mapping[str, Decimal] | None = None
-    ) -> Decimal | None:
+    def price_of(self, asset: str, prices: Mapping[str, Decimal] | None = None) -> Decimal | None:
         """What one unit of ``asset`` costs in cash, through up to three pairs; None if not known.
 
         At the last prices, or at ``prices`` by pair.

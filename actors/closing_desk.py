@@ -1,0 +1,178 @@
+"""How positions end: by a close, a stop-loss, a take-profit or a liquidation."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from backtest.errors import RejectReason
+from backtest.models import Bar, Fill, TradingOrder
+from backtest.money import ZERO, add, sub
+from backtest.services.fills import BarWalk, Hit
+from backtest.services.margin import realised_pnl
+from backtest.services.order_operations import apportion, close
+from backtest.services.transaction_manager import close_position
+
+from .book import Branch, Closing, Holding, PairBook
+from .fill_record import record_fill, signed_size
+from .protocol import Balances, EventKind
+from .venue import Venue
+
+__all__ = ["ClosingDesk"]
+
+_WORDS = {
+    "close": "closed",
+    "stop_loss": "stopped out of",
+    "take_profit": "took profit on",
+    "liquidation": "liquidated",
+}
+
+
+class ClosingDesk:
+    """Carries out the hits that close positions, wholly or in parts."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+
+    async def close(
+        self, book: PairBook, bar: Bar, walk: BarWalk, hit: Hit, closing: Closing
+    ) -> None:
+        """Close a position, wholly or partly, at the price of ``hit``."""
+        venue, pair = self._venue, book.pair
+        holding = closing.holding
+        branch, part, order = holding.branch, holding.part, holding.order
+        asset, volume = book.quote, hit.volume
+        notional = pair.notional(volume, hit.price)
+        margin, _ = apportion(part.margin, volume, part.volume, book.step)
+        pnl = realised_pnl(
+            1 if part.long else -1,
+            part.entry_price,
+            hit.price,
+            volume,
+            pair.contract_size,
+            book.step,
+        )
+        fee = venue.fee(
+            book,
+            book.fees_close,
+            volume=volume,
+            notional=notional,
+            margin=margin,
+            maker=not hit.taker,
+            first=not closing.paid_flat,
+        )
+        uncovered, fee_uncovered = self._uncovered(branch, closing, asset, margin, pnl, fee)
+        legs = close_position(
+            branch.account, asset, margin, pnl, fee, add(uncovered, fee_uncovered)
+        )
+        why = f"{_WORDS[closing.kind]} {volume} at {hit.price}"
+        balances = await venue.post(legs, order.id, why)
+        closing.paid_flat = True
+        size = signed_size(book, holding.part.long, volume)
+        venue.valuation.position(book.code, size.copy_negate(), part.entry_price)
+        done, rest = close(
+            order,
+            at=venue.at,
+            price=hit.price,
+            volume=volume,
+            fee=fee,
+            pnl=pnl,
+            closing_reason=closing.kind,
+            rest_id=None if volume == part.volume else venue.ids.draw(),
+            step=book.step,
+        )
+        venue.records.keep(done)
+        in_vain = [one for one in holding.closings if one.kind == "close" and one is not closing]
+        positions = self._go_on(walk, hit, holding, closing, rest, sub(part.margin, margin))
+        record = record_fill(
+            venue,
+            bar,
+            hit,
+            branch,
+            done,
+            closing.kind,
+            hit.working.buy,
+            volume,
+            notional,
+            fee,
+            closing,
+            pnl,
+        )
+        self._tell_closed(branch, closing, done, positions, record, balances)
+        if rest is None and in_vain:
+            venue.tell(
+                EventKind.CLOSE_CANCELLED,
+                branch,
+                done,
+                reason=RejectReason.ALREADY_DONE,
+                detail="there is nothing left to close",
+            )
+        venue.tell_uncovered(branch, done, uncovered, asset, "a loss beyond the margin")
+        venue.tell_uncovered(branch, done, fee_uncovered, asset, "a close fee")
+
+    def _uncovered(
+        self,
+        branch: Branch,
+        closing: Closing,
+        asset: str,
+        margin: Decimal,
+        pnl: Decimal,
+        fee: Decimal,
+    ) -> tuple[Decimal, Decimal]:
+        """What of the loss and what of the fee the account does not bear.
+
+        An isolated position never loses more than its margin. A fee is taken from what is
+        available; a liquidation's only from what remains of the margin.
+        """
+        left = add(margin, pnl)
+        loss = max(ZERO, left.copy_negate())
+        left = max(ZERO, left)
+        if closing.kind != "liquidation":
+            left = add(left, self._venue.available(branch.account, asset))
+        return loss, max(ZERO, sub(fee, left))
+
+    def _go_on(
+        self,
+        walk: BarWalk,
+        hit: Hit,
+        holding: Holding,
+        closing: Closing,
+        rest: TradingOrder | None,
+        margin: Decimal,
+    ) -> tuple[tuple[Any, TradingOrder | None], ...]:
+        """Let the position live on with its rest, or end it; what changed of the positions."""
+        venue, branch, old = self._venue, holding.branch, holding.order.id
+        if rest is None:
+            walk.report(hit, hit.volume)
+            venue.drop_holding(holding)
+            return ((old, None),)
+        walk.report(hit, hit.volume)
+        rest.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone still
+        rest.__dict__["margin_reserved"] = margin
+        holding.order = rest
+        venue.branch_of[rest.id.int] = branch
+        venue.records.keep(rest)
+        venue.set_margin(holding, margin)
+        if closing.working.volume <= ZERO:
+            holding.take(closing)
+        return ((old, None), (rest.id, rest))
+
+    def _tell_closed(
+        self,
+        branch: Branch,
+        closing: Closing,
+        done: TradingOrder,
+        positions: tuple[tuple[Any, TradingOrder | None], ...],
+        record: Fill,
+        balances: Balances,
+    ) -> None:
+        kind = EventKind.LIQUIDATED if closing.kind == "liquidation" else EventKind.CLOSED
+        self._venue.tell(
+            kind,
+            branch,
+            done,
+            positions=positions,
+            fill=record,
+            detail=_WORDS[closing.kind],
+            balances=balances,
+        )
