@@ -34,5 +34,6 @@ def test_a_refused_order_has_an_id_that_explain_knows() -> None:
     story = result.explain(strategy.refusal.order_id)
     assert "never came to be" in story
     assert "INSUFFICIENT_FUNDS: main has 100 USD available" in story
-    assert result.orders == [] and result.ledger.transactions == 2  # the deposit alone
+    assert result.orders == []
+    assert result.ledger.transactions == 2  # the deposit alone
     assert result.verify().ok

@@ -102,11 +102,14 @@ def test_a_modify_that_cannot_be_afforded_changes_nothing() -> None:
         assert order.live.limit_price == 100
         assert order.leaves == 5
         await me.next()
-        # it kept its place: the first five are its own
+        # it kept its place, and its leaves reserve for the price that it has: 2 x 100 + 5 x 100
+        assert (order.filled_volume, other.filled_volume) == (3, 0)
+        assert me.balance("USD") == (D(0), D(700))
+        await me.next()
         assert (order.filled_volume, other.filled_volume) == (5, 1)
         assert me.balance("USD") == (D(0), D(400))
 
-    world = play([bar(0, 101), bar(1, 100, volume=6)], script)
+    world = play([bar(0, 101), bar(1, 100, volume=3), bar(2, 100, volume=3)], script)
     assert "REPLACED" not in " ".join(world.orders())
 
 
@@ -252,6 +255,65 @@ def test_the_parts_of_a_stop_are_stops() -> None:
         assert (one.filled_volume, two.filled_volume) == (0, 1)
 
     play([bar(0, 100), bar(1, 103, 106, 103, 106)], script)
+
+
+def test_a_triggered_stop_stays_triggered_in_its_parts() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.buy("BTCUSD", 2, stop_price=105)
+        await me.next()
+        assert order.leaves == 2
+        one, two = await order.split([1, 1])
+        await me.next()
+        # far below the stop, and bought all the same
+        assert (one.average_price, two.average_price) == (101, 101)
+
+    play([bar(0, 100), bar(1, 103, 106, 103, 106, 0), bar(2, 101)], script)
+
+
+def test_a_triggered_stop_loss_stays_triggered_in_the_parts_of_its_position() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.long("BTCUSD", 2, stop_loss=95)
+        await me.next(2)
+        one, two = await order.split([1, 1])
+        await me.next()
+        assert (one.open_volume, two.open_volume) == (0, 0)
+
+    bars = [bar(0, 100), bar(1, 100), bar(2, 97, 97, 94, 96, 0), bar(3, 99)]
+    world = play(bars, script)
+    assert world.fills()[1:] == ["stop_loss SHORT 1 @ 99 open"] * 2
+
+
+def test_a_partly_closed_part_of_a_split_keeps_its_place_before_the_other() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.long("BTCUSD", 3, take_profit=110)
+        await me.next()
+        first, second = await order.split([2, 1])
+        await me.next()
+        assert (first.open_volume, second.open_volume) == (1, 1)
+        await me.buy("BTCUSD", 1, limit_price=50)  # the venue lists everything anew
+        await me.next()
+        assert (first.open_volume, second.open_volume) == (0, 1)
+
+    play([bar(0, 100), bar(1, 100), bar(2, 110, volume=1), bar(3, 110, volume=1)], script)
+
+
+def test_a_part_of_a_split_gives_back_no_more_than_it_reserves() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.buy("BTCUSD", 2, limit_price=100)
+        one, _ = await order.split([1, 1])
+        # 200 + a flat fee of 2, halved: each holds 101, and would need 102 by itself
+        assert me.balance("USD").unavailable == 202
+        await one.cancel("0.001")
+        # 0.999 needs 99.90 + 2 = 101.90, more than the 101 there are: nothing comes back
+        assert me.balance("USD").unavailable == 202
+        await one.cancel()
+        assert me.balance("USD").unavailable == 101
+
+    play([bar(0, 110)], script, rules=rules(fees={"fill": {"flat_per_trade": 2}}))
 
 
 def test_an_older_id_of_the_branch_reaches_its_live_order() -> None:

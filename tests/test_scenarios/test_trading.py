@@ -73,6 +73,21 @@ def test_short_reserves_at_the_last_price_and_needs_more_at_a_better_one() -> No
     assert world.fills() == ["entry SHORT 2 @ 103 open", "close LONG 2 @ 98 open"]
 
 
+def test_a_short_below_the_market_reserves_at_the_last_price() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.short("BTCUSD", 1, limit_price=90)
+        assert me.balance("USD").unavailable == 100
+        await me.short("BTCUSD", 1, stop_price=90)  # 90 x 1.05 = 94.50
+        assert me.balance("USD").unavailable == 200
+        await me.short("BTCUSD", 1, stop_price=98)  # 98 x 1.05 = 102.90
+        assert me.balance("USD").unavailable == D("302.9")
+        await me.next()
+
+    world = play([bar(0, 100), bar(1, 99)], script)
+    assert world.fills() == ["entry SHORT 1 @ 99 open"]
+
+
 def test_short_at_a_better_price_without_money_takes_its_margin_at_the_reserve_price() -> None:
     async def script(me: Any) -> None:
         await me.next()

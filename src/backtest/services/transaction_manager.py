@@ -1,10 +1,11 @@
 """What each event costs whom: one function per row of the ledger's table (semantics, section 3).
 
 Each gives the *legs* of one entry:
-``(account, asset, type, available change, unavailable change)``. All are pure (and negate by `copy_negate`, which unlike ``-`` never rounds); amounts come in
-rounded already, and every entry sums to zero per asset by
-construction (the ledger checks it all the same). ``account`` is the account's name; the house
-accounts are `MARKET`, `CLEARING`, `FEES`, `INSURANCE` and `WORLD`.
+``(account, asset, type, available change, unavailable change)``.
+All are pure (and negate by `copy_negate`, which unlike ``-`` never rounds); amounts come in
+rounded already, and every entry sums to zero per asset by construction (the ledger checks it all
+the same). ``account`` is the account's name; the house accounts are `MARKET`, `CLEARING`, `FEES`,
+`INSURANCE` and `WORLD`.
 """
 
 from __future__ import annotations
