@@ -45,8 +45,8 @@ class _Affordable(NamedTuple):
     volume: Decimal
     kept: Decimal
     """What stays in reserve for the order's leaves."""
-    whole: bool
-    """Whether all of it can; otherwise the rest of the order is to be cancelled."""
+    covered: bool
+    """Whether the fill's share of the reserve and available paid, and nothing else had to."""
 
 
 class Execution:
@@ -178,25 +178,31 @@ class Execution:
     def _affordable(
         self, branch: Branch, volume: Decimal, cost: Callable[[Decimal], Decimal], free: Decimal
     ) -> _Affordable:
-        """How much of ``volume`` the order's reserve and what is ``free`` can pay for."""
+        """How much of ``volume`` the order's reserve and what is ``free`` can pay for.
+
+        First the fill's share of the reserve and what is free; then the reserve of the leaves, too:
+        an order must not end because its parts are rounded up one by one.
+        """
         order = branch.order
         assert order is not None
         money = add(order.reserved, free)
+        needed = cost(volume)
         kept = self._venue.reserve(branch, sub(order.volume, volume), False)
-        if add(cost(volume), kept) <= money:
+        if add(needed, kept) <= money:
             return _Affordable(volume, kept, True)
-        # The rest of the order will be cancelled, so what is reserved for it can be spent as well.
-        step = branch.book.pair.volume_increment
-        low, high = 0, int(div(volume, step))
-        while low < high:
-            middle = (low + high + 1) // 2
-            if cost(mul(Decimal(middle), step)) <= money:
-                low = middle
-            else:
-                high = middle - 1
-        volume = mul(Decimal(low), step)
-        kept = self._venue.reserve(branch, sub(order.volume, volume), False)
-        return _Affordable(volume, min(kept, sub(money, cost(volume))), False)
+        if needed > money:
+            step = branch.book.pair.volume_increment
+            low, high = 0, int(div(volume, step))
+            while low < high:
+                middle = (low + high + 1) // 2
+                if cost(mul(Decimal(middle), step)) <= money:
+                    low = middle
+                else:
+                    high = middle - 1
+            volume = mul(Decimal(low), step)
+            needed = cost(volume)
+            kept = self._venue.reserve(branch, sub(order.volume, volume), False)
+        return _Affordable(volume, min(kept, sub(money, needed)), False)
 
     async def _fill_spot(
         self, book: PairBook, bar: Bar, walk: BarWalk, hit: Hit, branch: Branch
@@ -215,14 +221,14 @@ class Execution:
 
         free = venue.available(branch.account, quote)
         if buy:
-            volume, kept, whole = self._affordable(
+            volume, kept, _ = self._affordable(
                 branch, hit.volume, lambda some: add(*terms(some)), free
             )
         else:
-            volume, whole = hit.volume, True
+            volume = hit.volume
             notional, fee = terms(volume)
             if sub(fee, notional) > free:
-                volume, whole = ZERO, False
+                volume = ZERO
             kept = sub(branch.order.volume, volume)  # type: ignore[union-attr]
         if volume:
             notional, fee = terms(volume)
@@ -234,7 +240,7 @@ class Execution:
                 legs = fill_spot_sell(branch.account, base, quote, volume, notional, fee)
             await self._book_fill(book, bar, hit, branch, volume, notional, fee, kept, legs, None)
         walk.report(hit, volume)
-        if not whole:
+        if volume < hit.volume:
             await self._cancel_rest(walk, hit, branch)
 
     async def _cancel_rest(self, walk: BarWalk, hit: Hit, branch: Branch) -> None:
@@ -271,13 +277,13 @@ class Execution:
             return margin, fee
 
         at = price
-        volume, kept, whole = self._affordable(
+        volume, kept, covered = self._affordable(
             branch, hit.volume, lambda some: add(*terms(some, at)), free
         )
-        if not whole and not hit.working.buy and price > branch.worst:
+        if not covered and not hit.working.buy and price > branch.worst:
             # A better price that needs more margin (a sell, higher) must not cost the fill.
             at = branch.worst
-            volume, kept, whole = self._affordable(
+            volume, kept, _ = self._affordable(
                 branch, hit.volume, lambda some: add(*terms(some, at)), free
             )
         part = None
@@ -290,7 +296,7 @@ class Execution:
             )
             part = holding.part  # type: ignore[union-attr]
         walk.report(hit, volume, part)
-        if not whole:
+        if volume < hit.volume:
             await self._cancel_rest(walk, hit, branch)
 
     async def _book_fill(

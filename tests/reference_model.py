@@ -270,15 +270,12 @@ class Model:
                 return D(some * price) * (1 if b["buy"] else -1), fee
             return up(D(some * at) / b["leverage"]), fee
 
-        at, left = price, b["volume"]
+        at, left, wanted = price, b["volume"], volume
         kept = ZERO if b["asset"] == "BTC" else self.reserve(b, left - volume, False)
-        whole = sum(cost(volume, at)) + kept <= money
-        if not whole and not b["spot"] and not b["buy"] and price > b["worst"]:
-            at = b["worst"]
-            whole = sum(cost(volume, at)) + kept <= money
-        if not whole:
-            least = range(volume if b["asset"] == "USD" else 0, 0, -1)
-            volume = next((some for some in least if sum(cost(some, at)) <= money), 0)
+        if not b["spot"] and not b["buy"] and sum(cost(volume, at)) + kept > money:
+            at = min(at, b["worst"])
+        while volume and sum(cost(volume, at)) > money:
+            volume = volume - 1 if b["asset"] == "USD" else 0
         if volume:
             paid, fee = cost(volume, at)
             if b["asset"] == "BTC":
@@ -295,7 +292,7 @@ class Model:
                 else:
                     self.open(b, volume, paid)
             b.update(volume=left - volume, reserved=kept, filled=b["filled"] + volume, first=False)
-        if not whole:
+        if volume < wanted:
             self.cancel(b, None, "INSUFFICIENT_FUNDS")
         return volume
 

@@ -227,6 +227,44 @@ def test_with_a_fee_the_money_must_cover_both() -> None:
     assert world.balance("USD") == (D("0.02"), D(0))
 
 
+def test_a_cent_of_rounding_does_not_end_an_order_that_spends_everything() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.buy("BTCUSD", 10, limit_price=100)
+        assert me.balance("USD") == (D(0), D(1001))
+        await me.next()
+        # 333.30 + 0.34 (0.3333 up); the leaves would need 666.70 + 0.67: a cent more than is left
+        assert order.leaves == D("6.667")
+        assert me.balance("USD") == (D(0), D("667.36"))
+        await me.next()
+        # 666.60 + 0.67 for 6.666; 6.667 would cost 667.37
+        assert order.filled_volume == D("9.999")
+        assert order.end_reason == "INSUFFICIENT_FUNDS"
+
+    bars = [bar(0, 101), bar(1, 100, volume="3.333"), bar(2, 100)]
+    world = play(bars, script, cash={"USD": 1001}, rules=rules(fees=TAKER))
+    assert world.balance("USD") == (D("0.09"), D(0))
+
+
+def test_a_fill_that_eats_the_reserve_of_its_leaves_goes_on_until_the_money_ends() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.buy("BTCUSD", 4)
+        assert me.balance("USD") == (D(0), D(420))
+        await me.next()
+        # 1 x 140; of the 420 there are 280 left for leaves that would need 315
+        assert order.leaves == 3
+        assert me.balance("USD") == (D(0), D(280))
+        await me.next()
+        # 280 / 140 = 2, the last one is cancelled
+        assert order.filled_volume == 3
+        assert order.cancelled_volume == 1
+
+    bars = [bar(0, 100), bar(1, 140, volume=1), bar(2, 140)]
+    world = play(bars, script, cash={"USD": 420})
+    assert world.balance("USD") == (D(0), D(0))
+
+
 def test_a_sell_that_cannot_pay_its_fee_is_not_filled() -> None:
     async def script(me: Any) -> None:
         await me.next()
