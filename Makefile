@@ -55,7 +55,7 @@ examples: $(VENV)/.with-test ## run every example
 
 bench: $(VENV)/.with-test ## make bench BENCH_DATA=bars.parquet: engine speed, a JSON line a workload
 	@test -n "$(BENCH_DATA)" || { echo "give bars: make bench BENCH_DATA=bars.parquet" >&2; exit 2; }
-	@set -e; for workload in loop sma orders ten; do \
+	@set -e; for workload in loop sma orders; do \
 		$(BIN)/python benchmarks/bench.py --workload $$workload --data "$(BENCH_DATA)" --json; done
 
 soak: $(VENV)/.with-test ## the long tests too: hours
