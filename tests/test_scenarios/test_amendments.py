@@ -104,12 +104,14 @@ def test_a_modify_that_cannot_be_afforded_changes_nothing() -> None:
         await me.next()
         # it kept its place, and its leaves reserve for the price that it has: 2 x 100 + 5 x 100
         assert (order.filled_volume, other.filled_volume) == (3, 0)
-        assert me.balance("USD") == (D(0), D(700))
+        assert me.balance("USD") == (D(1), D(700))
         await me.next()
         assert (order.filled_volume, other.filled_volume) == (5, 1)
-        assert me.balance("USD") == (D(0), D(400))
+        assert me.balance("USD") == (D(1), D(400))
 
-    world = play([bar(0, 101), bar(1, 100, volume=3), bar(2, 100, volume=3)], script)
+    world = play(
+        [bar(0, 101), bar(1, 100, volume=3), bar(2, 100, volume=3)], script, cash={"USD": 1001}
+    )
     assert "REPLACED" not in " ".join(world.orders())
 
 
