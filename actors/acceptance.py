@@ -18,7 +18,7 @@ from .book import Branch, Desk, PairBook
 from .protocol import Create, EventKind
 from .venue import Venue
 
-__all__ = ["Acceptance", "check_grid", "check_protection", "refuse", "takes"]
+__all__ = ["Acceptance", "check_grid", "check_least", "check_protection", "refuse", "takes"]
 
 _LONG = OrderDirection.LONG
 
@@ -63,6 +63,22 @@ def check_protection(
             f"at {price}, a {side}'s stop-loss {stop_loss} and take-profit {take_profit} must lie "
             + ("below and above it" if long else "above and below it"),
         )
+
+
+def check_least(book: PairBook, volume: Decimal, price: Decimal | None) -> None:
+    """Refuse an order of less than the venue's least volume or notional."""
+    if volume < book.least_volume:
+        refuse(
+            RejectReason.MIN_VOLUME,
+            f"{volume} is below {book.code}'s least volume {book.least_volume}",
+        )
+    if book.least_notional and price is not None:
+        notional = book.pair.notional(volume, price)
+        if notional < book.least_notional:
+            refuse(
+                RejectReason.MIN_NOTIONAL,
+                f"{notional} is below {book.code}'s least notional {book.least_notional}",
+            )
 
 
 def takes(buy: bool, limit: Decimal | None, last: Decimal | None) -> bool:
@@ -194,18 +210,7 @@ class Acceptance:
         self, book: PairBook, ask: Create, volume: Decimal, price: Decimal, buy: bool
     ) -> None:
         """The venue's own rules: what may be traded here, and how little."""
-        if volume < book.least_volume:
-            refuse(
-                RejectReason.MIN_VOLUME,
-                f"{volume} is below {book.code}'s least volume {book.least_volume}",
-            )
-        if book.least_notional:
-            notional = book.pair.notional(volume, price)
-            if notional < book.least_notional:
-                refuse(
-                    RejectReason.MIN_NOTIONAL,
-                    f"{notional} is below {book.code}'s least notional {book.least_notional}",
-                )
+        check_least(book, volume, price)
         # A spot sell gives up what the account owns: it opens no short.
         if book.one_sided and ask.direction not in book.rules.allowed_directions:
             if buy or not ask.spot:

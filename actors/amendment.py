@@ -12,7 +12,7 @@ from backtest.services.margin import worst_price_buy, worst_price_sell
 from backtest.services.order_operations import cancel, modify
 from backtest.services.transaction_manager import change_reserve, release
 
-from .acceptance import check_grid, check_protection, refuse, takes
+from .acceptance import check_grid, check_least, check_protection, refuse, takes
 from .book import Branch, Closing, Holding
 from .protocol import Amend, Balances, EventKind
 from .venue import Venue
@@ -58,7 +58,8 @@ class Amendment:
         fee = ZERO
         if book.fees_cancel:
             notional = book.pair.notional(volume, branch.worst)
-            fee = venue.fee(book, book.fees_cancel, volume=volume, notional=notional, margin=back)
+            margin = venue.order_margin(branch, volume)
+            fee = venue.fee(book, book.fees_cancel, volume=volume, notional=notional, margin=margin)
         quote = book.quote
         uncovered = ZERO
         if fee:
@@ -225,7 +226,7 @@ class Amendment:
         stop = changes.get("stop_price", order.stop_price)
         moves = "limit_price" in changes or "stop_price" in changes
         if moves or leaves != order.volume:
-            self._check_least(branch, leaves, limit or stop or book.last)
+            check_least(book, leaves, limit or stop or book.last)
         if moves:
             worst = worst_price_buy if branch.working.buy else worst_price_sell
             branch.worst = worst(limit, stop, book.last, book.rules.market_buffer, book.pair)
@@ -279,19 +280,6 @@ class Amendment:
         else:
             self._requeue(branch, child)
         venue.tell(EventKind.MODIFIED, branch, child, command=command, balances=balances)
-
-    def _check_least(self, branch: Branch, leaves: Decimal, price: Decimal | None) -> None:
-        book = branch.book
-        if leaves < book.least_volume:
-            least = book.least_volume
-            refuse(RejectReason.MIN_VOLUME, f"{leaves} would be below the least volume {least}")
-        if book.least_notional and price is not None:
-            notional = book.pair.notional(leaves, price)
-            if notional < book.least_notional:
-                refuse(
-                    RejectReason.MIN_NOTIONAL,
-                    f"{notional} would be below the least notional {book.least_notional}",
-                )
 
     def _requeue(self, branch: Branch, child: SpotOrder | TradingOrder) -> None:
         """The order loses its place: it is as if it had been accepted now."""

@@ -5,7 +5,16 @@ from __future__ import annotations
 from decimal import Decimal
 from uuid import UUID
 
-from backtest.models import Agent, Bar, FeeStage, SpotOrder, TradingOrder, TradingPair, TradingRules
+from backtest.models import (
+    Agent,
+    Bar,
+    FeeKind,
+    FeeStage,
+    SpotOrder,
+    TradingOrder,
+    TradingPair,
+    TradingRules,
+)
 from backtest.money import ZERO
 from backtest.services.fills import Group, OpenPart, PathRules, Working
 
@@ -36,6 +45,7 @@ class Branch:
     """A live line of orders under one id: an order, leaves of its fills, modified children."""
 
     __slots__ = (
+        "accepted",
         "account",
         "asset",
         "book",
@@ -73,6 +83,8 @@ class Branch:
         self.leverage = leverage
         self.order: SpotOrder | TradingOrder | None = None
         """What is pending; None when nothing is."""
+        self.accepted = 0
+        """When the venue accepted it, in nanoseconds."""
         self.asset: str
         """The asset in which its reserve is held."""
         self.worst: Decimal
@@ -105,13 +117,15 @@ class Closing:
 class Holding:
     """One open position (hedging: every filled part is one), with what may close it."""
 
-    __slots__ = ("branch", "closings", "group", "order", "part")
+    __slots__ = ("branch", "closings", "group", "order", "part", "since")
 
     def __init__(self, branch: Branch, order: TradingOrder, part: OpenPart) -> None:
         self.branch = branch
         self.order = order
         self.part = part
         self.closings: list[Closing] = []
+        self.since = 0
+        """The earliest moment at which it can have been opened, in nanoseconds."""
         self.group = Group(entry=None, parts=[part])
 
     def closing(self, kind: str) -> Closing | None:
@@ -149,6 +163,7 @@ class PairBook:
         "fees_filled",
         "fees_pending",
         "fills_at_close",
+        "flat_fill_fee",
         "groups",
         "holdings",
         "last",
@@ -181,6 +196,7 @@ class PairBook:
         self.fills_at_close = rules.fill_on == "this_close"
         self.fees_create = rules.fees_at(FeeStage.CREATE)
         self.fees_fill = rules.fees_at(FeeStage.FILL)
+        self.flat_fill_fee = any(fee.kind is FeeKind.FLAT_PER_TRADE for fee in self.fees_fill)
         self.fees_close = rules.fees_at(FeeStage.CLOSE)
         self.fees_cancel = rules.fees_at(FeeStage.CANCEL)
         self.fees_pending = rules.fees_at(FeeStage.OVERNIGHT_PENDING)

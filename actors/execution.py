@@ -335,6 +335,7 @@ class Execution:
         positions: tuple[Any, ...] = ()
         if margin is not None:
             holding = venue.open_holding(branch, filled)  # type: ignore[arg-type]
+            holding.since = bar.close_ns if hit.rank == CLOSE_ONLY else bar.open_ns
             positions = ((filled.id, filled),)
             venue.valuation.position(
                 book.code, signed_size(book, holding.part.long, volume), hit.price

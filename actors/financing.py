@@ -35,13 +35,17 @@ class Financing:
     async def charge_until(self, book: PairBook, end: int) -> None:
         """Charge every rollover at or before ``end``, at the mark the venue has now."""
         while book.next_rollover is not None and book.next_rollover <= end:
+            due = book.next_rollover
             book.next_rollover += DAY
             if book.last is None:
                 continue
+            # What came to be after the rollover was not there to be charged.
             for holding in list(book.holdings):
-                await self._charge_holding(book, holding, book.last)
+                if holding.since <= due:
+                    await self._charge_holding(book, holding, book.last)
             for branch in list(book.branches.values()):
-                await self._charge_pending(book, branch, book.last)
+                if branch.accepted <= due:
+                    await self._charge_pending(book, branch, book.last)
 
     async def _charge_holding(self, book: PairBook, holding: Holding, mark: Decimal) -> None:
         venue, part, branch = self._venue, holding.part, holding.branch
@@ -86,7 +90,7 @@ class Financing:
             book.fees_pending,
             volume=order.volume,
             notional=notional,
-            margin=ZERO if branch.spot else order.reserved,
+            margin=venue.order_margin(branch, order.volume),
         )
         if not amount:
             return

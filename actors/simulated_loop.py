@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 from anyio._backends import _asyncio as backend
 
+from backtest.errors import ConfigError
+
 from .clock import Instant
 
 if TYPE_CHECKING:
@@ -65,6 +67,12 @@ class SimulatedTask(asyncio.Task[Any]):
         if not loop.cancelling:
             loop.let_go_soon()
         return accepted
+
+
+_NO_CHILDREN = (
+    "a child process cannot be awaited in simulated time: run it in a thread, which simulated time "
+    "waits for: await anyio.to_thread.run_sync(subprocess.run, [...])"
+)
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
@@ -231,6 +239,18 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def poll(self, seconds: float = _POLL_S) -> None:
         """Look, in real time, at what comes from threads and sockets."""
         self._process_events(self._selector.select(seconds))  # type: ignore[attr-defined]
+
+    async def subprocess_exec(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused while time is simulated: nothing would tell that a child is being waited for."""
+        if self.system is not None:
+            raise ConfigError(_NO_CHILDREN)
+        return await super().subprocess_exec(*args, **kwargs)
+
+    async def subprocess_shell(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused like `subprocess_exec`."""
+        if self.system is not None:
+            raise ConfigError(_NO_CHILDREN)
+        return await super().subprocess_shell(*args, **kwargs)
 
     def _run_once(self) -> None:
         system = self.system

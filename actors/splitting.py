@@ -13,7 +13,7 @@ from backtest.services.margin import worst_price_buy, worst_price_sell
 from backtest.services.order_operations import split
 from backtest.services.transaction_manager import change_reserve
 
-from .acceptance import check_grid, check_protection, refuse, takes
+from .acceptance import check_grid, check_least, check_protection, refuse, takes
 from .book import Branch
 from .protocol import Amend, Balances, EventKind
 from .venue import Venue
@@ -74,7 +74,13 @@ class Splitting:
             self._part_branch(branch, part, prices is None or prices[place] == order.limit_price)
             for place, part in enumerate(parts.parts)
         ]
-        if prices is not None:
+        for own in branches:
+            part = own.order
+            assert part is not None
+            check_least(book, part.volume, part.limit_price or part.stop_price or book.last)
+        # Each part begins a branch, and with it owes a flat fill fee of its own: like another
+        # price, that is another reserve.
+        if prices is not None or book.flat_fill_fee:
             for own in branches:
                 part = own.order
                 assert part is not None
@@ -127,8 +133,8 @@ class Splitting:
         own = Branch(
             part.id, parent.desk, parent.account, parent.book, parent.spot, parent.leverage
         )
-        own.asset, own.taker, own.paid_flat = parent.asset, parent.taker, parent.paid_flat
-        own.worst = parent.worst
+        own.asset, own.taker = parent.asset, parent.taker
+        own.worst, own.accepted = parent.worst, parent.accepted
         old = parent.working
         if not keeps_place:
             worst = worst_price_buy if old.buy else worst_price_sell
@@ -182,6 +188,7 @@ class Splitting:
             own.worst, own.total_filled = branch.worst, part.volume
             own.working = branch.working
             piece = venue.open_holding(own, part)
+            piece.since = holding.since
             for closing in piece.closings:
                 old = closings.get(closing.kind)
                 if old is not None:

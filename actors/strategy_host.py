@@ -13,7 +13,7 @@ from inspect import iscoroutinefunction
 from typing import Any, NamedTuple, Protocol
 from weakref import ref
 
-from backtest.errors import BacktestError, SimulationEnded
+from backtest.errors import BacktestError, FieldTypeError, SimulationEnded
 from backtest.models import Bar, DecisionAction
 
 from .actor import Actor
@@ -164,14 +164,17 @@ class StrategyHost(Actor):
             if on_bar is None:
                 return None
             # Calling an async handler runs none of it: only a plain one needs its task around it.
-            return on_bar(payload) if self._async_bar else self.fiber.inside(on_bar, payload)  # type: ignore[no-any-return]
+            if self._async_bar:
+                return on_bar(payload)  # type: ignore[no-any-return]
+            pending = self.fiber.inside(on_bar, payload)
+            return None if pending is None else _awaitable(pending, "on_bar")
         if kind is OrderEvent or kind is BalanceUpdate:
             if envelope[2] > self._applied:
                 self._apply(envelope)
             on_order = self._handlers.on_order
             if on_order is None or kind is BalanceUpdate:
                 return None
-            return self.fiber.inside(on_order, payload)  # type: ignore[no-any-return]
+            return _awaitable(self.fiber.inside(on_order, payload), "on_order")
         if kind is Timer:
             return self._on_timer(payload)
         raise BacktestError(f"{self.name} does not understand {payload!r}")
@@ -262,3 +265,10 @@ class StrategyHost(Actor):
             self._timers.discard(timer.number)
         on_timer = self._handlers.on_timer
         return None if on_timer is None else self.fiber.inside(on_timer, timer.name)
+
+
+def _awaitable(pending: Any, handler: str) -> Awaitable[None] | None:
+    """What a plain handler returned: nothing, or something to await; anything else is an error."""
+    if pending is None or isinstance(pending, Awaitable):
+        return pending
+    raise FieldTypeError(handler, f"returned {pending!r}: a handler returns nothing")

@@ -171,6 +171,12 @@ class Venue:
             step=book.pair.quote.step,
         )
 
+    def order_margin(self, branch: Branch, volume: Decimal) -> Decimal:
+        """The margin in the reserve of ``volume``, at the price it reserves for; none for spot."""
+        if branch.spot:
+            return ZERO
+        return self.margin(branch.book, volume, branch.worst, branch.leverage)
+
     def reserve(self, branch: Branch, leaves: Decimal, first: bool) -> Decimal:
         """What ``leaves`` of the branch's order need in reserve (semantics, section 3)."""
         if not leaves:
@@ -278,6 +284,7 @@ class Venue:
         self.branch_of[branch.id.int] = branch
         book.branches[number] = branch
         book.groups = None
+        branch.accepted = branch.accepted or self.actor.system.now
         book.waiting.append((self.actor.system.now, branch.working))
 
     def unlist(self, branch: Branch) -> None:

@@ -207,7 +207,7 @@ class OrderDesk:
         }
         return DecisionAction(**values)
 
-    def submit(self, action: DecisionAction) -> None:
+    def submit(self, action: DecisionAction) -> Command[Any]:
         """Send a command that was made elsewhere; a new order gets a handle like any other."""
         value: Any = None
         if action.action_type.name.startswith("CREATE"):
@@ -228,6 +228,7 @@ class OrderDesk:
         self._commands[number] = command
         # Numbers are the desk's own: one of the caller's could be another command's.
         self.host.submit(derive(action, command_id=number))
+        return command
 
     def _account_id(self, account: str) -> UUID:
         account_id = self.accounts.get(account)

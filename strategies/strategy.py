@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 from uuid import UUID
@@ -13,11 +14,12 @@ import attrs
 
 from backtest.actors import Handlers, OrderEvent, StrategyHost
 from backtest.actors.protocol import BalanceUpdate, Welcome
-from backtest.errors import BacktestError, FieldError, OrderRejected, RejectReason
+from backtest.errors import BacktestError, ConfigError, FieldError, OrderRejected, RejectReason
 from backtest.log import get_logger
 from backtest.models import ActionType, Bar, DecisionAction, OrderDirection, TradingPair
 from backtest.times import duration_ns, from_ns, to_ns
 
+from .command import Command
 from .desk import BalanceView, OrderDesk
 from .handle import Number, OrderHandle
 from .position import PositionView
@@ -191,16 +193,17 @@ class Strategy:
         others of `DecisionAction`."""
         return self._desk.action(action_type, pair, account, fields)
 
-    def submit(self, action: DecisionAction) -> None:
-        """Send a command that is a value; what comes of it comes to `on_order`.
+    def submit(self, action: DecisionAction) -> Command[Any]:
+        """Send a command that is a value; await what is given back for its outcome.
 
+        For a new order that is its `OrderHandle`, for a split the handles of the parts.
         Raises `OrderRejected` for one that is not complete in itself.
         """
         self._may_order()
         good, problem = action.validate()
         if not good:
             raise OrderRejected(RejectReason.INVALID_ACTION, problem, action.order_id)
-        self._desk.submit(action)
+        return self._desk.submit(action)
 
     def _may_order(self) -> None:
         if self._host.bars_seen < self.warmup_bars:
@@ -349,6 +352,7 @@ class Strategy:
 
     def joined(self, host: StrategyHost, welcome: Welcome) -> Handlers:
         """Called by the host: here are pairs, accounts and balances."""
+        _check_kinds(self)
         self._host = host
         self._desk = OrderDesk(host, welcome, self)
         found = {
@@ -365,3 +369,16 @@ class Strategy:
     def ended(self) -> None:
         """Called by the host when the run is over."""
         self._desk.ended()
+
+
+def _check_kinds(strategy: Strategy) -> None:
+    """Refuse handlers that are no handlers, with a word on how to write them."""
+    kind = type(strategy)
+    if kind.run is not Strategy.run and not iscoroutinefunction(kind.run):
+        raise ConfigError(
+            f"{kind.__name__}.run must be an 'async def' without 'yield': it is one coroutine that "
+            "runs beside the handlers; take bars with 'async for bar in self.bars(pair)'"
+        )
+    for name in _HANDLERS:
+        if isasyncgenfunction(getattr(kind, name)) or isgeneratorfunction(getattr(kind, name)):
+            raise ConfigError(f"{kind.__name__}.{name} contains 'yield': a handler yields nothing")

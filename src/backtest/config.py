@@ -79,6 +79,8 @@ def _amount(text: Any) -> tuple[str, Decimal]:
     match = _CASH.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ConfigError(f"cash must be an amount and an asset, like '100000 USD', not {text!r}")
+    if re.fullmatch(r"[eE][0-9]+.*", match[2]):
+        raise ConfigError(f"write the amount of cash without an exponent: not {text!r}")
     return match[2], _positive(match[1], match[2])
 
 

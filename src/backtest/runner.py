@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta, tzinfo
+from decimal import Decimal
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -37,7 +38,7 @@ from backtest.models import (
     TradingPair,
     TradingRules,
 )
-from backtest.money import plain
+from backtest.money import is_multiple, plain
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
 from backtest.times import duration_ns
@@ -119,6 +120,7 @@ class BacktestRunner:
         for code in (*book.by_pair, *book.pairs):
             if code not in pairs:
                 raise ConfigError(f"the rules name pair {code!r}, which is not in the data")
+        _check_precision(cash, pairs, book)
         system = self.system = System(self.seed, SimulatedClock())
         ids = IdSource(system.random_for("ids"))
         run_id, broker_id = ids.draw(), ids.draw()
@@ -311,6 +313,21 @@ def _refuse_running_loop() -> None:
     except RuntimeError:
         return
     raise ConfigError("an event loop is running here: use await backtest.run_async(...) instead")
+
+
+def _check_precision(
+    cash: Mapping[str, Mapping[str, Decimal]], pairs: Mapping[str, TradingPair], book: RuleBook
+) -> None:
+    """Refuse opening balances that have more digits than their asset."""
+    known = {one.code: one for pair in pairs.values() for one in (pair.base, pair.quote)}
+    for account, owned in cash.items():
+        for code, amount in owned.items():
+            asset = known.get(code) or book.asset(code)
+            if not is_multiple(amount, asset.step):
+                raise ConfigError(
+                    f"{account}'s cash of {amount} {code} has more digits than {code}: "
+                    f"{asset.precision} after the point"
+                )
 
 
 def _named(strategies: Any) -> dict[str, Strategy]:

@@ -54,11 +54,14 @@ def carry_out(runner: BacktestRunner, strategies: Mapping[str, Strategy]) -> Run
     with progress("backtest") as runner.progress:
         try:
             return runner.run()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             for name, strategy in strategies.items():
                 if any(_is_of(note, name) for note in getattr(error, "__notes__", ())):
                     module = sys.modules.get(type(strategy).__module__)
                     raise StrategyFailed(error, getattr(module, "__file__", None)) from error
+            if isinstance(error, SystemExit):
+                # Whoever asked to leave, the run has not come to its end: that is a failure.
+                raise StrategyFailed(error, None) from error
             raise
 
 

@@ -166,6 +166,8 @@ class CsvBars:
         texts = [columns[at] for at in self.columns.numbers]
         with localcontext(READING):
             try:
+                if any("_" in text for column in texts for text in column):
+                    raise InvalidOperation  # Decimal would read 1_000 as a thousand
                 return [list(map(Decimal, column)) for column in texts]
             except InvalidOperation:
                 for index, row in enumerate(zip(*texts, strict=True)):
@@ -175,6 +177,8 @@ class CsvBars:
     def _check_row(self, index: int, row: Sequence[str]) -> None:
         for name, text in zip(self.columns.number_names, row, strict=True):
             try:
+                if "_" in text:
+                    raise InvalidOperation
                 Decimal(text)
             except InvalidOperation:
                 raise RowError(index, f"{name} {number_fault(text)}") from None

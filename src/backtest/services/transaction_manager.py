@@ -160,7 +160,8 @@ def fill_trading(
     legs = change_reserve(account, asset, share, margin)
     if fee:
         legs += _fee(account, asset, _FEE_FILL, fee)
-    return legs
+    # A fill has its entry even where the margin is just what was reserved: nothing is returned.
+    return legs or [(account, asset, _RETURN, ZERO, ZERO)]
 
 
 def charge(
