@@ -8,7 +8,6 @@ from uuid import UUID
 from backtest.models import (
     Agent,
     Bar,
-    FeeKind,
     FeeStage,
     SpotOrder,
     TradingOrder,
@@ -163,7 +162,6 @@ class PairBook:
         "fees_filled",
         "fees_pending",
         "fills_at_close",
-        "flat_fill_fee",
         "groups",
         "holdings",
         "last",
@@ -196,7 +194,6 @@ class PairBook:
         self.fills_at_close = rules.fill_on == "this_close"
         self.fees_create = rules.fees_at(FeeStage.CREATE)
         self.fees_fill = rules.fees_at(FeeStage.FILL)
-        self.flat_fill_fee = any(fee.kind is FeeKind.FLAT_PER_TRADE for fee in self.fees_fill)
         self.fees_close = rules.fees_at(FeeStage.CLOSE)
         self.fees_cancel = rules.fees_at(FeeStage.CANCEL)
         self.fees_pending = rules.fees_at(FeeStage.OVERNIGHT_PENDING)

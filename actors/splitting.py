@@ -78,9 +78,9 @@ class Splitting:
             part = own.order
             assert part is not None
             check_least(book, part.volume, part.limit_price or part.stop_price or book.last)
-        # Each part begins a branch, and with it owes a flat fill fee of its own: like another
-        # price, that is another reserve.
-        if prices is not None or book.flat_fill_fee:
+        # What was reserved is apportioned exactly. Each part begins a branch and so owes a flat
+        # fill fee of its own: what its share lacks is taken from available at the fill.
+        if prices is not None:
             for own in branches:
                 part = own.order
                 assert part is not None

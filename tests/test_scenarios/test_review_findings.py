@@ -32,8 +32,8 @@ def test_a_pending_order_pays_for_no_night_before_it_was_there() -> None:
         async for _ in me.stream:
             pass
 
-    # Bars of hours 22, 70 and 71. Rollovers at 24 h, 48 h, 72 h; the order is there from 52 h on, so
-    # when the bar of hour 70 opens only those of 24 h and 48 h are due, and neither is its own.
+    # Bars of hours 22, 70, 71, 72; rollovers at 24, 48 and 72 h. The order is there from 52 h on:
+    # when the bar of hour 70 opens, those of 24 h and 48 h are due, and neither is its own.
     bars = [bar(22, 100, length=HOUR), bar(70, 100, length=HOUR), bar(71, 100, length=HOUR)]
     bars += [bar(72, 100, length=HOUR)]
     fees = {"overnight_pending": {"flat_per_trade": "1"}}
@@ -78,34 +78,26 @@ def test_an_overnight_fee_on_margin_leaves_the_fill_fee_out() -> None:
     assert _fees(world, "FEE_OVERNIGHT") == ["USD -2.50"]  # 10 % of 25, not of 25.50
 
 
-def test_each_part_of_a_split_owes_a_flat_fill_fee_and_reserves_it() -> None:
+def test_each_part_of_a_split_owes_a_flat_fill_fee_before_and_after_a_fill() -> None:
     fees = {"fill": {"flat_per_trade": "5"}}
 
     async def script(me: Any) -> None:
         await me.next()
-        order = await me.buy("BTCUSD", 2, limit_price=100)
-        assert me.balance("USD").unavailable == 205  # 2 x 100 + 5
+        order = await me.buy("BTCUSD", 3, limit_price=100)
+        assert me.balance("USD").unavailable == 305  # 3 x 100 + 5
+        await me.next()  # the bar has a volume of 1: one fills, with the flat fee
+        assert (order.filled_volume, order.leaves) == (1, 2)
+        assert me.balance("USD").unavailable == 200
         await order.split([1, 1])
-        assert me.balance("USD").unavailable == 210  # 2 x (100 + 5)
+        assert me.balance("USD").unavailable == 200  # apportioned exactly: 100 each
         async for _ in me.stream:
             pass
 
-    world = play([bar(0, 110), bar(1, 105, 105, 95, 100)], script, rules=rules(fees=fees))
-    assert _fees(world, "FEE_FILL") == ["USD 0", "USD 0"]  # both from what is reserved
-    assert [fill.fee for fill in world.records.fills] == [5, 5]
-    assert world.balance("USD") == (D(790), D(0))  # 1000 - 2 x 100 - 2 x 5
-
-
-def test_a_split_that_cannot_pay_its_flat_fees_changes_nothing() -> None:
-    fees = {"fill": {"flat_per_trade": "5"}}
-
-    async def script(me: Any) -> None:
-        await me.next()
-        order = await me.buy("BTCUSD", 2, limit_price=100)  # reserves 205, all there is
-        await refused(me, lambda: order.split([1, 1]), RejectReason.INSUFFICIENT_FUNDS)
-        assert order.leaves == 2
-
-    play([bar(0, 110), bar(1, 110)], script, cash={"USD": "205"}, rules=rules(fees=fees))
+    bars = [bar(0, 110), bar(1, 105, 105, 95, 100, 1), bar(2, 105, 105, 95, 100)]
+    world = play(bars, script, rules=rules(fees=fees))
+    # Each part begins a branch, and a flat fee is charged with a branch's first fill.
+    assert [(fill.volume, fill.fee) for fill in world.records.fills] == [(1, 5), (1, 5), (1, 5)]
+    assert world.balance("USD") == (D(685), D(0))  # 1000 - 3 x 100 - 3 x 5
 
 
 def test_the_parts_of_a_split_obey_the_least_volume() -> None:
@@ -182,7 +174,7 @@ def test_a_handler_that_returns_nonsense_is_told_so(what: object) -> None:
             return what
 
     bars = synthetic_bars("BTCUSD", 2, seed=1)
-    with pytest.raises(TypeError, match="on_bar returned .*: a handler returns nothing"):
+    with pytest.raises(TypeError, match=r"on_bar returned .*: a handler returns nothing"):
         backtest.run(Nonsense(), data=bars, pair="BTCUSD", cash="1000 USD")
 
 

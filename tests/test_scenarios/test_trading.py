@@ -154,6 +154,12 @@ def test_partial_closes_apportion_margin_and_fees_and_the_last_takes_the_remaind
     # the fill fee of 0.10: 0.0333 -> 0.03; 0.07 x 0.333 / 0.667 = 0.0349 -> 0.03; the rest 0.04
     assert [one.fees_on_fill for one in world.records.orders] == [D("0.03"), D("0.03"), D("0.04")]
     assert [one.net_pnl for one in world.records.orders] == [D("0.30"), D("0.30"), D("0.29")]
+    assert [one.fill_volume for one in world.records.orders] == [D("0.333"), D("0.333"), D("0.334")]
+    assert [one.margin_reserved for one in world.records.orders] == [
+        D("11.10"),
+        D("11.10"),
+        D("11.14"),
+    ]
     assert world.orders() == [
         "LONG 0.333 CLOSED close",
         "LONG 0.333 CLOSED close",
@@ -170,6 +176,7 @@ def test_a_position_is_split_and_closed_in_parts() -> None:
         assert order.is_replaced
         assert order.is_done
         assert (small.open_volume, large.open_volume) == (1, 2)
+        assert (small.filled_volume, small.average_price) == (1, 100)
         assert me.balance("USD").unavailable == 150  # 3 x 100 / 2, as before
         await small.close()
         await me.next()
