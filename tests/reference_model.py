@@ -172,7 +172,7 @@ class Model:
             part = share(amount, volume, whole) if b["asset"] == "USD" else D(volume)
             amount, whole = amount - part, whole - volume
             own = {**b, "filled": volume if p else 0, "cancelled": 0, "parts": []}
-            own |= {"reason": None, "replaced": False}
+            own |= {"reason": None, "replaced": False, "first": True}  # a branch of its own
             if p:
                 exits = [{**e, "volume": volume} for e in p["exits"]]
                 own["parts"].append({**p, "volume": volume, "margin": part, "exits": exits})
