@@ -58,6 +58,8 @@ class BrokerActor(Actor):
     ) -> None:
         super().__init__(BROKER)
         self.venue = Venue(self, broker_id, run_id, pairs, valuation)
+        self._valuation, self._prices = valuation, valuation.prices
+        self._books = self.venue.books
         self._agents = agents
         self._acceptance = Acceptance(self.venue)
         self._amendment = Amendment(self.venue)
@@ -124,10 +126,10 @@ class BrokerActor(Actor):
 
     def _on_bar(self, bar: Bar) -> Awaitable[None] | None:
         self.bars += 1
-        venue = self.venue
-        if venue.valuation.time != bar.close_ns:
-            venue.valuation.sample(bar.close_ns)
-        book = venue.books[bar.pair]
+        valuation = self._valuation
+        if valuation.time != bar.close_ns:
+            valuation.move_to(bar.close_ns)
+        book = self._books[bar.pair]
         if book.charges_overnight and self._financing.is_due(book, bar):
             return self._with_charges(book, bar)
         if book.branches or book.holdings:
@@ -157,8 +159,7 @@ class BrokerActor(Actor):
     def _mark(self, book: PairBook, bar: Bar) -> None:
         """Take the close as the mark and let the strategies decide."""
         book.bar = bar
-        book.last = bar.close
-        self.venue.valuation.prices[book.code] = bar.close
+        book.last = self._prices[book.code] = bar.close
         for listener in self._listeners:
             listener.post(bar, MARKET_TO_STRATEGY)
 

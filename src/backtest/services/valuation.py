@@ -105,6 +105,13 @@ class Valuation:
             total for asset, total in self.totals.items() if asset != self.cash
         ) or any(size or cost for size, cost in self.sizes.values())
 
+    def move_to(self, time: int) -> None:
+        """Time moves on to ``time``: `sample`, if there may be anything to take."""
+        if self.exposed or self._dirty or len(self.first_prices) < len(self.prices):
+            self.sample(time)
+        else:
+            self.time = self.last_ns = time
+
     def sample(self, time: int) -> None:
         """Time moves on to ``time``: take the equity of the moment before, if it may differ."""
         if len(self.first_prices) < len(self.prices):
