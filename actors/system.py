@@ -405,6 +405,14 @@ class System:
             elif fourth:
                 self.priority = 3
                 envelope = fourth.popleft()
+            elif self.now < self._feed_time < NEVER and not (
+                self._heap or self.loose or self._ending
+            ):
+                # The common case of `_advance`: all wait, and nothing but the next bar is to come.
+                self.now = self.clock.ns = self._feed_time  # type: ignore[attr-defined]
+                self.priority = 0
+                emit()
+                continue
             elif advance():
                 continue
             else:
