@@ -364,14 +364,12 @@ class Venue:
         command: int = 0,
         children: tuple[tuple[int, SpotOrder | TradingOrder], ...] = (),
         balances: Balances = _NONE,
-        entry: int = 0,
     ) -> None:
         """Record an order event and send it to the owner; sharers of the account get balances."""
         desk = branch.desk
         now = self.now
         heard = self.actor.fiber.handling
-        if balances and not entry:
-            entry = self.entry
+        entry = self.entry if balances else 0
         self.records.events.append(
             _new(
                 EventRecord,

@@ -73,6 +73,7 @@ CASES: list[Case] = [
     ("field-missing", row(rest="12,14,11,13"), {}, 4, "has 5 fields where the header has 6"),
     ("field-too-many", row(rest="12,14,11,13,7,1"), {}, 4, "has 7 fields where the header has 6"),
     ("thousands", row(rest="1,200,1,400,1,100,1,300,7"), {}, 4, "are there thousands separators"),
+    ("underscores", row(rest="1_200,1_400,1_100,1_300,7"), {}, 4, "1_200"),
     ("cut-off", GOOD + "2020-01-01 00:0", {}, 4, "is the line cut off?"),
     ("other-delimiter", GOOD + R3.replace(",", ";"), {}, 4, "has 1 fields where the header has 6"),
     ("after-a-blank-line", GOOD + "\n\n" + "x\n", {}, 6, "has 1 fields"),

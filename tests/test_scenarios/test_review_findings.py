@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import anyio
 import pytest
 
 import backtest
@@ -186,3 +187,13 @@ def test_a_run_that_is_no_coroutine_is_told_so() -> None:
     bars = synthetic_bars("BTCUSD", 2, seed=1)
     with pytest.raises(ConfigError, match="run must be an 'async def'"):
         backtest.run(Plain(), data=bars, pair="BTCUSD", cash="1000 USD")
+
+
+def test_a_child_process_is_refused_where_it_would_not_stop_time() -> None:
+    class Child(Strategy):
+        async def run(self) -> None:
+            await anyio.run_process(["true"])
+
+    bars = synthetic_bars("BTCUSD", 2, seed=1)
+    with pytest.raises(ConfigError, match="run it in a thread"):
+        backtest.run(Child(), data=bars, pair="BTCUSD", cash="1000 USD")

@@ -36,7 +36,6 @@ class Valuation:
         "last_ns",
         "max_drawdown",
         "max_drawdown_rate",
-        "open_pnl",
         "peak",
         "prices",
         "samples",
