@@ -7,7 +7,16 @@ from typing import NoReturn
 from uuid import UUID
 
 from backtest.errors import InsufficientFunds, OrderRejected, RejectReason
-from backtest.models import LeverageKind, OrderDirection, SpotOrder, TradingOrder, TradingPair
+from backtest.models import (
+    PLAIN,
+    Instructions,
+    LeverageKind,
+    OrderDirection,
+    SpotOrder,
+    TimeInForce,
+    TradingOrder,
+    TradingPair,
+)
 from backtest.money import ONE, ZERO, is_multiple
 from backtest.services.fills import Group, protection_passed
 from backtest.services.margin import worst_price_buy, worst_price_sell
@@ -21,6 +30,15 @@ from .venue import Venue
 __all__ = ["Acceptance", "check_grid", "check_least", "check_protection", "refuse", "takes"]
 
 _LONG = OrderDirection.LONG
+_PRICES: dict[str, tuple[bool, bool]] = {
+    "market": (False, False),
+    "limit": (True, False),
+    "stop": (False, True),
+    "stop_limit": (True, True),
+    "trailing_stop": (False, True),
+}
+"""Whether each kind of order has a limit price, and a stop price."""
+_NOT_BUILT = frozenset({"stop_limit", "trailing_stop"})
 
 
 def refuse(reason: RejectReason, detail: str) -> NoReturn:
@@ -81,6 +99,17 @@ def check_least(book: PairBook, volume: Decimal, price: Decimal | None) -> None:
             )
 
 
+def _check_built(kind: str, instructions: Instructions) -> None:
+    """Refuse what this venue does not do yet."""
+    if kind in _NOT_BUILT:
+        refuse(RejectReason.NOT_SUPPORTED, f"there are no {kind} orders here yet")
+    if instructions.time_in_force is not TimeInForce.GTC:
+        refuse(RejectReason.NOT_SUPPORTED, f"no {instructions.time_in_force.value} here yet")
+    for name in ("post_only", "reduce_only", "oco"):
+        if getattr(instructions, name):
+            refuse(RejectReason.NOT_SUPPORTED, f"{name} is not supported here yet")
+
+
 def takes(buy: bool, limit: Decimal | None, last: Decimal | None) -> bool:
     """Whether an order meets the market where it is: all but limits that the price must reach."""
     return limit is None or (last is not None and (limit >= last if buy else limit <= last))
@@ -105,8 +134,12 @@ class Acceptance:
             refuse(RejectReason.NOT_YOURS, f"account {account!r} is not {desk.name}'s")
         if volume is None or direction is None:
             refuse(RejectReason.INVALID_ACTION, "an order needs a volume and a direction")
-        if (kind == "limit") is (limit is None) or (kind == "stop") is (stop is None):
+        has_limit, has_stop = _PRICES[kind]
+        if has_limit is (limit is None) or (has_stop is (stop is None) and not ask[12].is_trailing):
             refuse(RejectReason.INVALID_ACTION, f"these prices do not make a {kind} order")
+        instructions = ask[12]
+        if instructions is not PLAIN or kind in _NOT_BUILT:
+            _check_built(kind, instructions)
         price = limit if stop is None else stop
         check_grid(book.pair, volume, price, ask.stop_loss, ask.take_profit)
         if price is None:
@@ -165,6 +198,7 @@ class Acceptance:
                 stop_price=stop,
                 reserved=reserve,
                 fee=fee,
+                instructions=instructions,
             )
         else:
             order = create_trading(
@@ -187,6 +221,7 @@ class Acceptance:
                 contract_size=book.pair.contract_size,
                 reserved=reserve,
                 fee=fee,
+                instructions=instructions,
             )
         branch.order = order
         branch.group = Group(working) if spot else venue.new_group(branch, working)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from backtest.errors import RejectReason
 from backtest.models import Fill, OrderDirection, SpotOrder, TradingOrder, TradingPair
+from backtest.models.instructions import PLAIN, Instructions
 from backtest.services.fills import WorkingKind
 from backtest.services.transaction_manager import Leg
 
@@ -94,7 +95,7 @@ class Create(NamedTuple):
     pair: str
     spot: bool
     kind: WorkingKind
-    """``market``, ``limit`` or ``stop``."""
+    """``market``, ``limit``, ``stop``, ``stop_limit`` or ``trailing_stop``."""
     direction: OrderDirection | None
     volume: Decimal | None
     limit_price: Decimal | None
@@ -102,6 +103,7 @@ class Create(NamedTuple):
     leverage: Decimal | None = None
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
+    instructions: Instructions = PLAIN
 
 
 class Verb(Enum):

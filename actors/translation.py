@@ -13,7 +13,13 @@ from .protocol import Amend, Create, Verb
 
 __all__ = ["message_of"]
 
-_KINDS: dict[str, WorkingKind] = {"MARKET": "market", "LIMIT": "limit", "STOP": "stop"}
+_KINDS: dict[str, WorkingKind] = {
+    "MARKET": "market",
+    "LIMIT": "limit",
+    "STOP": "stop",
+    "STOP_LIMIT": "stop_limit",
+    "TRAILING_STOP": "trailing_stop",
+}
 
 
 def message_of(action: DecisionAction, accounts: Mapping[UUID, str]) -> Create | Amend:
@@ -43,11 +49,12 @@ def message_of(action: DecisionAction, accounts: Mapping[UUID, str]) -> Create |
             _KINDS[kind],
             action.direction,
             action.volume,
-            action.price if kind == "LIMIT" else None,
+            action.price if kind.endswith("LIMIT") else None,
             action.stop_price,
             action.leverage,
             action.stop_loss,
             action.take_profit,
+            action.instructions,
         )
     return Amend(
         command,

@@ -11,7 +11,14 @@ from uuid import UUID
 from backtest.actors import BalanceUpdate, EventKind, OrderEvent, StrategyHost, System, Welcome
 from backtest.actors.protocol import Amend, Create, Verb
 from backtest.errors import AccountError, FieldError, OrderRejected
-from backtest.models import ActionType, DecisionAction, OrderDirection, TradingOrder
+from backtest.models import (
+    PLAIN,
+    ActionType,
+    DecisionAction,
+    Instructions,
+    OrderDirection,
+    TradingOrder,
+)
 from backtest.models._fast import derive
 from backtest.money import ZERO, add, decimal_of
 from backtest.services.fills import WorkingKind
@@ -79,21 +86,20 @@ class OrderDesk:
         leverage: Number | None = None,
         stop_loss: Number | None = None,
         take_profit: Number | None = None,
+        instructions: Instructions = PLAIN,
     ) -> OrderHandle:
         """Send a new order; its handle."""
+        kind: WorkingKind = "market"
         if limit_price is not None:
-            if stop_price is not None:
-                raise FieldError(
-                    "stop_price",
-                    "cannot be combined with limit_price: there are no stop-limit orders yet",
-                )
-            kind: WorkingKind = "limit"
+            kind = "limit"
             limit_price = decimal_of(limit_price, "limit_price")
-        elif stop_price is None:
-            kind = "market"
-        else:
-            kind = "stop"
+        if stop_price is not None:
+            kind = "stop" if limit_price is None else "stop_limit"
             stop_price = decimal_of(stop_price, "stop_price")
+        if instructions is not PLAIN and instructions.is_trailing:
+            if limit_price is not None:
+                raise FieldError("limit_price", "cannot be combined with trail: it is a stop")
+            kind = "trailing_stop"
         size = decimal_of(volume, "volume")
         handle = OrderHandle(self, pair, direction, size, spot)
         if account is None:
@@ -102,7 +108,7 @@ class OrderDesk:
             self._account_id(account)
         number = self.host.next_command()
         self._commands[number] = handle
-        if spot:
+        if spot and stop_loss is None and take_profit is None:
             ask = _new(
                 Create,
                 (
@@ -118,6 +124,7 @@ class OrderDesk:
                     None,
                     None,
                     None,
+                    instructions,
                 ),
             )
         else:
@@ -125,7 +132,7 @@ class OrderDesk:
                 number,
                 account,
                 pair,
-                False,
+                spot,
                 kind,
                 direction,
                 size,
@@ -134,6 +141,7 @@ class OrderDesk:
                 _maybe(leverage, "leverage"),
                 _maybe(stop_loss, "stop_loss"),
                 _maybe(take_profit, "take_profit"),
+                instructions,
             )
         self.host.submit(ask)
         return handle

@@ -16,7 +16,17 @@ from backtest.actors import Handlers, OrderEvent, StrategyHost
 from backtest.actors.protocol import BalanceUpdate, Welcome
 from backtest.errors import BacktestError, ConfigError, FieldError, OrderRejected, RejectReason
 from backtest.log import get_logger
-from backtest.models import ActionType, Bar, DecisionAction, OrderDirection, TradingPair
+from backtest.models import (
+    PLAIN,
+    ActionType,
+    Bar,
+    DecisionAction,
+    Instructions,
+    OrderDirection,
+    TimeInForce,
+    TradingPair,
+)
+from backtest.money import decimal_of
 from backtest.times import duration_ns, from_ns, to_ns
 
 from .command import Command
@@ -30,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Strategy"]
 
 _LONG, _SHORT = OrderDirection.LONG, OrderDirection.SHORT
+_GTC = TimeInForce.GTC
 _HANDLERS = ("on_start", "on_bar", "on_order", "on_timer", "on_stop", "run")
 
 
@@ -99,15 +110,44 @@ class Strategy:
         *,
         limit_price: Number | None = None,
         stop_price: Number | None = None,
+        stop_loss: Number | None = None,
+        take_profit: Number | None = None,
+        trail: Number | None = None,
+        trail_percent: Number | None = None,
+        time_in_force: TimeInForce | str = _GTC,
+        expires: datetime | float | timedelta | str | None = None,
+        post_only: bool = False,
+        oco: str | None = None,
         account: str | None = None,
     ) -> OrderHandle:
-        """Buy ``volume`` of the base asset for the quote asset: market, limit or stop.
+        """Buy ``volume`` of the base asset for the quote asset.
+
+        Without a price a market order; with a limit, a stop, or both, such an order (both: once
+        the stop is reached, a limit order). ``trail`` (a distance in price) or ``trail_percent``
+        (2 means 2 %) makes it a trailing stop, which may begin at ``stop_price``.
+        ``time_in_force`` is ``"GTC"``, ``"DAY"``, ``"IOC"``, ``"FOK"``, or ``"GTD"`` with
+        ``expires``: a moment, or how long from now. ``post_only``: it must not take liquidity.
+        Orders with the same label ``oco`` are one-cancels-other. ``stop_loss`` and
+        ``take_profit`` sell what was bought, whichever is reached first.
 
         The order is sent at once. Await the handle to wait for its acceptance; that raises
         `OrderRejected` when the venue refuses.
         """
         self._may_order()
-        return self._desk.create(True, pair, _LONG, volume, limit_price, stop_price, account)
+        terms = self._terms(trail, trail_percent, time_in_force, expires, post_only, False, oco)
+        return self._desk.create(
+            True,
+            pair,
+            _LONG,
+            volume,
+            limit_price,
+            stop_price,
+            account,
+            None,
+            stop_loss,
+            take_profit,
+            terms,
+        )
 
     def sell(
         self,
@@ -116,11 +156,30 @@ class Strategy:
         *,
         limit_price: Number | None = None,
         stop_price: Number | None = None,
+        trail: Number | None = None,
+        trail_percent: Number | None = None,
+        time_in_force: TimeInForce | str = _GTC,
+        expires: datetime | float | timedelta | str | None = None,
+        post_only: bool = False,
+        oco: str | None = None,
         account: str | None = None,
     ) -> OrderHandle:
         """Sell ``volume`` of the base asset that the account owns; otherwise like `buy`."""
         self._may_order()
-        return self._desk.create(True, pair, _SHORT, volume, limit_price, stop_price, account)
+        terms = self._terms(trail, trail_percent, time_in_force, expires, post_only, False, oco)
+        return self._desk.create(
+            True,
+            pair,
+            _SHORT,
+            volume,
+            limit_price,
+            stop_price,
+            account,
+            None,
+            None,
+            None,
+            terms,
+        )
 
     def long(
         self,
@@ -132,6 +191,13 @@ class Strategy:
         stop_price: Number | None = None,
         stop_loss: Number | None = None,
         take_profit: Number | None = None,
+        trail: Number | None = None,
+        trail_percent: Number | None = None,
+        time_in_force: TimeInForce | str = _GTC,
+        expires: datetime | float | timedelta | str | None = None,
+        post_only: bool = False,
+        reduce_only: bool = False,
+        oco: str | None = None,
         account: str | None = None,
     ) -> OrderHandle:
         """Open a long position of ``volume`` contracts on margin; otherwise like `buy`.
@@ -139,6 +205,9 @@ class Strategy:
         ``stop_loss`` and ``take_profit`` close it at those prices, whichever is reached first.
         """
         self._may_order()
+        terms = self._terms(
+            trail, trail_percent, time_in_force, expires, post_only, reduce_only, oco
+        )
         return self._desk.create(
             False,
             pair,
@@ -150,6 +219,7 @@ class Strategy:
             leverage,
             stop_loss,
             take_profit,
+            terms,
         )
 
     def short(
@@ -162,10 +232,20 @@ class Strategy:
         stop_price: Number | None = None,
         stop_loss: Number | None = None,
         take_profit: Number | None = None,
+        trail: Number | None = None,
+        trail_percent: Number | None = None,
+        time_in_force: TimeInForce | str = _GTC,
+        expires: datetime | float | timedelta | str | None = None,
+        post_only: bool = False,
+        reduce_only: bool = False,
+        oco: str | None = None,
         account: str | None = None,
     ) -> OrderHandle:
         """Open a short position of ``volume`` contracts on margin; otherwise like `long`."""
         self._may_order()
+        terms = self._terms(
+            trail, trail_percent, time_in_force, expires, post_only, reduce_only, oco
+        )
         return self._desk.create(
             False,
             pair,
@@ -177,6 +257,49 @@ class Strategy:
             leverage,
             stop_loss,
             take_profit,
+            terms,
+        )
+
+    def _terms(
+        self,
+        trail: Number | None,
+        trail_percent: Number | None,
+        time_in_force: TimeInForce | str,
+        expires: datetime | float | timedelta | str | None,
+        post_only: bool,
+        reduce_only: bool,
+        oco: str | None,
+    ) -> Instructions:
+        """What an order asks for beside its prices; most ask for nothing."""
+        if (
+            time_in_force is _GTC
+            and trail is None
+            and trail_percent is None
+            and expires is None
+            and oco is None
+            and not post_only
+            and not reduce_only
+        ):
+            return PLAIN
+        try:
+            force = TimeInForce(time_in_force)
+        except ValueError:
+            known = ", ".join(one.value for one in TimeInForce)
+            raise FieldError("time_in_force", f"must be one of {known}") from None
+        if expires is not None:
+            if force is _GTC:
+                force = TimeInForce.GTD
+            if not isinstance(expires, datetime):
+                expires = from_ns(self._host.system.now + duration_ns(expires, "expires"))
+            to_ns(expires, "expires")  # refuses a naive one
+        return Instructions(
+            force,
+            expires,
+            post_only,
+            reduce_only,
+            None if trail is None else decimal_of(trail, "trail"),
+            None if trail_percent is None else decimal_of(trail_percent, "trail_percent"),
+            oco,
         )
 
     async def close_all(self, pair: str | None = None) -> None:

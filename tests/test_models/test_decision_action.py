@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backtest.errors import FieldError, FieldTypeError
-from backtest.models import ActionType, DecisionAction, OrderDirection
+from backtest.models import ActionType, DecisionAction, Instructions, OrderDirection
 from tests.generators import ACCOUNT, AGENT, BROKER, DAY, RUN, D, uid
 
 
@@ -48,6 +48,22 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("CANCEL_TRADE_STOP", ORDER),
     ("CANCEL_TRADE_MARKET", ORDER),
     ("CLOSE_TRADE", {**ORDER, "volume": D(1), "price": D(9)}),
+    ("CREATE_SPOT_STOP_LIMIT", {**CREATE, "stop_price": D(5), "price": D(6)}),
+    ("CREATE_TRADE_STOP_LIMIT", {**CREATE, "stop_price": D(5), "price": D(6)}),
+    ("CREATE_SPOT_TRAILING_STOP", {**CREATE, "instructions": Instructions(trail=D(1))}),
+    ("CREATE_TRADE_TRAILING_STOP", {**CREATE, "instructions": Instructions(trail_percent=D(1))}),
+    ("MODIFY_SPOT_STOP_LIMIT", {**ORDER, "price": D(6)}),
+    ("MODIFY_TRADE_STOP_LIMIT", {**ORDER, "stop_price": D(6)}),
+    ("MODIFY_SPOT_TRAILING_STOP", {**ORDER, "volume": D(6)}),
+    ("MODIFY_TRADE_TRAILING_STOP", {**ORDER, "volume": D(6)}),
+    ("SPLIT_SPOT_STOP_LIMIT", CHUNKS),
+    ("SPLIT_TRADE_STOP_LIMIT", CHUNKS),
+    ("SPLIT_SPOT_TRAILING_STOP", CHUNKS),
+    ("SPLIT_TRADE_TRAILING_STOP", CHUNKS),
+    ("CANCEL_SPOT_STOP_LIMIT", ORDER),
+    ("CANCEL_TRADE_STOP_LIMIT", ORDER),
+    ("CANCEL_SPOT_TRAILING_STOP", ORDER),
+    ("CANCEL_TRADE_TRAILING_STOP", ORDER),
 ]
 
 
@@ -61,7 +77,9 @@ def test_every_action_type_is_tried() -> None:
 
 
 NEEDED = [(kind, name) for kind, fields in GOOD[:6] for name in CREATE if name in fields]
-NEEDED += [(kind, "order_id") for kind, _ in GOOD[6:]]
+NEEDED += [(kind, "order_id") for kind, _ in GOOD if not kind.startswith("CREATE")]
+NEEDED += [(f"CREATE_{one}_STOP_LIMIT", "price") for one in ("SPOT", "TRADE")]
+NEEDED += [(f"CREATE_{one}_STOP_LIMIT", "stop_price") for one in ("SPOT", "TRADE")]
 NEEDED += [("CREATE_SPOT_LIMIT", "price"), ("CREATE_TRADE_LIMIT", "price")]
 NEEDED += [("CREATE_SPOT_STOP", "stop_price"), ("CREATE_TRADE_STOP", "stop_price")]
 
@@ -76,6 +94,16 @@ def test_what_is_missing_is_named(kind: str, missing: str) -> None:
     ("kind", "fields", "message"),
     [
         ("CREATE_SPOT_LIMIT", {**CREATE, "price": D(0)}, "price must be positive"),
+        (
+            "CREATE_SPOT_TRAILING_STOP",
+            {**CREATE, "stop_price": D(5)},
+            "instructions.trail (or trail_percent) is required for CREATE_SPOT_TRAILING_STOP",
+        ),
+        (
+            "CREATE_SPOT_MARKET",
+            {**CREATE, "instructions": Instructions(trail=D(1))},
+            "instructions.trail (or trail_percent) is not for CREATE_SPOT_MARKET",
+        ),
         ("CREATE_SPOT_MARKET", {**CREATE, "volume": D(-1)}, "volume must be positive"),
         ("CREATE_TRADE_MARKET", {**CREATE, "leverage": D(0)}, "leverage must be positive"),
         ("CREATE_TRADE_MARKET", {**CREATE, "stop_loss": D(0)}, "stop_loss must be positive"),

@@ -11,6 +11,7 @@ from backtest.models.broker import Broker
 from backtest.models.decision_action import ActionType, DecisionAction
 from backtest.models.fee import Fee, FeeKind, FeeStage
 from backtest.models.fill import Fill
+from backtest.models.instructions import PLAIN, Instructions, TimeInForce
 from backtest.models.lifecycle import (
     SPOT_LIFECYCLE,
     TRADING_LIFECYCLE,
@@ -26,6 +27,7 @@ from backtest.models.transaction import Transaction, TransactionType
 
 __all__ = [
     "HOUSE",
+    "PLAIN",
     "SPOT_LIFECYCLE",
     "TRADING_LIFECYCLE",
     "Account",
@@ -41,11 +43,13 @@ __all__ = [
     "FeeKind",
     "FeeStage",
     "Fill",
+    "Instructions",
     "LeverageKind",
     "OrderDirection",
     "OrderStatus",
     "OrderStep",
     "SpotOrder",
+    "TimeInForce",
     "TradingOrder",
     "TradingPair",
     "TradingRules",

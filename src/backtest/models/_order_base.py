@@ -10,6 +10,7 @@ from uuid import UUID
 
 from backtest.errors import FieldError, FieldTypeError
 from backtest.models._validate import POSITIVE, number
+from backtest.models.instructions import Instructions
 from backtest.models.lifecycle import OrderDirection, OrderStatus, OrderStep, next_status
 from backtest.money import ZERO, sub
 
@@ -50,6 +51,9 @@ class OrderBase:
     cancel_timestamp: datetime | None
     cancel_volume: Decimal | None
     stop_price: Decimal | None
+    stop_loss: Decimal | None
+    take_profit: Decimal | None
+    instructions: Instructions
     branch_id: UUID
     reserved: Decimal
     order_number: int

@@ -18,6 +18,7 @@ from backtest.models._validate import (
     check_times,
     number,
 )
+from backtest.models.instructions import PLAIN, Instructions, check_instructions
 from backtest.models.lifecycle import OrderDirection
 from backtest.money import ZERO
 
@@ -30,25 +31,41 @@ class ActionType(Enum):
     CREATE_SPOT_LIMIT = "CREATE_SPOT_LIMIT"
     CREATE_SPOT_MARKET = "CREATE_SPOT_MARKET"
     CREATE_SPOT_STOP = "CREATE_SPOT_STOP"
+    CREATE_SPOT_STOP_LIMIT = "CREATE_SPOT_STOP_LIMIT"
+    CREATE_SPOT_TRAILING_STOP = "CREATE_SPOT_TRAILING_STOP"
     CREATE_TRADE_LIMIT = "CREATE_TRADE_LIMIT"
     CREATE_TRADE_MARKET = "CREATE_TRADE_MARKET"
     CREATE_TRADE_STOP = "CREATE_TRADE_STOP"
+    CREATE_TRADE_STOP_LIMIT = "CREATE_TRADE_STOP_LIMIT"
+    CREATE_TRADE_TRAILING_STOP = "CREATE_TRADE_TRAILING_STOP"
     MODIFY_SPOT_LIMIT = "MODIFY_SPOT_LIMIT"
     MODIFY_SPOT_STOP = "MODIFY_SPOT_STOP"
+    MODIFY_SPOT_STOP_LIMIT = "MODIFY_SPOT_STOP_LIMIT"
+    MODIFY_SPOT_TRAILING_STOP = "MODIFY_SPOT_TRAILING_STOP"
     MODIFY_TRADE_LIMIT = "MODIFY_TRADE_LIMIT"
     MODIFY_TRADE_STOP = "MODIFY_TRADE_STOP"
+    MODIFY_TRADE_STOP_LIMIT = "MODIFY_TRADE_STOP_LIMIT"
+    MODIFY_TRADE_TRAILING_STOP = "MODIFY_TRADE_TRAILING_STOP"
     MODIFY_POSITION = "MODIFY_POSITION"
     """Stop-loss and take-profit of an open position."""
     SPLIT_SPOT_LIMIT = "SPLIT_SPOT_LIMIT"
     SPLIT_SPOT_STOP = "SPLIT_SPOT_STOP"
+    SPLIT_SPOT_STOP_LIMIT = "SPLIT_SPOT_STOP_LIMIT"
+    SPLIT_SPOT_TRAILING_STOP = "SPLIT_SPOT_TRAILING_STOP"
     SPLIT_TRADE_LIMIT = "SPLIT_TRADE_LIMIT"
     SPLIT_TRADE_STOP = "SPLIT_TRADE_STOP"
+    SPLIT_TRADE_STOP_LIMIT = "SPLIT_TRADE_STOP_LIMIT"
+    SPLIT_TRADE_TRAILING_STOP = "SPLIT_TRADE_TRAILING_STOP"
     SPLIT_POSITION = "SPLIT_POSITION"
     CANCEL_SPOT_LIMIT = "CANCEL_SPOT_LIMIT"
     CANCEL_SPOT_STOP = "CANCEL_SPOT_STOP"
+    CANCEL_SPOT_STOP_LIMIT = "CANCEL_SPOT_STOP_LIMIT"
+    CANCEL_SPOT_TRAILING_STOP = "CANCEL_SPOT_TRAILING_STOP"
     CANCEL_SPOT_MARKET = "CANCEL_SPOT_MARKET"
     CANCEL_TRADE_LIMIT = "CANCEL_TRADE_LIMIT"
     CANCEL_TRADE_STOP = "CANCEL_TRADE_STOP"
+    CANCEL_TRADE_STOP_LIMIT = "CANCEL_TRADE_STOP_LIMIT"
+    CANCEL_TRADE_TRAILING_STOP = "CANCEL_TRADE_TRAILING_STOP"
     CANCEL_TRADE_MARKET = "CANCEL_TRADE_MARKET"
     CLOSE_TRADE = "CLOSE_TRADE"
 
@@ -79,7 +96,8 @@ class DecisionAction:
     trigger of a stop order. A modify changes what is set and removes what ``clear`` names
     (``stop_loss``, ``take_profit``); its ``volume`` is the total including what has filled. A split
     takes ``split_chunks`` (volumes) and, for pending orders, ``split_prices``. ``order_id`` is any
-    id of the branch. ``command_id`` makes a repeated command harmless.
+    id of the branch. ``instructions`` says how long a new order lives and what it must not do.
+    ``command_id`` makes a repeated command harmless.
 
     The constructor refuses wrong types, NaN and infinities; whether the command makes sense is
     `validate`'s to say.
@@ -104,6 +122,7 @@ class DecisionAction:
     split_prices: tuple[Decimal, ...] | None = field(default=None, converter=_decimals)
     command_id: UUID | int | None = None
     clear: frozenset[str] = field(default=frozenset(), converter=_names)
+    instructions: Instructions = PLAIN
 
     def __attrs_post_init__(self) -> None:
         values = self.__dict__
@@ -114,6 +133,7 @@ class DecisionAction:
         if self.trading_pair_code is not None and not isinstance(self.trading_pair_code, str):
             raise FieldTypeError("trading_pair_code", "must be text (str)")
         check_numbers(values, _NUMBERS)
+        check_instructions(self.instructions)
         for name in ("split_chunks", "split_prices"):
             if values[name] is not None:
                 values[name] = tuple(number(one, name, AMOUNT_IF_SET) for one in values[name])
@@ -154,11 +174,16 @@ class DecisionAction:
             return f"volume is required for {kind}"
         if self.direction is None:
             return f"direction is required for {kind}"
+        trails = subject.endswith("TRAILING_STOP")
         if subject.endswith("LIMIT") and self.price is None:
             return f"price is required for {kind}"
-        if subject.endswith("STOP") and self.stop_price is None:
+        # Where a trailing stop begins may be left out: it follows from the market's price.
+        if subject.endswith(("_STOP", "_STOP_LIMIT")) and self.stop_price is None and not trails:
             return f"stop_price is required for {kind}"
-        if not subject.endswith("STOP") and self.stop_price is not None:
+        if trails is not self.instructions.is_trailing:
+            word = "is required for" if trails else "is not for"
+            return f"instructions.trail (or trail_percent) {word} {kind}"
+        if "STOP" not in subject and self.stop_price is not None:
             return f"stop_price is not for {kind}: use a stop action"
         if subject.startswith("SPOT") and self.leverage is not None:
             return "leverage is for trading orders only"

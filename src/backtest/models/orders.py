@@ -33,6 +33,7 @@ from backtest.models._validate import (
     check_times,
     number,
 )
+from backtest.models.instructions import PLAIN, Instructions, check_instructions
 from backtest.models.lifecycle import TRADING_LIFECYCLE, OrderDirection, OrderStatus, OrderStep
 from backtest.money import ONE, ZERO, add, mul, sub
 
@@ -140,12 +141,14 @@ class TradingOrder(OrderBase):
     end_reason: str | None = None
     replaced_timestamp: datetime | None = None
     closing_reason: str | None = None
+    instructions: Instructions = PLAIN
 
     def __attrs_post_init__(self) -> None:
         values = self.__dict__
         check_texts(values, ("trading_pair_code",))
         check_member(self.direction, "direction", OrderDirection)
         check_member(self.status, "status", OrderStatus)
+        check_instructions(self.instructions)
         check_count(values["order_number"], "order_number")
         check_times(values, ("create_timestamp",), optional=_TIMES)
         check_numbers(values, _NUMBERS)

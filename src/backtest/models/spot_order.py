@@ -31,6 +31,7 @@ from backtest.models._validate import (
     check_times,
     number,
 )
+from backtest.models.instructions import PLAIN, Instructions, check_instructions
 from backtest.models.lifecycle import SPOT_LIFECYCLE, OrderDirection, OrderStatus, OrderStep
 from backtest.money import ZERO, add
 
@@ -47,6 +48,8 @@ _NUMBERS = (
     ("fee_cancel", NON_NEGATIVE),
     ("stop_price", POSITIVE_IF_SET),
     ("reserved", NON_NEGATIVE),
+    ("stop_loss", POSITIVE_IF_SET),
+    ("take_profit", POSITIVE_IF_SET),
 )
 
 
@@ -81,7 +84,9 @@ class SpotOrder(OrderBase):
     FEE_FILL: ClassVar[str] = "fee_fill"
     FEE_CANCEL: ClassVar[str] = "fee_cancel"
     SHARED: ClassVar[tuple[str, ...]] = ("fee_create", "fee_fill")
-    MODIFIABLE: ClassVar[frozenset[str]] = frozenset({"limit_price", "stop_price"})
+    MODIFIABLE: ClassVar[frozenset[str]] = frozenset(
+        {"limit_price", "stop_price", "stop_loss", "take_profit"}
+    )
 
     broker_id: UUID
     trading_pair_code: str
@@ -110,6 +115,9 @@ class SpotOrder(OrderBase):
     reserved: Decimal = ZERO
     end_reason: str | None = None
     replaced_timestamp: datetime | None = None
+    instructions: Instructions = PLAIN
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
 
     def __attrs_post_init__(self) -> None:
         values = self.__dict__
@@ -117,6 +125,7 @@ class SpotOrder(OrderBase):
         check_count(values["order_number"], "order_number")
         check_member(self.direction, "direction", OrderDirection)
         check_member(self.status, "status", OrderStatus)
+        check_instructions(self.instructions)
         check_times(
             values,
             ("create_timestamp",),

@@ -36,7 +36,16 @@ __all__ = [
     "slipped",
 ]
 
-WorkingKind = Literal["market", "limit", "stop", "stop_loss", "take_profit", "liquidation"]
+WorkingKind = Literal[
+    "market",
+    "limit",
+    "stop",
+    "stop_limit",
+    "trailing_stop",
+    "stop_loss",
+    "take_profit",
+    "liquidation",
+]
 Point = Literal["open", "high", "low", "close"]
 
 FROM_OPEN = 0

@@ -7,6 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from backtest.models._fast import build
+from backtest.models.instructions import PLAIN, Instructions
 from backtest.models.lifecycle import OrderDirection, OrderStatus
 from backtest.models.orders import TradingOrder
 from backtest.models.spot_order import SpotOrder
@@ -31,8 +32,11 @@ def create_spot(
     run_id: UUID,
     limit_price: Decimal | None = None,
     stop_price: Decimal | None = None,
+    stop_loss: Decimal | None = None,
+    take_profit: Decimal | None = None,
     reserved: Decimal = ZERO,
     fee: Decimal = ZERO,
+    instructions: Instructions = PLAIN,
 ) -> SpotOrder:
     """A pending spot order, the root of a chain; ``fee`` is its create fee. Nothing is checked."""
     return build(
@@ -65,6 +69,9 @@ def create_spot(
             "reserved": reserved,
             "end_reason": None,
             "replaced_timestamp": None,
+            "instructions": instructions,
+            "stop_loss": stop_loss,
+            "take_profit": take_profit,
         },
     )
 
@@ -90,6 +97,7 @@ def create_trading(
     contract_size: Decimal = ONE,
     reserved: Decimal = ZERO,
     fee: Decimal = ZERO,
+    instructions: Instructions = PLAIN,
 ) -> TradingOrder:
     """A pending trading order, the root of a chain; ``price`` is the market's when it was made.
 
@@ -138,5 +146,6 @@ def create_trading(
             "end_reason": None,
             "replaced_timestamp": None,
             "closing_reason": None,
+            "instructions": instructions,
         },
     )
