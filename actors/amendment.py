@@ -279,7 +279,10 @@ class Amendment:
             branch.working.volume = leaves
         else:
             self._requeue(branch, child)
-        venue.tell(EventKind.MODIFIED, branch, child, command=command, balances=balances)
+        place = "keeps its place in the queue" if keeps_place else "goes to the end of the queue"
+        venue.tell(
+            EventKind.MODIFIED, branch, child, detail=place, command=command, balances=balances
+        )
 
     def _requeue(self, branch: Branch, child: SpotOrder | TradingOrder) -> None:
         """The order loses its place: it is as if it had been accepted now."""

@@ -36,6 +36,9 @@ class EventRecord(NamedTuple):
     """Of the order, as it was then."""
     asked: UUID | None
     """The id that a refused command named."""
+    market_event: int
+    """How many market events the venue had been given: what ``sender`` is the market data is part
+    of this one, all else came after it and before the next."""
 
 
 class Records:

@@ -121,6 +121,7 @@ class Splitting:
             EventKind.SPLIT,
             branch,
             parts.replaced,
+            detail=f"into {' + '.join(map(str, volumes))}",
             command=command,
             children=tuple((own.number, own.order) for own in branches),  # type: ignore[misc]
             balances=balances,
@@ -204,6 +205,7 @@ class Splitting:
             EventKind.SPLIT,
             branch,
             parts.replaced,
+            detail=f"into {' + '.join(map(str, volumes))}",
             command=command,
             children=tuple(children),
             positions=tuple(positions),

@@ -386,6 +386,7 @@ class Venue:
                     heard[3].sender,  # type: ignore[index]
                     None if order is None else order.volume,
                     None,
+                    self.actor.bars,  # type: ignore[attr-defined]
                 ),
             )
         )
@@ -472,6 +473,7 @@ class Venue:
                 heard.channel.sender,  # type: ignore[union-attr]
                 None if about is None else about.volume,
                 asked,
+                self.actor.bars,  # type: ignore[attr-defined]
             )
         )
         desk.channel.post(

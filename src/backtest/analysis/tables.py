@@ -52,6 +52,7 @@ COLUMNS: dict[str, Row] = {
     "events": (
         "timestamp", "sequence", "kind", "order_id", "branch_id", "root_id", "pair", "volume",
         "reason", "detail", "message", "cause", "sender", "entry", "entry_id",
+        "market_event",
     ),
     "equity": ("timestamp", "equity"),
 }  # fmt: skip
@@ -63,7 +64,7 @@ TIMES = frozenset(
         "replaced_timestamp", "bar_open",
     }
 )  # fmt: skip
-INTEGERS = frozenset({"order_number", "sequence", "entry", "message", "cause"})
+INTEGERS = frozenset({"order_number", "sequence", "entry", "message", "cause", "market_event"})
 BOOLEANS = frozenset({"maker", "ambiguous"})
 NUMBERS = frozenset(
     {
@@ -263,6 +264,7 @@ def _events(result: RunResult) -> Iterator[Row]:
             event.sender,
             str(event.entry) if event.entry else "",
             str(entry_uuid(run_id, event.entry)) if event.entry else "",
+            str(event.market_event),
         )
 
 
