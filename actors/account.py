@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 from backtest.errors import BacktestError, LedgerError
 from backtest.money import ZERO
@@ -56,7 +57,10 @@ class AccountActor(Actor):
             self.ledger.post(legs, time=self.system.now, order_id=None, cause=0, why=why)
 
     def handle(self, envelope: Envelope) -> None:
-        payload = envelope[4]
+        self.answer(envelope, self.respond(envelope.payload, envelope.cause))
+
+    def respond(self, payload: Any, cause: int) -> Any:
+        """Post an entry, or tell all balances; a rule that is broken is given back as the error."""
         if type(payload) is Post:
             ledger = self.ledger
             try:
@@ -65,21 +69,16 @@ class AccountActor(Actor):
                     payload[0],
                     time=self.system.now,
                     order_id=payload[1],
-                    cause=envelope[5],
+                    cause=cause,
                     why=payload[2],
                 )
             except LedgerError as refusal:
-                self.answer(envelope, refusal)
-            else:
-                self.answer(envelope, _new(Posted, (len(ledger.entries), touched)))
-        elif type(payload) is ReadBalances:
-            self.answer(
-                envelope,
-                {
-                    (account, asset): both
-                    for account, assets in self.ledger.balances().items()
-                    for asset, both in assets.items()
-                },
-            )
-        else:
-            raise BacktestError(f"the account actor does not understand {payload!r}")
+                return refusal
+            return _new(Posted, (len(ledger.entries), touched))
+        if type(payload) is ReadBalances:
+            return {
+                (account, asset): both
+                for account, assets in self.ledger.balances().items()
+                for asset, both in assets.items()
+            }
+        raise BacktestError(f"the account actor does not understand {payload!r}")

@@ -57,6 +57,7 @@ class Channel:
     """
 
     __slots__ = (
+        "_back",
         "_last",
         "_random",
         "is_prompt",
@@ -81,6 +82,7 @@ class Channel:
         """Whether messages and their answers take no time; the system keeps it true."""
         self._random = random
         self._last = 0
+        self._back: Channel | None = None
 
     def __repr__(self) -> str:
         return f"<Channel {self.sender} -> {self.target.name}>"
@@ -181,6 +183,47 @@ class Channel:
                 target.room = Signal(self.system, target.name)
             await target.room.wait()
         return self.post(payload, priority)
+
+    def ask(self, payload: Any) -> Any:
+        """`request` without waiting, of a target that answers by `Actor.respond`: the answer.
+
+        `UNSET`, and nothing has happened, when the question cannot be answered here and now as the
+        very next message, or when somebody watches: then it is for `request`. Ids and counters
+        are those of a request. Raises what the target answers with when it refuses.
+        """
+        system = self.system
+        target = self.target
+        if (
+            target.waiting is not HANDLE
+            or target.respond is None
+            or not self.is_prompt
+            or target.room is not None
+            or target.load >= target.bound
+            or system.tracer is not None
+            or system.observer is not None
+            or not system.is_idle(COMMAND)
+        ):
+            return UNSET
+        sender = system.current
+        if sender is None or sender.enters:
+            return UNSET
+        back = self._back
+        if back is None:
+            back = self._back = system.channel(target.name, self.sender)
+        # A question and an answer: two messages, with their numbers.
+        number = system.sequence + 1
+        try:
+            value = target.respond(payload, sender.cause)
+        except BaseException:
+            # It refuses nothing, it breaks: let that happen the long way, again, where it belongs.
+            return UNSET
+        target.cause = number
+        system.sequence = number + 1
+        self.sent += 1
+        back.sent += 1
+        if isinstance(value, BaseException):
+            raise value
+        return value
 
     async def request(self, payload: Any, priority: int = COMMAND) -> Any:
         """Send and wait for the answer; raises what the target answers with when it refuses."""

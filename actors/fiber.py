@@ -115,6 +115,7 @@ class Fiber:
         "mail",
         "name",
         "open",
+        "respond",
         "room",
         "system",
         "task",
@@ -146,6 +147,8 @@ class Fiber:
         """Whether coroutines of handlers run inside the task and its context."""
         self.hosts = False
         """Whether its handler may be called in place, while the asker's task runs."""
+        self.respond: Callable[[Any, int], Any] | None = None
+        """`Actor.respond`, where the actor has one."""
         self.handle: Callable[[Envelope], Any] | None = None
         """What the kernel calls with a message while the fiber is parked on HANDLE."""
         self.waiting: Any = None

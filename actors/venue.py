@@ -33,6 +33,7 @@ from .ids import IdSource
 from .message import ORDER_EVENT
 from .protocol import Balances, BalanceUpdate, EventKind, OrderEvent, Post
 from .records import EventRecord, Records
+from .signal import UNSET
 
 __all__ = ["Venue"]
 
@@ -115,7 +116,10 @@ class Venue:
 
     async def post(self, legs: list[Leg], order_id: UUID, why: str) -> Balances:
         """Have the account actor post one entry; the agents' balances that it changed."""
-        posted = await self._account.request(_new(Post, (legs, order_id, why)))
+        asked = _new(Post, (legs, order_id, why))
+        posted = self._account.ask(asked)
+        if posted is UNSET:
+            posted = await self._account.request(asked)
         self.entry = posted.entry
         return self.learn(posted.balances)
 

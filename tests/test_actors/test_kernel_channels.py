@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from backtest.actors import NEVER, Actor, Envelope, FixedLatency, Stream, System
+from backtest.actors.signal import UNSET
 from backtest.errors import BacktestError, Deadlock, InboxOverflow, Undeliverable
 
 from .kernel import SECOND, Echo, Script, Sink, play
@@ -375,3 +376,94 @@ class TestDeadlocks:
             await self.receive()
 
         assert play(Script("a", life), Script("b", life)).now == 0
+
+
+class Counter(Actor):
+    """Answers at once with how often it was asked; refuses ``"no"``, breaks at ``"break"``."""
+
+    handles_inside = awaits_inside = False
+
+    def attach(self) -> None:
+        self.asked = 0
+
+    def handle(self, envelope: Envelope) -> None:
+        self.answer(envelope, self.respond(envelope.payload, envelope.cause))
+
+    def respond(self, payload: Any, cause: int) -> Any:
+        if payload == "break":
+            raise ZeroDivisionError("broken")
+        self.asked += 1
+        return ValueError("refused") if payload == "no" else (self.asked, cause)
+
+
+class Asker(Actor):
+    """Asks the short way where there is one, as the venue does."""
+
+    handles_inside = awaits_inside = False
+
+    def attach(self) -> None:
+        self.heard: list[Any] = []
+        self.ways: list[bool] = []
+
+    async def handle(self, envelope: Envelope) -> None:
+        link = self.link("counter")
+        try:
+            value = link.ask(envelope.payload)
+            self.ways.append(value is not UNSET)
+            self.heard.append(await link.request(envelope.payload) if value is UNSET else value)
+        except ValueError as refusal:
+            self.heard.append(str(refusal))
+
+
+class Starter(Actor):
+    """Sends what it was given, one after the other."""
+
+    def __init__(self, payloads: list[Any]) -> None:
+        super().__init__("starter")
+        self.payloads = payloads
+
+    async def started(self) -> None:
+        for payload in self.payloads:
+            self.link("asker").post(payload)
+
+
+def asking(payloads: list[Any], *, watched: bool = False, counter: type[Counter] = Counter) -> Any:
+    system = System(3)
+    asker, counted = Asker("asker"), counter("counter")
+    for one in (counted, asker, Starter(payloads)):
+        system.add(one)
+    if watched:
+        system.observer = lambda message: None
+    try:
+        system.simulate()
+    finally:
+        books = system.statistics()
+    return asker, counted, books, system.sequence
+
+
+def test_asking_the_short_way_is_a_request_and_its_answer_in_every_number() -> None:
+    short, one, books, sequence = asking(["a", "no", "b"])
+    long, other, same_books, same_sequence = asking(["a", "no", "b"], watched=True)
+    # The first question meets messages that wait; the second is refused by `ask` itself.
+    assert short.ways == [False, True]
+    assert long.ways == [False, False, False]
+    # Three are asked: the second is refused. Causes are the numbers of what the asker handled.
+    assert short.heard == long.heard == [(1, 1), "refused", (3, 3)]
+    assert one.asked == other.asked == 3
+    assert books == same_books
+    assert sequence == same_sequence
+
+
+def test_what_breaks_when_asked_the_short_way_breaks_as_a_request_does() -> None:
+    with pytest.raises(ZeroDivisionError, match="broken"):
+        asking(["break"])
+
+
+def test_a_handler_further_down_has_the_last_word() -> None:
+    class Other(Counter):
+        def handle(self, envelope: Envelope) -> None:
+            self.answer(envelope, "mine")
+
+    asker, _, _, _ = asking(["a"], counter=Other)
+    assert asker.heard == ["mine"]
+    assert asker.ways == [False]
