@@ -27,7 +27,15 @@ from .book import Branch, Desk, PairBook
 from .protocol import Create, EventKind
 from .venue import Venue
 
-__all__ = ["Acceptance", "check_grid", "check_least", "check_protection", "refuse", "takes"]
+__all__ = [
+    "Acceptance",
+    "check_grid",
+    "check_least",
+    "check_protection",
+    "check_tier",
+    "refuse",
+    "takes",
+]
 
 _LONG = OrderDirection.LONG
 _PRICES: dict[str, tuple[bool, bool]] = {
@@ -108,6 +116,25 @@ def _check_built(kind: str, instructions: Instructions) -> None:
     for name in ("post_only", "reduce_only", "oco"):
         if getattr(instructions, name):
             refuse(RejectReason.NOT_SUPPORTED, f"{name} is not supported here yet")
+
+
+def check_tier(book: PairBook, volume: Decimal, price: Decimal, leverage: Decimal) -> None:
+    """Refuse a leverage beyond what the maintenance tiers allow for so large a position."""
+    tiers = book.rules.maintenance_tiers
+    if tiers is None:
+        return
+    notional = book.pair.notional(volume, price)
+    if tiers.most is not None and notional > tiers.most:
+        refuse(
+            RejectReason.LEVERAGE,
+            f"{notional} is beyond the last maintenance tier of {book.code}, {tiers.most}",
+        )
+    most = tiers.at(notional).max_leverage
+    if most is not None and leverage > most:
+        refuse(
+            RejectReason.LEVERAGE,
+            f"leverage for {notional} is at most {most} on {book.code}, not {leverage}",
+        )
 
 
 def takes(buy: bool, limit: Decimal | None, last: Decimal | None) -> bool:
@@ -281,6 +308,8 @@ class Acceptance:
                 RejectReason.LEVERAGE,
                 f"leverage must be at least 1{most_text} on {book.code}, not {leverage}",
             )
+        if rules.maintenance_tiers is not None and ask.volume is not None:
+            check_tier(book, ask.volume, price, leverage)
         if ask.stop_loss is not None or ask.take_profit is not None:
             check_protection(buy, price, ask.stop_loss, ask.take_profit)
         return leverage

@@ -12,7 +12,7 @@ from backtest.services.margin import worst_price_buy, worst_price_sell
 from backtest.services.order_operations import cancel, modify
 from backtest.services.transaction_manager import change_reserve, release
 
-from .acceptance import check_grid, check_least, check_protection, refuse, takes
+from .acceptance import check_grid, check_least, check_protection, check_tier, refuse, takes
 from .book import Branch, Closing, Holding
 from .protocol import Amend, Balances, EventKind
 from .venue import Venue
@@ -226,7 +226,10 @@ class Amendment:
         stop = changes.get("stop_price", order.stop_price)
         moves = "limit_price" in changes or "stop_price" in changes
         if moves or leaves != order.volume:
-            check_least(book, leaves, limit or stop or book.last)
+            price = limit or stop or book.last
+            check_least(book, leaves, price)
+            if not branch.spot and price is not None:
+                check_tier(book, leaves, price, branch.leverage)
         if moves:
             worst = worst_price_buy if branch.working.buy else worst_price_sell
             branch.worst = worst(limit, stop, book.last, book.rules.market_buffer, book.pair)

@@ -168,6 +168,7 @@ class PairBook:
         "least_notional",
         "least_volume",
         "left",
+        "maintenance",
         "next_rollover",
         "one_sided",
         "pair",
@@ -192,6 +193,8 @@ class PairBook:
         )
         self.one_sided = len(rules.allowed_directions) < 2
         self.fills_at_close = rules.fill_on == "this_close"
+        self.maintenance = rules.maintenance
+        """What positions must maintain: a rate, or tiers."""
         self.fees_create = rules.fees_at(FeeStage.CREATE)
         self.fees_fill = rules.fees_at(FeeStage.FILL)
         self.fees_close = rules.fees_at(FeeStage.CLOSE)

@@ -119,6 +119,7 @@ class BrokerActor(Actor):
             desk.agent.agent_id,
             venue.broker_id,
             venue.run_id,
+            {code: book.rules for code, book in venue.books.items()},
         )
         self.answer(envelope, welcome)
 

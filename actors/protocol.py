@@ -9,7 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from backtest.errors import RejectReason
-from backtest.models import Fill, OrderDirection, SpotOrder, TradingOrder, TradingPair
+from backtest.models import Fill, OrderDirection, SpotOrder, TradingOrder, TradingPair, TradingRules
 from backtest.models.instructions import PLAIN, Instructions
 from backtest.services.fills import WorkingKind
 from backtest.services.transaction_manager import Leg
@@ -167,6 +167,8 @@ class Welcome(NamedTuple):
     agent_id: UUID
     broker_id: UUID
     run_id: UUID
+    rules: Mapping[str, TradingRules]
+    """The trading rules of each pair."""
 
 
 class BalanceUpdate(NamedTuple):

@@ -238,7 +238,8 @@ class Venue:
         """Whether a position could be liquidated: a fully paid long without maintenance cannot."""
         rules = book.rules
         paid = leverage == 1 and rules.leverage_kind is not LeverageKind.FLAT_MARGIN_PER_VOLUME
-        return not (long and paid and not rules.maintenance_rate)
+        kept = rules.maintenance_rate or rules.maintenance_tiers is not None
+        return not (long and paid and not kept)
 
     def liquidation(
         self, book: PairBook, long: bool, price: Decimal, volume: Decimal, margin: Decimal
@@ -250,7 +251,7 @@ class Venue:
             volume,
             book.pair.contract_size,
             margin,
-            book.rules.maintenance_rate,
+            book.maintenance,
             book.pair.price_increment,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,10 +22,11 @@ from backtest.models import (
 from backtest.models._fast import derive
 from backtest.money import ZERO, add, decimal_of
 from backtest.services.fills import WorkingKind
+from backtest.services.margin import liquidation_price_of
 
 from .command import Command
 from .handle import Number, OrderHandle
-from .position import take_changes
+from .position import PositionView, take_changes
 
 if TYPE_CHECKING:
     from .strategy import Strategy
@@ -58,6 +59,7 @@ class OrderDesk:
         self.name = host.name
         self.agent_id = welcome.agent_id
         self.pairs = welcome.pairs
+        self.rules = welcome.rules
         self.accounts = {name: account_id for account_id, name in welcome.accounts}
         self.default_account = welcome.accounts[0][1] if welcome.accounts else ""
         self.balances = dict(welcome.balances)
@@ -245,6 +247,14 @@ class OrderDesk:
                 f"account {account!r} is not {self.name}'s; it has: {', '.join(self.accounts)}"
             )
         return account_id
+
+    def position(self, pair: str, parts: Iterable[TradingOrder]) -> PositionView:
+        """The view of ``parts``, open positions in ``pair``."""
+        return PositionView(pair, parts, self.last.get(pair), self._liquidation_price)
+
+    def _liquidation_price(self, part: TradingOrder) -> Decimal | None:
+        code = part.trading_pair_code
+        return liquidation_price_of(part, self.pairs[code], self.rules[code])
 
     def handles_with_positions(self, pair: str | None) -> list[OrderHandle]:
         """Handles of the strategy's open positions, oldest first."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from uuid import UUID
 
 from backtest.models import OrderDirection, TradingOrder
 from backtest.money import ZERO, add, div, mul, sub
 
-__all__ = ["Changes", "PositionView", "take_changes"]
+__all__ = ["Changes", "PositionView", "nearest", "take_changes"]
 
 Changes = Sequence[tuple[UUID, TradingOrder | None]]
 """Open positions that changed, as an event tells them: the new state, or None for gone."""
@@ -21,9 +21,17 @@ class PositionView:
     A snapshot: ask ``self.position(pair)`` again after something happened.
     """
 
-    __slots__ = ("mark", "pair", "parts")
+    __slots__ = ("_price", "mark", "pair", "parts")
 
-    def __init__(self, pair: str, parts: Iterable[TradingOrder], mark: Decimal | None) -> None:
+    def __init__(
+        self,
+        pair: str,
+        parts: Iterable[TradingOrder],
+        mark: Decimal | None,
+        price: Callable[[TradingOrder], Decimal | None] = lambda part: None,
+    ) -> None:
+        """``price`` tells at what price a part is liquidated."""
+        self._price = price
         self.pair = pair
         self.parts = tuple(parts)
         """The filled trading orders, oldest first."""
@@ -82,6 +90,20 @@ class PositionView:
                 moved = sub(self.mark, part.fill_price)  # type: ignore[arg-type]
                 total = add(total, mul(mul(moved, _signed(part)), part.contract_size))
         return total
+
+    @property
+    def liquidation_price(self) -> Decimal | None:
+        """The price at which the venue liquidates a part of it: of those of the parts the one
+        nearest to the last price. None when no price does."""
+        return nearest((self._price(part) for part in self.parts), self.mark)
+
+
+def nearest(prices: Iterable[Decimal | None], mark: Decimal | None) -> Decimal | None:
+    """The price nearest to ``mark`` (without a mark the first); None when there is none."""
+    known = [price for price in prices if price is not None]
+    if mark is None or not known:
+        return known[0] if known else None
+    return min(known, key=lambda price: sub(price, mark).copy_abs())
 
 
 def take_changes(held: dict[UUID, TradingOrder], changes: Changes) -> None:

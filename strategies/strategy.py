@@ -373,7 +373,7 @@ class Strategy:
     def position(self, pair: str) -> PositionView:
         """The strategy's open positions in ``pair`` taken together; false when there is none."""
         self.pair_of(pair)
-        return PositionView(pair, self._desk.positions[pair].values(), self._desk.last.get(pair))
+        return self._desk.position(pair, self._desk.positions[pair].values())
 
     def open_orders(self, pair: str | None = None) -> list[OrderHandle]:
         """Orders with something pending, in the order of their acceptance."""

@@ -417,6 +417,11 @@ def rules_text(rules: TradingRules) -> dict[str, Any]:
                 for stage in FeeStage
                 if rules.fees_at(stage)
             }
+        elif name == "maintenance_tiers":
+            text[name] = value and [
+                [None if one is None else plain(one) for one in (t.up_to, t.rate, t.max_leverage)]
+                for t in value
+            ]
         elif name == "allowed_directions":
             text[name] = sorted(one.value for one in value)
         elif hasattr(value, "as_tuple"):

@@ -21,9 +21,6 @@ from backtest.services.margin import (
     maintenance,
     realised_pnl,
     required_margin,
-    spot_buy_reserve,
-    spot_sell_reserve,
-    trading_reserve,
     unrealised_pnl,
     worst_price_buy,
     worst_price_sell,
@@ -182,20 +179,6 @@ def test_worst_price_of_a_sell_is_the_higher_of_its_own_and_the_last() -> None:
     assert worst_price_sell(D(100), None, None, buffer, PAIR) == D(100)
     with pytest.raises(FieldError, match=r"^last must be known"):
         worst_price_sell(None, None, None, buffer, PAIR)
-
-
-def test_reserves() -> None:
-    # 1.5 x 50 000 + 75 fee
-    assert spot_buy_reserve(D("1.5"), D(50000), D("75.00"), CENT) == D("75075.00")
-    # 0.333 x 0.15 = 0.04995 -> 0.05, as the notional of a fill at that price
-    assert spot_buy_reserve(D("0.333"), D("0.15"), D("0.01"), CENT) == D("0.06")
-    assert spot_sell_reserve(D("1.5")) == D("1.5")
-    assert trading_reserve(D("7500.00"), D("75.00")) == D("7575.00")
-
-
-def test_the_reserve_of_a_final_order_is_zero_whatever_its_fee() -> None:
-    assert spot_buy_reserve(D(0), D(50000), D(1), CENT) == D(0)
-    assert trading_reserve(D(0), D(1)) == D(0)
 
 
 def test_the_callers_decimal_context_does_not_matter() -> None:

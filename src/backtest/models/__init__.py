@@ -21,6 +21,7 @@ from backtest.models.lifecycle import (
 from backtest.models.orders import OrderDirection, OrderStatus, TradingOrder
 from backtest.models.run import BacktestRun
 from backtest.models.spot_order import SpotOrder
+from backtest.models.tiers import Tier, Tiers
 from backtest.models.trading_pair import TradingPair
 from backtest.models.trading_rules import LeverageKind, TradingRules
 from backtest.models.transaction import Transaction, TransactionType
@@ -49,6 +50,8 @@ __all__ = [
     "OrderStatus",
     "OrderStep",
     "SpotOrder",
+    "Tier",
+    "Tiers",
     "TimeInForce",
     "TradingOrder",
     "TradingPair",

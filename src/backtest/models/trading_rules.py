@@ -21,6 +21,7 @@ from backtest.models._validate import (
 )
 from backtest.models.fee import Fee, FeeKind, FeeStage
 from backtest.models.lifecycle import OrderDirection
+from backtest.models.tiers import Tiers, tiers_of
 from backtest.money import ONE, ZERO, decimal_of
 from backtest.times import DAY
 
@@ -75,7 +76,8 @@ class TradingRules:
     ``maintenance_rate`` and ``slippage_rate`` are fractions; ``slippage`` is in units of price;
     ``penetration_ticks`` is how many price increments the market must pass a limit (0: touch);
     ``rollover_ns`` is the UTC time of day of overnight charges. ``min_volume`` and
-    ``min_notional``, where given, go before the pair's.
+    ``min_notional``, where given, go before the pair's. ``maintenance_tiers``, a list of
+    ``(notional up to, rate, max_leverage)`` (see `Tiers`), take the place of the flat ``maintenance_rate``.
 
     >>> rules = TradingRules.from_mapping({"fees": {"fill": {"percent_of_notional": "0.001"}}})
     >>> rules.fees_at(FeeStage.FILL)[0].rate
@@ -104,6 +106,7 @@ class TradingRules:
     rollover_ns: int = 0
     spot_allowed: bool = True
     trading_allowed: bool = True
+    maintenance_tiers: Tiers | None = field(default=None, converter=tiers_of)
 
     def __attrs_post_init__(self) -> None:
         values = self.__dict__
@@ -129,6 +132,8 @@ class TradingRules:
             )
         if self.maintenance_rate >= ONE:
             raise FieldError("maintenance_rate", f"must be below 1, is {self.maintenance_rate}")
+        if self.maintenance_tiers is not None and self.maintenance_rate:
+            raise FieldError("maintenance_tiers", "cannot stand beside maintenance_rate: give one")
         if self.max_leverage is not None and self.max_leverage < ONE:
             raise FieldError("max_leverage", f"must be at least 1, is {self.max_leverage}")
         if self.leverage_kind is LeverageKind.FLAT_MARGIN_PER_VOLUME and not self.margin_per_volume:
@@ -139,6 +144,12 @@ class TradingRules:
             raise FieldError(
                 "fill_on", f"must be one of {', '.join(FILL_ON)}, not {self.fill_on!r}"
             )
+
+    @property
+    def maintenance(self) -> Decimal | Tiers:
+        """What must be maintained: a flat share of the notional, or brackets."""
+        tiers = self.maintenance_tiers
+        return self.maintenance_rate if tiers is None else tiers
 
     def fees_at(self, stage: FeeStage) -> tuple[Fee, ...]:
         """The fees charged at ``stage``, in the order given; empty when there are none."""

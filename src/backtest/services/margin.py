@@ -8,6 +8,9 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from backtest.errors import FieldError
+from backtest.models.lifecycle import OrderDirection
+from backtest.models.orders import TradingOrder
+from backtest.models.tiers import Tier, Tiers
 from backtest.models.trading_pair import TradingPair
 from backtest.models.trading_rules import LeverageKind, TradingRules
 from backtest.money import ONE, ZERO, add, div, mul, round_half_even, round_up, sub, to_step
@@ -17,12 +20,10 @@ __all__ = [
     "initial_margin",
     "is_liquidatable",
     "liquidation_price",
+    "liquidation_price_of",
     "maintenance",
     "realised_pnl",
     "required_margin",
-    "spot_buy_reserve",
-    "spot_sell_reserve",
-    "trading_reserve",
     "unrealised_pnl",
     "worst_price_buy",
     "worst_price_sell",
@@ -82,10 +83,11 @@ def realised_pnl(
 
 
 def maintenance(
-    volume: Decimal, mark: Decimal, contract_size: Decimal, maintenance_rate: Decimal
+    volume: Decimal, mark: Decimal, contract_size: Decimal, rate: Decimal | Tiers
 ) -> Decimal:
-    """Notional at the mark x ``maintenance_rate``; not rounded."""
-    return mul(mul(mul(volume, mark), contract_size), maintenance_rate)
+    """What a position must have: notional at the mark x ``rate``, or by brackets; not rounded."""
+    notional = mul(mul(volume, mark), contract_size)
+    return mul(notional, rate) if isinstance(rate, Decimal) else rate.maintenance(notional)
 
 
 def is_liquidatable(
@@ -95,11 +97,11 @@ def is_liquidatable(
     volume: Decimal,
     contract_size: Decimal,
     margin: Decimal,
-    maintenance_rate: Decimal,
+    rate: Decimal | Tiers,
 ) -> bool:
     """``margin + unrealised PnL <= maintenance``, tested unrounded."""
     level = add(margin, unrealised_pnl(direction_sign, fill, mark, volume, contract_size))
-    return level <= maintenance(volume, mark, contract_size, maintenance_rate)
+    return level <= maintenance(volume, mark, contract_size, rate)
 
 
 def liquidation_price(
@@ -108,28 +110,69 @@ def liquidation_price(
     volume: Decimal,
     contract_size: Decimal,
     margin: Decimal,
-    maintenance_rate: Decimal,
+    rate: Decimal | Tiers,
     price_increment: Decimal,
 ) -> Decimal | None:
     """The price at which an isolated position is liquidated; None when no positive price can.
 
-    Long: ``(f v c - margin) / (v c (1 - r))``, rounded down to the price increment (None when that
-    is not above zero: leverage 1). Short: ``(f v c + margin) / (v c (1 + r))``, rounded up. Raises
-    `FieldError` for a long with a maintenance rate of 1 or more, which is liquidated at any price.
+    Long: ``(f v c - margin - a) / (v c (1 - r))``, rounded down to the price increment (None when
+    that is not above zero: leverage 1). Short: ``(f v c + margin + a) / (v c (1 + r))``, rounded
+    up. ``rate`` is r (a is 0 then), or `Tiers`: r and a of the bracket in which the price itself
+    puts the notional. Raises `FieldError` for a rate of 1 or more.
     """
     size = mul(volume, contract_size)
     notional = mul(fill, size)
+    amount = ZERO
+    if isinstance(rate, Tiers):
+        tier = _tier_at_the_end(long, notional, margin, rate)
+        rate, amount = tier.rate, tier.amount
     if long:
-        if maintenance_rate >= ONE:
-            raise FieldError("maintenance_rate", f"must be below 1, not {maintenance_rate}")
+        if rate >= ONE:
+            raise FieldError("maintenance_rate", f"must be below 1, not {rate}")
         left = sub(notional, margin)
         if left <= ZERO:
             return None
-        exact = div(left, mul(size, sub(ONE, maintenance_rate)))
+        exact = div(sub(left, amount), mul(size, sub(ONE, rate)))
         price = to_step(exact, price_increment, ROUND_FLOOR)
         return price if price > ZERO else None
-    exact = div(add(notional, margin), mul(size, add(ONE, maintenance_rate)))
+    exact = div(add(add(notional, margin), amount), mul(size, add(ONE, rate)))
     return to_step(exact, price_increment, ROUND_CEILING)
+
+
+def liquidation_price_of(
+    position: TradingOrder, pair: TradingPair, rules: TradingRules
+) -> Decimal | None:
+    """The price at which an open isolated ``position`` is liquidated, as the venue has it."""
+    if position.fill_price is None:
+        raise FieldError("position", f"must be open, but {position.id} is {position.status.name}")
+    return liquidation_price(
+        position.direction is OrderDirection.LONG,
+        position.fill_price,
+        position.volume,
+        position.contract_size,
+        position.margin_reserved,
+        rules.maintenance,
+        pair.price_increment,
+    )
+
+
+def _tier_at_the_end(long: bool, notional: Decimal, margin: Decimal, tiers: Tiers) -> Tier:
+    """The bracket in which a position will be when its margin no longer suffices.
+
+    What is left beyond maintenance rises with the notional for a long and falls for a short, and
+    has no jumps: the first bracket at whose end it has changed its sign holds the zero.
+    """
+    last = None
+    for last in tiers:
+        end = last.up_to
+        if end is None:
+            break
+        gain = sub(end, notional) if long else sub(notional, end)
+        left = add(sub(add(margin, gain), mul(end, last.rate)), last.amount)
+        if left >= ZERO if long else left <= ZERO:
+            break
+    assert last is not None  # there is at least one
+    return last
 
 
 def _buffered(price: Decimal, buffer: Decimal, pair: TradingPair) -> Decimal:
@@ -178,23 +221,3 @@ def worst_price_sell(
             raise FieldError("last", "must be known to reserve for a market order")
         return last
     return own if last is None or last <= own else last
-
-
-def spot_buy_reserve(leaves: Decimal, worst: Decimal, fee: Decimal, step: Decimal) -> Decimal:
-    """``leaves x worst``, rounded as the notional of a fill is (half-even), plus the fill ``fee``.
-
-    Zero for no leaves: the reserve of a final order is zero, whatever its fee would be.
-    """
-    if not leaves:
-        return ZERO
-    return add(round_half_even(mul(leaves, worst), step), fee)
-
-
-def spot_sell_reserve(leaves: Decimal) -> Decimal:
-    """The base volume itself: ``leaves``."""
-    return leaves
-
-
-def trading_reserve(margin: Decimal, fee: Decimal) -> Decimal:
-    """Margin at the worst price (`required_margin`) plus the fill ``fee``; zero for no margin."""
-    return add(margin, fee) if margin else ZERO
