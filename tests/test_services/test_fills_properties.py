@@ -10,7 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtest.models.bar import Bar
-from backtest.services.fills import BarWalk, Group, Hit, OpenPart, PathRules, Working, WorkingKind
+from backtest.services.fills import (
+    OPEN_ONLY,
+    WHOLE_BAR,
+    BarWalk,
+    Group,
+    Hit,
+    OpenPart,
+    PathRules,
+    Terms,
+    Working,
+    WorkingKind,
+)
 
 from .ticking import Condition, Market, Position, Problem, Result
 from .walking import D, rules
@@ -33,6 +44,14 @@ volumes = st.integers(1, 5)
 
 
 @st.composite
+def turning(draw: st.DrawFn, one: Condition) -> Condition:
+    """``one`` with a limit, a distance to trail at, and maybe one look at the market only."""
+    one.limit, one.trail = draw(prices), draw(st.integers(1, 8))
+    one.once = one.kind in ("market", "limit", "stop_limit") and draw(st.integers(0, 2)) == 0
+    return one
+
+
+@st.composite
 def exits_of(draw: st.DrawFn, name: str, long: bool, volume: int) -> list[Condition]:
     made = []
     for kind in ("stop_loss", "take_profit", "liquidation"):
@@ -40,10 +59,9 @@ def exits_of(draw: st.DrawFn, name: str, long: bool, volume: int) -> list[Condit
             whole = volume if draw(st.booleans()) else draw(volumes)
             made.append(Condition(f"{name} {kind}", kind, not long, draw(prices), whole))
     for number in range(draw(st.integers(0, 2))):
-        kind = draw(st.sampled_from(["market", "limit"]))
-        made.append(
-            Condition(f"{name} close {number}", kind, not long, draw(prices), draw(volumes))
-        )
+        kind = draw(st.sampled_from(["market", "limit", "stop", "stop_limit", "trailing_stop"]))
+        close = Condition(f"{name} close {number}", kind, not long, draw(prices), draw(volumes))
+        made.append(draw(turning(close)))
     for number, one in enumerate(made):
         one.start = draw(starts)
         one.sequence = number
@@ -55,8 +73,11 @@ def problems(draw: st.DrawFn) -> Problem:
     long = draw(st.booleans())
     entry = None
     if draw(st.booleans()):
-        kind = draw(st.sampled_from(["market", "limit", "limit", "stop"]))
+        kind = draw(
+            st.sampled_from(["market", "limit", "limit", "stop", "stop_limit", "trailing_stop"])
+        )
         entry = Condition("entry", kind, long, draw(prices), draw(volumes), draw(starts), 50)
+        entry = draw(turning(entry))
     positions = []
     for number in range(draw(st.integers(0 if entry else 1, 2))):
         name, volume = f"part {number}", draw(volumes)
@@ -69,7 +90,13 @@ def problems(draw: st.DrawFn) -> Problem:
 def working_of(one: Condition) -> Working:
     price = None if one.kind == "market" else D(one.price)
     kind = cast("WorkingKind", one.kind)
-    return Working(one.name, kind, one.buy, price, D(one.volume), one.start, one.sequence)
+    working = Working(one.name, kind, one.buy, price, D(one.volume), one.start, one.sequence)
+    if one.once or kind in ("stop_limit", "trailing_stop"):
+        limit = D(one.limit) if kind == "stop_limit" else None
+        trail = D(one.trail) if kind == "trailing_stop" else None
+        working.terms = Terms(limit, trail, immediate=one.once)
+        working.end = OPEN_ONLY if one.once and kind != "stop_limit" else WHOLE_BAR
+    return working
 
 
 def group_of(problem: Problem) -> Group:
@@ -159,8 +186,13 @@ def test_a_named_path_agrees_with_the_model(
     problem: Problem, values: Prices, high_first: bool, slip: int, pen: int
 ) -> None:
     path = "open_high_low_close" if high_first else "open_low_high_close"
-    walk = BarWalk(bar_of(values), [group_of(problem)], path_rules(path, slip, pen))
-    assert facts(follow(walk)) == sorted(modelled(problem, values, high_first, slip, pen).fills)
+    group = group_of(problem)
+    walk = BarWalk(bar_of(values), [group], path_rules(path, slip, pen))
+    result = modelled(problem, values, high_first, slip, pen)
+    assert facts(follow(walk)) == sorted(result.fills)
+    if group.entry is not None and group.entry.kind == "trailing_stop":
+        assert group.entry.triggered is (result.level is None)
+        assert result.level is None or result.level == group.entry.price
 
 
 @settings(max_examples=400, deadline=None)
@@ -193,6 +225,10 @@ def spread(hits: list[Hit]) -> list[tuple[object, ...]]:
         (hit.working.key, hit.rank, hit.point, hit.price, hit.volume, hit.taker, hit.ambiguous)
         for hit in hits
     ]
+
+
+def _levels(walk: BarWalk) -> list[tuple[object, Decimal | None]]:
+    return sorted(((one.key, one.price) for one in walk.trailed), key=str)
 
 
 @st.composite
@@ -234,6 +270,7 @@ def test_the_short_path_gives_what_the_general_one_gives(
     assert got == spread(follow(again))
     assert short.pools == general.pools
     assert [one.key for one in short.triggered] == [one.key for one in general.triggered]
+    assert _levels(short) == _levels(general) == _levels(again)
 
 
 @settings(max_examples=300, deadline=None)
@@ -270,7 +307,13 @@ def test_what_holds_for_every_walk(
         assert part.volume == volume - closed
     counts = [id(hit.working) for hit in hits]
     assert len(counts) == len(set(counts))
-    assert all(one.triggered and one.kind in ("stop", "stop_loss") for one in walk.triggered)
+    for one in walk.triggered:
+        assert one.kind == "limit" or (
+            one.triggered and one.kind in ("stop", "stop_loss", "trailing_stop")
+        )
+    for one in walk.trailed:
+        assert one.kind == "trailing_stop"
+        assert not one.triggered
 
 
 def mirrored(problem: Problem) -> Problem:
@@ -281,7 +324,7 @@ def mirrored(problem: Problem) -> Problem:
         conditions.append(copy.entry)
     for one in conditions:
         one.buy = not one.buy
-        one.price = 200 - one.price
+        one.price, one.limit = 200 - one.price, 200 - one.limit
     for position in copy.positions:
         position.long = not position.long
         position.entry_price = 200 - position.entry_price

@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-KIND_ORDER = ("market", "stop", "stop_loss", "liquidation", "limit", "take_profit")
+AT_ONE_PRICE = {
+    "market": 0,
+    "stop": 1,
+    "trailing_stop": 1,
+    "stop_loss": 2,
+    "liquidation": 3,
+    "limit": 4,
+    "take_profit": 4,
+}
 
 
 @dataclass
@@ -25,6 +33,12 @@ class Condition:
     sequence: int = 0
     seen_at: int | None = None
     """The price at which it first looked at the market."""
+    limit: int = 0
+    """Of a stop-limit: where it is a limit order once its stop, ``price``, was reached."""
+    trail: int = 0
+    """Of a trailing stop: how far its level, ``price``, stays behind."""
+    once: bool = False
+    """Only its first look at the market counts; of a stop-limit, the one that reaches its stop."""
 
 
 @dataclass
@@ -54,6 +68,8 @@ class Result:
     fills: list[tuple[str, str, int, int, int]] = field(default_factory=list)
     """(name, kind, rank, price, volume)"""
     value: int = 0
+    level: int | None = None
+    """Where the entry stands if it is a trailing stop that was not reached."""
 
 
 def ticks(points: tuple[int, int, int, int]) -> Iterator[tuple[int, int]]:
@@ -74,6 +90,12 @@ def execution(one: Condition, price: int, slippage: int, penetration: int) -> in
     if one.seen_at is None:
         one.seen_at = price
     sign = 1 if one.buy else -1
+    if one.kind == "stop_limit":
+        if (price - one.price) * sign < 0:
+            return None
+        one.kind, one.price, one.seen_at, first_look = "limit", one.limit, price, True
+    elif one.once and not first_look:
+        return None
     if one.kind == "market":
         return price + sign * slippage
     if one.kind in ("limit", "take_profit"):
@@ -105,6 +127,11 @@ class Market:
         for number, (rank, price) in enumerate(moments):
             last = number == len(moments) - 1
             self.moment(rank, price, last)
+            if last or moments[number + 1][0] != rank:
+                self.segment_ends(price, last)
+        entry = self.problem.entry
+        if entry is not None and entry.name not in self.over:
+            self.result.level = entry.price
         for position in self.positions:
             sign = 1 if position.long else -1
             self.result.value += sign * (self.points[3] - position.entry_price) * position.volume
@@ -115,6 +142,19 @@ class Market:
             return None
         got = execution(one, price, self.slippage, self.penetration)
         return None if got is None else max(self.low, min(self.high, got))
+
+    def segment_ends(self, price: int, last: bool) -> None:
+        """Trailing stops follow the price."""
+        waiting = [] if self.problem.entry is None else [self.problem.entry]
+        for position in self.positions:
+            waiting += position.exits
+        for one in waiting:
+            counts = one.start == 0 or (one.start == 3 and last)
+            if one.kind == "trailing_stop" and one.name not in self.over and counts:
+                if one.buy:
+                    one.price = min(one.price, price + one.trail)
+                else:
+                    one.price = max(one.price, price - one.trail)
 
     def moment(self, rank: int, price: int, last: bool) -> None:
         entry = self.problem.entry
@@ -131,7 +171,7 @@ class Market:
                     better = one.price if not one.buy else -one.price
                     if one.kind not in ("limit", "take_profit"):
                         better = 0
-                    order = min(KIND_ORDER.index(one.kind), 4)
+                    order = AT_ONE_PRICE[one.kind]
                     met.append(((order, better, one.sequence), one, got))
             for _, one, got in sorted(met, key=lambda item: item[0]):
                 self.leave(position, one, rank, got)

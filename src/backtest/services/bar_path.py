@@ -14,8 +14,9 @@ from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Literal
 
-from attrs import define, field
+from attrs import define, field, frozen
 
+from backtest.errors import FieldError
 from backtest.models.bar import Bar
 from backtest.models.trading_pair import TradingPair
 from backtest.models.trading_rules import TradingRules
@@ -25,15 +26,19 @@ __all__ = [
     "CLOSE_ONLY",
     "FROM_OPEN",
     "NOT_ON_THIS_BAR",
+    "OPEN_ONLY",
+    "WHOLE_BAR",
     "Group",
     "Hit",
     "OpenPart",
     "PathRules",
     "Point",
+    "Terms",
     "Working",
     "WorkingKind",
     "protection_passed",
     "slipped",
+    "trailed",
 ]
 
 WorkingKind = Literal[
@@ -48,12 +53,37 @@ WorkingKind = Literal[
 ]
 Point = Literal["open", "high", "low", "close"]
 
+_PERCENT = Decimal("0.01")
+
 FROM_OPEN = 0
 """`Working.start`: every price of the bar counts."""
 CLOSE_ONLY = 3
 """`Working.start`: only the close counts (accepted inside the bar)."""
 NOT_ON_THIS_BAR = 4
 """`Working.start`: no price of the bar counts."""
+OPEN_ONLY = 1
+"""`Working.end`: only the first price counts (it expires inside the bar, or must fill at once)."""
+WHOLE_BAR = 4
+"""`Working.end`: all prices from the start on count."""
+
+
+@frozen
+class Terms:
+    """What an order asks of the walk beside kind, price and volume; most ask for nothing.
+
+    ``limit``         the limit price that a stop-limit order has once its stop was reached.
+    ``trail``, ``trail_percent``  how far behind the price a trailing stop stays (2 means 2 %).
+    ``immediate``     what does not fill at the order's first opportunity does not fill (IOC, FOK).
+    ``whole``         nothing fills where not all of it can (FOK).
+    ``maker_only``    it must not take liquidity: a hit that would is ``passed`` (post-only).
+    """
+
+    limit: Decimal | None = None
+    trail: Decimal | None = None
+    trail_percent: Decimal | None = None
+    immediate: bool = False
+    whole: bool = False
+    maker_only: bool = False
 
 
 @define(eq=False)
@@ -61,19 +91,24 @@ class Working:
     """One condition at the venue: an order's leaves, or an exit of an open part.
 
     ``key``        the owner's own reference; never looked at.
-    ``kind``       "market", "limit", "stop" (orders, and explicit closes as exits), "stop_loss",
-                   "take_profit", "liquidation" (exits).
+    ``kind``       "market", "limit", "stop", "stop_limit", "trailing_stop" (orders, and explicit
+                   closes as exits), "stop_loss", "take_profit", "liquidation" (exits). The walk
+                   makes a stop-limit whose stop was reached a "limit" for good (`to_limit`).
     ``buy``        the side of the *execution*: the stop-loss of a long part is a sell.
-    ``price``      limit, stop or liquidation price; None for a market order.
+    ``price``      limit, stop or liquidation price, or the level at which a trailing stop now is
+                   (the walk moves it); None for a market order.
     ``volume``     leaves; the walk takes off what is reported. An exit never closes more than its
                    part holds, whatever is written here; a liquidation closes all the part holds.
     ``start``      FROM_OPEN (0), CLOSE_ONLY (3) or NOT_ON_THIS_BAR (4): see `fills.eligibility`.
     ``sequence``   acceptance by the venue: earlier is smaller.
-    ``triggered``  a stop or stop-loss that triggered (the walk sets it and lists the order in
-                   `BarWalk.triggered`): from the next bar on it is a market order at the open.
+    ``triggered``  a stop, trailing stop or stop-loss that triggered (the walk sets it and lists the
+                   order in `BarWalk.triggered`): from the next bar on it is a market order at the
+                   open.
     ``blocked``    True: it takes no part until the owner clears it. The walk never writes it.
     ``fresh``      True: it has not been through a bar yet, so a limit that is marketable where it
                    becomes active takes liquidity (``Hit.taker``). The walk clears it.
+    ``terms``      what else it asks for; None for nothing.
+    ``end``        WHOLE_BAR (4), or OPEN_ONLY (1): of the bar only its first price counts.
     """
 
     key: Any
@@ -86,6 +121,8 @@ class Working:
     triggered: bool = False
     blocked: bool = False
     fresh: bool = False
+    terms: Terms | None = None
+    end: int = WHOLE_BAR
     is_limit: bool = field(init=False)
     rises: bool = field(init=False)
     """Whether its condition is met by a rising price (stop buy, limit sell)."""
@@ -93,6 +130,22 @@ class Working:
     def __attrs_post_init__(self) -> None:
         self.is_limit = self.kind in ("limit", "take_profit")
         self.rises = self.buy is not self.is_limit
+
+    @property
+    def turns(self) -> bool:
+        """Whether what it does later on a path depends on what the price did before: a trailing
+        stop, or a stop-limit whose stop was not reached."""
+        return self.kind == "stop_limit" or (self.kind == "trailing_stop" and not self.triggered)
+
+    def to_limit(self) -> None:
+        """Its stop was reached: from here on it is a limit order, and stays one."""
+        if self.terms is None or self.terms.limit is None:
+            raise FieldError("limit", "must be set in the terms of a stop-limit order")
+        self.kind = "limit"
+        self.price = self.terms.limit
+        self.is_limit = True
+        self.rises = not self.buy
+        self.fresh = False
 
 
 @define(eq=False)
@@ -157,8 +210,9 @@ class Hit:
     ``point``      the point at which, or toward which, the price was moving.
     ``taker``      False for limits and take-profits that rested.
     ``ambiguous``  it would not happen identically if the extremes came in the other order.
-    ``passed``     an entry whose price is at or beyond its own stop-loss or take-profit: it must
-                   not fill; cancel it (``PROTECTION_PASSED``) and `BarWalk.drop` it.
+    ``passed``     an entry that must not fill: its price is at or beyond its own stop-loss or
+                   take-profit, or it would take what its terms forbid it to (``taker``): cancel it
+                   (``PROTECTION_PASSED``, ``WOULD_TAKE``) and `BarWalk.drop` it.
     ``reached``    the price of the path at that moment (without slippage).
     ``points``     the path that the group took (the walk's own use).
     """
@@ -234,6 +288,20 @@ def slipped(price: Decimal, buy: bool, bar: Bar, rules: PathRules) -> Decimal:
     if rules.slippage_beyond_bar:
         return worse if worse >= step else step
     return worse if worse >= bar.low else bar.low
+
+
+def trailed(buy: bool, price: Decimal, terms: Terms, step: Decimal) -> Decimal:
+    """Where a trailing stop stands that follows the price ``price``; a sell's below it.
+
+    ``trail`` away, or ``trail_percent`` of the price, rounded against the trader to ``step``: a
+    sell's level down, a buy's up.
+    """
+    distance = terms.trail
+    if distance is None:
+        distance = mul(price, mul(terms.trail_percent or ZERO, _PERCENT))
+    if buy:
+        return to_step(add(price, distance), step, ROUND_CEILING)
+    return to_step(sub(price, distance), step, ROUND_FLOOR)
 
 
 def protection_passed(

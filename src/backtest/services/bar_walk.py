@@ -28,6 +28,7 @@ from backtest.services.path_outcome import (
     Points,
     event_of,
     lane_events,
+    level_after,
     outcome,
     reachable,
 )
@@ -36,6 +37,8 @@ __all__ = ["BarWalk"]
 
 _HIGH_FIRST: tuple[Point, ...] = ("open", "high", "low", "close")
 _LOW_FIRST: tuple[Point, ...] = ("open", "low", "high", "close")
+_STOPS = frozenset({"stop", "stop_loss", "trailing_stop"})
+"""Kinds that are market orders once the price has reached them."""
 
 
 @define(eq=False)
@@ -58,6 +61,7 @@ class BarWalk:
             ...                                   # carry it out
             walk.report(hit, filled, part)        # part: the OpenPart that an entry opened
         walk.triggered                            # stops that triggered on this bar, in order
+        walk.trailed                              # trailing stops whose level moved
         walk.pools                                # what is left for buys and for sells
 
     Hits come rank by rank; within a rank market orders and triggered stops first, by acceptance,
@@ -75,6 +79,7 @@ class BarWalk:
         "_rules",
         "_sell_pool",
         "_serial",
+        "trailed",
         "triggered",
     )
 
@@ -90,6 +95,7 @@ class BarWalk:
     ) -> None:
         """``pools``: the volume there is for buys and for sells; None: no cap."""
         self.triggered: list[Working] = []
+        self.trailed: list[Working] = []
         self._bar = bar
         self._rules = rules
         self._buy_pool, self._sell_pool = pools
@@ -109,6 +115,7 @@ class BarWalk:
             if (
                 shortcut
                 and entry is not None
+                and entry.terms is None
                 and not group.parts
                 and group.stop_loss is None
                 and group.take_profit is None
@@ -139,6 +146,9 @@ class BarWalk:
             *_, event, lane, group, points = heappop(heap)
             if lane is not None and lane.events:
                 self._push(lane.events.pop(), lane, group, points)
+            if event.is_trigger:
+                self._trigger(event, lane)
+                continue
             hit = self._attempt(event, lane, group, points)
             if hit is not None:
                 return hit
@@ -165,6 +175,7 @@ class BarWalk:
         if part is not None and part.exits:
             since = (hit.rank, hit.reached)
             events = lane_events(part.exits, hit.points, self._bar, self._rules, since)
+            self._trail(part.exits, events, hit.points, hit.rank)
             both = self._contested.get(hit.group)
             if both is not None:
                 _mark(events, [event.working.kind for event in events], both)
@@ -173,6 +184,34 @@ class BarWalk:
     def drop(self, working: Working) -> None:
         """``working`` takes no further part in this walk (it was cancelled, its part is closed)."""
         self._dropped.add(working)
+
+    def _trigger(self, event: Event, lane: _Lane | None) -> None:
+        """The stop of a stop-limit order is reached: it is a limit order from here on."""
+        working = event.working
+        if working in self._dropped or (lane is not None and lane.part.volume <= ZERO):
+            return
+        working.to_limit()
+        self.triggered.append(working)
+
+    def _trail(
+        self,
+        exits: Sequence[Working],
+        events: Sequence[Event],
+        points: Points,
+        since: int | None = None,
+    ) -> None:
+        """Move the trailing stops among ``exits`` that the path does not reach."""
+        for working in exits:
+            if working.terms is None or working.kind != "trailing_stop" or working.triggered:
+                continue
+            if working.blocked or working.start >= NOT_ON_THIS_BAR:
+                continue
+            if any(event.working is working for event in events):
+                continue
+            level = level_after(working, points, self._rules, since)
+            if level != working.price:
+                working.price = level
+                self.trailed.append(working)
 
     def _attempt(
         self, event: Event, lane: _Lane | None, group: Group, points: Points
@@ -193,17 +232,22 @@ class BarWalk:
             lane.stopped = lane.stopped or kind == "stop_loss"
         if volume <= ZERO:
             return None
-        if not working.triggered and (kind == "stop" or kind == "stop_loss"):
+        if not working.triggered and kind in _STOPS:
             working.triggered = True
+            if event.level is not None:
+                working.price = event.level
             self.triggered.append(working)
-        if kind != "liquidation":
+        terms = working.terms
+        takes = terms is not None and terms.maker_only and event.taker
+        if kind != "liquidation" and not takes:
             left = self._buy_pool if working.buy else self._sell_pool
             if left is not None and left < volume:
                 volume = to_step(left, self._rules.volume_increment)
-                if volume <= ZERO:
+                if volume <= ZERO or (terms is not None and terms.whole):
                     return None
-        passed = part is None and protection_passed(
-            working.buy, event.price, group.stop_loss, group.take_profit
+        passed = takes or (
+            part is None
+            and protection_passed(working.buy, event.price, group.stop_loss, group.take_profit)
         )
         names = _HIGH_FIRST if points[1] == self._bar.high else _LOW_FIRST
         return Hit(
@@ -228,6 +272,8 @@ class BarWalk:
         enters = entry is not None and reachable(entry, bar, rules)
         contested = not self._shortcut
         acts = enters
+        if enters and entry.terms is not None:  # type: ignore[union-attr]
+            contested = contested or entry.turns  # type: ignore[union-attr]
         fresh = [entry] if entry is not None and entry.fresh else []
         for part in group.parts:
             live = 0
@@ -236,6 +282,7 @@ class BarWalk:
                     fresh.append(working)
                 if reachable(working, bar, rules):
                     live += 1
+                    contested = contested or (working.terms is not None and working.turns)
             acts = acts or live > 0
             contested = contested or live > 1
         if acts:
@@ -251,11 +298,12 @@ class BarWalk:
                     high_first = high < low
             points = self._paths[high_first]
             if entry is not None and enters:
-                self._add_entry(group, entry, points)
+                self._add_entry(group, entry, points, both)
             for part in group.parts:
                 events = lane_events(part.exits, points, bar, rules)
                 if both is not None:
                     _mark(events, [event.working for event in events], both)
+                self._trail(part.exits, events, points)
                 self._add_lane(part, events, group, points)
         for working in fresh:
             working.fresh = working.start >= NOT_ON_THIS_BAR
@@ -275,8 +323,19 @@ class BarWalk:
         price = None if event is None else group.liquidation(event.price, entry.volume)
         return price is not None and (bar.low <= price if entry.buy else bar.high >= price)
 
-    def _add_entry(self, group: Group, entry: Working, points: Points) -> None:
-        for event in lane_events((entry,), points, self._bar, self._rules):
+    def _add_entry(
+        self,
+        group: Group,
+        entry: Working,
+        points: Points,
+        both: tuple[Fills, Fills] | None = None,
+    ) -> None:
+        events = lane_events((entry,), points, self._bar, self._rules)
+        if entry.terms is not None:
+            if both is not None:
+                _mark(events, [entry] * len(events), both)
+            self._trail((entry,), events, points)
+        for event in events:
             self._push(event, None, group, points, sort=False)
 
     def _add_lane(self, part: OpenPart, events: list[Event], group: Group, points: Points) -> None:
@@ -290,12 +349,12 @@ class BarWalk:
         """Queue ``event``: rank, then market and stops before limits, better price, acceptance."""
         working = event.working
         self._serial += 1
-        price = ZERO
-        if working.is_limit and working.price is not None:
-            price = working.price.copy_negate() if working.buy else working.price
+        price, limit = ZERO, event.limit
+        if limit is not None:
+            price = limit.copy_negate() if working.buy else limit
         item = (
             event.rank,
-            working.is_limit,
+            limit is not None,
             price,
             working.sequence,
             self._serial,

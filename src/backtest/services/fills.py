@@ -14,15 +14,19 @@ from backtest.services.bar_path import (
     CLOSE_ONLY,
     FROM_OPEN,
     NOT_ON_THIS_BAR,
+    OPEN_ONLY,
+    WHOLE_BAR,
     Group,
     Hit,
     OpenPart,
     PathRules,
     Point,
+    Terms,
     Working,
     WorkingKind,
     protection_passed,
     slipped,
+    trailed,
 )
 from backtest.services.bar_walk import BarWalk
 
@@ -30,18 +34,22 @@ __all__ = [
     "CLOSE_ONLY",
     "FROM_OPEN",
     "NOT_ON_THIS_BAR",
+    "OPEN_ONLY",
+    "WHOLE_BAR",
     "BarWalk",
     "Group",
     "Hit",
     "OpenPart",
     "PathRules",
     "Point",
+    "Terms",
     "Working",
     "WorkingKind",
     "eligibility",
     "pool",
     "protection_passed",
     "slipped",
+    "trailed",
 ]
 
 

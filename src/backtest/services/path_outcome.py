@@ -18,12 +18,23 @@ from backtest.services.bar_path import (
     Group,
     OpenPart,
     PathRules,
+    Terms,
     Working,
     protection_passed,
     slipped,
+    trailed,
 )
 
-__all__ = ["Event", "Fills", "Points", "event_of", "lane_events", "outcome", "reachable"]
+__all__ = [
+    "Event",
+    "Fills",
+    "Points",
+    "event_of",
+    "lane_events",
+    "level_after",
+    "outcome",
+    "reachable",
+]
 
 Points = tuple[Decimal, Decimal, Decimal, Decimal]
 Fills = dict[object, tuple[Decimal, Decimal]]
@@ -33,6 +44,8 @@ that the path itself opens."""
 _AT_ONE_PRICE = {
     "market": 0,
     "stop": 1,
+    "stop_limit": 1,
+    "trailing_stop": 1,
     "stop_loss": 2,
     "liquidation": 3,
     "limit": 4,
@@ -42,7 +55,12 @@ _AT_ONE_PRICE = {
 
 @define(eq=False)
 class Event:
-    """A condition met: on which rank, at which price of the path, and what it executes at."""
+    """A condition met: on which rank, at which price of the path, and what it executes at.
+
+    ``limit`` is the limit price of what executes as a limit order; ``level`` where a trailing stop
+    stood when the price reached it. ``is_trigger``: nothing executes, the stop of a stop-limit
+    order is reached; ``then`` is what it does on the rest of the path as a limit order.
+    """
 
     working: Working
     rank: int
@@ -50,6 +68,10 @@ class Event:
     price: Decimal
     taker: bool
     ambiguous: bool = False
+    limit: Decimal | None = None
+    level: Decimal | None = None
+    is_trigger: bool = False
+    then: Event | None = None
 
 
 def reachable(working: Working, bar: Bar, rules: PathRules) -> bool:
@@ -57,8 +79,8 @@ def reachable(working: Working, bar: Bar, rules: PathRules) -> bool:
     if working.blocked or working.start >= NOT_ON_THIS_BAR or working.volume <= ZERO:
         return False
     price = working.price
-    if price is None or working.triggered:
-        return True
+    if price is None or working.triggered or working.kind == "trailing_stop":
+        return True  # the level of a trailing stop moves: where it now stands says little
     if working.is_limit and rules.penetration:
         price = (sub if working.buy else add)(price, rules.penetration)
     if working.rises:
@@ -77,26 +99,117 @@ def event_of(
     price = working.price
     if price is None or working.triggered:
         return Event(working, rank, at, slipped(at, working.buy, bar, rules), True)
-    buy = working.buy
-    rises = working.rises
     if working.is_limit:
-        trigger = price
-        if rules.penetration:
-            trigger = sub(price, rules.penetration) if buy else add(price, rules.penetration)
-        marketable = at <= price if buy else at >= price
-        fill = at if marketable else price
-        taker = working.fresh and marketable
-    else:
-        trigger = price
-        met = at >= price if rises else at <= price
-        fill = slipped(at if met else price, buy, bar, rules)
-        taker = True
-    if (at >= trigger) if rises else (at <= trigger):
-        return Event(working, rank, at, fill, taker)
-    for later in range(rank or 1, 4):
-        if (points[later] >= trigger) if rises else (points[later] <= trigger):
-            return Event(working, later, trigger, fill, taker)
+        return _limit_event(working, price, rank, at, points, rules, working.fresh, working.end)
+    if working.terms is not None:
+        if working.kind == "trailing_stop":
+            return _trailing_event(working, price, working.terms, rank, at, points, bar, rules)
+        if working.kind == "stop_limit":
+            return _stop_limit_event(working, price, working.terms, rank, at, points, rules)
+    rises = working.rises
+    if (at >= price) if rises else (at <= price):
+        return Event(working, rank, at, slipped(at, working.buy, bar, rules), True)
+    for later in range(rank or 1, working.end):
+        if (points[later] >= price) if rises else (points[later] <= price):
+            return Event(working, later, price, slipped(price, working.buy, bar, rules), True)
     return None
+
+
+def _limit_event(
+    working: Working,
+    price: Decimal,
+    rank: int,
+    at: Decimal,
+    points: Points,
+    rules: PathRules,
+    takes: bool,
+    end: int,
+) -> Event | None:
+    """A limit at ``price``; one marketable where it becomes active takes, if ``takes``."""
+    buy = working.buy
+    trigger = price
+    if rules.penetration:
+        trigger = sub(price, rules.penetration) if buy else add(price, rules.penetration)
+    marketable = at <= price if buy else at >= price
+    fill = at if marketable else price
+    taker = takes and marketable
+    if (at <= trigger) if buy else (at >= trigger):
+        return Event(working, rank, at, fill, taker, limit=price)
+    for later in range(rank or 1, end):
+        if (points[later] <= trigger) if buy else (points[later] >= trigger):
+            return Event(working, later, trigger, fill, taker, limit=price)
+    return None
+
+
+def _stop_limit_event(
+    working: Working,
+    stop: Decimal,
+    terms: Terms,
+    rank: int,
+    at: Decimal,
+    points: Points,
+    rules: PathRules,
+) -> Event | None:
+    """The stop is reached, and from that point of the path on it is a limit order."""
+    rises = working.rises
+    reached = at
+    if not ((at >= stop) if rises else (at <= stop)):
+        for later in range(rank or 1, working.end):
+            if (points[later] >= stop) if rises else (points[later] <= stop):
+                rank, reached = later, stop
+                break
+        else:
+            return None
+    end = 0 if terms.immediate else working.end
+    assert terms.limit is not None
+    then = _limit_event(working, terms.limit, rank, reached, points, rules, True, end)
+    return Event(working, rank, reached, reached, True, is_trigger=True, then=then)
+
+
+def _trailing_event(
+    working: Working,
+    level: Decimal,
+    terms: Terms,
+    rank: int,
+    at: Decimal,
+    points: Points,
+    bar: Bar,
+    rules: PathRules,
+) -> Event | None:
+    """A stop whose level follows the price, moving at the end of each segment of the path."""
+    rises, buy = working.rises, working.buy
+    if (at >= level) if rises else (at <= level):
+        return Event(working, rank, at, slipped(at, buy, bar, rules), True, level=level)
+    if rank == 0:
+        level = _ratchet(buy, level, at, terms, rules)
+    for later in range(rank or 1, working.end):
+        point = points[later]
+        if (point >= level) if rises else (point <= level):
+            return Event(working, later, level, slipped(level, buy, bar, rules), True, level=level)
+        level = _ratchet(buy, level, point, terms, rules)
+    return None
+
+
+def _ratchet(buy: bool, level: Decimal, price: Decimal, terms: Terms, rules: PathRules) -> Decimal:
+    """``level``, or where it follows ``price`` to: a sell's only rises, a buy's only falls."""
+    follows = trailed(buy, price, terms, rules.price_increment)
+    return min(level, follows) if buy else max(level, follows)
+
+
+def level_after(
+    working: Working, points: Points, rules: PathRules, since: int | None = None
+) -> Decimal:
+    """Where a trailing stop stands after a path on which it did not trigger.
+
+    ``since``: the rank on which the part was opened that it is an exit of; None: before the bar.
+    """
+    level, terms = working.price, working.terms
+    assert level is not None
+    assert terms is not None
+    first = working.start if since is None else since
+    for point in points[first : working.end]:
+        level = _ratchet(working.buy, level, point, terms, rules)
+    return level
 
 
 def lane_events(
@@ -118,6 +231,8 @@ def lane_events(
         event = event_of(working, rank, at, points, bar, rules)
         if event is not None:
             events.append(event)
+            if event.then is not None:
+                events.append(event.then)
     if len(events) > 1:
         events.sort(key=lambda event: _path_key(event, points))
     return events
@@ -127,11 +242,11 @@ def _path_key(event: Event, points: Points) -> tuple[int, Decimal, int, Decimal,
     rank = event.rank
     working = event.working
     falls = rank > 0 and points[rank] < points[rank - 1]
-    limit = ZERO
-    if working.is_limit and working.price is not None:
-        limit = working.price.copy_negate() if working.buy else working.price
+    limit, kind = ZERO, _AT_ONE_PRICE[working.kind]
+    if event.limit is not None:
+        limit, kind = event.limit.copy_negate() if working.buy else event.limit, 4
     along = event.reached.copy_negate() if falls else event.reached
-    return rank, along, _AT_ONE_PRICE[working.kind], limit, working.sequence
+    return rank, along, kind, limit, working.sequence
 
 
 def outcome(group: Group, points: Points, bar: Bar, rules: PathRules) -> tuple[Decimal, Fills]:
@@ -150,9 +265,13 @@ def outcome(group: Group, points: Points, bar: Bar, rules: PathRules) -> tuple[D
     if entry is None or not reachable(entry, bar, rules):
         return value, fills
     event = event_of(entry, entry.start, points[entry.start], points, bar, rules)
+    if event is not None and event.is_trigger:
+        event = event.then
     if event is None or protection_passed(
         entry.buy, event.price, group.stop_loss, group.take_profit
     ):
+        return value, fills
+    if event.taker and entry.terms is not None and entry.terms.maker_only:
         return value, fills
     fills[entry] = (event.price, entry.volume)
     part = _opened(group, entry, event.price)
@@ -189,6 +308,8 @@ def _play(
     value = ZERO
     stopped = part.is_stopped
     for event in events:
+        if event.is_trigger:
+            continue
         working = event.working
         kind = working.kind
         if stopped and kind != "liquidation" and kind != "stop_loss":
