@@ -76,8 +76,8 @@ class TradingRules:
     ``maintenance_rate`` and ``slippage_rate`` are fractions; ``slippage`` is in units of price;
     ``penetration_ticks`` is how many price increments the market must pass a limit (0: touch);
     ``rollover_ns`` is the UTC time of day of overnight charges. ``min_volume`` and
-    ``min_notional``, where given, go before the pair's. ``maintenance_tiers``, a list of
-    ``(notional up to, rate, max_leverage)`` (see `Tiers`), take the place of the flat ``maintenance_rate``.
+    ``min_notional``, where given, go before the pair's. ``maintenance_tiers``, rows of ``(notional
+    up to, rate, max_leverage)`` (see `Tiers`), take the place of the flat ``maintenance_rate``.
 
     >>> rules = TradingRules.from_mapping({"fees": {"fill": {"percent_of_notional": "0.001"}}})
     >>> rules.fees_at(FeeStage.FILL)[0].rate
