@@ -7,8 +7,16 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-# No deadline: a test must not depend on how fast the machine is.
-settings.register_profile("repeatable", deadline=None, derandomize=True, print_blob=True)
+pytest_plugins = ["backtest.testing.plugin"]
+
+# No deadline, no check of speed: a test must not depend on how fast the machine is.
+settings.register_profile(
+    "repeatable",
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.register_profile(
     "soak",
     deadline=None,

@@ -1,1 +1,40 @@
+"""Helpers for the tests of those who write strategies and actors; see docs/testing.md.
 
+Needs nothing beyond the package itself. The pytest plugin (`backtest.testing.plugin`) and the
+Hypothesis generators (`backtest.testing.generators`) come with the extra ``testing`` and are
+imported only where they are asked for.
+"""
+
+from __future__ import annotations
+
+from .flow import FlowTrader, OrderFlow, Step
+from .ledger_checks import LedgerBroken, assert_ledger_ok
+from .making import DAY, HOUR, MINUTE, bar, pair_of, plain_text, rules
+from .market import Market, tick_by_tick
+from .oracle import InvariantBroken, Oracle
+from .stage import Script, Scripted, play, refused
+from .world import World
+
+__all__ = [
+    "DAY",
+    "HOUR",
+    "MINUTE",
+    "FlowTrader",
+    "InvariantBroken",
+    "LedgerBroken",
+    "Market",
+    "Oracle",
+    "OrderFlow",
+    "Script",
+    "Scripted",
+    "Step",
+    "World",
+    "assert_ledger_ok",
+    "bar",
+    "pair_of",
+    "plain_text",
+    "play",
+    "refused",
+    "rules",
+    "tick_by_tick",
+]
