@@ -113,7 +113,7 @@ def _check_built(kind: str, instructions: Instructions) -> None:
         refuse(RejectReason.NOT_SUPPORTED, f"there are no {kind} orders here yet")
     if instructions.time_in_force is not TimeInForce.GTC:
         refuse(RejectReason.NOT_SUPPORTED, f"no {instructions.time_in_force.value} here yet")
-    for name in ("post_only", "reduce_only", "oco"):
+    for name in ("post_only", "reduce_only"):
         if getattr(instructions, name):
             refuse(RejectReason.NOT_SUPPORTED, f"{name} is not supported here yet")
 
@@ -167,6 +167,8 @@ class Acceptance:
         instructions = ask[12]
         if instructions is not PLAIN or kind in _NOT_BUILT:
             _check_built(kind, instructions)
+            if instructions.oco is not None:
+                venue.ocos.check(desk, account, instructions.oco)
         price = limit if stop is None else stop
         check_grid(book.pair, volume, price, ask.stop_loss, ask.take_profit)
         if price is None:
@@ -253,6 +255,9 @@ class Acceptance:
         branch.order = order
         branch.group = Group(working) if spot else venue.new_group(branch, working)
         venue.list_branch(branch)
+        if instructions.oco is not None:
+            venue.ocos.join(branch, instructions.oco)
+            book.has_oco = True
         venue.records.orders.append(order)
         venue.tell(EventKind.ACCEPTED, branch, order, command=command, balances=balances)
         return branch

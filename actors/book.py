@@ -18,6 +18,7 @@ from backtest.money import ZERO
 from backtest.services.fills import Group, OpenPart, PathRules, Working
 
 from .channel import Channel
+from .oco import OcoGroup
 
 __all__ = ["Branch", "Closing", "Desk", "Holding", "PairBook"]
 
@@ -54,6 +55,8 @@ class Branch:
         "id",
         "leverage",
         "number",
+        "oco",
+        "oco_member",
         "order",
         "paid_flat",
         "spot",
@@ -93,6 +96,9 @@ class Branch:
         self.paid_flat = False
         """Whether it had its first fill, with which flat fees are charged."""
         self.total_filled = ZERO
+        self.oco: OcoGroup | None = None
+        """Its one-cancels-other group, which it has left when nothing of it is pending."""
+        self.oco_member = 0
         self.working: Working
         self.group: Group
         self.holdings: list[Holding] = []
@@ -163,6 +169,7 @@ class PairBook:
         "fees_pending",
         "fills_at_close",
         "groups",
+        "has_oco",
         "holdings",
         "last",
         "least_notional",
@@ -210,6 +217,8 @@ class PairBook:
         """Branches with a pending order, by number: in the order of acceptance."""
         self.holdings: dict[Holding, None] = {}
         """Open positions, oldest first; one that lives on in part keeps its place."""
+        self.has_oco = False
+        """Whether there ever was an order here with one-cancels-other partners."""
         self.groups: list[Group] | None = None
         """What walks the next bar; None when it must be listed anew."""
         self.waiting: list[tuple[int, Working]] = []
@@ -220,6 +229,25 @@ class PairBook:
     def all_groups(self) -> list[Group]:
         """The groups on this pair: orders, then positions, each in the order of acceptance."""
         if self.groups is None:
-            self.groups = [branch.group for branch in self.branches.values()]
+            if self.has_oco:
+                self.groups = self._order_groups()
+            else:
+                self.groups = [branch.group for branch in self.branches.values()]
             self.groups += [holding.group for holding in self.holdings]
         return self.groups
+
+    def _order_groups(self) -> list[Group]:
+        """The groups of orders, where one-cancels-other partners on this pair are one group."""
+        together: dict[OcoGroup, list[Group]] = {}
+        listed: list[list[Group]] = []
+        for branch in self.branches.values():
+            oco = branch.oco
+            partners = None if oco is None else together.get(oco)
+            if partners is not None:
+                partners.append(branch.group)
+                continue
+            own = [branch.group]
+            listed.append(own)
+            if oco is not None:
+                together[oco] = own
+        return [one[0] if len(one) == 1 else Group(None, partners=one) for one in listed]

@@ -31,6 +31,7 @@ from .amendment import Amendment
 from .book import Branch, Closing, Holding, PairBook
 from .closing_desk import ClosingDesk
 from .fill_record import record_fill, signed_size
+from .oco import OcoGroup
 from .protocol import EventKind
 from .venue import Venue
 
@@ -240,6 +241,8 @@ class Execution:
                 legs = fill_spot_sell(branch.account, base, quote, volume, notional, fee)
             await self._book_fill(book, bar, hit, branch, volume, notional, fee, kept, legs, None)
         walk.report(hit, volume)
+        if branch.oco is not None and volume:
+            await self._cancel_partners(walk, branch, branch.oco)
         if volume < hit.volume:
             await self._cancel_rest(walk, hit, branch)
 
@@ -251,6 +254,18 @@ class Execution:
                 None,
                 RejectReason.INSUFFICIENT_FUNDS,
                 f"{branch.account} cannot pay for more at {hit.price}",
+            )
+
+    async def _cancel_partners(self, walk: BarWalk, branch: Branch, group: OcoGroup) -> None:
+        """Something of ``branch`` filled: its one-cancels-other partners are cancelled at once."""
+        group.has_filled = True
+        for other in group.partners(branch):
+            walk.drop(other.working)
+            await self._amendment.cancel(
+                other,
+                None,
+                RejectReason.ONE_CANCELS_OTHER,
+                f"order {branch.id} of the group {group.label!r} filled",
             )
 
     async def _fill_trading(
@@ -296,6 +311,8 @@ class Execution:
             )
             part = holding.part  # type: ignore[union-attr]
         walk.report(hit, volume, part)
+        if branch.oco is not None and volume:
+            await self._cancel_partners(walk, branch, branch.oco)
         if volume < hit.volume:
             await self._cancel_rest(walk, hit, branch)
 

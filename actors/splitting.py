@@ -110,6 +110,7 @@ class Splitting:
             assert part is not None
             part.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone still
             venue.list_branch(own)
+            venue.ocos.inherit(own, branch)
             accepted = book.waiting.pop()
             if not kept:
                 book.waiting.append(accepted)

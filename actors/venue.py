@@ -31,6 +31,7 @@ from .book import Branch, Closing, Desk, Holding, PairBook
 from .channel import Channel
 from .ids import IdSource
 from .message import ORDER_EVENT
+from .oco import OcoGroups
 from .protocol import Balances, BalanceUpdate, EventKind, OrderEvent, Post
 from .records import EventRecord, Records
 from .signal import UNSET
@@ -68,6 +69,7 @@ class Venue:
         """Branches by every id they ever had (as an integer, which hashes faster); None for one
         that is done."""
         self.money: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
+        self.ocos = OcoGroups()
         self.records = Records()
         self.valuation = valuation
         self.ids: IdSource = None  # type: ignore[assignment]
@@ -298,6 +300,8 @@ class Venue:
         if book.branches.pop(branch.number, None) is not None:
             book.groups = None
         branch.order = None
+        if branch.oco is not None:
+            self.ocos.leave(branch)
         if not branch.holdings:
             self.branch_of[branch.id.int] = None
 

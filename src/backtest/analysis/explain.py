@@ -19,6 +19,7 @@ _REASONS = {
     "REQUESTED": "its owner asked for it",
     "MODIFIED_AWAY": "a modify left nothing of it",
     "INSUFFICIENT_FUNDS": "the account could not pay for it",
+    "ONE_CANCELS_OTHER": "another order of its group filled",
     "PROTECTION_PASSED": "the fill would have been at or beyond its own stop-loss or take-profit",
 }
 _SIDES = {("spot", "LONG"): "buy", ("spot", "SHORT"): "sell"}

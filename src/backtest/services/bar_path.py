@@ -10,7 +10,7 @@ open itself; rank 1 the way from the open to the first extreme, its end included
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Literal
 
@@ -182,6 +182,8 @@ class Group:
                      paths are compared; None: unbounded.
     ``parts``        the open parts. The walk never changes this list: a part that the entry opens
                      on the bar is handed to `BarWalk.report`, and added here by the owner.
+    ``partners``     the groups of one-cancels-other orders, which take one path together: of all
+                     their entries only one fills. Such a group has nothing else of its own.
     """
 
     entry: Working | None
@@ -190,10 +192,13 @@ class Group:
     liquidation: Callable[[Decimal, Decimal], Decimal | None] | None = None
     parts: list[OpenPart] = field(factory=list)
     margin: Callable[[Decimal, Decimal], Decimal] | None = None
+    partners: Sequence[Group] = ()
 
     @property
     def buys(self) -> bool:
-        """Whether it is a buyer or a long (else a seller or a short)."""
+        """Whether it is a buyer or a long (else a seller or a short); of partners, the first."""
+        if self.partners:
+            return self.partners[0].buys
         if self.entry is not None:
             return self.entry.buy
         return self.parts[0].long if self.parts else True

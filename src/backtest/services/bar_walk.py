@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from heapq import heapify, heappop, heappush
 from typing import Any
@@ -27,6 +27,7 @@ from backtest.services.path_outcome import (
     Fills,
     Points,
     event_of,
+    joint_outcome,
     lane_events,
     level_after,
     outcome,
@@ -43,11 +44,13 @@ _STOPS = frozenset({"stop", "stop_loss", "trailing_stop"})
 
 @define(eq=False)
 class _Lane:
-    """The coming events of one open part, the next one last."""
+    """The coming events of one open part, or of one-cancels-other entries, the next one last."""
 
-    part: OpenPart
+    part: OpenPart | None
     events: list[Event]
     stopped: bool
+    groups: Mapping[Working, Group] | None = None
+    """Of one-cancels-other entries: whose they are."""
 
 
 class BarWalk:
@@ -145,7 +148,13 @@ class BarWalk:
         while heap:
             *_, event, lane, group, points = heappop(heap)
             if lane is not None and lane.events:
-                self._push(lane.events.pop(), lane, group, points)
+                later = lane.events.pop()
+                self._push(
+                    later,
+                    lane,
+                    group if lane.groups is None else lane.groups[later.working],
+                    points,
+                )
             if event.is_trigger:
                 self._trigger(event, lane)
                 continue
@@ -188,7 +197,9 @@ class BarWalk:
     def _trigger(self, event: Event, lane: _Lane | None) -> None:
         """The stop of a stop-limit order is reached: it is a limit order from here on."""
         working = event.working
-        if working in self._dropped or (lane is not None and lane.part.volume <= ZERO):
+        if working in self._dropped:
+            return
+        if lane is not None and lane.part is not None and lane.part.volume <= ZERO:
             return
         working.to_limit()
         self.triggered.append(working)
@@ -223,7 +234,7 @@ class BarWalk:
         kind = working.kind
         volume = working.volume
         part = None
-        if lane is not None:
+        if lane is not None and lane.part is not None:
             part = lane.part
             if lane.stopped and kind != "liquidation" and kind != "stop_loss":
                 return None
@@ -267,6 +278,9 @@ class BarWalk:
 
     def _add_group(self, group: Group) -> None:
         """The general way: parts, protections, and where it matters both orders of the extremes."""
+        if group.partners:
+            self._add_partners(group)
+            return
         bar, rules = self._bar, self._rules
         entry = group.entry
         enters = entry is not None and reachable(entry, bar, rules)
@@ -307,6 +321,31 @@ class BarWalk:
                 self._add_lane(part, events, group, points)
         for working in fresh:
             working.fresh = working.start >= NOT_ON_THIS_BAR
+
+    def _add_partners(self, group: Group) -> None:
+        """One-cancels-other orders: one path for all, on which the price decides who fills."""
+        bar, rules = self._bar, self._rules
+        high, high_fills = joint_outcome(group.partners, self._paths[True], bar, rules)
+        low, low_fills = joint_outcome(group.partners, self._paths[False], bar, rules)
+        high_first = self._first(group.buys)
+        if self._fixed is None and high != low:
+            high_first = high < low
+        points = self._paths[high_first]
+        owners = {one.entry: one for one in group.partners if one.entry is not None}
+        nothing: Fills = {}
+        for one in group.partners:
+            self._contested[one] = high_fills.get(one, nothing), low_fills.get(one, nothing)
+        events = lane_events(list(owners), points, bar, rules)
+        both = _together(high_fills), _together(low_fills)
+        _mark(events, [event.working for event in events], both)
+        self._trail(list(owners), events, points)
+        if events:
+            events.reverse()
+            event = events.pop()
+            lane = _Lane(None, events, False, owners)
+            self._push(event, lane, owners[event.working], points, sort=False)
+        for entry in owners:
+            entry.fresh = entry.fresh and entry.start >= NOT_ON_THIS_BAR
 
     def _opens_contest(self, group: Group, entry: Working) -> bool:
         """Whether a part opened by ``entry`` might meet an exit on this very bar."""
@@ -384,6 +423,10 @@ def _fixed_order(path: str, bar: Bar) -> bool | None:
     if path == "adaptive":
         return sub(bar.high, bar.open) < sub(bar.open, bar.low)
     raise FieldError("path", f"must be a known path, not {path!r}")
+
+
+def _together(fills: Mapping[Group, Fills]) -> Fills:
+    return {key: what for one in fills.values() for key, what in one.items()}
 
 
 def _mark(events: Sequence[Event], keys: Sequence[object], both: tuple[Fills, Fills]) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "Fills",
     "Points",
     "event_of",
+    "joint_outcome",
     "lane_events",
     "level_after",
     "outcome",
@@ -273,10 +274,45 @@ def outcome(group: Group, points: Points, bar: Bar, rules: PathRules) -> tuple[D
         return value, fills
     if event.taker and entry.terms is not None and entry.terms.maker_only:
         return value, fills
+    return add(value, _enter(group, entry, event, fills, points, bar, rules)), fills
+
+
+def joint_outcome(
+    groups: Sequence[Group], points: Points, bar: Bar, rules: PathRules
+) -> tuple[Decimal, dict[Group, Fills]]:
+    """What one-cancels-other orders come to on the path ``points``: the first that can fill does.
+
+    The value is as `outcome` gives it; the fills are those of the one group that has any.
+    """
+    of_entry = {group.entry: group for group in groups if group.entry is not None}
+    for event in lane_events(list(of_entry), points, bar, rules):
+        entry = event.working
+        group = of_entry[entry]
+        if (
+            event.is_trigger
+            or (event.taker and entry.terms is not None and entry.terms.maker_only)
+            or protection_passed(entry.buy, event.price, group.stop_loss, group.take_profit)
+        ):
+            continue
+        fills: Fills = {}
+        return _enter(group, entry, event, fills, points, bar, rules), {group: fills}
+    return ZERO, {}
+
+
+def _enter(
+    group: Group,
+    entry: Working,
+    event: Event,
+    fills: Fills,
+    points: Points,
+    bar: Bar,
+    rules: PathRules,
+) -> Decimal:
+    """Let ``entry`` fill and what it opens be closed on the rest of the path; the value."""
     fills[entry] = (event.price, entry.volume)
     part = _opened(group, entry, event.price)
     events = lane_events(part.exits, points, bar, rules, (event.rank, event.reached))
-    return add(value, _play(part, events, fills, bar.close, rules, own=True)), fills
+    return _play(part, events, fills, bar.close, rules, own=True)
 
 
 def _opened(group: Group, entry: Working, price: Decimal) -> OpenPart:
