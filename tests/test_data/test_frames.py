@@ -276,7 +276,7 @@ BAD: list[tuple[str, Any, int | None, str]] = [
     ("null-time", lambda: table({"ts": pa.array([T, None], pa.timestamp("ns"))}), 2, "ts is empty"),
     ("null-epoch", lambda: table({"ts": [T, None]}), 2, "ts "),
     ("bad-time", lambda: table({"ts": ["2020-01-01", "soon"]}), 2, "ts 'soon' is not a time"),
-    ("bool", lambda: table(open=[True, False]), None, "the column 'open' holds values of type"),
+    ("bool", lambda: table(open=[True, False]), 1, "open is not a number: 'True'"),
     ("list", lambda: table(open=[[1], [2]]), None, "the column 'open' holds values of type"),
     (
         "time-as-price",

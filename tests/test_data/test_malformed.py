@@ -44,7 +44,7 @@ CASES: list[Case] = [
     ("a-sentence", "hello world\n", {}, 1, "put a line of column names before it"),
     ("url-before-header", "https://example.com\n" + GOOD, {}, 1, "has no header"),
     ("pipe-delimiter", GOOD.replace(",", "|"), {}, 1, "has no header"),
-    ("quotes-no-header", "20200101 170000065,1.12,1.13,0\n", {}, 1, "quotes are not supported yet"),
+    ("quotes-no-header", "20200101 170000065,1.12,1.13,0\n", {}, 1, "holds quotes (columns 'time'"),
     ("quotes", "timestamp,bid,ask\n2020-01-01,1,2\n", {}, 1, "holds quotes (columns 'timestamp'"),
     ("trades", "timestamp,price,size\n2020-01-01,1,2\n", {}, 1, "holds trades"),
     # -- not text

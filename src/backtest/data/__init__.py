@@ -5,25 +5,36 @@ from __future__ import annotations
 from backtest.data.csv_bars import CsvBars, read_csv, write_csv
 from backtest.data.frames import FrameBars, ParquetBars, read_frame, read_parquet
 from backtest.data.merge import merge
-from backtest.data.opening import open_bars
+from backtest.data.opening import open_bars, open_data, open_quotes, open_trades
 from backtest.data.sources import BarReader, BarSource, MemoryBars, canonical_digest
 from backtest.data.synthetic import SyntheticBars, synthetic_bars, synthetic_pairs
+from backtest.data.tick_sources import MemoryTicks, Tick, TickSource, tick_digest
+from backtest.data.ticks import FileTicks, read_ticks
 
 __all__ = [
     "BarReader",
     "BarSource",
     "CsvBars",
+    "FileTicks",
     "FrameBars",
     "MemoryBars",
+    "MemoryTicks",
     "ParquetBars",
     "SyntheticBars",
+    "Tick",
+    "TickSource",
     "canonical_digest",
     "merge",
     "open_bars",
+    "open_data",
+    "open_quotes",
+    "open_trades",
     "read_csv",
     "read_frame",
     "read_parquet",
+    "read_ticks",
     "synthetic_bars",
     "synthetic_pairs",
+    "tick_digest",
     "write_csv",
 ]

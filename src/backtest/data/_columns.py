@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from attrs import frozen
 
 from backtest.errors import DataError
 from backtest.times import SECOND
 
-__all__ = ["Columns", "find_columns", "known_names", "normal"]
+__all__ = [
+    "Columns",
+    "RowColumns",
+    "TickColumns",
+    "find_columns",
+    "find_tick_columns",
+    "kind_of",
+    "known_names",
+    "normal",
+]
 
 _FIELDS = {
     "open": ("open", "o", "open_price"),
@@ -25,9 +35,56 @@ _TIMES = ("open_time", "timestamp", "datetime", "ts", "unix", "epoch", "time", "
 _WITH_UNIT = re.compile(r"(?:ts|timestamp|time|datetime|date|unix|epoch|open_time)_(ns|us|ms|s)")
 _UNITS = {"s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _CLOSING = "close_time"
-_QUOTES = {"bid", "ask", "bid_price", "ask_price"}
-_ALIASES = {alias for aliases in _FIELDS.values() for alias in aliases}
-_KNOWN = {*_ALIASES, *_TIMES, *_QUOTES, _CLOSING, "price"}
+_TICK_FIELDS = {
+    "bid": ("bid", "bid_price", "bidprice"),
+    "ask": ("ask", "ask_price", "askprice", "offer"),
+    "bid_size": ("bid_size", "bidsize", "bid_volume", "bid_qty", "bid_quantity", "bid_amount"),
+    "ask_size": ("ask_size", "asksize", "ask_volume", "ask_qty", "ask_quantity", "ask_amount"),
+    "price": ("price", "trade_price", "p"),
+    "volume": ("volume", "size", "qty", "quantity", "amount", "vol", "v", "q"),
+    "side": ("side", "aggressor", "aggressor_side", "taker_side"),
+    "is_buyer_maker": ("is_buyer_maker", "isbuyermaker", "buyer_maker"),
+    "trade_id": ("trade_id", "id", "tid", "agg_trade_id"),
+    "symbol": _FIELDS["symbol"],
+}
+_ALIASES = {
+    alias for fields in (_FIELDS, _TICK_FIELDS) for aliases in fields.values() for alias in aliases
+}
+_KNOWN = {*_ALIASES, *_TIMES, _CLOSING}
+_OF_KIND = {"quotes": ("bid", "ask"), "trades": ("price",)}
+"""What a table of ticks must have, beside the time."""
+
+
+class RowColumns(Protocol):
+    """Where a row's time, numbers and texts are, whatever is made of them."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns' names, as the table spells them."""
+
+    @property
+    def time(self) -> tuple[int, ...]:
+        """Position of the time, or of date and time of day."""
+
+    @property
+    def unit(self) -> int | None:
+        """Nanoseconds of one unit of the time, where its name tells."""
+
+    @property
+    def symbol(self) -> int | None:
+        """Position of the symbol."""
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Positions of the numbers: prices first, then volumes."""
+
+    @property
+    def prices(self) -> int:
+        """How many of `numbers` are prices."""
+
+    @property
+    def texts(self) -> tuple[int, ...]:
+        """Positions of what is read as text."""
 
 
 @frozen(kw_only=True)
@@ -55,14 +112,62 @@ class Columns:
         return prices if self.volume is None else (*prices, self.volume)
 
     @property
-    def number_names(self) -> tuple[str, ...]:
-        """The table's own names for `numbers`."""
-        return tuple(self.names[at] for at in self.numbers)
+    def prices(self) -> int:
+        """How many of `numbers` are prices."""
+        return 4
 
     @property
-    def time_name(self) -> str:
-        """The table's own name for the time."""
-        return " ".join(self.names[at] for at in self.time)
+    def texts(self) -> tuple[int, ...]:
+        """None: a bar is numbers."""
+        return ()
+
+
+@frozen(kw_only=True)
+class TickColumns:
+    """Positions of the columns of quotes or trades, by the names of `_TICK_FIELDS`.
+
+    ``kind`` is ``"quotes"`` or ``"trades"``; ``time``, ``unit`` and ``names`` are as in `Columns`.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    time: tuple[int, ...]
+    unit: int | None
+    at: dict[str, int]
+
+    @property
+    def symbol(self) -> int | None:
+        """Position of the symbol."""
+        return self.at.get("symbol")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that `numbers` are, in their order."""
+        wanted: tuple[str, ...] = ("price", "volume")
+        if self.kind == "quotes":
+            wanted = ("bid", "ask", "bid_size", "ask_size")
+        return tuple(field for field in wanted if field in self.at)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Positions of bid, ask and their sizes, or of price and volume; as far as there are."""
+        return tuple(self.at[field] for field in self.fields)
+
+    @property
+    def prices(self) -> int:
+        """How many of `numbers` are prices."""
+        return len(_OF_KIND[self.kind])
+
+    @property
+    def text_fields(self) -> tuple[str, ...]:
+        """The fields that `texts` are, in their order."""
+        wanted = ("side", "is_buyer_maker", "trade_id") if self.kind == "trades" else ()
+        return tuple(field for field in wanted if field in self.at)
+
+    @property
+    def texts(self) -> tuple[int, ...]:
+        """Positions of a trade's side and id, as far as there are."""
+        return tuple(self.at[field] for field in self.text_fields)
 
 
 def normal(name: str) -> str:
@@ -75,6 +180,63 @@ def known_names(names: Sequence[str]) -> int:
     return sum(
         name in _KNOWN or _WITH_UNIT.fullmatch(name) is not None for name in map(normal, names)
     )
+
+
+def kind_of(names: Sequence[str]) -> str:
+    """What a table with columns of these ``names`` holds: ``bars``, ``quotes`` or ``trades``.
+
+    Bars where there are open, high, low and close; quotes where there are bid and ask; trades where
+    there is a price; else bars, whose reader says what is missing.
+    """
+    there = set(map(normal, names))
+
+    def has(fields: Mapping[str, Sequence[str]], *wanted: str) -> bool:
+        return all(not there.isdisjoint(fields[field]) for field in wanted)
+
+    if not has(_FIELDS, "open", "high", "low", "close"):
+        for kind, wanted in _OF_KIND.items():
+            if has(_TICK_FIELDS, *wanted):
+                return kind
+    return "bars"
+
+
+def find_tick_columns(
+    names: Sequence[str], kind: str, *, source: str, line: int | None = None
+) -> TickColumns:
+    """The columns of quotes or trades (``kind``) among ``names``; errors as `find_columns`."""
+    try:
+        return _find_ticks(names, kind)
+    except _Unfit as unfit:
+        raise DataError(str(unfit), source=source, line=line) from None
+
+
+def _find_ticks(names: Sequence[str], kind: str) -> TickColumns:
+    at = _places(names)
+    found = {}
+    fields = ["bid", "ask", "bid_size", "ask_size", "symbol"]
+    if kind == "trades":
+        fields = ["price", "volume", "side", "is_buyer_maker", "trade_id", "symbol"]
+    for field in fields:
+        places = [index for alias in _TICK_FIELDS[field] for index in at.get(alias, ())]
+        one = _single(places, field.replace("_", " "), names)
+        if one is not None:
+            found[field] = one
+    if "side" in found and "is_buyer_maker" in found:
+        both = f"{names[found['side']]!r}, {names[found['is_buyer_maker']]!r}"
+        raise _Unfit(f"has several columns for the side: {both}; keep one of them")
+    time, unit = _find_time(at, "open", names)
+    missing = [field for field in _OF_KIND[kind] if field not in found]
+    if not time or missing:
+        missing = missing if time else ["time", *missing]
+        shown = ", ".join(repr(name) for name in names[:12])
+        example = "timestamp, bid, ask, bid_size, ask_size"
+        if kind == "trades":
+            example = "timestamp, price, size, side"
+        raise _Unfit(
+            f"has no column for {' and '.join(missing)}: its columns are {shown}; {kind} need "
+            f"{example} (all but time and prices may be left out)"
+        )
+    return TickColumns(kind=kind, names=tuple(names), time=time, unit=unit, at=found)
 
 
 def find_columns(
@@ -99,10 +261,15 @@ _Places = dict[str, list[int]]
 """Positions of the columns by normalised name."""
 
 
-def _find(names: Sequence[str], pair: str, stamp: str) -> Columns:
+def _places(names: Sequence[str]) -> _Places:
     at: _Places = {}
     for index, name in enumerate(names):
         at.setdefault(normal(name), []).append(index)
+    return at
+
+
+def _find(names: Sequence[str], pair: str, stamp: str) -> Columns:
+    at = _places(names)
 
     def one(field: str) -> int | None:
         found = [index for alias in _FIELDS[field] for index in at.get(alias, ())]
@@ -112,7 +279,7 @@ def _find(names: Sequence[str], pair: str, stamp: str) -> Columns:
     open_, high, low, close = one("open"), one("high"), one("low"), one("close")
     if not time or open_ is None or high is None or low is None or close is None:
         found = {"time": time or None, "open": open_, "high": high, "low": low, "close": close}
-        raise _Unfit(_missing([field for field, at_ in found.items() if at_ is None], names, at))
+        raise _Unfit(_missing([field for field, at_ in found.items() if at_ is None], names))
     volume = one("volume")
     if volume is None:
         volume = _single(_base_volumes(at, pair), "volume", names)
@@ -172,11 +339,14 @@ def _one(at: _Places, name: str, names: Sequence[str]) -> int:
     return at[name][0]
 
 
-def _missing(missing: Sequence[str], names: Sequence[str], at: _Places) -> str:
+def _missing(missing: Sequence[str], names: Sequence[str]) -> str:
     shown = ", ".join(repr(name) for name in names[:12])
-    for what, there in (("quotes", _QUOTES & at.keys()), ("trades", "price" in at)):
-        if there and "open" in missing:
-            return f"holds {what} (columns {shown}), which are not supported yet: make bars of them"
+    kind = kind_of(names)
+    if kind != "bars" and "open" in missing:
+        return (
+            f"holds {kind} (columns {shown}), not bars: read them with open_{kind} or open_data, "
+            "and make bars of them with resample"
+        )
     return (
         f"has no column for {' and '.join(missing)}: its columns are {shown}; "
         "name them timestamp, open, high, low, close, volume (volume may be left out)"

@@ -8,6 +8,7 @@ many fields as the header.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, repeat
 from typing import TextIO
@@ -22,6 +23,9 @@ _BATCH_ROWS = 4096
 _BATCH_CHARACTERS = 1 << 18
 _DELIMITERS = ",;\t"
 _LONGEST_HEADER = 1 << 16
+_BARE_QUOTE = re.compile(r"\d{8} \d{9}([,;\t])\d[\d.]*\1\d[\d.]*(\1\d[\d.]*)?", re.ASCII)
+"""A row of quotes without a header, as HistData writes them: nothing else looks like it."""
+_BARE_NAMES = ["time", "bid", "ask", "volume"]
 
 _Row = list[str]
 _Columns = list[Sequence[str]]
@@ -30,6 +34,8 @@ _Columns = list[Sequence[str]]
 class CsvTable:
     """The header and the rows of a CSV file; the delimiter is the one that makes a header of it.
 
+    One kind of file is read without a header: quotes as HistData has them (`_BARE_QUOTE`).
+
     Raises `DataError` with file and line for what is not a table of UTF-8 text with a header.
     """
 
@@ -37,6 +43,14 @@ class CsvTable:
         self._file = file
         self.name = file.name
         self.header_line, header = self._read_header()
+        bare = _BARE_QUOTE.fullmatch(header)
+        self._is_bare = bare is not None
+        if bare is not None:
+            self._delimiter = bare[1]
+            self.names = _BARE_NAMES[: header.count(bare[1]) + 1]
+            self._skipped = self.header_line - 1
+            return
+        self._skipped = self.header_line
         self._delimiter = max(_DELIMITERS, key=lambda delimiter: _merit(_split(header, delimiter)))
         self.names = _split(header, self._delimiter)
         if not known_names(self.names):
@@ -59,7 +73,7 @@ class CsvTable:
     def batches(self) -> Iterator[tuple[int, _Columns]]:
         """The number of rows before a batch, and its columns; blank lines are left out."""
         with self._file.text() as text:
-            for _ in range(self.header_line):
+            for _ in range(self._skipped):
                 text.readline()
             try:
                 yield from self._read(text)
@@ -134,7 +148,7 @@ class CsvTable:
 
     def line(self, index: int | None) -> int:
         """The line on which row ``index`` ends; for None the one that `csv` cannot read."""
-        wanted = -1 if index is None else index + 1  # the header is row -1
+        wanted = -1 if index is None else index + 1 - self._is_bare  # a header is row -1
         with self._file.text() as text:
             reader = csv.reader(text, delimiter=self._delimiter, skipinitialspace=True, strict=True)
             try:
@@ -197,8 +211,5 @@ def _no_header(fields: _Row) -> str:
         "timestamp,open,high,low,close,volume"
     )
     if len(fields) in (3, 4):
-        problem += (
-            ". If these are quotes (time, bid, ask): quotes are not supported yet, make bars of "
-            "them first"
-        )
+        problem += "; of quotes timestamp,bid,ask; of trades timestamp,price,size"
     return problem

@@ -42,7 +42,7 @@ def choose_symbol(
     )
 
 
-def no_rows(symbol: str | None, source: str) -> DataError:
+def no_rows(symbol: str | None, source: str, what: str = "bar") -> DataError:
     """The error of a table without a row (of the chosen symbol)."""
-    what = "has a header but no rows" if symbol is None else f"has no row of symbol {symbol!r}"
-    return DataError(f"{what}: give at least one bar", source=source)
+    lack = "has a header but no rows" if symbol is None else f"has no row of symbol {symbol!r}"
+    return DataError(f"{lack}: give at least one {what}", source=source)

@@ -115,6 +115,8 @@ def _arrow_column(array: Any) -> Column:
     if types.is_decimal(type_):
         # By way of text: as exact, and in half the time.
         return Column("text", array.cast(pa.string()).to_pylist())
+    if types.is_boolean(type_):
+        return Column("text", [None if one is None else str(one) for one in array.to_pylist()])
     if types.is_string(type_) or types.is_large_string(type_):
         return Column("text", array.to_pylist())
     raise TypeError(str(type_))
@@ -252,6 +254,8 @@ def _pandas_column(series: Any) -> Column:
         if numbers.dtype.itemsize == 8:
             return Column("float", numbers.tolist(), inexact=True)
         return Column("text", [str(value) for value in numbers], inexact=True)
+    if kind == "b":
+        return Column("text", list(map(str, series.tolist())))
     return _object_column(series.tolist())
 
 

@@ -8,33 +8,29 @@ and the source says so (``rounded``).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
 
 from backtest.data._assemble import (
     Assembler,
-    RowError,
-    StepFinder,
     bar_length,
     check_stamp,
     pair_code,
 )
 from backtest.data._columns import Columns, find_columns
 from backtest.data._files import InputFile
-from backtest.data._numbers import Numbers
+from backtest.data._frame_rows import FrameRows, table_of
+from backtest.data._rows import smallest_step
 from backtest.data._stamps import StampReader, zone_of
-from backtest.data._symbols import choose_symbol, no_rows
-from backtest.data._tables import ArrowTable, Batch, Column, PandasTable, ParquetTable, Table
+from backtest.data._symbols import no_rows
+from backtest.data._tables import ParquetTable, Table
 from backtest.data.sources import BarSource, MemoryBars, canonical_digest
-from backtest.errors import DataError
 from backtest.models.bar import Bar
 from backtest.models.trading_pair import TradingPair
 
 __all__ = ["FrameBars", "ParquetBars", "read_frame", "read_parquet"]
-
-_FINEST = Decimal("0.00000001")
 
 
 def read_parquet(
@@ -97,8 +93,7 @@ class FrameBars:
         tz: str | tzinfo | None = None,
         symbol: str | None = None,
     ) -> None:
-        table: Table = PandasTable(frame) if _is_pandas(frame) else ArrowTable(frame)
-        self._set_up(table, "dataframe", pair, bar, stamp, tz, symbol)
+        self._set_up(table_of(frame), "dataframe", pair, bar, stamp, tz, symbol)
         self._digest: str | None = None
 
     def _set_up(
@@ -116,15 +111,11 @@ class FrameBars:
         self._stamp = check_stamp(stamp)
         self._zone = zone_of(tz)
         given = bar_length(bar)
-        prices, volumes = _FINEST, _FINEST
-        if isinstance(pair, TradingPair):
-            prices, volumes = pair.price_increment, pair.volume_increment
-        self._prices, self._volumes = Numbers(prices, positive=True), Numbers(volumes)
-        self._table = table
         self.columns: Columns = find_columns(table.names, self.pair, stamp, source=name)
-        self.rounded = False
-        self.symbol = self._choose_symbol(symbol)
-        self.bar_ns = self._smallest_step() if given is None else given
+        self._rows = FrameRows(table, name, self.columns, pair, symbol, self._zone)
+        self.symbol = self._rows.symbol
+        stamps = StampReader(self._zone, self.columns.unit)
+        self.bar_ns = smallest_step(self._rows, stamps) if given is None else given
         next(iter(self))  # what is wrong from the start is refused here, not in the middle of a run
 
     def __repr__(self) -> str:
@@ -141,100 +132,23 @@ class FrameBars:
         return None
 
     def __iter__(self) -> Iterator[Bar]:
-        stamps = StampReader(self._zone, self.columns.unit)
-        assembler = Assembler(self.pair, self.bar_ns, self._stamp, self.columns.number_names)
+        names = [self.columns.names[at] for at in self.columns.numbers]
+        assembler = Assembler(self.pair, self.bar_ns, self._stamp, names)
 
-        def convert(batch: Batch) -> list[Bar]:
-            return assembler.bars(self._times(batch, stamps), *self._numbers(batch))
+        def convert(times: list[int], numbers: list[list[Decimal]], _: object) -> list[Bar]:
+            return assembler.bars(times, *numbers)
 
         empty = True
-        for bars in self._converted(convert, self.columns.numbers):
+        for bars in self._rows.read(StampReader(self._zone, self.columns.unit), convert):
             empty = False
             yield from bars
         if empty:
             raise no_rows(self.symbol, self.name)
 
-    def _converted(
-        self, convert: Callable[[Batch], list[Bar]], numbers: Sequence[int]
-    ) -> Iterator[list[Bar]]:
-        """What ``convert`` makes of each batch; its errors get the number of the row."""
-        at, symbol = self.columns.symbol, self.symbol
-        wanted = [*self.columns.time, *numbers, *([] if at is None else [at])]
-        for whole in self._table.batches(wanted):
-            batch = whole if symbol is None or at is None else whole.where(at, symbol)
-            if batch is None:
-                continue
-            try:
-                yield convert(batch)
-            except RowError as error:
-                line = batch.row(error.index)
-                raise DataError(error.problem, source=self.name, line=line) from None
-
-    def _column(self, batch: Batch, at: int) -> Column:
-        try:
-            return batch.column(at)
-        except TypeError as error:
-            raise DataError(
-                f"the column {self.columns.names[at]!r} holds values of type {error}: give "
-                "numbers, times or text",
-                source=self.name,
-            ) from None
-
-    def _times(self, batch: Batch, stamps: StampReader) -> list[int]:
-        columns = [self._column(batch, at) for at in self.columns.time]
-        name = self.columns.time_name
-        if len(columns) == 1 and columns[0].kind in ("utc", "local"):
-            return self._moments(columns[0], name)
-        texts = [list(map(_text, column.values)) for column in columns]
-        joined = texts[0] if len(texts) == 1 else list(map(" ".join, zip(*texts, strict=True)))
-        try:
-            return stamps.read_many(joined)
-        except ValueError:
-            return [_at(index, name, stamps.read, text) for index, text in enumerate(joined)]
-
-    def _moments(self, column: Column, name: str) -> list[int]:
-        if None in column.values:
-            index = column.values.index(None)
-            raise RowError(index, f"{name} is empty or no time: fill it in or remove the row")
-        if column.kind == "utc" or self._zone is None:
-            return list(column.values)
-        to_utc = self._zone.to_utc
-        return [_at(index, name, to_utc, value) for index, value in enumerate(column.values)]
-
-    def _numbers(self, batch: Batch) -> list[list[Decimal]]:
-        """Open, high, low, close and, where there is one, volume."""
-        found = []
-        for place, at in enumerate(self.columns.numbers):
-            column = self._column(batch, at)
-            name = self.columns.names[at]
-            if column.kind in ("utc", "local"):
-                raise DataError(f"the column {name!r} holds times, not numbers", source=self.name)
-            numbers = self._volumes if place == 4 else self._prices
-            found.append(numbers.of(column, name))
-            self.rounded = self.rounded or column.inexact
-        return found
-
-    def _smallest_step(self) -> int:
-        stamps = StampReader(self._zone, self.columns.unit)
-        steps = StepFinder()
-
-        def convert(batch: Batch) -> list[Bar]:
-            steps.feed(self._times(batch, stamps))
-            return []
-
-        for _ in self._converted(convert, ()):
-            pass
-        if not steps.count:
-            raise no_rows(self.symbol, self.name)
-        return steps.result(self.name)
-
-    def _choose_symbol(self, symbol: str | None) -> str | None:
-        at = self.columns.symbol
-        seen: set[str] = set()
-        if at is not None and symbol is None:
-            for batch in self._table.batches([at]):
-                seen.update(map(_text, self._column(batch, at).values))
-        return choose_symbol(symbol, seen, self.pair, at is not None, self.name)
+    @property
+    def rounded(self) -> bool:
+        """Whether numbers came as floats and were rounded to the pair's increments."""
+        return self._rows.rounded
 
 
 class ParquetBars(FrameBars):
@@ -263,18 +177,3 @@ class ParquetBars(FrameBars):
     def input_digest(self) -> str:
         """The same: the input is the file."""
         return self.digest()
-
-
-def _is_pandas(frame: Any) -> bool:
-    return type(frame).__module__.partition(".")[0] == "pandas" and hasattr(frame, "iloc")
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
-
-
-def _at(index: int, name: str, convert: Callable[[Any], int], value: Any) -> int:
-    try:
-        return convert(value)
-    except ValueError as error:
-        raise RowError(index, f"{name} {error}") from None

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
 from backtest.data._assemble import bar_length, check_stamp, pair_code
+from backtest.data._columns import kind_of
+from backtest.data._csv_table import CsvTable
+from backtest.data._files import InputFile
+from backtest.data._frame_rows import table_of
 from backtest.data._stamps import zone_of
+from backtest.data._tables import ParquetTable
 from backtest.data.csv_bars import read_csv
 from backtest.data.frames import read_frame, read_parquet
 from backtest.data.sources import BarSource, MemoryBars
+from backtest.data.tick_sources import MemoryTicks, TickSource, check_kind
+from backtest.data.ticks import PARQUET, read_ticks
 from backtest.errors import DataError
-from backtest.models.bar import Bar
+from backtest.models.quote import Quote
+from backtest.models.trade import Trade
 from backtest.models.trading_pair import TradingPair
 
-__all__ = ["open_bars"]
+__all__ = ["open_bars", "open_data", "open_quotes", "open_trades"]
 
 _CSV = {".csv", ".tsv", ".txt"}
-_PARQUET = {".parquet", ".pq"}
 
 
 def open_bars(
@@ -52,31 +59,101 @@ def open_bars(
     >>> len(list(open_bars(synthetic_bars("BTCUSD", 5), "BTCUSD")))
     5
     """
+    source = open_data(
+        data, pair, bar=bar, stamp=stamp, tz=tz, stream=stream, symbol=symbol, kind="bars"
+    )
+    assert isinstance(source, BarSource)
+    return source
+
+
+def open_quotes(
+    data: Any,
+    pair: str | TradingPair,
+    *,
+    tz: str | tzinfo | None = None,
+    stream: bool = False,
+    symbol: str | None = None,
+) -> TickSource:
+    """The quotes of ``pair`` in ``data``; arguments and errors as `open_bars`.
+
+    >>> from decimal import Decimal
+    >>> from backtest.models import Quote
+    >>> len(list(open_quotes([Quote("EURUSD", 0, Decimal("1.1"), Decimal("1.2"))], "EURUSD")))
+    1
+    """
+    source = open_data(data, pair, tz=tz, stream=stream, symbol=symbol, kind="quotes")
+    assert isinstance(source, TickSource)
+    return source
+
+
+def open_trades(
+    data: Any,
+    pair: str | TradingPair,
+    *,
+    tz: str | tzinfo | None = None,
+    stream: bool = False,
+    symbol: str | None = None,
+) -> TickSource:
+    """The trades of ``pair`` in ``data``; arguments and errors as `open_bars`."""
+    source = open_data(data, pair, tz=tz, stream=stream, symbol=symbol, kind="trades")
+    assert isinstance(source, TickSource)
+    return source
+
+
+def open_data(
+    data: Any,
+    pair: str | TradingPair,
+    *,
+    bar: int | str | timedelta | None = None,
+    stamp: str = "open",
+    tz: str | tzinfo | None = None,
+    stream: bool = False,
+    symbol: str | None = None,
+    kind: str | None = None,
+) -> BarSource | TickSource:
+    """The bars, quotes or trades of ``pair`` in ``data``, whichever it holds.
+
+    ``kind`` is ``"bars"``, ``"quotes"`` or ``"trades"``; None: a table with open, high, low and
+    close holds bars, one with bid and ask quotes, one with a price trades; other things know what
+    they are. ``bar`` and ``stamp`` concern bars alone. Other arguments and errors as `open_bars`.
+    """
     length, code = bar_length(bar), pair_code(pair)
     check_stamp(stamp)
     zone_of(tz)
+    if kind != "bars" and kind is not None:
+        check_kind(kind)
     if isinstance(data, (str, os.PathLike)):
-        read = _reader_of(data)
+        is_csv = _is_csv(data)
+        kind = kind or _kind_of_file(data, is_csv)
+        if kind != "bars":
+            return read_ticks(data, pair, kind, tz=tz, symbol=symbol, stream=stream)
+        read = read_csv if is_csv else read_parquet
         return read(data, pair, bar=bar, stamp=stamp, tz=tz, symbol=symbol, stream=stream)
-    if isinstance(data, BarSource):
-        return _agreeing(data, code, length)
+    if isinstance(data, (BarSource, TickSource)):
+        return _agreeing(data, code, length, kind)
     if hasattr(data, "__arrow_c_stream__") or hasattr(data, "iloc"):
+        kind = kind or kind_of(table_of(data).names)
+        if kind != "bars":
+            return read_ticks(data, pair, kind, tz=tz, symbol=symbol, stream=stream)
         return read_frame(data, pair, bar=bar, stamp=stamp, tz=tz, symbol=symbol, stream=stream)
-    if isinstance(data, Iterable) and not isinstance(data, (bytes, bytearray, dict, Bar)):
-        return _agreeing(MemoryBars(data, code), code, length)
+    if isinstance(data, Iterable) and not isinstance(data, (bytes, bytearray, dict)):
+        items = list(data)
+        if kind in ("quotes", "trades") or (items and isinstance(items[0], Quote | Trade)):
+            return _agreeing(MemoryTicks(items, code), code, length, kind)
+        return _agreeing(MemoryBars(items, code), code, length, kind)
     raise DataError(
         f"data must be the path of a file, a dataframe, Bars or a BarSource, not {_kind(data)}"
     )
 
 
-def _reader_of(path: str | os.PathLike[str]) -> Callable[..., BarSource]:
-    """`read_csv` or `read_parquet`, by the end of the file's name."""
+def _is_csv(path: str | os.PathLike[str]) -> bool:
+    """Whether the end of the file's name says CSV; else it says Parquet."""
     name = Path(path).name.lower()
     suffix = Path(name.removesuffix(".gz")).suffix
     if suffix in _CSV:
-        return read_csv
-    if suffix in _PARQUET:
-        return read_parquet
+        return True
+    if suffix in PARQUET:
+        return False
     raise DataError(
         f"the name ends with {suffix or 'nothing'!r}, which tells no format: name it .csv, "
         ".csv.gz or .parquet",
@@ -84,11 +161,22 @@ def _reader_of(path: str | os.PathLike[str]) -> Callable[..., BarSource]:
     )
 
 
-def _agreeing(source: BarSource, code: str, length: int | None) -> BarSource:
+def _kind_of_file(path: str | os.PathLike[str], is_csv: bool) -> str:
+    """What the columns of a file say it holds."""
+    file = InputFile(path)
+    return kind_of(CsvTable(file).names if is_csv else ParquetTable(file.name).names)
+
+
+def _agreeing(
+    source: BarSource | TickSource, code: str, length: int | None, kind: str | None
+) -> BarSource | TickSource:
     name = getattr(source, "name", "source")
+    held = source.kind if isinstance(source, TickSource) else "bars"
+    if kind is not None and held != kind:
+        raise DataError(f"holds {held}, not {kind}: open it with open_{held}", source=name)
     if source.pair != code:
-        raise DataError(f"holds bars of {source.pair}, not of {code}", source=name)
-    if length is not None and source.bar_ns != length:
+        raise DataError(f"holds {held} of {source.pair}, not of {code}", source=name)
+    if isinstance(source, BarSource) and length is not None and source.bar_ns != length:
         raise DataError(
             f"holds bars of {source.bar_ns} ns, not of the {length} ns asked for: leave out bar",
             source=name,

@@ -42,8 +42,10 @@ class BarReader(BarSource, Protocol):
     """A source that reads its bars from somewhere: ``name`` where, for messages."""
 
     name: str
-    rounded: bool
-    """Whether numbers came as floats and were rounded to the pair's increments."""
+
+    @property
+    def rounded(self) -> bool:
+        """Whether numbers came as floats and were rounded to the pair's increments."""
 
     def input_digest(self) -> str | None:
         """The digest of the file; None when there is none, so that the bars' own counts."""

@@ -19,9 +19,11 @@ from backtest.models.lifecycle import (
     next_status,
 )
 from backtest.models.orders import OrderDirection, OrderStatus, TradingOrder
+from backtest.models.quote import Quote, trusted_quote
 from backtest.models.run import BacktestRun
 from backtest.models.spot_order import SpotOrder
 from backtest.models.tiers import Tier, Tiers
+from backtest.models.trade import Trade, trusted_trade
 from backtest.models.trading_pair import TradingPair
 from backtest.models.trading_rules import LeverageKind, TradingRules
 from backtest.models.transaction import Transaction, TransactionType
@@ -49,10 +51,12 @@ __all__ = [
     "OrderDirection",
     "OrderStatus",
     "OrderStep",
+    "Quote",
     "SpotOrder",
     "Tier",
     "Tiers",
     "TimeInForce",
+    "Trade",
     "TradingOrder",
     "TradingPair",
     "TradingRules",
@@ -60,4 +64,6 @@ __all__ = [
     "TransactionType",
     "next_status",
     "trusted_bar",
+    "trusted_quote",
+    "trusted_trade",
 ]

@@ -73,6 +73,11 @@ class Bar:
         """When the bar ended, and the first moment at which anyone may see it (aware, UTC)."""
         return from_ns(self.close_ns)
 
+    @property
+    def length(self) -> int:
+        """Nanoseconds from its open to its close."""
+        return self.close_ns - self.open_ns
+
 
 _new = object.__new__
 # Slot descriptors write past the frozen __setattr__, and are looked up once, here.

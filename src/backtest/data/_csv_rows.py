@@ -1,0 +1,109 @@
+"""The rows of a CSV file as times, decimals and texts: text becomes `Decimal`, never a ``float``.
+
+Batches of rows are converted column by column; only one that fails is gone through row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal, InvalidOperation, localcontext
+from itertools import compress
+from typing import TypeVar
+
+from backtest.data._assemble import READING, RowError, number_fault
+from backtest.data._columns import RowColumns
+from backtest.data._csv_table import CsvTable
+from backtest.data._rows import Convert
+from backtest.data._stamps import StampReader
+from backtest.data._symbols import choose_symbol
+from backtest.errors import DataError
+
+__all__ = ["CsvRows"]
+
+T = TypeVar("T")
+_TextColumns = list[Sequence[str]]
+
+
+class CsvRows:
+    """The rows of ``table`` that are of ``symbol`` (None: of the pair, see `choose_symbol`)."""
+
+    rounded = False
+
+    def __init__(self, table: CsvTable, columns: RowColumns, pair: str, symbol: str | None) -> None:
+        self.name = table.name
+        self.columns = columns
+        self._table = table
+        self.symbol = self._choose_symbol(symbol, pair)
+
+    def read(
+        self, stamps: StampReader, convert: Convert[T], *, times_only: bool = False
+    ) -> Iterator[list[T]]:
+        """What ``convert`` makes of each batch's rows of the symbol; its errors get a line."""
+        at, symbol = self.columns.symbol, self.symbol
+        for before, columns in self._table.batches():
+            chosen: list[bool] | None = None
+            if symbol is not None and at is not None:
+                chosen = [text.strip() == symbol for text in columns[at]]
+                columns = [list(compress(column, chosen)) for column in columns]
+                if not columns[0]:
+                    continue
+            try:
+                times = self._times(columns, stamps)
+                if times_only:
+                    yield convert(times, [], [])
+                else:
+                    texts = [list(columns[place]) for place in self.columns.texts]
+                    yield convert(times, self._numbers(columns), texts)
+            except RowError as error:
+                index = error.index
+                if chosen is not None:
+                    index = [place for place, take in enumerate(chosen) if take][index]
+                line = self._table.line(before + index)
+                raise DataError(error.problem, source=self.name, line=line) from None
+
+    def _times(self, columns: _TextColumns, stamps: StampReader) -> list[int]:
+        first, *more = self.columns.time
+        texts = columns[first]
+        if more:
+            pairs = zip(texts, columns[more[0]], strict=True)
+            texts = [f"{day.strip()} {clock.strip()}" for day, clock in pairs]
+        try:
+            return stamps.read_many(texts)
+        except ValueError:
+            name = " ".join(self.columns.names[at] for at in self.columns.time)
+            for index, text in enumerate(texts):
+                try:
+                    stamps.read(text)
+                except ValueError as error:
+                    raise RowError(index, f"{name} {error}") from None
+            raise
+
+    def _numbers(self, columns: _TextColumns) -> list[list[Decimal]]:
+        texts = [columns[at] for at in self.columns.numbers]
+        with localcontext(READING):
+            try:
+                if any("_" in text for column in texts for text in column):
+                    raise InvalidOperation  # Decimal would read 1_000 as a thousand
+                return [list(map(Decimal, column)) for column in texts]
+            except InvalidOperation:
+                for index, row in enumerate(zip(*texts, strict=True)):
+                    self._check_row(index, row)
+                raise
+
+    def _check_row(self, index: int, row: Sequence[str]) -> None:
+        for at, text in zip(self.columns.numbers, row, strict=True):
+            try:
+                if "_" in text:
+                    raise InvalidOperation
+                Decimal(text)
+            except InvalidOperation:
+                name = self.columns.names[at]
+                raise RowError(index, f"{name} {number_fault(text)}") from None
+
+    def _choose_symbol(self, symbol: str | None, pair: str) -> str | None:
+        at = self.columns.symbol
+        seen: set[str] = set()
+        if at is not None and symbol is None:
+            for _, columns in self._table.batches():
+                seen.update(map(str.strip, columns[at]))
+        return choose_symbol(symbol, seen, pair, at is not None, self.name)

@@ -1,0 +1,129 @@
+"""Quotes and trades from CSV files, Parquet files and dataframes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import tzinfo
+from pathlib import Path
+from typing import Any
+
+from backtest.data._assemble import pair_code
+from backtest.data._assemble_ticks import TickAssembler
+from backtest.data._columns import TickColumns, find_tick_columns
+from backtest.data._csv_rows import CsvRows
+from backtest.data._csv_table import CsvTable
+from backtest.data._files import InputFile
+from backtest.data._frame_rows import FrameRows, table_of
+from backtest.data._rows import Rows
+from backtest.data._stamps import StampReader, zone_of
+from backtest.data._symbols import no_rows
+from backtest.data._tables import ParquetTable
+from backtest.data.tick_sources import MemoryTicks, Tick, TickSource, check_kind, tick_digest
+from backtest.models.trading_pair import TradingPair
+
+__all__ = ["FileTicks", "read_ticks"]
+
+PARQUET = {".parquet", ".pq"}
+
+
+def read_ticks(
+    data: Any,
+    pair: str | TradingPair,
+    kind: str,
+    *,
+    tz: str | tzinfo | None = None,
+    symbol: str | None = None,
+    stream: bool = False,
+) -> TickSource:
+    """The quotes or trades of a file or dataframe: a list, or with ``stream`` read as one goes.
+
+    Arguments and errors as `FileTicks`.
+    """
+    source = FileTicks(data, pair, kind, tz=tz, symbol=symbol)
+    if stream:
+        return source
+    ticks = list(source)
+    return MemoryTicks(
+        ticks, pair, kind, name=source.name, digest=source.digest(), rounded=source.rounded
+    )
+
+
+class FileTicks:
+    """A file or dataframe of quotes or trades, read anew for each iteration, in batches.
+
+    Args:
+        data: path of a CSV (plain or gzip) or Parquet file, or a dataframe.
+        pair: the code that the ticks get. Floats of dataframes are rounded to the increments of a
+            `TradingPair`, and with a code alone to eight digits; text never is.
+        kind: ``"quotes"`` or ``"trades"``.
+        tz: the zone of times that name none; None: UTC.
+        symbol: the rows to take where there is a column of symbols; None: those of the pair's
+            code, or all when there is one symbol only.
+
+    Raises `DataError` with file and line for whatever cannot be read exactly, `ConfigError` for
+    arguments that make no sense.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        pair: str | TradingPair,
+        kind: str,
+        *,
+        tz: str | tzinfo | None = None,
+        symbol: str | None = None,
+    ) -> None:
+        self.pair = pair_code(pair)
+        self.kind = check_kind(kind)
+        zone = zone_of(tz)
+        self._zone = zone
+        self._file = InputFile(data) if isinstance(data, (str, os.PathLike)) else None
+        self._digest: str | None = None
+        self._rows: Rows
+        if self._file is not None and Path(self._file.name).suffix.lower() not in PARQUET:
+            table = CsvTable(self._file)
+            self.columns = self._find(table.names, table.name, table.header_line)
+            self._rows = CsvRows(table, self.columns, self.pair, symbol)
+        else:
+            typed = table_of(data) if self._file is None else ParquetTable(self._file.name)
+            name = "dataframe" if self._file is None else self._file.name
+            self.columns = self._find(typed.names, name, None)
+            self._rows = FrameRows(typed, name, self.columns, pair, symbol, zone)
+        self.name = self._rows.name
+        self.symbol = self._rows.symbol
+        next(iter(self))  # what is wrong from the start is refused here, not in the middle of a run
+
+    def _find(self, names: Any, source: str, line: int | None) -> TickColumns:
+        return find_tick_columns(names, self.kind, source=source, line=line)
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} of {self.pair} in {self.name}>"
+
+    @property
+    def rounded(self) -> bool:
+        """Whether numbers came as floats and were rounded to the pair's increments."""
+        return self._rows.rounded
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of the file's bytes; of a dataframe, the ticks' `tick_digest`."""
+        if self._file is not None:
+            return self._file.digest()
+        if self._digest is None:
+            self._digest = tick_digest(self)
+        return self._digest
+
+    def __iter__(self) -> Iterator[Tick]:
+        stamps = StampReader(self._zone, self.columns.unit)
+        assembler = TickAssembler(self.pair, self.columns)
+        empty = True
+        if self.kind == "quotes":
+            for quotes in self._rows.read(stamps, assembler.quotes):
+                empty = False
+                yield from quotes
+        else:
+            for trades in self._rows.read(stamps, assembler.trades):
+                empty = False
+                yield from trades
+        if empty:
+            raise no_rows(self.symbol, self.name, self.kind.removesuffix("s"))
