@@ -270,7 +270,7 @@ def _object_column(values: list[Any]) -> Column:
     if isinstance(first, date):
         return Column("local", [_moment_ns(value, "local") for value in values])
     types = {type(value) for value in values if value is not None}
-    if types - {str, Decimal, float, int}:
+    if types - {str, Decimal, float, int, bool}:
         raise TypeError(type(first).__name__)
     texts = [None if value is None else str(value) for value in values]
     return Column("text", texts, inexact=float in types)
