@@ -159,7 +159,7 @@ class PairBook:
         "bar",
         "base",
         "branches",
-        "charges_overnight",
+        "charges",
         "code",
         "fees_cancel",
         "fees_close",
@@ -176,6 +176,7 @@ class PairBook:
         "least_volume",
         "left",
         "maintenance",
+        "next_funding",
         "next_rollover",
         "one_sided",
         "pair",
@@ -224,7 +225,11 @@ class PairBook:
         self.waiting: list[tuple[int, Working]] = []
         """When they were accepted, and the orders since which no bar has opened yet."""
         self.next_rollover: int | None = None
-        self.charges_overnight = bool(self.fees_pending or self.fees_filled)
+        """When the next overnight charge falls due; None before the first bar."""
+        self.next_funding: tuple[int, Decimal] | None = None
+        """When the next funding falls due, and at what rate; None for never."""
+        self.charges = bool(self.fees_pending or self.fees_filled or rules.funding is not None)
+        """Whether anything is charged as time passes."""
 
     def all_groups(self) -> list[Group]:
         """The groups on this pair: orders, then positions, each in the order of acceptance."""

@@ -16,6 +16,7 @@ from .actor import Actor
 from .amendment import Amendment
 from .book import Branch, Closing, Desk, PairBook
 from .channel import Channel
+from .closing_desk import ClosingDesk
 from .execution import Execution
 from .financing import Financing
 from .message import MARKET_TO_STRATEGY, Envelope
@@ -63,7 +64,8 @@ class BrokerActor(Actor):
         self._agents = agents
         self._acceptance = Acceptance(self.venue)
         self._amendment = Amendment(self.venue)
-        self._execution = Execution(self.venue, self._amendment)
+        self._closing_desk = ClosingDesk(self.venue)
+        self._execution = Execution(self.venue, self._amendment, self._closing_desk)
         self._splitting = Splitting(self.venue)
         self._financing = Financing(self.venue)
         self._listeners: list[Channel] = []
@@ -131,7 +133,7 @@ class BrokerActor(Actor):
         if valuation.time != bar.close_ns:
             valuation.move_to(bar.close_ns)
         book = self._books[bar.pair]
-        if book.charges_overnight and self._financing.is_due(book, bar):
+        if book.charges and self._financing.is_due(book, bar):
             return self._with_charges(book, bar)
         if book.branches or book.holdings:
             walk, hit = self._execution.walk(book, bar)
@@ -154,7 +156,8 @@ class BrokerActor(Actor):
         await self._execution.match(book, bar, walk, hit)
         # What falls due inside the bar is charged at its close, the first mark after.
         book.last = bar.close
-        await self._financing.charge_until(book, bar.close_ns - 1)
+        for holding in await self._financing.charge_until(book, bar.close_ns - 1):
+            await self._closing_desk.test(book, bar, holding)
         self._mark(book, bar)
 
     def _mark(self, book: PairBook, bar: Bar) -> None:

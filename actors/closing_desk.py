@@ -8,7 +8,7 @@ from typing import Any
 from backtest.errors import RejectReason
 from backtest.models import Bar, Fill, TradingOrder
 from backtest.money import ZERO, add, sub
-from backtest.services.fills import BarWalk, Hit
+from backtest.services.fills import CLOSE_ONLY, BarWalk, Hit, slipped
 from backtest.services.margin import realised_pnl
 from backtest.services.order_operations import apportion, close
 from backtest.services.transaction_manager import close_position
@@ -33,6 +33,35 @@ class ClosingDesk:
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
+
+    async def test(self, book: PairBook, bar: Bar, holding: Holding) -> None:
+        """Liquidate an isolated position at the close of ``bar``, if that is where it has to be."""
+        closing = holding.closing("liquidation")
+        if closing is None or closing.working.price is None:
+            return
+        price = closing.working.price
+        if bar.close <= price if holding.part.long else bar.close >= price:
+            await self.liquidate(book, bar, closing, bar.close)
+
+    async def liquidate(self, book: PairBook, bar: Bar, closing: Closing, mark: Decimal) -> None:
+        """Close all of a position at ``mark``, which is where ``bar`` closed."""
+        working, part = closing.working, closing.holding.part
+        price = slipped(mark, working.buy, bar, book.path)
+        hit = Hit(
+            closing.holding.group,
+            working,
+            part,
+            price,
+            part.volume,
+            CLOSE_ONLY,
+            "close",
+            True,
+            False,
+            False,
+            mark,
+            (mark,) * 4,
+        )
+        await self.close(book, bar, BarWalk(bar, (), book.path), hit, closing)
 
     async def close(
         self, book: PairBook, bar: Bar, walk: BarWalk, hit: Hit, closing: Closing

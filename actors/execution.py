@@ -53,10 +53,10 @@ class _Affordable(NamedTuple):
 class Execution:
     """Walks bars and carries out what they allow."""
 
-    def __init__(self, venue: Venue, amendment: Amendment) -> None:
+    def __init__(self, venue: Venue, amendment: Amendment, closing_desk: ClosingDesk) -> None:
         self._venue = venue
         self._amendment = amendment
-        self._closing_desk = ClosingDesk(venue)
+        self._closing_desk = closing_desk
 
     # -- trigger and match -------------------------------------------------------------------------
 

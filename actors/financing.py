@@ -1,12 +1,12 @@
-"""What an open position or a pending order costs by the night."""
+"""What an open position or a pending order costs as time passes: by the night, and funding."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
-from backtest.models import Bar, TradingOrder
+from backtest.models import Bar, SpotOrder, TradingOrder
 from backtest.models._fast import derive
-from backtest.money import ZERO, sub
+from backtest.money import ZERO, mul, round_up, sub
 from backtest.services.transaction_manager import charge
 from backtest.times import DAY
 
@@ -18,99 +18,130 @@ __all__ = ["Financing"]
 
 
 class Financing:
-    """Charges each rollover once, on the mark that the venue has at that time."""
+    """Charges each rollover and each funding once, on the mark that the venue has at that time."""
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
 
     def is_due(self, book: PairBook, bar: Bar) -> bool:
-        """Whether an overnight charge falls due by the end of ``bar``."""
+        """Whether a charge falls due by the end of ``bar``."""
         if book.next_rollover is None:
-            # The first bar of the pair: the first rollover is the first one after its open.
+            # The first bar of the pair: what falls due first is what does so after its open.
             time_of_day = book.rules.rollover_ns
             days = (bar.open_ns - time_of_day) // DAY + 1
             book.next_rollover = days * DAY + time_of_day
+            if book.rules.funding is not None:
+                book.next_funding = book.rules.funding.after(bar.open_ns)
+        funding = book.next_funding
+        if funding is not None and funding[0] < bar.close_ns:
+            return True
         return book.next_rollover < bar.close_ns
 
-    async def charge_until(self, book: PairBook, end: int) -> None:
-        """Charge every rollover at or before ``end``, at the mark the venue has now."""
-        while book.next_rollover is not None and book.next_rollover <= end:
-            due = book.next_rollover
-            book.next_rollover += DAY
-            if book.last is None:
+    async def charge_until(self, book: PairBook, end: int) -> list[Holding]:
+        """Charge what falls due at or before ``end``, in the order of time, at the mark the venue
+        has now; the positions whose margin had to pay. At one time the night goes before funding.
+        """
+        poorer: dict[Holding, None] = {}
+        while book.next_rollover is not None:
+            funding = book.next_funding
+            nightly = funding is None or book.next_rollover <= funding[0]
+            due = book.next_rollover if nightly or funding is None else funding[0]
+            if due > end:
+                break
+            if nightly or funding is None:
+                book.next_rollover += DAY
+                await self._overnight(book, due, poorer)
+            else:
+                book.next_funding = book.rules.funding.after(due)  # type: ignore[union-attr]
+                await self._funding(book, due, funding[1], poorer)
+        return [holding for holding in poorer if holding in book.holdings]
+
+    async def _overnight(self, book: PairBook, due: int, poorer: dict[Holding, None]) -> None:
+        mark = book.last
+        if mark is None or not (book.fees_filled or book.fees_pending):
+            return
+        venue, pair = self._venue, book.pair
+        # What came to be after the rollover was not there to be charged.
+        for holding in [one for one in book.holdings if one.since <= due]:
+            part = holding.part
+            amount = venue.fee(
+                book,
+                book.fees_filled,
+                volume=part.volume,
+                notional=pair.notional(part.volume, mark),
+                margin=part.margin,
+            )
+            await self._charge(holding.branch, holding, amount, "overnight", "", poorer)
+        for branch in [one for one in book.branches.values() if one.accepted <= due]:
+            if branch.order is None:
                 continue
-            # What came to be after the rollover was not there to be charged.
-            for holding in list(book.holdings):
-                if holding.since <= due:
-                    await self._charge_holding(book, holding, book.last)
-            for branch in list(book.branches.values()):
-                if branch.accepted <= due:
-                    await self._charge_pending(book, branch, book.last)
+            volume = branch.order.volume
+            amount = venue.fee(
+                book,
+                book.fees_pending,
+                volume=volume,
+                notional=pair.notional(volume, mark),
+                margin=venue.order_margin(branch, volume),
+            )
+            await self._charge(branch, None, amount, "overnight", "", poorer)
 
-    async def _charge_holding(self, book: PairBook, holding: Holding, mark: Decimal) -> None:
-        venue, part, branch = self._venue, holding.part, holding.branch
-        notional = book.pair.notional(part.volume, mark)
-        amount = venue.fee(
-            book,
-            book.fees_filled,
-            volume=part.volume,
-            notional=notional,
-            margin=part.margin,
-        )
-        if not amount:
+    async def _funding(
+        self, book: PairBook, due: int, rate: Decimal, poorer: dict[Holding, None]
+    ) -> None:
+        mark = book.last
+        if mark is None:
             return
-        asset = book.quote
-        free = venue.available(branch.account, asset)
-        from_margin = min(max(ZERO, sub(amount, free)), part.margin)
-        uncovered = max(ZERO, sub(sub(amount, free), from_margin))
+        for holding in [one for one in book.holdings if one.since <= due]:
+            part = holding.part
+            signed = rate if part.long else rate.copy_negate()
+            # Rounded against the account: a payment up, income down.
+            amount = round_up(mul(book.pair.notional(part.volume, mark), signed), book.step)
+            await self._charge(holding.branch, holding, amount, "funding", f", rate {rate}", poorer)
+
+    async def _charge(
+        self,
+        branch: Branch,
+        holding: Holding | None,
+        amount: Decimal,
+        what: str,
+        rate: str,
+        poorer: dict[Holding, None],
+    ) -> None:
+        """Charge a position, or what is pending of ``branch``: from available, then from the margin
+        of the position, then from the insurance account."""
+        venue, asset = self._venue, branch.book.quote
+        order: SpotOrder | TradingOrder | None = branch.order
+        margin = ZERO
+        if holding is not None:
+            order, margin = holding.order, holding.part.margin
+        if not amount or order is None:
+            return
+        missing = max(ZERO, sub(amount, venue.available(branch.account, asset)))
+        from_margin = min(missing, margin)
+        uncovered = sub(missing, from_margin)
         legs = charge(branch.account, asset, amount, from_margin=from_margin, uncovered=uncovered)
-        balances = await venue.post(legs, holding.order.id, "overnight charge")
-        order = holding.order.create_with_overnight_fees(amount)
-        if from_margin:
-            order = derive(order, margin_reserved=sub(order.margin_reserved, from_margin))
-            self._venue.set_margin(holding, order.margin_reserved)
-        self._renew(holding, order)
-        venue.tell(
-            EventKind.CHARGED,
-            branch,
-            order,
-            positions=((order.id, order),),
-            detail=f"overnight {amount} {asset} at {mark}",
-            balances=balances,
-        )
-        self._venue.tell_uncovered(branch, order, uncovered, asset, "an overnight charge")
-
-    async def _charge_pending(self, book: PairBook, branch: Branch, mark: Decimal) -> None:
-        venue, order = self._venue, branch.order
-        if order is None:
-            return
-        notional = book.pair.notional(order.volume, mark)
-        amount = venue.fee(
-            book,
-            book.fees_pending,
-            volume=order.volume,
-            notional=notional,
-            margin=venue.order_margin(branch, order.volume),
-        )
-        if not amount:
-            return
-        asset = book.quote
-        uncovered = max(ZERO, sub(amount, venue.available(branch.account, asset)))
-        legs = charge(branch.account, asset, amount, uncovered=uncovered)
-        balances = await venue.post(legs, order.id, "overnight charge on a pending order")
+        why = f"{what} charge" + ("" if holding else " on a pending order")
+        balances = await venue.post(legs, order.id, why)
         if isinstance(order, TradingOrder):
-            branch.order = order = order.create_with_overnight_fees(amount)
+            order = order.create_with_overnight_fees(amount)
+            if holding is None:
+                branch.order = order
+            else:
+                if from_margin:
+                    order = derive(order, margin_reserved=sub(margin, from_margin))
+                holding.order = order
             venue.records.keep(order)
+        if holding is not None and from_margin:
+            # Its level is another now, and with it the price at which it is liquidated.
+            venue.set_margin(holding, order.margin_reserved)  # type: ignore[union-attr]
+            poorer[holding] = None
         venue.tell(
             EventKind.CHARGED,
             branch,
             order,
-            detail=f"overnight {amount} {asset} at {mark}",
+            positions=() if holding is None else ((order.id, order),),  # type: ignore[arg-type]
+            detail=f"{what} {amount} {asset} at {branch.book.last}{rate}",
             balances=balances,
         )
-        self._venue.tell_uncovered(branch, order, uncovered, asset, "an overnight charge")
-
-    def _renew(self, holding: Holding, order: TradingOrder) -> None:
-        """The position goes on under the same id in a new state."""
-        holding.order = order
-        self._venue.records.keep(order)
+        article = "an" if what == "overnight" else "a"
+        venue.tell_uncovered(branch, order, uncovered, asset, f"{article} {what} charge")

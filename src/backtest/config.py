@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from backtest.data.funding import read_funding
 from backtest.errors import ConfigError, FieldError
 from backtest.models import HOUSE, Asset, TradingPair, TradingRules
 from backtest.money import ZERO, decimal_of
@@ -166,10 +167,21 @@ def _from_mapping(table: Mapping[str, Any], where: str) -> RuleBook:
                 if name in _OF_PAIR
             }
             own = {name: value for name, value in settings.items() if name not in _OF_PAIR}
-            by_pair[code] = TradingRules.from_mapping({**general, **own})
-        return RuleBook(TradingRules.from_mapping(general), by_pair, pairs, assets)
+            by_pair[code] = TradingRules.from_mapping(_with_files({**general, **own}))
+        default = TradingRules.from_mapping(_with_files(general))
+        return RuleBook(default, by_pair, pairs, assets)
     except (FieldError, TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from error
+
+
+def _with_files(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``funding = {file = "rates.csv"}`` read from the file that it names."""
+    funding = settings.get("funding")
+    if isinstance(funding, Mapping) and "file" in funding:
+        if len(funding) > 1:
+            raise ConfigError("funding takes a file, or a rate, every and at; not both")
+        return {**settings, "funding": read_funding(funding["file"])}
+    return settings
 
 
 def pair_of(pair: str | TradingPair, cash_assets: Iterable[str], book: RuleBook) -> TradingPair:

@@ -422,6 +422,8 @@ def rules_text(rules: TradingRules) -> dict[str, Any]:
                 [None if one is None else plain(one) for one in (t.up_to, t.rate, t.max_leverage)]
                 for t in value
             ]
+        elif name == "funding":
+            text[name] = value and value.as_data()
         elif name == "allowed_directions":
             text[name] = sorted(one.value for one in value)
         elif hasattr(value, "as_tuple"):

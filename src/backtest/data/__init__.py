@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from backtest.data.csv_bars import CsvBars, read_csv, write_csv
 from backtest.data.frames import FrameBars, ParquetBars, read_frame, read_parquet
+from backtest.data.funding import read_funding
 from backtest.data.merge import merge
 from backtest.data.opening import open_bars, open_data, open_quotes, open_trades
 from backtest.data.sources import BarReader, BarSource, MemoryBars, canonical_digest
@@ -31,6 +32,7 @@ __all__ = [
     "open_trades",
     "read_csv",
     "read_frame",
+    "read_funding",
     "read_parquet",
     "read_ticks",
     "synthetic_bars",

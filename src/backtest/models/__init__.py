@@ -11,6 +11,7 @@ from backtest.models.broker import Broker
 from backtest.models.decision_action import ActionType, DecisionAction
 from backtest.models.fee import Fee, FeeKind, FeeStage
 from backtest.models.fill import Fill
+from backtest.models.funding import Funding
 from backtest.models.instructions import PLAIN, Instructions, TimeInForce
 from backtest.models.lifecycle import (
     SPOT_LIFECYCLE,
@@ -46,6 +47,7 @@ __all__ = [
     "FeeKind",
     "FeeStage",
     "Fill",
+    "Funding",
     "Instructions",
     "LeverageKind",
     "OrderDirection",

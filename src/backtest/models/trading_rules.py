@@ -20,6 +20,7 @@ from backtest.models._validate import (
     check_numbers,
 )
 from backtest.models.fee import Fee, FeeKind, FeeStage
+from backtest.models.funding import Funding, funding_of
 from backtest.models.lifecycle import OrderDirection
 from backtest.models.tiers import Tiers, tiers_of
 from backtest.money import ONE, ZERO, decimal_of
@@ -78,6 +79,7 @@ class TradingRules:
     ``rollover_ns`` is the UTC time of day of overnight charges. ``min_volume`` and
     ``min_notional``, where given, go before the pair's. ``maintenance_tiers``, rows of ``(notional
     up to, rate, max_leverage)`` (see `Tiers`), take the place of the flat ``maintenance_rate``.
+    ``funding`` is when longs pay shorts, and how much (see `Funding`).
 
     >>> rules = TradingRules.from_mapping({"fees": {"fill": {"percent_of_notional": "0.001"}}})
     >>> rules.fees_at(FeeStage.FILL)[0].rate
@@ -107,6 +109,7 @@ class TradingRules:
     spot_allowed: bool = True
     trading_allowed: bool = True
     maintenance_tiers: Tiers | None = field(default=None, converter=tiers_of)
+    funding: Funding | None = field(default=None, converter=funding_of)
 
     def __attrs_post_init__(self) -> None:
         values = self.__dict__
