@@ -11,6 +11,29 @@ from backtest.models.broker import Broker
 from backtest.models.decision_action import ActionType, DecisionAction
 from backtest.models.fee import Fee, FeeKind, FeeStage
 from backtest.models.fill import Fill
+from backtest.models.fill_policy import (
+    Adaptive,
+    Eligibility,
+    ExitPolicy,
+    ExitsFromFill,
+    ExitsFromNextBar,
+    ExitsUnlessUnclear,
+    InQueueOrder,
+    LimitPolicy,
+    NextClose,
+    NextOpen,
+    OpenHighLowClose,
+    OpenLowHighClose,
+    Participation,
+    PathPolicy,
+    Penetrate,
+    Pessimistic,
+    ThisClose,
+    Touch,
+    Unlimited,
+    VolumePolicy,
+)
+from backtest.models.fills import Fills
 from backtest.models.funding import Funding
 from backtest.models.instructions import PLAIN, Instructions, TimeInForce
 from backtest.models.lifecycle import (
@@ -22,6 +45,13 @@ from backtest.models.lifecycle import (
 from backtest.models.orders import OrderDirection, OrderStatus, TradingOrder
 from backtest.models.quote import Quote, trusted_quote
 from backtest.models.run import BacktestRun
+from backtest.models.slippage import (
+    FixedSlippage,
+    NoSlippage,
+    PercentSlippage,
+    SlippagePolicy,
+    VolumeShareSlippage,
+)
 from backtest.models.spot_order import SpotOrder
 from backtest.models.tiers import Tier, Tiers
 from backtest.models.trade import Trade, trusted_trade
@@ -36,6 +66,7 @@ __all__ = [
     "TRADING_LIFECYCLE",
     "Account",
     "ActionType",
+    "Adaptive",
     "Agent",
     "Asset",
     "BacktestRun",
@@ -43,27 +74,52 @@ __all__ = [
     "Bar",
     "Broker",
     "DecisionAction",
+    "Eligibility",
+    "ExitPolicy",
+    "ExitsFromFill",
+    "ExitsFromNextBar",
+    "ExitsUnlessUnclear",
     "Fee",
     "FeeKind",
     "FeeStage",
     "Fill",
+    "Fills",
+    "FixedSlippage",
     "Funding",
+    "InQueueOrder",
     "Instructions",
     "LeverageKind",
+    "LimitPolicy",
+    "NextClose",
+    "NextOpen",
+    "NoSlippage",
+    "OpenHighLowClose",
+    "OpenLowHighClose",
     "OrderDirection",
     "OrderStatus",
     "OrderStep",
+    "Participation",
+    "PathPolicy",
+    "Penetrate",
+    "PercentSlippage",
+    "Pessimistic",
     "Quote",
+    "SlippagePolicy",
     "SpotOrder",
+    "ThisClose",
     "Tier",
     "Tiers",
     "TimeInForce",
+    "Touch",
     "Trade",
     "TradingOrder",
     "TradingPair",
     "TradingRules",
     "Transaction",
     "TransactionType",
+    "Unlimited",
+    "VolumePolicy",
+    "VolumeShareSlippage",
     "next_status",
     "trusted_bar",
     "trusted_quote",

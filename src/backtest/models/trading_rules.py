@@ -20,6 +20,7 @@ from backtest.models._validate import (
     check_numbers,
 )
 from backtest.models.fee import Fee, FeeKind, FeeStage
+from backtest.models.fills import Fills
 from backtest.models.funding import Funding, funding_of
 from backtest.models.lifecycle import OrderDirection
 from backtest.models.tiers import Tiers, tiers_of
@@ -40,8 +41,24 @@ class LeverageKind(Enum):
 
 E = TypeVar("E", bound=Enum)
 
-PATHS = ("pessimistic", "open_high_low_close", "open_low_high_close", "adaptive")
+PATHS = ("pessimistic", "open_high_low_close", "open_low_high_close", "adaptive", "queue_order")
 FILL_ON = ("next_open", "this_close", "next_close")
+_CHOICES = (
+    ("path", PATHS),
+    ("fill_on", FILL_ON),
+    ("limit_gap", ("open", "limit")),
+    ("exits_from", ("fill", "next_bar", "clear")),
+)
+
+# What the plain fields call that which a policy of a kind decides.
+_PLAIN_OF = {
+    "eligibility": ("fill_on",),
+    "path": ("path",),
+    "limits": ("penetration_ticks", "limit_gap"),
+    "volume": ("participation",),
+    "slippage": ("slippage", "slippage_rate"),
+    "exits": ("exits_from",),
+}
 
 _NUMBERS = (
     ("max_leverage", POSITIVE_IF_SET),
@@ -80,6 +97,9 @@ class TradingRules:
     ``min_notional``, where given, go before the pair's. ``maintenance_tiers``, rows of ``(notional
     up to, rate, max_leverage)`` (see `Tiers`), take the place of the flat ``maintenance_rate``.
     ``funding`` is when longs pay shorts, and how much (see `Funding`).
+    ``min_notional``, where given, go before the pair's. ``fills`` takes the fill policies as
+    objects, your own among them (`Fills`); the built-in ones become the plain fields that say
+    the same, and are not kept there.
 
     >>> rules = TradingRules.from_mapping({"fees": {"fill": {"percent_of_notional": "0.001"}}})
     >>> rules.fees_at(FeeStage.FILL)[0].rate
@@ -110,9 +130,14 @@ class TradingRules:
     trading_allowed: bool = True
     maintenance_tiers: Tiers | None = field(default=None, converter=tiers_of)
     funding: Funding | None = field(default=None, converter=funding_of)
+    limit_gap: str = "open"
+    exits_from: str = "fill"
+    fills: Fills | None = None
 
     def __attrs_post_init__(self) -> None:
         values = self.__dict__
+        if self.fills is not None:
+            self._take_policies(self.fills)
         for stage, charged in self.fees.items():
             check_member(stage, "fees", FeeStage)
             for fee in charged:
@@ -128,6 +153,24 @@ class TradingRules:
         check_count(self.rollover_ns, "rollover_ns")
         self._check_limits()
 
+    def _take_policies(self, given: Fills) -> None:
+        """Turn the policies that are plain names into those; keep the others in ``fills``."""
+        if not isinstance(given, Fills):
+            raise FieldTypeError("fills", f"must be Fills(...), not {given!r}")
+        values = self.__dict__
+        special = given.special()
+        told = given.plain()
+        decided = dict(told)
+        for kind in {} if special is None else special.text():
+            decided.update(dict.fromkeys(_PLAIN_OF[kind]))
+        for name, value in decided.items():
+            if values[name] not in (getattr(fields(TradingRules), name).default, value):
+                raise FieldError(
+                    name, f"is {values[name]!r} and a policy in fills says otherwise: give one"
+                )
+        values.update(told)
+        values["fills"] = special
+
     def _check_limits(self) -> None:
         if self.rollover_ns >= DAY:
             raise FieldError(
@@ -141,12 +184,10 @@ class TradingRules:
             raise FieldError("max_leverage", f"must be at least 1, is {self.max_leverage}")
         if self.leverage_kind is LeverageKind.FLAT_MARGIN_PER_VOLUME and not self.margin_per_volume:
             raise FieldError("margin_per_volume", "must be set for FLAT_MARGIN_PER_VOLUME")
-        if self.path not in PATHS:
-            raise FieldError("path", f"must be one of {', '.join(PATHS)}, not {self.path!r}")
-        if self.fill_on not in FILL_ON:
-            raise FieldError(
-                "fill_on", f"must be one of {', '.join(FILL_ON)}, not {self.fill_on!r}"
-            )
+        for name, choices in _CHOICES:
+            value = getattr(self, name)
+            if value not in choices:
+                raise FieldError(name, f"must be one of {', '.join(choices)}, not {value!r}")
 
     @property
     def maintenance(self) -> Decimal | Tiers:
@@ -199,6 +240,14 @@ def _read_directions(value: Any, name: str) -> frozenset[OrderDirection]:
     return frozenset(_member(OrderDirection, one, name) for one in listed)
 
 
+def _read_fills(value: Any, name: str) -> Fills | None:
+    if value is None or isinstance(value, Fills):
+        return value
+    if not isinstance(value, Mapping):
+        raise FieldTypeError(name, f"must be Fills(...) or a table, not {value!r}")
+    return Fills.from_mapping(value)
+
+
 def _read_fees(value: Any, name: str) -> dict[FeeStage, tuple[Fee, ...]]:
     if not isinstance(value, Mapping):
         raise FieldTypeError(name, f"must map a stage to its fees, not {type(value).__name__}")
@@ -247,6 +296,7 @@ def _member(kind: type[E], value: object, name: str) -> E:
 _READERS: dict[str, Any] = {
     **{name: _read_number for name, _ in _NUMBERS},
     "fees": _read_fees,
+    "fills": _read_fills,
     "leverage_kind": _read_leverage,
     "allowed_directions": _read_directions,
 }
