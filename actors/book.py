@@ -161,6 +161,7 @@ class PairBook:
         "branches",
         "charges",
         "code",
+        "eligibility",
         "fees_cancel",
         "fees_close",
         "fees_create",
@@ -184,6 +185,7 @@ class PairBook:
         "quote",
         "rules",
         "step",
+        "volume_policy",
         "waiting",
     )
 
@@ -192,6 +194,9 @@ class PairBook:
         self.pair = pair
         self.rules = rules
         self.path = PathRules.of(rules, pair)
+        own = rules.fills
+        self.eligibility = None if own is None else own.eligibility
+        self.volume_policy = None if own is None else own.volume
         self.base, self.quote = pair.base.code, pair.quote.code
         self.step = pair.quote.step
         """The smallest amount of the quote asset, in which fees, margin and PnL are paid."""

@@ -14,6 +14,7 @@ from backtest.services.fills import (
     BarWalk,
     Hit,
     Working,
+    checked_pool,
     eligibility,
     pool,
     protection_passed,
@@ -64,7 +65,11 @@ class Execution:
         """The walk of the pair's groups along ``bar``, and its first hit."""
         if book.waiting:
             book.waiting = self._open_to(book, bar)
-        volume = pool(bar.volume, book.rules.participation, book.pair.volume_increment)
+        increment = book.pair.volume_increment
+        if book.volume_policy is None:
+            volume = pool(bar.volume, book.rules.participation, increment)
+        else:
+            volume = checked_pool(book.volume_policy, bar, increment)
         walk = BarWalk(bar, book.all_groups(), book.path, (volume, volume))
         return walk, walk.next()
 
@@ -75,7 +80,7 @@ class Execution:
         for item in book.waiting:
             accepted, working = item
             kind = "market" if working.triggered else working.kind
-            working.start = eligibility(kind, accepted, True, bar, fill_on)
+            working.start = eligibility(kind, accepted, True, bar, fill_on, book.eligibility)
             if working.start:
                 waiting.append(item)
         return waiting
@@ -87,6 +92,8 @@ class Execution:
             hit = walk.next()
         for working in walk.triggered:
             self._tell_triggered(working)
+        if walk.forked or walk.inside > 1:
+            self._venue.records.forks.append((bar.close_ns, book.code))
         book.left = walk.pools
 
     def _tell_triggered(self, working: Working) -> None:
@@ -136,7 +143,7 @@ class Execution:
             volume = min(volume, to_step(left, book.pair.volume_increment))
         if volume <= ZERO:
             return
-        price = slipped(bar.close, working.buy, bar, book.path)
+        price = slipped(bar.close, working.buy, bar, book.path, volume)
         points = (bar.close,) * 4
         hit = Hit(
             group,

@@ -44,13 +44,17 @@ class EventRecord(NamedTuple):
 class Records:
     """Filled by the venue as it goes; read when the run is over."""
 
-    __slots__ = ("events", "fills", "orders")
+    __slots__ = ("events", "fills", "forks", "orders")
 
     def __init__(self) -> None:
         self.orders: list[SpotOrder | TradingOrder] = []
         """Every order in its last state; order number ``n`` is at ``n - 1``."""
         self.fills: list[Fill] = []
         self.events: list[EventRecord] = []
+        self.forks: list[tuple[int, str]] = []
+        """Close and pair of the bars on which the order of the extremes may have mattered: where a
+        group alone comes to something else, or where two conditions were met between open and
+        close (they share volume and money, and strategies hear of them in that order)."""
 
     def keep(self, order: SpotOrder | TradingOrder) -> None:
         """Store an order's new state under its number."""

@@ -87,7 +87,7 @@ def test_an_entry_and_its_take_profit_on_one_bar_depend_on_the_path() -> None:
     # the close of 99: +1 is less than +5, so the pessimist sees the high first.
     bars = [bar(0, 100), bar(1, 100, 104, 97, 99)]
     world = play(bars, script)
-    assert world.fills() == ["entry LONG 1 @ 98 low maker"]
+    assert world.fills() == ["entry LONG 1 @ 98 low maker ambiguous"]
     assert world.equity == 1001
     world = play(bars, script, rules=rules(path="open_low_high_close"))
     assert world.balance("USD") == (D(1005), D(0))

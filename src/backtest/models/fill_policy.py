@@ -9,11 +9,10 @@ turned into that (``Fills(path=Adaptive())`` and ``path="adaptive"`` give equal 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Protocol, runtime_checkable
 
-from attrs import field, fields, frozen
+from attrs import field, frozen
 
 from backtest.errors import FieldError, FieldTypeError
 from backtest.models.bar import Bar
@@ -354,9 +353,11 @@ def policy_text(policy: object) -> str:
     which would be another one in each run.
     """
     cls = type(policy)
-    named = getattr(cls, "__attrs_attrs__", None) or getattr(cls, "__dataclass_fields__", None)
-    if named is not None:
-        names = list(named) if isinstance(named, Mapping) else [one.name for one in fields(cls)]  # type: ignore[misc]
+    fields: Any = getattr(cls, "__attrs_attrs__", None)
+    names = list(getattr(cls, "__dataclass_fields__", ()))
+    if fields is not None:
+        names = [one.name for one in fields]
+    if fields is not None or names:
         told = ", ".join(f"{name}={getattr(policy, name)}" for name in names)
         text = f"{cls.__name__}({told})"
     elif cls.__repr__ is not object.__repr__:

@@ -33,14 +33,11 @@ class SlippagePolicy(Protocol):
         """
 
 
-def _amount(name: str) -> Any:
-    def read(value: Any) -> Decimal:
-        amount = decimal_of(value, name)
-        if amount < ZERO:
-            raise FieldError(name, f"must be non-negative, is {amount}")
-        return amount
-
-    return read
+def _amount(value: Any) -> Decimal:
+    amount = decimal_of(value, "slippage")
+    if amount < ZERO:
+        raise FieldError("slippage", f"must be non-negative, is {amount}")
+    return amount
 
 
 @frozen
@@ -58,7 +55,7 @@ class NoSlippage:
 class FixedSlippage:
     """``amount`` units of price."""
 
-    amount: Decimal = field(converter=_amount("amount"))
+    amount: Decimal = field(converter=_amount)
 
     def slip(self, price: Decimal, buy: bool, volume: Decimal, bar: Bar) -> Decimal:
         return self.amount
@@ -71,7 +68,7 @@ class FixedSlippage:
 class PercentSlippage:
     """A share of the price: ``rate`` 0.001 is 0.1 %."""
 
-    rate: Decimal = field(converter=_amount("rate"))
+    rate: Decimal = field(converter=_amount)
 
     def slip(self, price: Decimal, buy: bool, volume: Decimal, bar: Bar) -> Decimal:
         return mul(price, self.rate)
@@ -95,8 +92,8 @@ class VolumeShareSlippage:
     Decimal('0.00400')
     """
 
-    limit: Decimal = field(default=Decimal("0.025"), converter=_amount("limit"))
-    impact: Decimal = field(default=Decimal("0.1"), converter=_amount("impact"))
+    limit: Decimal = field(default=Decimal("0.025"), converter=_amount)
+    impact: Decimal = field(default=Decimal("0.1"), converter=_amount)
 
     def slip(self, price: Decimal, buy: bool, volume: Decimal, bar: Bar) -> Decimal:
         share = self.limit

@@ -26,11 +26,13 @@ from backtest.services.path_outcome import (
     Event,
     Fills,
     Points,
+    acting_exits,
     event_of,
     joint_outcome,
     lane_events,
     level_after,
     outcome,
+    price_of,
     reachable,
 )
 
@@ -82,6 +84,8 @@ class BarWalk:
         "_rules",
         "_sell_pool",
         "_serial",
+        "forked",
+        "inside",
         "trailed",
         "triggered",
     )
@@ -99,6 +103,11 @@ class BarWalk:
         """``pools``: the volume there is for buys and for sells; None: no cap."""
         self.triggered: list[Working] = []
         self.trailed: list[Working] = []
+        self.forked = False
+        """Whether some group alone would come to something else on the other path."""
+        self.inside = 0
+        """How many conditions were met between open and close so far: the order of the extremes
+        decides which came first."""
         self._bar = bar
         self._rules = rules
         self._buy_pool, self._sell_pool = pools
@@ -106,7 +115,8 @@ class BarWalk:
         self._serial = 0
         self._dropped: set[Working] = set()
         self._contested: dict[Group, tuple[Fills, Fills]] = {}
-        self._fixed = _fixed_order(rules.path, bar)
+        chooses = rules.chooses
+        self._fixed = rules.high_first if chooses is None else chooses.high_first(bar)
         # Indexed by "the high comes first".
         self._paths: tuple[Points, Points] = (
             (bar.open, bar.low, bar.high, bar.close),
@@ -147,6 +157,8 @@ class BarWalk:
         heap = self._heap
         while heap:
             *_, event, lane, group, points = heappop(heap)
+            if 0 < event.rank < 3:
+                self.inside += 1
             if lane is not None and lane.events:
                 later = lane.events.pop()
                 self._push(
@@ -183,7 +195,9 @@ class BarWalk:
             hit.part.volume = sub(hit.part.volume, volume)
         if part is not None and part.exits:
             since = (hit.rank, hit.reached)
-            events = lane_events(part.exits, hit.points, self._bar, self._rules, since)
+            bar, rules = self._bar, self._rules
+            exits = acting_exits(hit.group, working, part.exits, bar, rules)
+            events = lane_events(exits, hit.points, bar, rules, since)
             self._trail(part.exits, events, hit.points, hit.rank)
             both = self._contested.get(hit.group)
             if both is not None:
@@ -256,16 +270,23 @@ class BarWalk:
                 volume = to_step(left, self._rules.volume_increment)
                 if volume <= ZERO or (terms is not None and terms.whole):
                     return None
+        price = event.price
+        if self._rules.slippage_policy is not None:
+            price = price_of(event, volume, self._bar, self._rules)
         passed = takes or (
             part is None
-            and protection_passed(working.buy, event.price, group.stop_loss, group.take_profit)
+            and protection_passed(working.buy, price, group.stop_loss, group.take_profit)
         )
+        otherwise = None
+        if event.ambiguous:
+            high, low = self._contested[group]
+            otherwise = low if points is self._paths[True] else high
         names = _HIGH_FIRST if points[1] == self._bar.high else _LOW_FIRST
         return Hit(
             group,
             working,
             part,
-            event.price,
+            price,
             volume,
             event.rank,
             names[event.rank],
@@ -274,6 +295,7 @@ class BarWalk:
             passed,
             event.reached,
             points,
+            otherwise,
         )
 
     def _add_group(self, group: Group) -> None:
@@ -303,16 +325,24 @@ class BarWalk:
             if entry is not None and enters and not contested:
                 contested = self._opens_contest(group, entry)
             both = None
+            forks = False
             high_first = self._first(group.buys)
-            if contested:
+            if contested and not rules.in_queue_order:
                 high, high_fills = outcome(group, self._paths[True], bar, rules)
                 low, low_fills = outcome(group, self._paths[False], bar, rules)
                 both = self._contested[group] = high_fills, low_fills
                 if self._fixed is None and high != low:
                     high_first = high < low
+                if high_fills != low_fills:
+                    self.forked = True
+                    # What is closed here is flagged itself; the entry is where it is not.
+                    taken = high_fills if high_first else low_fills
+                    forks = not any(type(key) is str for key in taken) or (
+                        high_fills.get(entry) != low_fills.get(entry)
+                    )
             points = self._paths[high_first]
             if entry is not None and enters:
-                self._add_entry(group, entry, points, both)
+                self._add_entry(group, entry, points, forks)
             for part in group.parts:
                 events = lane_events(part.exits, points, bar, rules)
                 if both is not None:
@@ -337,7 +367,14 @@ class BarWalk:
             self._contested[one] = high_fills.get(one, nothing), low_fills.get(one, nothing)
         events = lane_events(list(owners), points, bar, rules)
         both = _together(high_fills), _together(low_fills)
-        _mark(events, [event.working for event in events], both)
+        if not rules.in_queue_order and both[0] != both[1]:
+            self.forked = True
+            _mark(events, [event.working for event in events], both)
+            taken = both[0] if high_first else both[1]
+            if not any(type(key) is str for key in taken):
+                # What the one that fills opens is closed on the other path only.
+                for event in events:
+                    event.ambiguous = event.ambiguous or event.working in taken
         self._trail(list(owners), events, points)
         if events:
             events.reverse()
@@ -351,6 +388,9 @@ class BarWalk:
         """Whether a part opened by ``entry`` might meet an exit on this very bar."""
         bar = self._bar
         below, above = group.stop_loss, group.take_profit
+        later = self._rules.delays_exits
+        if later is not None and not later.same_bar(entry.kind, entry.buy, below, above, bar):
+            below = above = None
         if not entry.buy:
             below, above = above, below
         if (below is not None and bar.low <= below) or (above is not None and bar.high >= above):
@@ -367,14 +407,13 @@ class BarWalk:
         group: Group,
         entry: Working,
         points: Points,
-        both: tuple[Fills, Fills] | None = None,
+        ambiguous: bool = False,
     ) -> None:
         events = lane_events((entry,), points, self._bar, self._rules)
         if entry.terms is not None:
-            if both is not None:
-                _mark(events, [entry] * len(events), both)
             self._trail((entry,), events, points)
         for event in events:
+            event.ambiguous = ambiguous
             self._push(event, None, group, points, sort=False)
 
     def _add_lane(self, part: OpenPart, events: list[Event], group: Group, points: Points) -> None:
@@ -391,9 +430,12 @@ class BarWalk:
         price, limit = ZERO, event.limit
         if limit is not None:
             price = limit.copy_negate() if working.buy else limit
+        rank, later = event.rank, limit is not None
+        if self._rules.in_queue_order:
+            rank, later, price = 0, False, ZERO
         item = (
-            event.rank,
-            limit is not None,
+            rank,
+            later,
             price,
             working.sequence,
             self._serial,
@@ -410,19 +452,6 @@ class BarWalk:
     def _first(self, buys: bool) -> bool:
         """Whether the high comes first where the outcome does not say: for sellers and shorts."""
         return not buys if self._fixed is None else self._fixed
-
-
-def _fixed_order(path: str, bar: Bar) -> bool | None:
-    """Whether the high comes first under a path that is the same for all; None: pessimistic."""
-    if path == "pessimistic":
-        return None
-    if path == "open_high_low_close":
-        return True
-    if path == "open_low_high_close":
-        return False
-    if path == "adaptive":
-        return sub(bar.high, bar.open) < sub(bar.open, bar.low)
-    raise FieldError("path", f"must be a known path, not {path!r}")
 
 
 def _together(fills: Mapping[Group, Fills]) -> Fills:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from backtest.errors import FieldError
 from backtest.models.bar import Bar
+from backtest.models.fill_policy import Eligibility, VolumePolicy
 from backtest.money import mul, to_step
 from backtest.services.bar_path import (
     CLOSE_ONLY,
@@ -24,6 +26,7 @@ from backtest.services.bar_path import (
     Terms,
     Working,
     WorkingKind,
+    check_distance,
     protection_passed,
     slipped,
     trailed,
@@ -45,6 +48,7 @@ __all__ = [
     "Terms",
     "Working",
     "WorkingKind",
+    "checked_pool",
     "eligibility",
     "pool",
     "protection_passed",
@@ -54,15 +58,33 @@ __all__ = [
 
 
 def eligibility(
-    kind: str, accepted_ns: int, accepted_before_event: bool, bar: Bar, fill_on: str = "next_open"
+    kind: str,
+    accepted_ns: int,
+    accepted_before_event: bool,
+    bar: Bar,
+    fill_on: str = "next_open",
+    policy: Eligibility | None = None,
 ) -> int:
     """`Working.start` for ``bar``: 0 (from the open), 3 (its close only) or 4 (not on this bar).
 
     A price counts only if it is certainly not earlier than the acceptance. ``kind`` is a
     `Working.kind`; ``accepted_before_event`` says that the venue accepted the order before it got
     the bar's event. ``fill_on`` is for market orders: "next_open" (the default) and what
-    "this_close" left over wait for an open; "next_close" for a close.
+    "this_close" left over wait for an open; "next_close" for a close. A ``policy`` of the user's
+    own answers instead, but no earlier than the acceptance allows.
     """
+    if policy is not None:
+        start = policy.start(kind, accepted_ns, bar)
+        if start not in (FROM_OPEN, CLOSE_ONLY, NOT_ON_THIS_BAR):
+            raise FieldError(
+                "fills",
+                f"{type(policy).__name__}.start must give 0 (open), 3 (close) or 4 (not on this "
+                f"bar), not {start!r}",
+            )
+        if accepted_ns <= bar.open_ns:
+            return start
+        in_time = accepted_ns <= bar.close_ns and accepted_before_event
+        return max(start, CLOSE_ONLY if in_time else NOT_ON_THIS_BAR)
     if kind == "market" and fill_on == "next_close":
         in_time = accepted_ns <= bar.close_ns and accepted_before_event
         return CLOSE_ONLY if in_time else NOT_ON_THIS_BAR
@@ -84,3 +106,12 @@ def pool(
     if bar_volume is None or participation is None:
         return None
     return to_step(mul(bar_volume, participation), volume_increment)
+
+
+def checked_pool(policy: VolumePolicy, bar: Bar, volume_increment: Decimal) -> Decimal | None:
+    """What a ``policy`` of the user's own allows, rounded down to the increment."""
+    volume = policy.pool(bar, volume_increment)
+    if volume is None:
+        return None
+    check_distance(volume, "pool", policy)
+    return to_step(volume, volume_increment)

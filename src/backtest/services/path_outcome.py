@@ -29,11 +29,13 @@ __all__ = [
     "Event",
     "Fills",
     "Points",
+    "acting_exits",
     "event_of",
     "joint_outcome",
     "lane_events",
     "level_after",
     "outcome",
+    "price_of",
     "reachable",
 ]
 
@@ -52,6 +54,8 @@ _AT_ONE_PRICE = {
     "limit": 4,
     "take_profit": 4,
 }
+
+_IN_QUEUE = {"stop_loss": 0, "liquidation": 1}
 
 
 @define(eq=False)
@@ -73,6 +77,8 @@ class Event:
     level: Decimal | None = None
     is_trigger: bool = False
     then: Event | None = None
+    market: Decimal | None = None
+    """The market's price that slippage was added to: policies may look at the volume that fills."""
 
 
 def reachable(working: Working, bar: Bar, rules: PathRules) -> bool:
@@ -99,7 +105,7 @@ def event_of(
     """
     price = working.price
     if price is None or working.triggered:
-        return Event(working, rank, at, slipped(at, working.buy, bar, rules), True)
+        return _taken(working, rank, at, at, bar, rules)
     if working.is_limit:
         return _limit_event(working, price, rank, at, points, rules, working.fresh, working.end)
     if working.terms is not None:
@@ -109,11 +115,46 @@ def event_of(
             return _stop_limit_event(working, price, working.terms, rank, at, points, rules)
     rises = working.rises
     if (at >= price) if rises else (at <= price):
-        return Event(working, rank, at, slipped(at, working.buy, bar, rules), True)
+        return _taken(working, rank, at, at, bar, rules)
     for later in range(rank or 1, working.end):
         if (points[later] >= price) if rises else (points[later] <= price):
-            return Event(working, later, price, slipped(price, working.buy, bar, rules), True)
+            return _taken(working, later, price, price, bar, rules)
     return None
+
+
+def _taken(
+    working: Working,
+    rank: int,
+    reached: Decimal,
+    market: Decimal,
+    bar: Bar,
+    rules: PathRules,
+    level: Decimal | None = None,
+) -> Event:
+    """A fill at the market's price, made worse by the slippage."""
+    if not rules.slips:
+        return Event(working, rank, reached, market, True, False, None, level)
+    fill = slipped(market, working.buy, bar, rules, working.volume)
+    return Event(working, rank, reached, fill, True, level=level, market=market)
+
+
+def price_of(event: Event, volume: Decimal, bar: Bar, rules: PathRules) -> Decimal:
+    """The price of ``event`` when ``volume`` of it fills: policies may slip by volume."""
+    if rules.slippage_policy is None or event.market is None or volume == event.working.volume:
+        return event.price
+    return slipped(event.market, event.working.buy, bar, rules, volume)
+
+
+def acting_exits(
+    group: Group, entry: Working, exits: Sequence[Working], bar: Bar, rules: PathRules
+) -> Sequence[Working]:
+    """Those of a new part's ``exits`` that act on the bar on which ``entry`` opened it."""
+    policy = rules.delays_exits
+    if policy is None or policy.same_bar(
+        entry.kind, entry.buy, group.stop_loss, group.take_profit, bar
+    ):
+        return exits
+    return [one for one in exits if one.kind == "liquidation"]
 
 
 def _limit_event(
@@ -132,7 +173,7 @@ def _limit_event(
     if rules.penetration:
         trigger = sub(price, rules.penetration) if buy else add(price, rules.penetration)
     marketable = at <= price if buy else at >= price
-    fill = at if marketable else price
+    fill = at if marketable and rules.gap_improves else price
     taker = takes and marketable
     if (at <= trigger) if buy else (at >= trigger):
         return Event(working, rank, at, fill, taker, limit=price)
@@ -180,13 +221,13 @@ def _trailing_event(
     """A stop whose level follows the price, moving at the end of each segment of the path."""
     rises, buy = working.rises, working.buy
     if (at >= level) if rises else (at <= level):
-        return Event(working, rank, at, slipped(at, buy, bar, rules), True, level=level)
+        return _taken(working, rank, at, at, bar, rules, level)
     if rank == 0:
         level = _ratchet(buy, level, at, terms, rules)
     for later in range(rank or 1, working.end):
         point = points[later]
         if (point >= level) if rises else (point <= level):
-            return Event(working, later, level, slipped(level, buy, bar, rules), True, level=level)
+            return _taken(working, later, level, level, bar, rules, level)
         level = _ratchet(buy, level, point, terms, rules)
     return None
 
@@ -235,8 +276,16 @@ def lane_events(
             if event.then is not None:
                 events.append(event.then)
     if len(events) > 1:
-        events.sort(key=lambda event: _path_key(event, points))
+        if rules.in_queue_order:
+            events.sort(key=_queue_key)
+        else:
+            events.sort(key=lambda event: _path_key(event, points))
     return events
+
+
+def _queue_key(event: Event) -> tuple[int, int, int]:
+    working = event.working
+    return _IN_QUEUE.get(working.kind, 2), working.sequence, event.rank
 
 
 def _path_key(event: Event, points: Points) -> tuple[int, Decimal, int, Decimal, int]:
@@ -261,7 +310,7 @@ def outcome(group: Group, points: Points, bar: Bar, rules: PathRules) -> tuple[D
     for part in group.parts:
         if part.volume > ZERO:
             events = lane_events(part.exits, points, bar, rules)
-            value = add(value, _play(part, events, fills, bar.close, rules, own=False))
+            value = add(value, _play(part, events, fills, bar, rules, own=False))
     entry = group.entry
     if entry is None or not reachable(entry, bar, rules):
         return value, fills
@@ -311,8 +360,9 @@ def _enter(
     """Let ``entry`` fill and what it opens be closed on the rest of the path; the value."""
     fills[entry] = (event.price, entry.volume)
     part = _opened(group, entry, event.price)
-    events = lane_events(part.exits, points, bar, rules, (event.rank, event.reached))
-    return _play(part, events, fills, bar.close, rules, own=True)
+    exits = acting_exits(group, entry, part.exits, bar, rules)
+    events = lane_events(exits, points, bar, rules, (event.rank, event.reached))
+    return _play(part, events, fills, bar, rules, own=True)
 
 
 def _opened(group: Group, entry: Working, price: Decimal) -> OpenPart:
@@ -334,7 +384,7 @@ def _play(
     part: OpenPart,
     events: Sequence[Event],
     fills: Fills,
-    close: Decimal,
+    bar: Bar,
     rules: PathRules,
     *,
     own: bool,
@@ -351,17 +401,18 @@ def _play(
         if stopped and kind != "liquidation" and kind != "stop_loss":
             continue
         volume = left if kind == "liquidation" or working.volume > left else working.volume
-        gain = _gain(part.long, part.entry_price, event.price, volume, rules.contract_size)
+        price = price_of(event, volume, bar, rules)
+        gain = _gain(part.long, part.entry_price, price, volume, rules.contract_size)
         if kind == "liquidation" and part.margin >= ZERO:
             worst = div(mul(part.margin, volume), part.volume).copy_negate()
             gain = worst if gain < worst else gain
         stopped = stopped or kind == "stop_loss"
         value = add(value, gain)
-        fills[kind if own else working] = (event.price, volume)
+        fills[kind if own else working] = (price, volume)
         left = sub(left, volume)
         if left <= ZERO:
             return value
-    return add(value, _gain(part.long, part.entry_price, close, left, rules.contract_size))
+    return add(value, _gain(part.long, part.entry_price, bar.close, left, rules.contract_size))
 
 
 def _gain(long: bool, entry: Decimal, price: Decimal, volume: Decimal, size: Decimal) -> Decimal:
