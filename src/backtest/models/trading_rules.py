@@ -97,7 +97,7 @@ class TradingRules:
     ``min_notional``, where given, go before the pair's. ``maintenance_tiers``, rows of ``(notional
     up to, rate, max_leverage)`` (see `Tiers`), take the place of the flat ``maintenance_rate``.
     ``funding`` is when longs pay shorts, and how much (see `Funding`).
-    ``min_notional``, where given, go before the pair's. ``fills`` takes the fill policies as
+    ``fills`` takes the fill policies as
     objects, your own among them (`Fills`); the built-in ones become the plain fields that say
     the same, and are not kept there.
 
