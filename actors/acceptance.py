@@ -13,14 +13,14 @@ from backtest.models import (
     LeverageKind,
     OrderDirection,
     SpotOrder,
-    TimeInForce,
     TradingOrder,
     TradingPair,
 )
 from backtest.money import ONE, ZERO, is_multiple
-from backtest.services.fills import Group, protection_passed
+from backtest.services.fills import Group, Terms, protection_passed, trailed
 from backtest.services.margin import worst_price_buy, worst_price_sell
 from backtest.services.order_operations import create_spot, create_trading
+from backtest.services.time_in_force import IMMEDIATE, expiry_of, terms_of
 from backtest.services.transaction_manager import create_order
 
 from .book import Branch, Desk, PairBook
@@ -31,10 +31,12 @@ __all__ = [
     "Acceptance",
     "check_grid",
     "check_least",
+    "check_post_only",
     "check_protection",
     "check_tier",
     "refuse",
     "takes",
+    "trail_from",
 ]
 
 _LONG = OrderDirection.LONG
@@ -46,7 +48,6 @@ _PRICES: dict[str, tuple[bool, bool]] = {
     "trailing_stop": (False, True),
 }
 """Whether each kind of order has a limit price, and a stop price."""
-_NOT_BUILT = frozenset({"stop_limit", "trailing_stop"})
 
 
 def refuse(reason: RejectReason, detail: str) -> NoReturn:
@@ -108,12 +109,10 @@ def check_least(book: PairBook, volume: Decimal, price: Decimal | None) -> None:
 
 
 def _check_built(kind: str, instructions: Instructions) -> None:
-    """Refuse what this venue does not do yet."""
-    if kind in _NOT_BUILT:
-        refuse(RejectReason.NOT_SUPPORTED, f"there are no {kind} orders here yet")
-    if instructions.time_in_force is not TimeInForce.GTC:
-        refuse(RejectReason.NOT_SUPPORTED, f"no {instructions.time_in_force.value} here yet")
-    for name in ("post_only", "reduce_only"):
+    """Refuse what this venue does not do yet, and what no venue could."""
+    if instructions.is_trailing is not (kind == "trailing_stop"):
+        refuse(RejectReason.INVALID_ACTION, f"trail and trail_percent do not make a {kind} order")
+    for name in ("reduce_only",):
         if getattr(instructions, name):
             refuse(RejectReason.NOT_SUPPORTED, f"{name} is not supported here yet")
 
@@ -135,6 +134,46 @@ def check_tier(book: PairBook, volume: Decimal, price: Decimal, leverage: Decima
             RejectReason.LEVERAGE,
             f"leverage for {notional} is at most {most} on {book.code}, not {leverage}",
         )
+
+
+def check_post_only(
+    kind: str,
+    buy: bool,
+    limit: Decimal | None,
+    stop: Decimal | None,
+    last: Decimal | None,
+    instructions: Instructions,
+) -> None:
+    """Refuse a post-only order that could not rest, or would not."""
+    force = instructions.time_in_force
+    if limit is None or force in IMMEDIATE:
+        what = f"a {kind} order" if limit is None else f"an {force.value} order"
+        refuse(RejectReason.INVALID_ACTION, f"{what} cannot be post-only: it does not rest")
+    against = stop if kind == "stop_limit" else last
+    if takes(buy, limit, against):
+        refuse(
+            RejectReason.WOULD_TAKE,
+            f"a post-only {'buy' if buy else 'sell'} at {limit} would take: the price "
+            f"{'at its stop' if kind == 'stop_limit' else 'now'} is {against}",
+        )
+
+
+def trail_from(
+    book: PairBook, buy: bool, stop: Decimal | None, instructions: Instructions
+) -> Decimal:
+    """Where a trailing stop begins: at ``stop``, or as far from the last price as it trails."""
+    if stop is not None:
+        return stop
+    if book.last is None:
+        refuse(
+            RejectReason.NO_PRICE_YET,
+            f"{book.code} has no price yet to trail: give a stop_price to begin at, or wait",
+        )
+    terms = Terms(None, instructions.trail, instructions.trail_percent)
+    level = trailed(buy, book.last, terms, book.pair.price_increment)
+    if level <= ZERO:
+        refuse(RejectReason.INVALID_PRICE, f"the trail leaves no price: {level}, from {book.last}")
+    return level
 
 
 def takes(buy: bool, limit: Decimal | None, last: Decimal | None) -> bool:
@@ -161,15 +200,24 @@ class Acceptance:
             refuse(RejectReason.NOT_YOURS, f"account {account!r} is not {desk.name}'s")
         if volume is None or direction is None:
             refuse(RejectReason.INVALID_ACTION, "an order needs a volume and a direction")
-        has_limit, has_stop = _PRICES[kind]
-        if has_limit is (limit is None) or (has_stop is (stop is None) and not ask[12].is_trailing):
-            refuse(RejectReason.INVALID_ACTION, f"these prices do not make a {kind} order")
         instructions = ask[12]
-        if instructions is not PLAIN or kind in _NOT_BUILT:
+        has_limit, has_stop = _PRICES[kind]
+        if has_limit is (limit is None) or (has_stop is (stop is None) and kind != "trailing_stop"):
+            refuse(RejectReason.INVALID_ACTION, f"these prices do not make a {kind} order")
+        buy = direction is _LONG
+        terms = expires = None
+        if instructions is not PLAIN or kind == "stop_limit":
             _check_built(kind, instructions)
             if instructions.oco is not None:
                 venue.ocos.check(desk, account, instructions.oco)
-        price = limit if stop is None else stop
+            check_grid(book.pair, None, stop, instructions.trail)
+            if instructions.is_trailing:
+                stop = trail_from(book, buy, stop, instructions)
+            if instructions.post_only:
+                check_post_only(kind, buy, limit, stop, book.last, instructions)
+            terms = terms_of(limit if kind == "stop_limit" else None, instructions)
+            expires = expiry_of(instructions, venue.now, book.day_end)
+        price = stop if limit is None else limit
         check_grid(book.pair, volume, price, ask.stop_loss, ask.take_profit)
         if price is None:
             price = book.last
@@ -178,7 +226,6 @@ class Acceptance:
                     RejectReason.NO_PRICE_YET,
                     f"{code} has no price yet: a market order can be sent after its first bar",
                 )
-        buy = direction is _LONG
         self._check_rules(book, ask, volume, price, buy)
         if spot:
             self._check_spot(book, ask, buy)
@@ -186,14 +233,17 @@ class Acceptance:
         else:
             leverage = self._check_trading(book, ask, price, buy)
         branch = Branch(order_id, desk, account, book, spot, leverage)
+        branch.terms, branch.expires = terms, expires
         if limit is not None and buy:
             branch.worst = limit
         else:
             worst = worst_price_buy if buy else worst_price_sell
             branch.worst = worst(limit, stop, book.last, book.rules.market_buffer, book.pair)
-        branch.taker = takes(buy, limit, book.last)
+        branch.taker = takes(buy, limit, stop if kind == "stop_limit" else book.last)
         branch.asset = book.base if spot and not buy else book.quote
-        working = branch.working = venue.working(branch, kind, buy, price, volume)
+        working = branch.working = venue.working(
+            branch, kind, buy, price if stop is None else stop, volume
+        )
         reserve = venue.reserve(branch, volume, True)
         fee = ZERO
         if book.fees_create or book.rules.min_margin is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from uuid import UUID
 
@@ -15,7 +16,8 @@ from backtest.models import (
     TradingRules,
 )
 from backtest.money import ZERO
-from backtest.services.fills import Group, OpenPart, PathRules, Working
+from backtest.services.fills import Group, OpenPart, PathRules, Terms, Working
+from backtest.services.time_in_force import settled_ns, utc_day_end
 
 from .channel import Channel
 from .oco import OcoGroup
@@ -50,6 +52,7 @@ class Branch:
         "asset",
         "book",
         "desk",
+        "expires",
         "group",
         "holdings",
         "id",
@@ -61,6 +64,7 @@ class Branch:
         "paid_flat",
         "spot",
         "taker",
+        "terms",
         "total_filled",
         "working",
         "worst",
@@ -95,6 +99,10 @@ class Branch:
         """Whether the fill fee in its reserve is a taker's."""
         self.paid_flat = False
         """Whether it had its first fill, with which flat fees are charged."""
+        self.terms: Terms | None = None
+        """What it asks of the walk beside kind, price and volume; None for nothing."""
+        self.expires: int | None = None
+        """When it expires, in nanoseconds; None for never."""
         self.total_filled = ZERO
         self.oco: OcoGroup | None = None
         """Its one-cancels-other group, which it has left when nothing of it is pending."""
@@ -156,12 +164,16 @@ class PairBook:
     """The venue's state of one pair."""
 
     __slots__ = (
+        "alarm",
         "bar",
         "base",
         "branches",
         "charges",
         "code",
+        "day_end",
+        "due",
         "eligibility",
+        "expiring",
         "fees_cancel",
         "fees_close",
         "fees_create",
@@ -172,6 +184,7 @@ class PairBook:
         "groups",
         "has_oco",
         "holdings",
+        "immediate",
         "last",
         "least_notional",
         "least_volume",
@@ -229,12 +242,29 @@ class PairBook:
         """What walks the next bar; None when it must be listed anew."""
         self.waiting: list[tuple[int, Working]] = []
         """When they were accepted, and the orders since which no bar has opened yet."""
+        self.immediate: list[Working] = []
+        """Orders that must fill on the bar at hand or be cancelled."""
+        self.day_end: Callable[[int], int] = utc_day_end
+        """When a ``DAY`` order expires that is sent at a time, both in nanoseconds."""
+        self.expiring: list[tuple[int, int, Branch]] = []
+        """A heap: when orders expire, the numbers of their branches, the branches."""
+        self.due: int | None = None
+        """When the first of these expires; None for never."""
+        self.alarm: int | None = None
+        """When the venue looks at them next if no bar comes before; None for not at all."""
         self.next_rollover: int | None = None
         """When the next overnight charge falls due; None before the first bar."""
         self.next_funding: tuple[int, Decimal] | None = None
         """When the next funding falls due, and at what rate; None for never."""
         self.charges = bool(self.fees_pending or self.fees_filled or rules.funding is not None)
         """Whether anything is charged as time passes."""
+
+    def settled_ns(self, due: int) -> int | None:
+        """When it is known what a bar can still do for an order that expires at ``due``.
+
+        None before the first bar of the pair, which decides that itself.
+        """
+        return None if self.bar is None else settled_ns(due, self.bar)
 
     def all_groups(self) -> list[Group]:
         """The groups on this pair: orders, then positions, each in the order of acceptance."""

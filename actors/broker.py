@@ -17,10 +17,11 @@ from .amendment import Amendment
 from .book import Branch, Closing, Desk, PairBook
 from .channel import Channel
 from .closing_desk import ClosingDesk
+from .dues import Dues
 from .execution import Execution
 from .financing import Financing
 from .message import MARKET_TO_STRATEGY, Envelope
-from .protocol import Amend, Create, EndOfData, Hello, ReadBalances, Verb, Welcome
+from .protocol import Amend, Create, EndOfData, FallDue, Hello, ReadBalances, Verb, Welcome
 from .splitting import Splitting
 from .translation import message_of
 from .venue import Venue
@@ -68,6 +69,7 @@ class BrokerActor(Actor):
         self._execution = Execution(self.venue, self._amendment, self._closing_desk)
         self._splitting = Splitting(self.venue)
         self._financing = Financing(self.venue)
+        self._dues = Dues(self.venue, self._amendment, self._financing)
         self._listeners: list[Channel] = []
         self.bars = 0
         """Bars processed."""
@@ -102,6 +104,8 @@ class BrokerActor(Actor):
             if type(payload.what) is Branch:
                 return self._execution.match_close(payload.what)
             return self._execution.match_closing(payload.what)
+        if kind is FallDue:
+            return self._dues.ring(self._books[payload.pair])
         if kind is Hello:
             self._welcome(envelope)
         elif kind is EndOfData:
@@ -134,10 +138,12 @@ class BrokerActor(Actor):
             valuation.move_to(bar.close_ns)
         book = self._books[bar.pair]
         if book.charges and self._financing.is_due(book, bar):
-            return self._with_charges(book, bar)
+            return self._with_dues(book, bar)
+        if book.due is not None and book.due < bar.close_ns:
+            return self._with_dues(book, bar)
         if book.branches or book.holdings:
             walk, hit = self._execution.walk(book, bar)
-            if hit is not None or walk.triggered:
+            if hit is not None or walk.triggered or walk.trailed or book.immediate:
                 return self._with_fills(book, bar, walk, hit)
             book.left = walk.pools
         elif book.fills_at_close:
@@ -150,15 +156,17 @@ class BrokerActor(Actor):
         await self._execution.match(book, bar, walk, hit)
         self._mark(book, bar)
 
-    async def _with_charges(self, book: PairBook, bar: Bar) -> None:
-        await self._financing.charge_until(book, bar.open_ns)
+    async def _with_dues(self, book: PairBook, bar: Bar) -> None:
+        """A bar before or in which something falls due: orders expire, nights are charged."""
+        await self._dues.settle(book, bar.open_ns)
         walk, hit = self._execution.walk(book, bar)
         await self._execution.match(book, bar, walk, hit)
-        # What falls due inside the bar is charged at its close, the first mark after.
+        # What falls due inside the bar is settled at its close, the first mark after.
         book.last = bar.close
-        for holding in await self._financing.charge_until(book, bar.close_ns - 1):
+        for holding in await self._dues.settle(book, bar.close_ns - 1):
             await self._closing_desk.test(book, bar, holding)
         self._mark(book, bar)
+        self._dues.look_ahead(book)
 
     def _mark(self, book: PairBook, bar: Bar) -> None:
         """Take the close as the mark and let the strategies decide."""

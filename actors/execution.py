@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 
 from backtest.errors import RejectReason
 from backtest.models import Bar, OrderDirection, TradingOrder
+from backtest.models._fast import derive
 from backtest.money import ZERO, add, div, mul, sub, to_step
-from backtest.services.bar_path import CLOSE_ONLY
 from backtest.services.fills import (
+    CLOSE_ONLY,
+    NOT_ON_THIS_BAR,
+    OPEN_ONLY,
     BarWalk,
     Hit,
     Working,
@@ -21,6 +24,7 @@ from backtest.services.fills import (
     slipped,
 )
 from backtest.services.order_operations import fill
+from backtest.services.time_in_force import ended_because
 from backtest.services.transaction_manager import (
     Leg,
     fill_spot_buy,
@@ -31,6 +35,7 @@ from backtest.services.transaction_manager import (
 from .amendment import Amendment
 from .book import Branch, Closing, Holding, PairBook
 from .closing_desk import ClosingDesk
+from .dues import shorten
 from .fill_record import record_fill, signed_size
 from .oco import OcoGroup
 from .protocol import EventKind
@@ -65,6 +70,8 @@ class Execution:
         """The walk of the pair's groups along ``bar``, and its first hit."""
         if book.waiting:
             book.waiting = self._open_to(book, bar)
+        if book.due is not None and book.due < bar.close_ns:
+            shorten(book, bar)
         increment = book.pair.volume_increment
         if book.volume_policy is None:
             volume = pool(bar.volume, book.rules.participation, increment)
@@ -83,7 +90,18 @@ class Execution:
             working.start = eligibility(kind, accepted, True, bar, fill_on, book.eligibility)
             if working.start:
                 waiting.append(item)
+            if working.terms is not None and working.terms.immediate:
+                self._meet(book, working)
         return waiting
+
+    def _meet(self, book: PairBook, working: Working) -> None:
+        """Of an order that must fill at once: the first price that counts is its only one.
+
+        A stop among them has its one opportunity where the price reaches it.
+        """
+        if working.kind in ("market", "limit") and working.start < NOT_ON_THIS_BAR:
+            working.end = OPEN_ONLY
+            book.immediate.append(working)
 
     async def match(self, book: PairBook, bar: Bar, walk: BarWalk, hit: Hit | None) -> None:
         """Carry out every hit of the walk."""
@@ -92,9 +110,48 @@ class Execution:
             hit = walk.next()
         for working in walk.triggered:
             self._tell_triggered(working)
+            if working.terms is not None and working.terms.immediate:
+                book.immediate.append(working)
+        for working in walk.trailed:
+            self._tell_trailed(working)
+        if book.immediate:
+            await self._end_immediate(book)
         if walk.forked or walk.inside > 1:
             self._venue.records.forks.append((bar.close_ns, book.code))
         book.left = walk.pools
+
+    async def _end_immediate(self, book: PairBook) -> None:
+        """Cancel what is left of the orders whose opportunity has passed."""
+        ended, book.immediate = book.immediate, []
+        for working in ended:
+            branch = working.key
+            if branch.order is not None and branch.working is working:
+                reason, detail = ended_because(branch.order.instructions)
+                await self._amendment.cancel(branch, None, reason, detail)
+
+    def _tell_trailed(self, working: Working) -> None:
+        """Say of a trailing stop where it stands now."""
+        key = working.key
+        level = working.price
+        if type(key) is Branch:
+            if key.order is None or key.working is not working:
+                return
+            self._catch_up(key)
+            branch, order = key, key.order
+        else:
+            if key not in key.holding.closings:
+                return
+            branch, order = key.holding.branch, key.holding.order
+        self._venue.tell(
+            EventKind.TRAILED, branch, order, detail=f"trailing stop at {level}", level=level
+        )
+
+    def _catch_up(self, branch: Branch) -> None:
+        """Let the order of a trailing stop say where the walk has moved it to."""
+        order, level = branch.order, branch.working.price
+        if order is not None and order.stop_price != level:
+            branch.order = derive(order, stop_price=level)
+            self._venue.records.keep(branch.order)
 
     def _tell_triggered(self, working: Working) -> None:
         """Say of a stop that it was reached, if there is something left for it to fill."""
@@ -106,13 +163,18 @@ class Execution:
             branch = key.holding.branch
             order = key.holding.order if key in key.holding.closings else None
             left = key.holding.part.volume
-        if order is not None:
-            self._venue.tell(
-                EventKind.TRIGGERED,
-                branch,
-                order,
-                detail=f"{working.kind} at {working.price} was reached; {left} is left to fill",
-            )
+        if order is None:
+            return
+        if working.kind == "limit":
+            what = f"the stop was reached, it is a limit order at {working.price} from here on"
+        else:
+            what = f"{working.kind} at {working.price} was reached"
+        if working.kind == "trailing_stop" and type(key) is Branch:
+            self._catch_up(key)
+            order = key.order
+        self._venue.tell(
+            EventKind.TRIGGERED, branch, order, detail=f"{what}; {left} is left to fill"
+        )
 
     async def match_close(self, branch: Branch) -> None:
         """Fill a market order at the close that has just been (``fill_on="this_close"``)."""
@@ -121,6 +183,9 @@ class Execution:
         if bar is None or branch.order is None or bar.close_ns != self._venue.now:
             return
         await self._at_close(book, bar, branch.group, branch.working, None)
+        if branch.terms is not None and branch.terms.immediate and branch.order is not None:
+            reason, detail = ended_because(branch.order.instructions)
+            await self._amendment.cancel(branch, None, reason, detail)
 
     async def match_closing(self, closing: Closing) -> None:
         """The same for a market order that closes a position."""
@@ -141,7 +206,8 @@ class Execution:
         left = book.left[0 if working.buy else 1]
         if left is not None:
             volume = min(volume, to_step(left, book.pair.volume_increment))
-        if volume <= ZERO:
+        terms = working.terms
+        if volume <= ZERO or (volume < working.volume and terms is not None and terms.whole):
             return
         price = slipped(bar.close, working.buy, bar, book.path, volume)
         points = (bar.close,) * 4
@@ -168,18 +234,28 @@ class Execution:
         key = hit.working.key
         if type(key) is Closing:
             await self._closing_desk.close(book, bar, walk, hit, key)
-        elif key.spot:
+            return
+        if hit.passed:
+            await self._refuse_fill(walk, hit, key)
+            return
+        if hit.working.kind == "trailing_stop":
+            self._catch_up(key)
+        if key.spot:
             await self._fill_spot(book, bar, walk, hit, key)
-        elif hit.passed:
-            walk.drop(hit.working)
-            await self._amendment.cancel(
-                key,
-                None,
-                RejectReason.PROTECTION_PASSED,
-                f"a fill at {hit.price} would be at or beyond its own stop-loss or take-profit",
-            )
         else:
             await self._fill_trading(book, bar, walk, hit, key)
+
+    async def _refuse_fill(self, walk: BarWalk, hit: Hit, branch: Branch) -> None:
+        """A fill that must not happen: the order is cancelled instead."""
+        walk.drop(hit.working)
+        terms = hit.working.terms
+        if hit.taker and terms is not None and terms.maker_only:
+            reason = RejectReason.WOULD_TAKE
+            detail = f"a post-only order would have taken at {hit.price}"
+        else:
+            reason = RejectReason.PROTECTION_PASSED
+            detail = f"a fill at {hit.price} would be at or beyond its own stop-loss or take-profit"
+        await self._amendment.cancel(branch, None, reason, detail)
 
     # -- entries -----------------------------------------------------------------------------------
 
@@ -208,6 +284,8 @@ class Execution:
                 else:
                     high = middle - 1
             volume = mul(Decimal(low), step)
+            if branch.terms is not None and branch.terms.whole:
+                volume = ZERO
             needed = cost(volume)
             kept = self._venue.reserve(branch, sub(order.volume, volume), False)
         return _Affordable(volume, min(kept, sub(money, needed)), False)

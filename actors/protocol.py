@@ -21,6 +21,7 @@ __all__ = [
     "Create",
     "EndOfData",
     "EventKind",
+    "FallDue",
     "Hello",
     "OrderEvent",
     "Post",
@@ -41,7 +42,10 @@ class EventKind(Enum):
     REJECTED = "rejected"
     """A command was refused; the order, if there was one, is as it was."""
     TRIGGERED = "triggered"
-    """A stop was reached; what it did not fill now fills at the following opens."""
+    """A stop was reached; what it did not fill now fills at the following opens, or rests as a
+    limit order."""
+    TRAILED = "trailed"
+    """The level of a trailing stop moved: `OrderEvent.level`."""
     FILLED = "filled"
     """Wholly or partly: `OrderEvent.live` is what is left."""
     CANCELLED = "cancelled"
@@ -84,6 +88,8 @@ class OrderEvent(NamedTuple):
     """For a split: the branch numbers and orders of the parts."""
     balances: Balances
     """The account's balances that changed, as they are after the event."""
+    level: Decimal | None = None
+    """Where a trailing stop stands now."""
 
 
 class Create(NamedTuple):
@@ -130,6 +136,8 @@ class Amend(NamedTuple):
     clear: frozenset[str] = frozenset()
     volumes: tuple[Decimal, ...] = ()
     limit_prices: tuple[Decimal, ...] | None = None
+    trail: Decimal | None = None
+    trail_percent: Decimal | None = None
 
 
 class Post(NamedTuple):
@@ -175,6 +183,12 @@ class BalanceUpdate(NamedTuple):
     """To a strategy: another one that shares its account changed the balances."""
 
     balances: Balances
+
+
+class FallDue(NamedTuple):
+    """The venue to itself: an order of ``pair`` may have expired."""
+
+    pair: str
 
 
 class EndOfData(NamedTuple):

@@ -11,9 +11,17 @@ from backtest.models import SpotOrder, TradingOrder
 from backtest.money import ZERO, add
 from backtest.services.margin import worst_price_buy, worst_price_sell
 from backtest.services.order_operations import split
+from backtest.services.time_in_force import terms_of
 from backtest.services.transaction_manager import change_reserve
 
-from .acceptance import check_grid, check_least, check_protection, refuse, takes
+from .acceptance import (
+    check_grid,
+    check_least,
+    check_post_only,
+    check_protection,
+    refuse,
+    takes,
+)
 from .book import Branch
 from .protocol import Amend, Balances, EventKind
 from .venue import Venue
@@ -136,6 +144,7 @@ class Splitting:
             part.id, parent.desk, parent.account, parent.book, parent.spot, parent.leverage
         )
         own.asset, own.taker = parent.asset, parent.taker
+        own.terms, own.expires = parent.terms, parent.expires
         own.worst, own.accepted = parent.worst, parent.accepted
         old = parent.working
         if not keeps_place:
@@ -148,7 +157,19 @@ class Splitting:
                 rules.market_buffer,
                 parent.book.pair,
             )
-            own.taker = takes(old.buy, part.limit_price, parent.book.last)
+            waits = old.kind == "stop_limit"
+            against = part.stop_price if waits else parent.book.last
+            own.taker = takes(old.buy, part.limit_price, against)
+            own.terms = terms_of(part.limit_price if waits else None, part.instructions)
+            if part.instructions.post_only:
+                check_post_only(
+                    old.kind,
+                    old.buy,
+                    part.limit_price,
+                    part.stop_price,
+                    parent.book.last,
+                    part.instructions,
+                )
         venue.enter(own, part, old.kind, old.buy)
         own.working.triggered = old.triggered
         if keeps_place:

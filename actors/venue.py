@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from heapq import heappush
 from uuid import UUID
 
 from backtest.errors import RejectReason
@@ -32,7 +33,7 @@ from .channel import Channel
 from .ids import IdSource
 from .message import ORDER_EVENT
 from .oco import OcoGroups
-from .protocol import Balances, BalanceUpdate, EventKind, OrderEvent, Post
+from .protocol import Balances, BalanceUpdate, EventKind, FallDue, OrderEvent, Post
 from .records import EventRecord, Records
 from .signal import UNSET
 
@@ -273,6 +274,7 @@ class Venue:
             False,
             False,
             True,
+            branch.terms,
         )
 
     def enter(
@@ -293,6 +295,22 @@ class Venue:
         book.groups = None
         branch.accepted = branch.accepted or self.actor.system.now
         book.waiting.append((self.actor.system.now, branch.working))
+        if branch.expires is not None:
+            self.watch(branch, branch.expires)
+
+    def watch(self, branch: Branch, due: int) -> None:
+        """From now on the order expires at ``due``."""
+        book = branch.book
+        heappush(book.expiring, (due, branch.number, branch))
+        book.due = book.expiring[0][0]
+        self.set_alarm(book, due)
+
+    def set_alarm(self, book: PairBook, at: int) -> None:
+        """Look at what expires at ``at`` if no bar comes before."""
+        # One alarm at a time, the earliest: each later one is set when that rings.
+        if book.alarm is None or at < book.alarm:
+            book.alarm = at
+            self.actor.link(self.actor.name).post_at(at, FallDue(book.code), ORDER_EVENT)
 
     def unlist(self, branch: Branch) -> None:
         """Nothing of the branch is pending any more."""
@@ -373,6 +391,7 @@ class Venue:
         command: int = 0,
         children: tuple[tuple[int, SpotOrder | TradingOrder], ...] = (),
         balances: Balances = _NONE,
+        level: Decimal | None = None,
     ) -> None:
         """Record an order event and send it to the owner; sharers of the account get balances."""
         desk = branch.desk
@@ -416,6 +435,7 @@ class Venue:
                     command,
                     children,
                     balances,
+                    level,
                 ),
             ),
             ORDER_EVENT,

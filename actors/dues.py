@@ -1,0 +1,83 @@
+"""What falls due at a moment: orders expire, nights are charged."""
+
+from __future__ import annotations
+
+from heapq import heappop
+
+from backtest.errors import RejectReason
+from backtest.models import Bar
+from backtest.services.fills import CLOSE_ONLY, NOT_ON_THIS_BAR, OPEN_ONLY
+from backtest.times import format_ns
+
+from .amendment import Amendment
+from .book import Holding, PairBook
+from .financing import Financing
+from .venue import Venue
+
+__all__ = ["Dues", "shorten"]
+
+
+def shorten(book: PairBook, bar: Bar) -> None:
+    """Let what expires inside ``bar`` take part at its open only."""
+    for due, _, branch in book.expiring:
+        if due < bar.close_ns and branch.order is not None and branch.expires == due:
+            working = branch.working
+            working.end = OPEN_ONLY
+            if working.start == CLOSE_ONLY:
+                working.start = NOT_ON_THIS_BAR
+
+
+class Dues:
+    """Settles what has fallen due: before a bar, after it, or when the clock says so.
+
+    Whether an order has expired the clock alone cannot tell while a bar may be under way, for its
+    open still counts: `PairBook.settled_ns` says when it can.
+    """
+
+    def __init__(self, venue: Venue, amendment: Amendment, financing: Financing) -> None:
+        self._venue = venue
+        self._amendment = amendment
+        self._financing = financing
+
+    async def settle(self, book: PairBook, end: int) -> list[Holding]:
+        """All that falls due at or before ``end``, in order; the positions whose margin paid.
+
+        What expires at the very time of a charge is not charged.
+        """
+        paid: list[Holding] = []
+        while book.due is not None and book.due <= end:
+            paid += await self._financing.charge_until(book, book.due - 1)
+            await self._expire(book, book.due)
+        return paid + await self._financing.charge_until(book, end)
+
+    def look_ahead(self, book: PairBook) -> None:
+        """Make sure that the clock wakes the venue for what expires next."""
+        if book.due is not None:
+            self._venue.set_alarm(book, max(book.due, self._venue.now))
+
+    async def _expire(self, book: PairBook, end: int) -> None:
+        """Cancel what expires at or before ``end``."""
+        expiring = book.expiring
+        while expiring and expiring[0][0] <= end:
+            due, _, branch = heappop(expiring)
+            book.due = expiring[0][0] if expiring else None
+            if branch.order is not None and branch.expires == due:
+                await self._amendment.cancel(
+                    branch, None, RejectReason.EXPIRED, f"it was good till {format_ns(due)}"
+                )
+
+    async def ring(self, book: PairBook) -> None:
+        """An alarm has gone off: cancel what has expired, if no bar can matter to it any more."""
+        now = self._venue.now
+        if book.alarm is not None and book.alarm <= now:
+            book.alarm = None
+        expiring = book.expiring
+        while expiring:
+            due = expiring[0][0]
+            at = due if due > now else book.settled_ns(due)
+            if at is None:
+                return  # the first bar of the pair decides, and rings again
+            if at > now:
+                self._venue.set_alarm(book, at)
+                return
+            await self.settle(book, due)

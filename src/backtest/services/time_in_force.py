@@ -1,0 +1,86 @@
+"""How long an order lives, and what its instructions mean to the walk along a bar's path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from backtest.errors import OrderRejected, RejectReason
+from backtest.models.bar import Bar
+from backtest.models.instructions import PLAIN, Instructions, TimeInForce
+from backtest.services.bar_path import Terms
+from backtest.times import DAY, to_ns
+
+__all__ = ["IMMEDIATE", "ended_because", "expiry_of", "settled_ns", "terms_of", "utc_day_end"]
+
+IMMEDIATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
+"""What does not fill at its first opportunity is cancelled."""
+
+
+def utc_day_end(now: int) -> int:
+    """The next midnight UTC after ``now`` (nanoseconds): when a ``DAY`` order sent then expires."""
+    return (now // DAY + 1) * DAY
+
+
+def expiry_of(instructions: Instructions, now: int, day_end: Callable[[int], int]) -> int | None:
+    """When an order accepted at ``now`` expires, in nanoseconds; None for never.
+
+    Raises `OrderRejected`: ``EXPIRED`` when that is over, ``INVALID_ACTION`` for a moment without
+    a time zone.
+    """
+    force = instructions.time_in_force
+    if force is TimeInForce.DAY:
+        return day_end(now)
+    moment = instructions.expires_at
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise OrderRejected(
+            RejectReason.INVALID_ACTION, f"expires_at must know its time zone: {moment!r} is naive"
+        )
+    due = to_ns(moment, "expires_at")
+    if due <= now:
+        raise OrderRejected(RejectReason.EXPIRED, f"it would have expired at {moment.isoformat()}")
+    return due
+
+
+def settled_ns(due: int, last: Bar) -> int:
+    """When it is known whether the open of a bar counts for an order that expires at ``due``.
+
+    An order that expires inside a bar takes part at its open, which is told at the bar's close. So
+    ``due`` itself where bars as long as the ``last`` one meet, else the next such moment.
+    """
+    if due <= last.close_ns:
+        return last.close_ns
+    length = last.close_ns - last.open_ns
+    past = (due - last.close_ns) % length
+    return due + length - past if past else due
+
+
+def terms_of(limit: Decimal | None, instructions: Instructions) -> Terms | None:
+    """What an order asks of the walk; None for nothing.
+
+    ``limit`` is that of a stop-limit order whose stop was not reached; None for all others.
+    """
+    if limit is None and instructions is PLAIN:
+        return None
+    force = instructions.time_in_force
+    if limit is None and not (
+        force in IMMEDIATE or instructions.is_trailing or instructions.post_only
+    ):
+        return None
+    return Terms(
+        limit,
+        instructions.trail,
+        instructions.trail_percent,
+        force in IMMEDIATE,
+        force is TimeInForce.FOK,
+        instructions.post_only,
+    )
+
+
+def ended_because(instructions: Instructions) -> tuple[RejectReason, str]:
+    """Why what is left of an ``IOC`` or ``FOK`` order after its first opportunity is cancelled."""
+    if instructions.time_in_force is TimeInForce.FOK:
+        return RejectReason.FILL_OR_KILL, "not all of it could fill at its first opportunity"
+    return RejectReason.IMMEDIATE_OR_CANCEL, "it did not fill at its first opportunity"
