@@ -300,7 +300,7 @@ def test_protection_of_a_position_changes_and_the_position_stays_open() -> None:
     ("order", "arguments", "reason"),
     [
         (spot(), {"leaves": D(0), "changes": {}}, RejectReason.INVALID_VOLUME),
-        (spot(), {"changes": {"stop_loss": D(1)}}, RejectReason.INVALID_ACTION),
+        (spot(), {"changes": {"leverage": D(1)}}, RejectReason.INVALID_ACTION),
         (trading(), {"changes": {"leverage": D(1)}}, RejectReason.INVALID_ACTION),
         (position(), {"changes": {"limit_price": D(1)}}, RejectReason.INVALID_ACTION),
         (position(), {"leaves": D(9), "changes": {}}, RejectReason.INVALID_ACTION),
