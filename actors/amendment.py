@@ -324,6 +324,7 @@ class Amendment:
                 branch,
                 child,
                 positions=((old.id, None), (child.id, child)),
+                detail=" and ".join(sorted(changes)),
                 command=command,
             )
             command = 0

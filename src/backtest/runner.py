@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta, tzinfo
@@ -262,6 +263,8 @@ class BacktestRunner:
             valuation=parts["valuation"],
             bars=broker.bars,
             inputs=inputs,
+            sources=sources,
+            files=_files(self.data, sources),
             versions=_versions(),
         )
 
@@ -359,6 +362,16 @@ def _named(strategies: Any) -> dict[str, Strategy]:
     if len(set(named.values())) < len(named):  # strategies compare by identity
         raise ConfigError("the same strategy object is given twice: make one for each name")
     return named
+
+
+def _files(data: Any, sources: Mapping[str, BarSource]) -> dict[str, str]:
+    """The names of data files by pair, as they were given."""
+    given = list(data.values()) if isinstance(data, Mapping) else [data]
+    return {
+        code: os.fspath(one)
+        for code, one in zip(sources, given, strict=True)
+        if isinstance(one, str | os.PathLike)
+    }
 
 
 def _counting(bars: Iterator[Bar], progress: Callable[[int], None]) -> Iterator[Bar]:

@@ -10,7 +10,17 @@ from datetime import UTC, datetime, timedelta
 
 from backtest.errors import FieldError
 
-__all__ = ["DAY", "HOUR", "MINUTE", "SECOND", "duration_ns", "format_ns", "from_ns", "to_ns"]
+__all__ = [
+    "DAY",
+    "HOUR",
+    "MINUTE",
+    "SECOND",
+    "duration_ns",
+    "format_ns",
+    "from_ns",
+    "parse_ns",
+    "to_ns",
+]
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
@@ -81,3 +91,10 @@ def duration_ns(value: str | int | float | timedelta, field: str = "duration") -
     if ns < 0:
         raise FieldError(field, f"must be non-negative, not {value!r}")
     return ns
+
+
+def parse_ns(text: str) -> int:
+    """Nanoseconds of a time as `format_ns` writes it: exactly the one it was made from."""
+    whole, _, part = text.removesuffix("+00:00").partition(".")
+    moment = datetime.fromisoformat(whole).replace(tzinfo=UTC)
+    return (moment - _EPOCH) // _MICROSECOND * 1_000 + int(part.ljust(9, "0") or 0)

@@ -9,6 +9,7 @@ import pytest
 import backtest
 from backtest.analysis.explain import UnknownOrder, explain
 from backtest.analysis.files import read_run
+from backtest.analysis.rereading import market_events
 from backtest.analysis.result import RunResult
 from backtest.models import Bar, OrderStatus
 from backtest.strategies import Strategy
@@ -73,12 +74,18 @@ def test_the_story_of_a_position(small: RunResult) -> None:
     assert [line.split("  ")[0] for line in told] == [
         "2024-01-01 02:00",  # accepted
         "2024-01-01 03:00",  # filled
+        "2024-01-01 03:00 to 2024-01-01 05:00",  # not liquidated
         "2024-01-01 04:00",  # asked to be closed
         "2024-01-01 05:00",  # closed
     ]
     assert [line.split("  ")[1].split()[0] for line in told] == [
-        "ACCEPTED", "FILLED", "CLOSING", "CLOSED",
+        "ACCEPTED", "FILLED", "NO", "CLOSING", "CLOSED",
     ]  # fmt: skip
+    # Margin 55 of leverage 2 is used up at 55, which the low of 90 is nearest to.
+    assert told[2].endswith(
+        "NO LIQUIDATION on 3 bars (trigger): the low was never at or below the liquidation price "
+        "55.00; nearest 90.00 at 2024-01-01 05:00"
+    )
     # Reserve 1 x 108 x 1.05 / 2 = 56.70 and fee 0.12 (0.1134); margin 110 / 2 = 55, fee 0.11.
     assert "RESERVE_MARGIN  USD  available -56.82  in reserve +56.82" in story
     assert "RETURN_MARGIN  USD  available +1.82  in reserve -1.82" in story
@@ -131,7 +138,12 @@ def test_every_order_has_a_story_and_the_files_tell_the_same(
     for order in busy.orders[::7]:
         story = busy.explain(order.id)
         assert "At the end of the data" in story
-        assert story == explain(files, str(order.id))
+        bars, why = market_events(busy.sources, busy.inputs)
+        assert bars is not None
+        assert not why
+        assert story == explain(files, str(order.id), bars)
+        without = explain(files, str(order.id), None, "it is gone")
+        assert "Why it did not fill on other bars is not told: it is gone" in without
 
 
 def test_every_transaction_of_an_order_stands_in_its_story(busy: RunResult) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from backtest.analysis.reasons import Taken, folded, silences
+from backtest.analysis.silence_words import told as why_not
 from backtest.analysis.tables import COLUMNS, Row, Tables
 from backtest.analysis.text import columns, grouped, moment, signed
+from backtest.analysis.waits import MARKET, Line, PairRules, waits_of
 from backtest.errors import AccountError
 from backtest.money import ZERO, add
 
 __all__ = ["UnknownOrder", "explain"]
-
-Line = dict[str, str]
 
 _REASONS = {
     "REQUESTED": "its owner asked for it",
@@ -29,8 +30,14 @@ class UnknownOrder(AccountError):
     """An id that is of no order of the run."""
 
 
-def explain(tables: Tables, order_id: str) -> str:
+def explain(
+    tables: Tables, order_id: str, bars: Iterable[Any] | None = None, no_bars: str = ""
+) -> str:
     """The story of the chain that ``order_id`` belongs to.
+
+    ``bars`` are the market events of the run, all pairs in the order of delivery: with them the
+    story says of each one on which the order did not fill why it did not. Without, it says so,
+    and ``no_bars`` says why there are none.
 
     Taken are the ids of orders, of their parts and of closing orders, the beginning of one (six
     characters or more, if no other begins so), and the number of an order. Raises `UnknownOrder`.
@@ -42,7 +49,7 @@ def explain(tables: Tables, order_id: str) -> str:
     order = _find(tables, orders, order_id.strip().lower())
     root = order["root_id"]
     chain = [one for one in orders if one["root_id"] == root]
-    story = _Story(tables, chain)
+    story = _Story(tables, chain, bars, no_bars)
     return "\n".join([*story.head(order), "", *story.told(), "", *story.end()]) + "\n"
 
 
@@ -99,10 +106,18 @@ def _find(tables: Tables, orders: list[Line], asked: str) -> Line:
     )
 
 
+_Part = tuple[tuple[int, int, int], list[str]]
+"""Lines of a story, and their place: market event, stage of it, order."""
+
+
 class _Story:
     """The chain of one root, with its events, fills and transactions."""
 
-    def __init__(self, tables: Tables, chain: list[Line]) -> None:
+    def __init__(
+        self, tables: Tables, chain: list[Line], bars: Iterable[Any] | None, no_bars: str
+    ) -> None:
+        self._tables = tables
+        self._bars, self._no_bars = bars, no_bars
         self._facts: Mapping[str, Any] = tables.facts
         self._chain = chain
         ids = {order["order_id"] for order in chain}
@@ -118,10 +133,22 @@ class _Story:
             if (fill := _line("fills", row))["order_id"] in ids
         }
         self._entries: dict[str, list[Line]] = {}
+        self._balances: dict[str, list[tuple[str, str, str, str]]] = {}
         for row in tables.rows("transactions"):
             leg = _line("transactions", row)
             if leg["order_id"] in ids:
                 self._entries.setdefault(leg["entry"], []).append(leg)
+        for row in tables.rows("balances"):
+            after = _line("balances", row)
+            if after["entry"] in self._entries:
+                self._balances.setdefault(after["entry"], []).append(
+                    (
+                        after["account"],
+                        after["asset_code"],
+                        after["available_balance"],
+                        after["unavailable_balance"],
+                    )
+                )
 
     # -- the beginning -----------------------------------------------------------------------------
 
@@ -155,31 +182,74 @@ class _Story:
     # -- what happened -----------------------------------------------------------------------------
 
     def told(self) -> Iterator[str]:
-        """Every event in order, with its causes and what was booked for it."""
+        """Everything in order: what happened, with its causes and what was booked for it, and what
+        did not, with its reason."""
         told: set[str] = set()
-        for event in self._events:
-            words = [f"{moment(event['timestamp'])}  {event['kind'].replace('_', ' ').upper()}"]
-            if event["volume"]:
-                words.append(
-                    f"{grouped(Decimal(event['volume']), 0)} of order {event['order_id'][:8]}"
-                )
-            if event["reason"]:
-                words.append(f"({event['reason']}: {_REASONS.get(event['reason'], 'refused')})")
-            yield " ".join(words)
-            # What the entry below says again need not be said twice.
-            if event["detail"] and event["kind"] not in ("closed", "liquidated"):
-                yield f"    {event['detail']}"
-            yield f"    by message {event['message']} from {event['sender']}{_cause(event)}"
-            fill = self._fill(event)
-            if fill is not None:
-                yield from _fill_lines(fill)
-            if event["entry"] and event["entry"] not in told:
-                told.add(event["entry"])
-                yield from self._entry(event["entry"])
+        parts = [*self._happened(told), *self._did_not()]
+        parts.sort(key=lambda part: part[0])
+        for _, lines in parts:
+            yield from lines
         for entry in self._entries:
             if entry not in told:
                 yield f"{moment(self._entries[entry][0]['timestamp'])}  BOOKED"
                 yield from self._entry(entry)
+
+    def _happened(self, told: set[str]) -> Iterator[_Part]:
+        for place, event in enumerate(self._events):
+            stage = 1 if event["sender"] == MARKET else 3
+            yield (int(event["market_event"]), stage, place), list(self._event(event, told))
+
+    def _event(self, event: Line, told: set[str]) -> Iterator[str]:
+        words = [f"{moment(event['timestamp'])}  {event['kind'].replace('_', ' ').upper()}"]
+        if event["volume"]:
+            words.append(f"{grouped(Decimal(event['volume']), 0)} of order {event['order_id'][:8]}")
+        if event["reason"]:
+            words.append(f"({event['reason']}: {_REASONS.get(event['reason'], 'refused')})")
+        yield " ".join(words)
+        # What the entry below says again need not be said twice.
+        if event["detail"] and event["kind"] not in ("closed", "liquidated"):
+            yield f"    {event['detail']}"
+        where = "part of" if event["sender"] == MARKET else "after"
+        yield (
+            f"    by message {event['message']} from {event['sender']}{_cause(event)}, "
+            f"{where} market event {event['market_event']}"
+        )
+        fill = self._fill(event)
+        if fill is not None:
+            yield from _fill_lines(fill)
+        if event["entry"] and event["entry"] not in told:
+            told.add(event["entry"])
+            yield from self._entry(event["entry"])
+
+    def _did_not(self) -> Iterator[_Part]:
+        """Each run of market events without a fill, and why there was none."""
+        if self._bars is None:
+            return
+        code = self._chain[0]["pair"]
+        rules = PairRules(code, self._facts["config"])
+        events = [_line("events", row) for row in self._tables.rows("events")]
+        fills = [_line("fills", row) for row in self._tables.rows("fills")]
+        names = {}
+        for row in self._tables.rows("orders"):
+            order = _line("orders", row)
+            names[order["order_id"]] = f"order #{order['order_number']}"
+        waits = waits_of(
+            self._chain,
+            self._events,
+            {fill["entry_id"]: fill for fill in self._fills.values()},
+            self._entries,
+            rules,
+        )
+        taken = Taken(events, (fill for fill in fills if fill["pair"] == code))
+        for place, fold in enumerate(folded(silences(waits, self._bars, rules, taken))):
+            # Before what happened on its first bar; what was left of a fill, after the fill.
+            stage = 4 if fold.at_close else 2 if fold.rest else 0
+            if fold.first.event < fold.wait.first:
+                stage = max(stage, 2)
+            yield (
+                (fold.first.event, stage, place),
+                [why_not(fold, rules, names, len(self._chain) > 1)],
+            )
 
     def _fill(self, event: Line) -> Line | None:
         if event["kind"] not in ("filled", "closed", "liquidated"):
@@ -208,12 +278,20 @@ class _Story:
             for leg in legs
         ]
         yield from columns(rows, indent="        ")
+        for account, asset, free, held in self._balances.get(entry, ()):
+            yield (
+                f"      {account} then has {grouped(Decimal(free))} {asset} available, "
+                f"{grouped(Decimal(held))} in reserve"
+            )
 
     # -- the end -----------------------------------------------------------------------------------
 
     def end(self) -> list[str]:
         """What has become of it, and what it came to."""
-        lines = ["At the end of the data"]
+        lines = []
+        if self._bars is None:
+            lines += [f"Why it did not fill on other bars is not told: {self._no_bars}", ""]
+        lines.append("At the end of the data")
         for order in self._chain:
             if order["status"] != "REPLACED":
                 lines.append(f"  {grouped(Decimal(order['volume']), 0)} {self._state(order)}")

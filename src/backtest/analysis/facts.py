@@ -26,6 +26,7 @@ def facts_of(result: RunResult) -> dict[str, Any]:
     return {
         "receipt": result.receipt,
         "config": dict(result.config),
+        "files": dict(result.files),
         "cash_asset": result.cash_asset,
         "accounts": {
             name: {"id": str(account.account_id), "house": account.is_house}

@@ -14,6 +14,7 @@ from attrs import define, field
 
 from backtest.actors import Records
 from backtest.analysis.check_facts import config_sha256
+from backtest.analysis.rereading import market_events
 from backtest.analysis.tables import Tables
 from backtest.analysis.verification import Verification
 from backtest.context import BacktestContext
@@ -66,6 +67,10 @@ class RunResult:
     versions: Mapping[str, str] = field(factory=dict)
     agents: Mapping[UUID, str] = field(factory=dict)
     """Names of the strategies by the id of their agent."""
+    sources: Mapping[str, Any] = field(factory=dict)
+    """Where the market data came from, by pair: it is read again to explain."""
+    files: Mapping[str, str] = field(factory=dict)
+    """The names of the files among them, as they were given."""
 
     def __repr__(self) -> str:
         return (
@@ -185,11 +190,13 @@ class RunResult:
         """The story of an order: all that happened to its chain, why, and what was booked for it.
 
         ``order_id`` is any id of the chain (of an order, a part, a closing order) or an order's
-        number. Raises `LookupError` for one that is not of this run.
+        number. The data is read again, to say of every bar on which the order did not fill why it
+        did not. Raises `LookupError` for one that is not of this run.
         """
         from backtest.analysis.explain import explain
 
-        return explain(self.tables, str(order_id))
+        bars, no_bars = market_events(self.sources, self.inputs)
+        return explain(self.tables, str(order_id), bars, no_bars)
 
     @cached_property
     def journal_sha256(self) -> str:

@@ -155,3 +155,7 @@ def _explain(commands: Any) -> None:
         "order", metavar="ORDER_ID",
         help="any id of the order or its parts, the beginning of one, or its number",
     )  # fmt: skip
+    one.add_argument(
+        "--data", action="append", default=[], metavar="[PAIR=]FILE",
+        help="the data of the run, if it is no longer where it was; again for more pairs",
+    )  # fmt: skip

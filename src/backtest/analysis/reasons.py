@@ -1,0 +1,242 @@
+"""Why what waited did not act: a reason for each market event, and long runs of one reason folded.
+
+The data is read again and looked at with the orders as they then were (`backtest.analysis.waits`);
+who took a bar's volume follows from the fills that were recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from attrs import define, field
+
+from backtest.analysis.waits import MARKET, Line, PairRules, Wait
+from backtest.models import Bar
+from backtest.money import ZERO, add
+from backtest.services.fills import eligibility, pool
+from backtest.services.no_fill import NoFill, Why, came_before, no_price, no_volume
+from backtest.services.path_outcome import Points
+
+__all__ = ["Fold", "Silence", "Taken", "folded", "silences"]
+
+
+class Silence(NamedTuple):
+    """One condition that did not act, or not wholly, on one market event, and why."""
+
+    wait: Wait
+    event: int
+    """The number of the market event."""
+    bar: Bar
+    reason: NoFill
+    takers: Sequence[Line]
+    """The fills that took the volume of its side, where that is the reason."""
+    at_close: bool
+    """Whether it is about the moment after the bar (``fill_on="this_close"``)."""
+    rest: bool
+    """Whether a part did fill, and this is about what was left."""
+    cause: str = ""
+    """What came first, where that is the reason."""
+
+
+class Taken:
+    """Who took the volume of each market event: the fills of one pair, by event and side."""
+
+    def __init__(self, events: Iterable[Line], fills: Iterable[Line]) -> None:
+        numbers = {
+            event["entry_id"]: (int(event["market_event"]), event["sender"] == MARKET)
+            for event in events
+            if event["entry_id"] and event["kind"] in ("filled", "closed", "liquidated")
+        }
+        self._fills: dict[tuple[int, str], list[tuple[bool, Line]]] = {}
+        for fill in fills:
+            if fill["kind"] != "liquidation" and fill["entry_id"] in numbers:
+                number, in_event = numbers[fill["entry_id"]]
+                key = (number, fill["direction"])
+                self._fills.setdefault(key, []).append((in_event, fill))
+
+    def of(self, number: int, buy: bool, until: int = 0) -> list[Line]:
+        """The fills of one side on a bar; with those at its close, up to event ``until``."""
+        side = "LONG" if buy else "SHORT"
+        found = self._fills.get((number, side), [])
+        taken = [fill for in_event, fill in found if in_event]
+        for late in range(number, until + 1):
+            found = self._fills.get((late, side), [])
+            taken += [fill for in_event, fill in found if not in_event]
+        return taken
+
+
+def silences(
+    waits: Sequence[Wait], bars: Iterable[Bar], rules: PairRules, taken: Taken
+) -> Iterator[Silence]:
+    """A reason for each wait and each market event on which it did not act wholly.
+
+    ``bars`` are all market events of the run, of every pair, in the order of delivery.
+    """
+    code = rules.pair.code
+    begins: dict[int, list[Wait]] = {}
+    for wait in waits:
+        first = wait.first
+        if wait.at_close_of is not None:
+            first = wait.at_close_of
+        elif wait.opened is not None:
+            first = wait.opened.event
+        begins.setdefault(first, []).append(wait)
+    last_begin = max(begins, default=0)
+    live: list[Wait] = []
+    own: tuple[int, Bar] | None = None
+    for number, bar in enumerate(bars, 1):
+        if number in begins:
+            live += begins[number]
+        elif not live and number > last_begin:
+            return
+        if bar.pair == code:
+            own = number, bar
+            for wait in live:
+                yield from _silence(wait, number, bar, rules, taken)
+        for wait in live:
+            if wait.at_close_of == number and own is not None:
+                yield from _at_close(wait, number, *own, rules, taken)
+        live = [wait for wait in live if wait.last is None or wait.last > number]
+
+
+def _silence(
+    wait: Wait, number: int, bar: Bar, rules: PairRules, taken: Taken
+) -> Iterator[Silence]:
+    here = wait.outcome if wait.last == number else ""
+    if number < wait.first and (wait.opened is None or not wait.opened.part_of_event):
+        return
+    working = wait.working
+    working.start = 0 if number < wait.first else _start(wait, bar, rules)
+    if here in ("filled", "ended"):
+        return
+    reason = None if here == "part" else no_price(working, bar, rules.path)
+    takers: Sequence[Line] = ()
+    cause = ""
+    if reason is None:
+        takers = taken.of(number, working.buy)
+        reason, cause = _held_back(wait, number, bar, rules, takers, here)
+        if reason.why is not Why.POOL_USED_UP:
+            takers = ()
+    yield Silence(wait, number, bar, reason, takers, False, here == "part", cause)
+
+
+def _at_close(
+    wait: Wait, number: int, own: int, bar: Bar, rules: PairRules, taken: Taken
+) -> Iterator[Silence]:
+    """Why a market order did not fill at the close that had just been, if there was one."""
+    here = wait.outcome if wait.last == number else ""
+    if bar.close_ns != wait.since.ns or here in ("filled", "ended"):
+        return
+    takers = taken.of(own, wait.working.buy, number)
+    dry = _dry(bar, rules, takers) or NoFill(Why.UNKNOWN)
+    yield Silence(wait, number, bar, dry, takers, True, here == "part")
+
+
+def _dry(bar: Bar, rules: PairRules, takers: Sequence[Line]) -> NoFill | None:
+    """Why there was no volume left for one side."""
+    increment, used = rules.pair.volume_increment, ZERO
+    for fill in takers:
+        used = add(used, Decimal(fill["volume"]))
+    return no_volume(pool(bar.volume, rules.rules.participation, increment), used, increment)
+
+
+def _start(wait: Wait, bar: Bar, rules: PairRules) -> int:
+    """From where on ``bar`` counts for ``wait``."""
+    since, working = wait.since, wait.working
+    if since.whole:
+        return 0
+    kind = "market" if working.triggered else working.kind
+    start = eligibility(kind, since.ns, True, bar, rules.rules.fill_on)
+    since.whole = start == 0
+    return start
+
+
+def _held_back(
+    wait: Wait, number: int, bar: Bar, rules: PairRules, takers: Sequence[Line], here: str
+) -> tuple[NoFill, str]:
+    """What kept a condition from acting whose price was there."""
+    working = wait.working
+    dry = None if wait.role == "liquidation" else _dry(bar, rules, takers)
+    came = here.removeprefix("gone:") if here.startswith("gone:") else ""
+    if wait.opened is not None and number < wait.first:
+        entry = wait.opened.entry.working
+        before = came_before(entry, working, wait.opened.point, _paths(bar, rules), bar, rules.path)
+        if before or (before is None and dry is None and not came):
+            return NoFill(Why.BEFORE_ENTRY, working.price), ""
+    if came and (came != wait.role or wait.role == "close"):
+        return NoFill(Why.OTHER_CAME_FIRST, working.price), came
+    if wait.stopped and wait.role not in ("stop_loss", "liquidation"):
+        return NoFill(Why.STOP_LOSS_TRIGGERED, working.price), ""
+    if dry is not None:
+        return dry, ""
+    return NoFill(Why.UNKNOWN, working.price), ""
+
+
+def _paths(bar: Bar, rules: PairRules) -> list[Points]:
+    """The paths that the rules allow on ``bar``."""
+    high = (bar.open, bar.high, bar.low, bar.close)
+    low = (bar.open, bar.low, bar.high, bar.close)
+    path = rules.path.path
+    if path == "adaptive":
+        return [high if bar.high - bar.open < bar.open - bar.low else low]
+    return {"open_high_low_close": [high], "open_low_high_close": [low]}.get(path, [high, low])
+
+
+# -- folding ---------------------------------------------------------------------------------------
+
+
+@define(eq=False)
+class Fold:
+    """One reason on a run of market events."""
+
+    wait: Wait
+    why: Why
+    close_only: bool
+    at_close: bool
+    rest: bool
+    cause: str
+    first: Silence
+    last: Silence
+    events: int = 0
+    nearest: Silence | None = None
+    """Where the price came nearest, for reasons of price."""
+    pool: Decimal = ZERO
+    """The volume that there was on these bars."""
+    takers: dict[str, Decimal] = field(factory=dict)
+    """Who took how much of it, by the id of the order."""
+
+    def take(self, one: Silence) -> None:
+        """Add a silence with the same reason."""
+        self.last = one
+        self.events += 1
+        reason = one.reason
+        if reason.seen is not None:
+            best = None if self.nearest is None else self.nearest.reason.seen
+            rises = self.wait.working.rises
+            if best is None or (reason.seen > best if rises else reason.seen < best):
+                self.nearest = one
+        if reason.pool is not None:
+            self.pool = add(self.pool, reason.pool)
+        for fill in one.takers:
+            old = self.takers.get(fill["order_id"], ZERO)
+            self.takers[fill["order_id"]] = add(old, Decimal(fill["volume"]))
+
+
+def folded(found: Iterable[Silence]) -> list[Fold]:
+    """``found`` with the silences of one wait that follow each other for one reason made one."""
+    folds: list[Fold] = []
+    open_folds: dict[Wait, Fold] = {}
+    for one in found:
+        reason = one.reason
+        key = (reason.why, reason.close_only, one.at_close, one.rest, one.cause)
+        fold = open_folds.get(one.wait)
+        if fold is None or key != (
+            fold.why, fold.close_only, fold.at_close, fold.rest, fold.cause
+        ):  # fmt: skip
+            fold = Fold(one.wait, *key, one, one)
+            open_folds[one.wait] = fold
+            folds.append(fold)
+        fold.take(one)
+    return folds

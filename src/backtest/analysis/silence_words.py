@@ -1,0 +1,162 @@
+"""Reasons in words with numbers: the lines of a story for what did not happen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from backtest.analysis.reasons import Fold, Silence
+from backtest.analysis.text import grouped, moment
+from backtest.analysis.waits import PairRules
+from backtest.money import plain
+from backtest.services.no_fill import Why
+from backtest.times import format_ns
+
+__all__ = ["told"]
+
+_ROLES = {
+    "entry": "NOT FILLED",
+    "stop_loss": "NO STOP-LOSS",
+    "take_profit": "NO TAKE-PROFIT",
+    "liquidation": "NO LIQUIDATION",
+    "close": "NOT CLOSED",
+}
+_NAMES = {
+    "stop_loss": "stop-loss",
+    "take_profit": "take-profit",
+    "liquidation": "liquidation price",
+    "limit": "limit",
+    "stop": "stop",
+}
+_CAME = {
+    "stop_loss": "its stop-loss",
+    "take_profit": "its take-profit",
+    "liquidation": "its liquidation",
+    "close": "an order to close it",
+}
+_MOST_TAKERS = 4
+
+
+def told(fold: Fold, rules: PairRules, names: Mapping[str, str], whose: bool) -> str:
+    """One line: when, what did not happen, in which phase, and why.
+
+    ``names`` are those of orders by id: ``order #12``; ``whose`` says which order it is about.
+    """
+    when = _at(fold.first)
+    if fold.events > 1:
+        when += f" to {_at(fold.last)}"
+    what = _ROLES[fold.wait.role]
+    if fold.rest:
+        what = f"THE REST, {grouped(_left(fold), 0)}, {what}"
+    on = "at this close" if fold.at_close else f"on {fold.events} bars"
+    if fold.events == 1 and not fold.at_close:
+        on = "on this bar"
+    if whose:
+        what += f" of order {fold.wait.order_id[:8]}"
+    return f"{when}  {what} {on} ({fold.why.phase}): {_words(fold, rules, names)}"
+
+
+def _at(one: Silence) -> str:
+    return moment(format_ns(one.bar.close_ns))
+
+
+def _left(fold: Fold) -> Decimal:
+    own = fold.takers.get(fold.wait.order_id, Decimal(0))
+    return fold.wait.working.volume - own
+
+
+def _words(fold: Fold, rules: PairRules, names: Mapping[str, str]) -> str:
+    why = fold.why
+    if why is Why.NOT_ELIGIBLE:
+        return _not_eligible(fold, rules)
+    if why in (Why.PRICE_NOT_REACHED, Why.STOP_NOT_REACHED):
+        return _not_reached(fold)
+    if why is Why.PENETRATION_NOT_MET:
+        return _not_penetrated(fold, rules)
+    if why is Why.NO_VOLUME:
+        return _no_volume(fold, rules)
+    if why is Why.POOL_USED_UP:
+        return _used_up(fold, rules, names)
+    if why is Why.BEFORE_ENTRY:
+        price = _price(fold.wait.working.price)
+        return f"{price} was there only before the position was opened on this bar"
+    if why is Why.OTHER_CAME_FIRST:
+        return f"{_CAME.get(fold.cause, fold.cause)} came first on the bar's path"
+    if why is Why.STOP_LOSS_TRIGGERED:
+        return "its stop-loss has triggered and closes what is left at the following opens"
+    return "what was recorded does not tell: please report this run"
+
+
+def _price(price: Decimal | None) -> str:
+    return "" if price is None else grouped(price)
+
+
+def _not_eligible(fold: Fold, rules: PairRules) -> str:
+    since = moment(format_ns(fold.wait.since.ns))
+    opened = moment(format_ns(fold.first.bar.open_ns))
+    text = f"accepted at {since}, "
+    if rules.rules.fill_on == "next_close":
+        return text + "too late for this close"
+    waits = "a market order waits for an open after that"
+    if fold.events > 1:
+        return text + f"after these bars had opened: {waits}"
+    return text + f"after this bar had opened at {opened}: {waits}"
+
+
+def _not_reached(fold: Fold) -> str:
+    working = fold.wait.working
+    role = fold.wait.role
+    name = _NAMES.get(role) or _NAMES.get(working.kind, working.kind)
+    goal = f"{name} {_price(working.price)}"
+    point = "close" if fold.close_only else "high" if working.rises else "low"
+    side = "below" if working.rises else "above"
+    assert fold.nearest is not None
+    seen = _price(fold.nearest.reason.seen)
+    if fold.close_only:
+        return f"accepted inside the bar, so that only its close counts: {seen}, {side} the {goal}"
+    if fold.events == 1:
+        return f"the {point} {seen} stayed {side} the {goal}"
+    other = "above" if working.rises else "below"
+    return f"the {point} was never at or {other} the {goal}; nearest {seen} at {_at(fold.nearest)}"
+
+
+def _not_penetrated(fold: Fold, rules: PairRules) -> str:
+    working = fold.wait.working
+    point = "close" if fold.close_only else "high" if working.rises else "low"
+    assert fold.nearest is not None
+    reason = fold.nearest.reason
+    ticks = rules.rules.penetration_ticks
+    beyond = f"{ticks} tick{'s' if ticks > 1 else ''} beyond it"
+    best = "the" if fold.events == 1 else "the best"
+    return (
+        f"{best} {point} {_price(reason.seen)} touched the limit {_price(working.price)}, but "
+        f"{_price(reason.wanted)} was needed ({beyond})"
+    )
+
+
+def _no_volume(fold: Fold, rules: PairRules) -> str:
+    volume = fold.first.bar.volume
+    if volume is not None and not volume:
+        return "the bar had no volume" if fold.events == 1 else "the bars had no volume"
+    share = rules.rules.participation
+    return (
+        f"volume {plain(volume or Decimal(0))} x participation {plain(share or Decimal(1))} "
+        f"is less than one increment of {plain(rules.pair.volume_increment)}"
+    )
+
+
+def _used_up(fold: Fold, rules: PairRules, names: Mapping[str, str]) -> str:
+    share = rules.rules.participation
+    volume = fold.first.bar.volume
+    if fold.events == 1 and volume is not None and share is not None:
+        text = f"volume {plain(volume)} x participation {plain(share)} = {plain(fold.pool)}"
+    else:
+        text = f"the bars' volume for its side, {plain(fold.pool)} in all,"
+    parts = [
+        f"{plain(taken)} to {'itself' if one == fold.wait.order_id else names.get(one, one)}"
+        for one, taken in list(fold.takers.items())[:_MOST_TAKERS]
+    ]
+    more = len(fold.takers) - _MOST_TAKERS
+    if more > 0:
+        parts.append(f"the rest to {more} others")
+    return f"{text} was used up: {', '.join(parts)}"

@@ -1,0 +1,221 @@
+"""The reason for every event that did not fill: against the walk itself, and by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+import backtest.actors.execution as execution
+from backtest.actors.book import Branch
+from backtest.analysis.reasons import Silence, Taken, silences
+from backtest.analysis.result import RunResult
+from backtest.analysis.tables import COLUMNS
+from backtest.analysis.waits import Line, PairRules, waits_of
+from backtest.models import Bar
+from backtest.money import ZERO
+from backtest.runner import BacktestRunner
+from backtest.services.bar_walk import BarWalk
+from backtest.services.fills import Working
+from backtest.services.no_fill import Why
+from backtest.services.path_outcome import reachable
+from tests.random_trading import PAIRS, Wild, random_bars, random_rules
+
+PRICE = {Why.PRICE_NOT_REACHED, Why.PENETRATION_NOT_MET, Why.STOP_NOT_REACHED}
+
+
+class Seen(NamedTuple):
+    """What the walk knew of one condition on one bar."""
+
+    number: int
+    order_id: str
+    role: str
+    closing_id: str
+    start: int
+    reached: bool | None
+    """None: it began on this bar."""
+    volume: Any
+    filled: Any
+    left: Any
+    """What the side's pool had when the bar was done, in whole increments; None: no cap."""
+
+
+class Watched(BarWalk):
+    """A walk that writes down every condition it was given, and what filled of it."""
+
+    book: list[Watched] = []  # noqa: RUF012 - emptied by each run
+    number = 0
+
+    def __init__(self, bar: Bar, groups: Any, rules: Any, pools: Any = (None, None)) -> None:
+        self.bar, self.path = bar, rules
+        self.conditions: dict[int, tuple[Working, str, str, str, int, bool | None, Any]] = {}
+        self.filled: dict[int, Any] = {}
+        for group in groups:
+            if group.entry is not None and group.entry.volume > ZERO:
+                self._note(group.entry)
+            for part in group.parts:
+                for working in part.exits:
+                    self._note(working)
+        super().__init__(bar, groups, rules, pools)
+        self.at = Watched.number
+        if groups:  # without: a market order at this close
+            Watched.book.append(self)
+
+    def _note(self, working: Working, begun: bool = False) -> None:
+        key = working.key
+        if type(key) is Branch:
+            assert key.order is not None
+            order_id, role, closing_id = str(key.order.id), "entry", ""
+        else:
+            role = "close" if key.kind == "close" else working.kind
+            order_id, closing_id = str(key.holding.order.id), str(key.id)
+        self.conditions[id(working)] = (
+            working, order_id, role, closing_id, working.start,
+            None if begun else reachable(working, self.bar, self.path), working.volume,
+        )  # fmt: skip
+
+    def report(self, hit: Any, volume: Any, part: Any = None) -> None:
+        held = hit.part.volume if hit.part is not None else None
+        super().report(hit, volume, part)
+        done = self.filled.get(id(hit.working), ZERO) + volume
+        if held is not None and held == volume:
+            done = None  # the position is gone: nothing is left to fill
+        self.filled[id(hit.working)] = done
+        for working in part.exits if part is not None else ():
+            self._note(working, begun=True)
+
+    def seen(self) -> Iterator[Seen]:
+        for key, (
+            working,
+            order_id,
+            role,
+            closing_id,
+            start,
+            reached,
+            volume,
+        ) in self.conditions.items():
+            pool = self.pools[0 if working.buy else 1]
+            left = None if pool is None else pool // self.path.volume_increment
+            filled = self.filled.get(key, ZERO)
+            yield Seen(
+                self.at, order_id, role, closing_id, start, reached, volume,
+                volume if filled is None else filled, left,
+            )  # fmt: skip
+
+
+def watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every run of the test walk its bars under our eyes."""
+    Watched.book = []
+    monkeypatch.setattr(execution, "BarWalk", Watched)
+    old = execution.Execution.walk
+
+    def walk(self: Any, book: Any, bar: Bar) -> Any:
+        Watched.number = self._venue.actor.bars
+        return old(self, book, bar)
+
+    monkeypatch.setattr(execution.Execution, "walk", walk)
+
+
+def lines(result: RunResult, name: str) -> list[Line]:
+    return [dict(zip(COLUMNS[name], row, strict=True)) for row in result.tables.rows(name)]
+
+
+def all_silences(result: RunResult, bars: list[Bar]) -> list[Silence]:
+    """The reasons of every chain of a run."""
+    orders, events, fills = (lines(result, name) for name in ("orders", "events", "fills"))
+    legs: dict[str, list[Line]] = {}
+    for leg in lines(result, "transactions"):
+        legs.setdefault(leg["entry"], []).append(leg)
+    found = []
+    for root in dict.fromkeys(order["root_id"] for order in orders):
+        chain = [order for order in orders if order["root_id"] == root]
+        ids = {order["order_id"] for order in chain}
+        rules = PairRules(chain[0]["pair"], result.config)
+        waits = waits_of(
+            chain,
+            [event for event in events if event["order_id"] in ids],
+            {fill["entry_id"]: fill for fill in fills if fill["order_id"] in ids},
+            {entry: taken for entry, taken in legs.items() if taken[0]["order_id"] in ids},
+            rules,
+        )
+        taken = Taken(events, [fill for fill in fills if fill["pair"] == chain[0]["pair"]])
+        found += list(silences(waits, bars, rules, taken))
+    return found
+
+
+def wild_run(seed: int) -> tuple[RunResult, list[Bar]]:
+    bars = random_bars(seed)
+    runner = BacktestRunner(
+        strategies={"s0": Wild(), "s1": Wild(), "s2": Wild()},
+        data={pair: [one for one in bars if one.pair == pair.code] for pair in PAIRS},
+        cash={"main": {"USD": 2000, "BTC": 3}, "other": {"USD": 500}},
+        accounts={"s0": "main", "s1": "main", "s2": ["other", "main"]},
+        rules=random_rules(seed),
+        seed=seed,
+    )
+    return runner.run(), bars
+
+
+@pytest.mark.parametrize("first", range(0, 40, 10))
+def test_every_event_without_a_fill_has_the_right_reason(
+    first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = 0
+    kinds: set[Why] = set()
+    for seed in range(first, first + 10):
+        watch(monkeypatch)
+        result, bars = wild_run(seed)
+        reasons: dict[tuple[int, str, str], list[Silence]] = {}
+        for one in all_silences(result, bars):
+            if not one.at_close:
+                key = (one.event, one.wait.order_id, one.wait.role)
+                reasons.setdefault(key, []).append(one)
+            kinds.add(one.reason.why)
+            assert one.reason.why is not Why.UNKNOWN, one
+        cancelled = {
+            (int(event["market_event"]), event["order_id"])
+            for event in lines(result, "events")
+            if event["kind"] == "cancelled" and event["sender"] == "market-data"
+        }
+        seen: dict[tuple[int, str, str], list[Seen]] = {}
+        for walk in Watched.book:
+            for one_seen in walk.seen():
+                key = (one_seen.number, one_seen.order_id, one_seen.role)
+                seen.setdefault(key, []).append(one_seen)
+        for key, conditions in seen.items():
+            found = reasons.pop(key, [])
+            _compare(key, conditions, found, cancelled)
+            told += len(found)
+        assert not reasons, list(reasons)[:5]
+    assert told > 3000
+
+
+def _compare(
+    key: tuple[int, str, str],
+    conditions: list[Seen],
+    found: list[Silence],
+    cancelled: set[tuple[int, str]],
+) -> None:
+    if key[:2] in cancelled:
+        assert not found, key
+        return
+    open_ = [one for one in conditions if one.filled < one.volume]
+    if key[2] not in ("entry", "close"):
+        # an exit acts on what the position holds, whatever its own volume says
+        open_ = [one for one in open_ if not one.filled or one.left == 0]
+    assert len(found) == len(open_), (key, conditions, [one.reason for one in found])
+    if len(found) != 1:
+        return
+    (silence,), (one,) = found, open_
+    why = silence.reason.why
+    if one.reached is None:
+        assert silence.event == silence.wait.first - 1
+        return
+    assert why is not Why.BEFORE_ENTRY
+    assert (why is Why.NOT_ELIGIBLE) is (one.start >= 4), (key, one, silence.reason)
+    assert (why in PRICE or why is Why.NOT_ELIGIBLE) is (not one.reached), (key, one, why)
+    assert silence.reason.close_only is (why in PRICE and one.start == 3)
+    if why in (Why.NO_VOLUME, Why.POOL_USED_UP):
+        assert one.left == 0, (key, one, silence.reason)
+    assert silence.rest is bool(one.filled), (key, one)
