@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
-from backtest.errors import InsufficientFunds, RejectReason
-from backtest.models import SpotOrder, TradingOrder
+from attrs import evolve
+
+from backtest.errors import FieldError, FieldTypeError, InsufficientFunds, RejectReason
+from backtest.models import Instructions, SpotOrder, TimeInForce, TradingOrder
 from backtest.money import ZERO, add, sub
-from backtest.services.fills import Working, WorkingKind
+from backtest.services.fills import Terms, Working, WorkingKind
 from backtest.services.margin import worst_price_buy, worst_price_sell
 from backtest.services.order_operations import cancel, modify
+from backtest.services.time_in_force import IMMEDIATE, expiry_of, terms_of
 from backtest.services.transaction_manager import change_reserve, release
 
-from .acceptance import check_grid, check_least, check_protection, check_tier, refuse, takes
-from .book import Branch, Closing, Holding
+from .acceptance import (
+    check_grid,
+    check_least,
+    check_post_only,
+    check_protection,
+    check_tier,
+    refuse,
+    takes,
+    trail_from,
+)
+from .book import Branch, Closing, Holding, PairBook
 from .protocol import Amend, Balances, EventKind
 from .venue import Venue
 
@@ -136,6 +149,7 @@ class Amendment:
     async def modify(self, branch: Branch, action: Amend) -> None:
         """Change prices and total volume of a pending order, stop-loss and take-profit of both."""
         changes = self._changes(branch, action)
+        self._instruct(branch, action, changes)
         touches_order = action.volume is not None or not changes.keys() <= _PROTECTION
         if branch.order is None:
             if touches_order:
@@ -164,7 +178,7 @@ class Amendment:
         if changes.keys() <= _PROTECTION and branch.holdings and changes:
             self._modify_positions(branch, changes, command)
 
-    def _changes(self, branch: Branch, action: Amend) -> dict[str, Decimal | None]:
+    def _changes(self, branch: Branch, action: Amend) -> dict[str, Any]:
         pair = branch.book.pair
         check_grid(
             pair,
@@ -174,7 +188,7 @@ class Amendment:
             action.stop_loss,
             action.take_profit,
         )
-        changes: dict[str, Decimal | None] = {}
+        changes: dict[str, Any] = {}
         for name, value in (
             ("limit_price", action.limit_price),
             ("stop_price", action.stop_price),
@@ -190,11 +204,39 @@ class Amendment:
             for name in ("limit_price", "stop_price"):
                 if name in changes and getattr(order, name) is None:
                     refuse(RejectReason.INVALID_ACTION, f"this order has no {name} to change")
+            if "stop_price" in changes and _has_turned(branch):
+                refuse(RejectReason.INVALID_ACTION, "its stop was reached: it has no stop any more")
         if branch.spot and changes.keys() & _PROTECTION:
             refuse(RejectReason.NOT_SUPPORTED, "a spot order has no stop_loss or take_profit")
         return changes
 
-    def _check_protections(self, branch: Branch, changes: dict[str, Decimal | None]) -> None:
+    def _instruct(self, branch: Branch, action: Amend, changes: dict[str, Any]) -> None:
+        """Add changes of instructions: how far the order trails, when it expires."""
+        if action.trail is None and action.trail_percent is None and action.expires_at is None:
+            return
+        order, book = branch.order, branch.book
+        if order is None:
+            refuse(RejectReason.ALREADY_DONE, "nothing of this order is pending any more")
+        own = order.instructions
+        try:
+            if action.trail is not None or action.trail_percent is not None:
+                check_grid(book.pair, None, action.trail)
+                if not own.is_trailing or _has_turned(branch):
+                    refuse(RejectReason.INVALID_ACTION, "this order trails nothing (any more)")
+                own = evolve(own, trail=action.trail, trail_percent=action.trail_percent)
+                buy = branch.working.buy
+                changes["stop_price"] = trail_from(book, buy, action.stop_price, own)
+            if action.expires_at is not None:
+                if own.time_in_force in IMMEDIATE:
+                    force = own.time_in_force.value
+                    refuse(RejectReason.INVALID_ACTION, f"an {force} order lives for no time")
+                own = evolve(own, time_in_force=TimeInForce.GTD, expires_at=action.expires_at)
+                expiry_of(own, self._venue.now, book.day_end)
+        except (FieldError, FieldTypeError) as wrong:
+            refuse(RejectReason.INVALID_ACTION, str(wrong))
+        changes["instructions"] = own
+
+    def _check_protections(self, branch: Branch, changes: dict[str, Any]) -> None:
         book = branch.book
         order = branch.order
         if isinstance(order, TradingOrder):
@@ -215,7 +257,7 @@ class Amendment:
                 )
 
     async def _modify_order(
-        self, branch: Branch, leaves: Decimal, changes: dict[str, Decimal | None], command: int
+        self, branch: Branch, leaves: Decimal, changes: dict[str, Any], command: int
     ) -> None:
         venue, book = self._venue, branch.book
         order = branch.order
@@ -230,13 +272,16 @@ class Amendment:
             check_least(book, leaves, price)
             if not branch.spot and price is not None:
                 check_tier(book, leaves, price, branch.leverage)
-        if moves:
-            worst = worst_price_buy if branch.working.buy else worst_price_sell
-            branch.worst = worst(limit, stop, book.last, book.rules.market_buffer, book.pair)
         # Only a decrease keeps the place in the queue; all else is as if it were accepted now.
         keeps_place = not changes and leaves <= order.volume
+        kind, buy = branch.working.kind, branch.working.buy
+        if order.instructions.post_only and not keeps_place:
+            check_post_only(kind, buy, limit, stop, book.last, order.instructions)
+        if moves:
+            worst = worst_price_buy if buy else worst_price_sell
+            branch.worst = worst(limit, stop, book.last, book.rules.market_buffer, book.pair)
         if not keeps_place:
-            branch.taker = takes(branch.working.buy, limit, book.last)
+            branch.taker = takes(buy, limit, stop if kind == "stop_limit" else book.last)
         reserve = order.reserved
         if (branch.worst, branch.taker) != before or leaves != order.volume:
             reserve = venue.reserve(branch, leaves, not branch.paid_flat)
@@ -281,11 +326,24 @@ class Amendment:
         if keeps_place:
             branch.working.volume = leaves
         else:
+            if branch.terms is not None or "instructions" in changes:
+                self._renew_terms(branch, child)
             self._requeue(branch, child)
         place = "keeps its place in the queue" if keeps_place else "goes to the end of the queue"
         venue.tell(
             EventKind.MODIFIED, branch, child, detail=place, command=command, balances=balances
         )
+
+    def _renew_terms(self, branch: Branch, child: SpotOrder | TradingOrder) -> None:
+        """Prices or instructions changed, and with them what the walk needs to know."""
+        venue, own = self._venue, child.instructions
+        waits = branch.working.kind == "stop_limit"
+        branch.terms = terms_of(child.limit_price if waits else None, own)
+        if own.expires_at is not None:
+            due = expiry_of(own, venue.now, branch.book.day_end)
+            if due is not None and due != branch.expires:
+                branch.expires = due
+                venue.watch(branch, due)
 
     def _requeue(self, branch: Branch, child: SpotOrder | TradingOrder) -> None:
         """The order loses its place: it is as if it had been accepted now."""
@@ -303,9 +361,7 @@ class Amendment:
         book.groups = None
         book.waiting.append((venue.now, branch.working))
 
-    def _modify_positions(
-        self, branch: Branch, changes: dict[str, Decimal | None], command: int
-    ) -> None:
+    def _modify_positions(self, branch: Branch, changes: dict[str, Any], command: int) -> None:
         venue, book = self._venue, branch.book
         for holding in list(branch.holdings):
             old = holding.order
@@ -356,14 +412,14 @@ class Amendment:
         if not branch.holdings:
             word = "done" if branch.order is None else "not filled yet: cancel it instead"
             refuse(RejectReason.ALREADY_DONE, f"there is no open position, this order is {word}")
-        check_grid(book.pair, action.volume, action.limit_price)
+        check_grid(book.pair, action.volume, action.limit_price, action.stop_price, action.trail)
         total = ZERO
         for holding in branch.holdings:
             total = add(total, holding.part.volume)
         left = total if action.volume is None else action.volume
         if left > total:
             refuse(RejectReason.STALE, f"{left} is more than the {total} that is open")
-        kind: WorkingKind = "market" if action.limit_price is None else "limit"
+        kind, price, terms = _closing_terms(book, not branch.holdings[0].part.long, action)
         accepted = []
         for holding in branch.holdings:
             volume = min(left, holding.part.volume)
@@ -375,23 +431,57 @@ class Amendment:
                 closing,
                 kind,
                 not holding.part.long,
-                action.limit_price,
+                price,
                 volume,
                 sequence=venue.next_sequence(),
                 fresh=True,
+                terms=terms,
             )
             holding.put(closing, working)
             book.waiting.append((venue.now, working))
             accepted.append(closing)
-        at = "the market" if action.limit_price is None else str(action.limit_price)
+        how = f"at {price}" if kind == "limit" else f"by a {kind} at {price}"
         venue.tell(
             EventKind.CLOSING,
             branch,
             branch.holdings[0].order,
-            detail=f"close {total if action.volume is None else action.volume} at {at}",
+            detail=f"close {total if action.volume is None else action.volume} "
+            + ("at the market" if price is None else how),
             command=action.command,
+            level=price if kind == "trailing_stop" else None,
         )
         return accepted
+
+
+def _has_turned(branch: Branch) -> bool:
+    """Whether it is an order whose stop was reached: a limit order now, or one at the market."""
+    working, terms = branch.working, branch.terms
+    if working.kind == "limit":
+        return terms is not None and terms.limit is not None
+    return working.kind == "trailing_stop" and working.triggered
+
+
+def _closing_terms(
+    book: PairBook, buy: bool, action: Amend
+) -> tuple[WorkingKind, Decimal | None, Terms | None]:
+    """The kind of the closing order that the command's prices make, its price, what else it asks.
+
+    Refuses prices that make no order.
+    """
+    limit, stop = action.limit_price, action.stop_price
+    if action.trail is not None or action.trail_percent is not None:
+        if limit is not None:
+            refuse(RejectReason.INVALID_ACTION, "a trailing stop has no limit price")
+        try:
+            own = Instructions(trail=action.trail, trail_percent=action.trail_percent)
+        except FieldError as wrong:
+            refuse(RejectReason.INVALID_ACTION, str(wrong))
+        return "trailing_stop", trail_from(book, buy, stop, own), terms_of(None, own)
+    if stop is None:
+        return ("market" if limit is None else "limit"), limit, None
+    if limit is None:
+        return "stop", stop, None
+    return "stop_limit", stop, Terms(limit)
 
 
 _PROTECTIONS: tuple[WorkingKind, ...] = ("stop_loss", "take_profit")

@@ -179,6 +179,9 @@ class BrokerActor(Actor):
 
     async def _on_create(self, envelope: Envelope, ask: Create) -> None:
         desk = self._desk_of(envelope)
+        if ask[0] > 0 and not desk.is_new(ask[0]):
+            self._refuse_again(desk, ask[0])
+            return
         order_id = self.venue.ids.draw()  # a refused order has an id, too
         try:
             branch = await self._acceptance.create(desk, ask, order_id)
@@ -192,6 +195,9 @@ class BrokerActor(Actor):
 
     async def _on_amend(self, envelope: Envelope, ask: Amend) -> None:
         desk = self._desk_of(envelope)
+        if ask[0] > 0 and not desk.is_new(ask[0]):
+            self._refuse_again(desk, ask[0])
+            return
         amendment = self._amendment
         branch = None
         try:
@@ -216,6 +222,11 @@ class BrokerActor(Actor):
 
     def _on_action(self, envelope: Envelope, action: DecisionAction) -> Awaitable[None] | None:
         desk = self._desk_of(envelope)
+        given = action.command_id
+        if given is not None and not (isinstance(given, int) and given > 0):
+            if not desk.is_new_id(given):
+                self._refuse_again(desk, given)
+                return None
         try:
             ask = message_of(action, desk.accounts)
         except OrderRejected as refusal:
@@ -225,6 +236,11 @@ class BrokerActor(Actor):
         if isinstance(ask, Create):
             return self._on_create(envelope, ask)
         return self._on_amend(envelope, ask)
+
+    def _refuse_again(self, desk: Desk, command: UUID | int) -> None:
+        """A command that came before has no second effect; its own answer stays what it was."""
+        detail = f"command {command} came before: it has one effect"
+        self.venue.refuse(desk, 0, RejectReason.DUPLICATE_COMMAND, detail, None)
 
     def _desk_of(self, envelope: Envelope) -> Desk:
         desk = self.venue.desks.get(envelope[3].sender)

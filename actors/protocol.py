@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from typing import NamedTuple
@@ -138,6 +139,7 @@ class Amend(NamedTuple):
     limit_prices: tuple[Decimal, ...] | None = None
     trail: Decimal | None = None
     trail_percent: Decimal | None = None
+    expires_at: datetime | None = None
 
 
 class Post(NamedTuple):

@@ -90,6 +90,7 @@ class StrategyHost(Actor):
         self._async_bar = False
         self._applied = 0
         self._commands = 0
+        self._timers_set = 0
         self._streams: dict[str, list[ref[Stream[Bar]]]] = {}
         self._subscribed: dict[str, bool] | None = None
         self._timers: set[int] = set()
@@ -243,8 +244,8 @@ class StrategyHost(Actor):
 
     def set_timer(self, name: str, at: int, every: int) -> int:
         """Call ``on_timer`` at ``at`` (nanoseconds), and then every so many nanoseconds."""
-        self._commands += 1
-        timer = Timer(name, every, self._commands)
+        self._timers_set += 1
+        timer = Timer(name, every, self._timers_set)
         self._timers.add(timer.number)
         self._to_itself.post_at(at, timer, TIMER)
         return timer.number

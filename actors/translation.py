@@ -68,4 +68,7 @@ def message_of(action: DecisionAction, accounts: Mapping[UUID, str]) -> Create |
         action.clear,
         action.split_chunks or (),
         action.split_prices,
+        action.instructions.trail,
+        action.instructions.trail_percent,
+        action.instructions.expires_at,
     )

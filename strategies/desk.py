@@ -23,9 +23,10 @@ from backtest.models._fast import derive
 from backtest.money import ZERO, add, decimal_of
 from backtest.services.fills import WorkingKind
 from backtest.services.margin import liquidation_price_of
+from backtest.times import duration_ns, from_ns, to_ns
 
 from .command import Command
-from .handle import Number, OrderHandle
+from .handle import Expires, Number, OrderHandle
 from .position import PositionView, take_changes
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class OrderDesk:
         self._strategy = strategy
         self._branches: dict[int, OrderHandle] = {}
         self._commands: dict[int, Command[Any]] = {}
+        self._submitted: dict[UUID | int | None, Command[Any]] = {}
+        """Commands that were given ids by who made them."""
         self._ids = welcome
 
     # -- commands ----------------------------------------------------------------------------------
@@ -151,10 +154,23 @@ class OrderDesk:
     def cancel(self, handle: OrderHandle, volume: Number | None) -> Command[OrderHandle]:
         return self._amend(handle, Verb.CANCEL, handle, _maybe(volume, "volume"))
 
+    def moment(self, expires: Expires) -> datetime:
+        """The moment that ``expires`` means: itself, or that long from now."""
+        if not isinstance(expires, datetime):
+            return from_ns(self.system.now + duration_ns(expires, "expires"))
+        to_ns(expires, "expires")  # refuses a naive one
+        return expires
+
     def modify(
-        self, handle: OrderHandle, clear: frozenset[str], **prices: Number | None
+        self,
+        handle: OrderHandle,
+        clear: frozenset[str],
+        expires: Expires | None = None,
+        **prices: Number | None,
     ) -> Command[OrderHandle]:
-        given = {name: _maybe(price, name) for name, price in prices.items()}
+        given: dict[str, Any] = {name: _maybe(price, name) for name, price in prices.items()}
+        if expires is not None:
+            given["expires_at"] = self.moment(expires)
         unknown = clear - {"stop_loss", "take_profit"}
         if unknown:
             raise FieldError("clear", f"can name stop_loss and take_profit, not {sorted(unknown)}")
@@ -170,15 +186,10 @@ class OrderDesk:
         return self._amend(handle, Verb.SPLIT, [], volumes=chunks, limit_prices=limits)
 
     def close(
-        self, handle: OrderHandle, volume: Number | None, price: Number | None
+        self, handle: OrderHandle, volume: Number | None, **prices: Number | None
     ) -> Command[OrderHandle]:
-        return self._amend(
-            handle,
-            Verb.CLOSE,
-            handle,
-            _maybe(volume, "volume"),
-            limit_price=_maybe(price, "limit_price"),
-        )
+        given = {name: _maybe(price, name) for name, price in prices.items()}
+        return self._amend(handle, Verb.CLOSE, handle, _maybe(volume, "volume"), **given)
 
     def _amend(
         self,
@@ -218,7 +229,13 @@ class OrderDesk:
         return DecisionAction(**values)
 
     def submit(self, action: DecisionAction) -> Command[Any]:
-        """Send a command that was made elsewhere; a new order gets a handle like any other."""
+        """Send a command that was made elsewhere; a new order gets a handle like any other.
+
+        One with a ``command_id`` that was sent before is not sent again: its outcome is given.
+        """
+        before = self._submitted.get(action.command_id)
+        if before is not None:
+            return before
         value: Any = None
         if action.action_type.name.startswith("CREATE"):
             spot = "SPOT" in action.action_type.name
@@ -236,6 +253,8 @@ class OrderDesk:
             command = Command(self, value)
         number = self.host.next_command()
         self._commands[number] = command
+        if action.command_id is not None:
+            self._submitted[action.command_id] = command
         # Numbers are the desk's own: one of the caller's could be another command's.
         self.host.submit(derive(action, command_id=number))
         return command
@@ -315,6 +334,7 @@ class OrderDesk:
             part = OrderHandle(self, parent.pair, parent.direction, order.volume, parent.spot)
             part.branch, part.id = number, order.branch_id
             part.answer()
+            part.is_triggered = parent.is_triggered
             if order.is_filled:
                 part.parts = {order.id: order}  # type: ignore[dict-item]
                 part.take_over(order.volume, order.fill_price)  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -21,10 +21,13 @@ from .position import take_changes
 if TYPE_CHECKING:
     from .desk import OrderDesk
 
-__all__ = ["Number", "OrderHandle"]
+__all__ = ["Expires", "Number", "OrderHandle"]
 
 Number = Decimal | int | str
 """What strategy calls take for a volume or a price: a `Decimal`, an `int`, or a numeric `str`."""
+
+Expires = datetime | timedelta | float | str
+"""What strategy calls take for an expiry: a moment, or how long from now."""
 
 
 _NO_PARTS: dict[UUID, TradingOrder] = {}
@@ -44,6 +47,7 @@ class OrderHandle(Command["OrderHandle"]):
     _flat: Signal | None = None
     _events: list[Stream[OrderEvent]] | None = None
     _cost = ZERO
+    _level: Decimal | None = None
     branch = 0
     """The venue's number of the branch; 0 before it is accepted."""
     id: UUID | None = None
@@ -56,6 +60,8 @@ class OrderHandle(Command["OrderHandle"]):
     cancelled_volume = ZERO
     end_reason: str | None = None
     """Why it was cancelled, if it was: the name of a `RejectReason`."""
+    is_triggered = False
+    """Whether the price reached the stop of what is pending."""
     is_replaced = False
     """Whether it was split: its parts have handles of their own."""
 
@@ -124,6 +130,15 @@ class OrderHandle(Command["OrderHandle"]):
     def average_price(self) -> Decimal | None:
         """Volume-weighted price of the fills; None before the first."""
         return div(self._cost, self.filled_volume) if self.filled_volume else None
+
+    @property
+    def trail_price(self) -> Decimal | None:
+        """Where its trailing stop stands now: the pending order's, or the one that closes its
+        position (`close` with ``trail``); None without one."""
+        live = self.live
+        if live is not None and live.instructions.is_trailing:
+            return live.stop_price
+        return self._level if self.parts else None
 
     @property
     def open_volume(self) -> Decimal:
@@ -202,16 +217,23 @@ class OrderHandle(Command["OrderHandle"]):
         stop_price: Number | None = None,
         stop_loss: Number | None = None,
         take_profit: Number | None = None,
+        trail: Number | None = None,
+        trail_percent: Number | None = None,
+        expires: Expires | None = None,
         clear: Sequence[str] = (),
     ) -> Command[OrderHandle]:
         """Change what is pending, or the protection of the position.
 
         ``volume`` is the branch's total, what has filled included. ``clear`` names what to remove:
-        ``"stop_loss"``, ``"take_profit"``. A smaller volume keeps the place in the queue.
+        ``"stop_loss"``, ``"take_profit"``. A smaller volume keeps the place in the queue. A new
+        ``trail`` begins anew from the last price; ``expires`` makes the order ``GTD``.
         """
         return self._desk.modify(
             self,
             frozenset(clear),
+            expires,
+            trail=trail,
+            trail_percent=trail_percent,
             volume=volume,
             limit_price=limit_price,
             stop_price=stop_price,
@@ -229,13 +251,27 @@ class OrderHandle(Command["OrderHandle"]):
         return self._desk.split(self, volumes, limit_prices)
 
     def close(
-        self, volume: Number | None = None, limit_price: Number | None = None
+        self,
+        volume: Number | None = None,
+        limit_price: Number | None = None,
+        *,
+        stop_price: Number | None = None,
+        trail: Number | None = None,
+        trail_percent: Number | None = None,
     ) -> Command[OrderHandle]:
-        """Close all, or ``volume``, of the open position, at the market or at a limit.
+        """Close all, or ``volume``, of the open position: at the market, at a limit, or by a stop,
+        a stop-limit (both prices) or a trailing stop (``trail``, or ``trail_percent``).
 
         Awaiting it waits for the venue's acceptance; `closed` waits until it is done.
         """
-        return self._desk.close(self, volume, limit_price)
+        return self._desk.close(
+            self,
+            volume,
+            limit_price=limit_price,
+            stop_price=stop_price,
+            trail=trail,
+            trail_percent=trail_percent,
+        )
 
     # -- events, from the desk ---------------------------------------------------------------------
 
@@ -256,6 +292,12 @@ class OrderHandle(Command["OrderHandle"]):
             if self.parts is _NO_PARTS:
                 self.parts = {}
             take_changes(self.parts, own)
+        if event.level is not None and event.order is not event.live:
+            self._level = event.level
+        elif event.kind is EventKind.CLOSE_CANCELLED:
+            self._level = None
+        elif event.kind is EventKind.TRIGGERED and event.order is event.live:
+            self.is_triggered = True
         if self._events is not None:
             self.tell(event)
 

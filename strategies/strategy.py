@@ -289,12 +289,9 @@ class Strategy:
         if expires is not None:
             if force is _GTC:
                 force = TimeInForce.GTD
-            if not isinstance(expires, datetime):
-                expires = from_ns(self._host.system.now + duration_ns(expires, "expires"))
-            to_ns(expires, "expires")  # refuses a naive one
         return Instructions(
             force,
-            expires,
+            None if expires is None else self._desk.moment(expires),
             post_only,
             reduce_only,
             None if trail is None else decimal_of(trail, "trail"),

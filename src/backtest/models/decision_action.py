@@ -96,7 +96,8 @@ class DecisionAction:
     trigger of a stop order. A modify changes what is set and removes what ``clear`` names
     (``stop_loss``, ``take_profit``); its ``volume`` is the total including what has filled. A split
     takes ``split_chunks`` (volumes) and, for pending orders, ``split_prices``. ``order_id`` is any
-    id of the branch. ``instructions`` says how long a new order lives and what it must not do.
+    id of the branch. ``instructions`` says how long a new order lives and what it must not do; a
+    modify takes from them how far it trails and when it expires, a close how far it trails.
     ``command_id`` makes a repeated command harmless.
 
     The constructor refuses wrong types, NaN and infinities; whether the command makes sense is
@@ -194,7 +195,8 @@ class DecisionAction:
         if unknown:
             names = ", ".join(sorted(unknown))
             return f"clear can only name stop_loss and take_profit, not {names}"
-        if not self.clear and all(getattr(self, name) is None for name in _CHANGES):
+        asks = self.instructions.is_trailing or self.instructions.expires_at is not None
+        if not self.clear and not asks and all(getattr(self, name) is None for name in _CHANGES):
             return "nothing to change: set volume, price, stop_price, stop_loss or take_profit"
         for name in _PROTECTION:
             if name in self.clear and getattr(self, name) is not None:

@@ -98,7 +98,7 @@ class TradingOrder(OrderBase):
         "margin_reserved",
     )
     MODIFIABLE: ClassVar[frozenset[str]] = frozenset(
-        {"limit_price", "stop_price", "stop_loss", "take_profit"}
+        {"limit_price", "stop_price", "stop_loss", "take_profit", "instructions"}
     )
 
     trading_pair_code: str

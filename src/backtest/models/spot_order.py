@@ -85,7 +85,7 @@ class SpotOrder(OrderBase):
     FEE_CANCEL: ClassVar[str] = "fee_cancel"
     SHARED: ClassVar[tuple[str, ...]] = ("fee_create", "fee_fill")
     MODIFIABLE: ClassVar[frozenset[str]] = frozenset(
-        {"limit_price", "stop_price", "stop_loss", "take_profit"}
+        {"limit_price", "stop_price", "stop_loss", "take_profit", "instructions"}
     )
 
     broker_id: UUID
