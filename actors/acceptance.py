@@ -17,7 +17,7 @@ from backtest.models import (
     TradingPair,
 )
 from backtest.money import ONE, ZERO, is_multiple
-from backtest.services.fills import Group, Terms, protection_passed, trailed
+from backtest.services.fills import Terms, protection_passed, trailed
 from backtest.services.margin import worst_price_buy, worst_price_sell
 from backtest.services.order_operations import create_spot, create_trading
 from backtest.services.time_in_force import IMMEDIATE, expiry_of, terms_of
@@ -228,7 +228,7 @@ class Acceptance:
                 )
         self._check_rules(book, ask, volume, price, buy)
         if spot:
-            self._check_spot(book, ask, buy)
+            self._check_spot(book, ask, price, buy)
             leverage = ONE
         else:
             leverage = self._check_trading(book, ask, price, buy)
@@ -275,6 +275,8 @@ class Acceptance:
                 run_id=venue.run_id,
                 limit_price=limit,
                 stop_price=stop,
+                stop_loss=ask.stop_loss,
+                take_profit=ask.take_profit,
                 reserved=reserve,
                 fee=fee,
                 instructions=instructions,
@@ -303,7 +305,7 @@ class Acceptance:
                 instructions=instructions,
             )
         branch.order = order
-        branch.group = Group(working) if spot else venue.new_group(branch, working)
+        branch.group = venue.new_group(branch, working)
         venue.list_branch(branch)
         if instructions.oco is not None:
             venue.ocos.join(branch, instructions.oco)
@@ -336,18 +338,20 @@ class Acceptance:
                     f"{ask.direction} is not allowed on {book.code}",
                 )
 
-    def _check_spot(self, book: PairBook, ask: Create, buy: bool) -> None:
+    def _check_spot(self, book: PairBook, ask: Create, price: Decimal, buy: bool) -> None:
         if not book.rules.spot_allowed:
             refuse(RejectReason.NOT_SUPPORTED, f"{book.code} takes no spot orders here")
         if ask[9] is None and ask[10] is None and ask[11] is None:
             return
         if ask.stop_loss is not None or ask.take_profit is not None:
-            refuse(
-                RejectReason.NOT_SUPPORTED,
-                "a spot order has no stop_loss or take_profit: send a stop or limit order, "
-                "or use a trading order",
-            )
-        if ask.leverage != ONE:
+            if not buy:
+                refuse(
+                    RejectReason.NOT_SUPPORTED,
+                    "a spot sell has no stop_loss or take_profit: nothing is open after it; "
+                    "send a stop or limit order to buy again, or use a trading order",
+                )
+            check_protection(buy, price, ask.stop_loss, ask.take_profit)
+        if ask.leverage is not None and ask.leverage != ONE:
             refuse(RejectReason.LEVERAGE, "a spot order has no leverage: use a trading order")
 
     def _check_trading(self, book: PairBook, ask: Create, price: Decimal, buy: bool) -> Decimal:

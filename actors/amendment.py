@@ -69,7 +69,7 @@ class Amendment:
             kept = order.reserved
         back = sub(order.reserved, kept)
         fee = ZERO
-        if book.fees_cancel:
+        if book.fees_cancel and branch.part is None:
             notional = book.pair.notional(volume, branch.worst)
             margin = venue.order_margin(branch, volume)
             fee = venue.fee(book, book.fees_cancel, volume=volume, notional=notional, margin=margin)
@@ -99,7 +99,7 @@ class Amendment:
             venue.unlist(branch)
         else:
             self.live_on(branch, leaves)
-            branch.working.volume = leaves.volume
+            branch.resize(leaves.volume)
         venue.tell(
             EventKind.CANCELLED,
             branch,
@@ -206,8 +206,8 @@ class Amendment:
                     refuse(RejectReason.INVALID_ACTION, f"this order has no {name} to change")
             if "stop_price" in changes and _has_turned(branch):
                 refuse(RejectReason.INVALID_ACTION, "its stop was reached: it has no stop any more")
-        if branch.spot and changes.keys() & _PROTECTION:
-            refuse(RejectReason.NOT_SUPPORTED, "a spot order has no stop_loss or take_profit")
+        if branch.spot and not branch.working.buy and changes.keys() & _PROTECTION:
+            refuse(RejectReason.NOT_SUPPORTED, "a spot sell has no stop_loss or take_profit")
         return changes
 
     def _instruct(self, branch: Branch, action: Amend, changes: dict[str, Any]) -> None:
@@ -239,7 +239,7 @@ class Amendment:
     def _check_protections(self, branch: Branch, changes: dict[str, Any]) -> None:
         book = branch.book
         order = branch.order
-        if isinstance(order, TradingOrder):
+        if order is not None:
             limit = changes.get("limit_price", order.limit_price)
             stop = changes.get("stop_price", order.stop_price)
             price = limit or stop or book.last

@@ -101,6 +101,7 @@ class Branch:
         "oco_member",
         "order",
         "paid_flat",
+        "part",
         "spot",
         "taker",
         "terms",
@@ -148,8 +149,19 @@ class Branch:
         self.oco_member = 0
         self.working: Working
         self.group: Group
+        self.part: OpenPart | None = None
+        """What the exit of a spot bracket sells: its legs are the exits of this part, and its
+        ``working`` is one of them. None for all other orders."""
         self.holdings: list[Holding] = []
         """Its open positions, oldest first."""
+
+    def resize(self, volume: Decimal) -> None:
+        """``volume`` is what is left of its order now."""
+        self.working.volume = volume
+        if self.part is not None:
+            self.part.volume = volume
+            for leg in self.part.exits:
+                leg.volume = volume
 
 
 class Closing:

@@ -19,6 +19,7 @@ from .channel import Channel
 from .closing_desk import ClosingDesk
 from .dues import Dues
 from .execution import Execution
+from .exits import ExitDesk
 from .financing import Financing
 from .message import MARKET_TO_STRATEGY, Envelope
 from .protocol import Amend, Create, EndOfData, FallDue, Hello, ReadBalances, Verb, Welcome
@@ -66,8 +67,9 @@ class BrokerActor(Actor):
         self._acceptance = Acceptance(self.venue)
         self._amendment = Amendment(self.venue)
         self._closing_desk = ClosingDesk(self.venue)
-        self._execution = Execution(self.venue, self._amendment, self._closing_desk)
-        self._splitting = Splitting(self.venue)
+        self._exits = ExitDesk(self.venue, self._amendment)
+        self._execution = Execution(self.venue, self._amendment, self._closing_desk, self._exits)
+        self._splitting = Splitting(self.venue, self._exits)
         self._financing = Financing(self.venue)
         self._dues = Dues(self.venue, self._amendment, self._financing)
         self._listeners: list[Channel] = []
@@ -208,7 +210,10 @@ class BrokerActor(Actor):
                     branch, ask.volume, RejectReason.REQUESTED, desk.request, ask.command
                 )
             elif verb is Verb.MODIFY:
-                await amendment.modify(branch, ask)
+                if branch.part is not None:
+                    await self._exits.modify(branch, ask)
+                else:
+                    await amendment.modify(branch, ask)
             elif verb is Verb.SPLIT:
                 await self._splitting.split(branch, ask)
             else:

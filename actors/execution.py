@@ -16,6 +16,7 @@ from backtest.services.fills import (
     OPEN_ONLY,
     BarWalk,
     Hit,
+    OpenPart,
     Working,
     checked_pool,
     eligibility,
@@ -27,6 +28,7 @@ from backtest.services.order_operations import fill
 from backtest.services.time_in_force import ended_because
 from backtest.services.transaction_manager import (
     Leg,
+    create_order,
     fill_spot_buy,
     fill_spot_sell,
     fill_trading,
@@ -36,6 +38,7 @@ from .amendment import Amendment
 from .book import Branch, Closing, Holding, PairBook
 from .closing_desk import ClosingDesk
 from .dues import shorten
+from .exits import ExitDesk
 from .fill_record import record_fill, signed_size
 from .oco import OcoGroup
 from .protocol import EventKind
@@ -44,6 +47,10 @@ from .venue import Venue
 __all__ = ["Execution"]
 
 _LONG, _SHORT = OrderDirection.LONG, OrderDirection.SHORT
+
+
+_WORDS = {"stop_loss": "its stop-loss was reached", "take_profit": "its take-profit was reached"}
+"""What is said of the fill of an exit."""
 
 
 class _Affordable(NamedTuple):
@@ -59,10 +66,17 @@ class _Affordable(NamedTuple):
 class Execution:
     """Walks bars and carries out what they allow."""
 
-    def __init__(self, venue: Venue, amendment: Amendment, closing_desk: ClosingDesk) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        amendment: Amendment,
+        closing_desk: ClosingDesk,
+        exits: ExitDesk,
+    ) -> None:
         self._venue = venue
         self._amendment = amendment
         self._closing_desk = closing_desk
+        self._exits = exits
 
     # -- trigger and match -------------------------------------------------------------------------
 
@@ -157,8 +171,10 @@ class Execution:
         """Say of a stop that it was reached, if there is something left for it to fill."""
         key = working.key
         if type(key) is Branch:
-            branch, order = key, key.order if key.working is working else None
-            left = working.volume
+            part = key.part
+            acts = key.working is working if part is None else working in part.exits
+            branch, order = key, key.order if acts else None
+            left = working.volume if part is None else part.volume
         else:
             branch = key.holding.branch
             order = key.holding.order if key in key.holding.closings else None
@@ -316,16 +332,22 @@ class Execution:
             if sub(fee, notional) > free:
                 volume = ZERO
             kept = sub(branch.order.volume, volume)  # type: ignore[union-attr]
+        part = None
         if volume:
             notional, fee = terms(volume)
             legs: list[Leg]
             if buy:
                 share = sub(branch.order.reserved, kept)  # type: ignore[union-attr]
                 legs = fill_spot_buy(branch.account, base, quote, volume, notional, fee, share)
+                if _brackets(branch):
+                    # What was bought is the reserve of the exit, in the same entry.
+                    legs += create_order(branch.account, base, volume)
             else:
                 legs = fill_spot_sell(branch.account, base, quote, volume, notional, fee)
-            await self._book_fill(book, bar, hit, branch, volume, notional, fee, kept, legs, None)
-        walk.report(hit, volume)
+            part = await self._book_fill(
+                book, bar, hit, branch, volume, notional, fee, kept, legs, None
+            )
+        walk.report(hit, volume, part)
         if branch.oco is not None and volume:
             await self._cancel_partners(walk, branch, branch.oco)
         if volume < hit.volume:
@@ -391,10 +413,9 @@ class Execution:
             margin, fee = terms(volume, at)
             notional = pair.notional(volume, price)
             legs = fill_trading(branch.account, asset, sub(order.reserved, kept), margin, fee)
-            holding = await self._book_fill(
+            part = await self._book_fill(
                 book, bar, hit, branch, volume, notional, fee, kept, legs, margin
             )
-            part = holding.part  # type: ignore[union-attr]
         walk.report(hit, volume, part)
         if branch.oco is not None and volume:
             await self._cancel_partners(walk, branch, branch.oco)
@@ -413,8 +434,8 @@ class Execution:
         kept: Decimal,
         legs: list[Leg],
         margin: Decimal | None,
-    ) -> Holding | None:
-        """Post an entry's fill, then make and tell what became of the order."""
+    ) -> OpenPart | None:
+        """Post an order's fill, then make and tell what became of it; what it opened, if it did."""
         venue, order = self._venue, branch.order
         assert order is not None
         balances = await venue.post(legs, order.id, f"filled {volume} at {hit.price}")
@@ -433,26 +454,31 @@ class Execution:
         branch.paid_flat = True
         branch.total_filled = add(branch.total_filled, volume)
         venue.records.keep(filled)
-        holding = None
+        part = exit = None
         positions: tuple[Any, ...] = ()
+        children: tuple[Any, ...] = ()
         if margin is not None:
             holding = venue.open_holding(branch, filled)  # type: ignore[arg-type]
             holding.since = bar.close_ns if hit.rank == CLOSE_ONLY else bar.open_ns
             positions = ((filled.id, filled),)
-            venue.valuation.position(
-                book.code, signed_size(book, holding.part.long, volume), hit.price
-            )
+            part = holding.part
+            venue.valuation.position(book.code, signed_size(book, part.long, volume), hit.price)
+        brackets = _brackets(branch)
         if leaves is None:
             venue.unlist(branch)
         else:
             self._amendment.live_on(branch, leaves)
+        if brackets:
+            exit = self._exits.open(branch, filled)  # type: ignore[arg-type]
+            part = exit.part
+            children = ((exit.number, exit.order),)
         record = record_fill(
             venue,
             bar,
             hit,
             branch,
             filled,
-            "entry",
+            "entry" if hit.part is None else hit.working.kind,
             hit.working.buy,
             volume,
             notional,
@@ -461,6 +487,31 @@ class Execution:
             None,
         )
         venue.tell(
-            EventKind.FILLED, branch, filled, positions=positions, fill=record, balances=balances
+            EventKind.FILLED,
+            branch,
+            filled,
+            positions=positions,
+            fill=record,
+            detail=_WORDS.get(record.kind, "") if exit is None else f"{exit.id} sells it again",
+            children=children,
+            balances=balances,
         )
-        return holding
+        if exit is not None:
+            venue.tell(
+                EventKind.ACCEPTED,
+                exit,
+                exit.order,
+                detail=f"sells again what order {filled.id} bought",
+                balances=balances,
+            )
+        return part
+
+
+def _brackets(branch: Branch) -> bool:
+    """Whether what the order buys goes to an exit: a spot order with a stop-loss or take-profit."""
+    order = branch.order
+    return (
+        branch.spot
+        and order is not None
+        and (order.stop_loss is not None or order.take_profit is not None)
+    )

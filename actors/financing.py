@@ -73,8 +73,8 @@ class Financing:
             )
             await self._charge(holding.branch, holding, amount, "overnight", "", poorer)
         for branch in [one for one in book.branches.values() if one.accepted <= due]:
-            if branch.order is None:
-                continue
+            if branch.order is None or branch.part is not None:
+                continue  # the exit of a spot bracket costs nothing to keep
             volume = branch.order.volume
             amount = venue.fee(
                 book,

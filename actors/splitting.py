@@ -23,6 +23,7 @@ from .acceptance import (
     takes,
 )
 from .book import Branch
+from .exits import ExitDesk
 from .protocol import Amend, Balances, EventKind
 from .venue import Venue
 
@@ -32,8 +33,9 @@ __all__ = ["Splitting"]
 class Splitting:
     """Carries out split commands; raises `OrderRejected` with nothing changed."""
 
-    def __init__(self, venue: Venue) -> None:
+    def __init__(self, venue: Venue, exits: ExitDesk) -> None:
         self._venue = venue
+        self._exits = exits
 
     async def split(self, branch: Branch, action: Amend) -> None:
         """Make two or more branches of a pending order, or of an open position."""
@@ -43,7 +45,9 @@ class Splitting:
             check_grid(branch.book.pair, volume)
         if prices is not None:
             check_grid(branch.book.pair, None, *prices)
-        if branch.order is not None:
+        if branch.part is not None:
+            self._exits.split(branch, volumes, prices, action.command)
+        elif branch.order is not None:
             await self._split_order(branch, volumes, prices, action.command)
         elif len(branch.holdings) == 1:
             self._split_position(branch, volumes, prices, action.command)
@@ -92,7 +96,7 @@ class Splitting:
             for own in branches:
                 part = own.order
                 assert part is not None
-                if isinstance(part, TradingOrder) and part.limit_price is not None:
+                if part.limit_price is not None:
                     check_protection(
                         own.working.buy, part.limit_price, part.stop_loss, part.take_profit
                     )

@@ -217,9 +217,9 @@ class Venue:
     def new_group(self, branch: Branch, working: Working) -> Group:
         """The group of a branch's order: its protections, and what a position of it would have."""
         order, book = branch.order, branch.book
-        if branch.spot:
-            return Group(working)
         stop_loss, take_profit = order.stop_loss, order.take_profit  # type: ignore[union-attr]
+        if branch.spot:
+            return Group(working, stop_loss, take_profit)
         leverage = branch.leverage
         long = working.buy
 

@@ -17,6 +17,7 @@ from backtest.models import (
     DecisionAction,
     Instructions,
     OrderDirection,
+    SpotOrder,
     TradingOrder,
 )
 from backtest.models._fast import derive
@@ -318,6 +319,9 @@ class OrderDesk:
             handle.end_reason = None if event.reason is None else event.reason.value
         elif kind is EventKind.SPLIT:
             self._split(event, handle, command)
+        elif kind is EventKind.FILLED and event.children:
+            for number, order in event.children:
+                handle.add_exit(self._new_handle(handle, number, order))
         if handle.live is not None:
             self.open[event.branch] = handle
         else:
@@ -331,19 +335,28 @@ class OrderDesk:
     def _split(self, event: OrderEvent, parent: OrderHandle, command: Command[Any] | None) -> None:
         parent.is_replaced = True
         for number, order in event.children:
-            part = OrderHandle(self, parent.pair, parent.direction, order.volume, parent.spot)
-            part.branch, part.id = number, order.branch_id
-            part.answer()
+            part = self._new_handle(parent, number, order)
             part.is_triggered = parent.is_triggered
-            if order.is_filled:
-                part.parts = {order.id: order}  # type: ignore[dict-item]
-                part.take_over(order.volume, order.fill_price)  # type: ignore[arg-type]
-            else:
-                part.live = order
-                self.open[number] = part
-            self._branches[number] = part
+            if parent.entry is not None:
+                parent.entry.add_exit(part)
             if command is not None:
                 command.value.append(part)
+
+    def _new_handle(
+        self, parent: OrderHandle, number: int, order: SpotOrder | TradingOrder
+    ) -> OrderHandle:
+        """The handle of a branch that came of another."""
+        made = OrderHandle(self, parent.pair, order.direction, order.volume, parent.spot)
+        made.branch, made.id = number, order.branch_id
+        made.answer()
+        if order.is_filled:
+            made.parts = {order.id: order}  # type: ignore[dict-item]
+            made.take_over(order.volume, order.fill_price)  # type: ignore[arg-type]
+        else:
+            made.live = order
+            self.open[number] = made
+        self._branches[number] = made
+        return made
 
     def _rejected(self, event: OrderEvent, command: Command[Any] | None) -> None:
         if event.branch in self._branches:

@@ -34,6 +34,10 @@ _NO_PARTS: dict[UUID, TradingOrder] = {}
 """Stands for no parts; never written to."""
 
 
+_NO_EXITS: list[OrderHandle] = []
+"""Stands for no exits; never written to."""
+
+
 class OrderHandle(Command["OrderHandle"]):
     """Follows one branch: an order, the leaves of its partial fills, its modified children.
 
@@ -62,6 +66,11 @@ class OrderHandle(Command["OrderHandle"]):
     """Why it was cancelled, if it was: the name of a `RejectReason`."""
     is_triggered = False
     """Whether the price reached the stop of what is pending."""
+    exits: list[OrderHandle] = _NO_EXITS
+    """Of a spot bracket: the orders that sell again what it bought, one per fill, in the order of
+    the fills. They are pending when the entry is done."""
+    entry: OrderHandle | None = None
+    """Of such an exit: the handle of the entry."""
     is_replaced = False
     """Whether it was split: its parts have handles of their own."""
 
@@ -227,6 +236,8 @@ class OrderHandle(Command["OrderHandle"]):
         ``volume`` is the branch's total, what has filled included. ``clear`` names what to remove:
         ``"stop_loss"``, ``"take_profit"``. A smaller volume keeps the place in the queue. A new
         ``trail`` begins anew from the last price; ``expires`` makes the order ``GTD``.
+        An exit of a spot bracket takes its ``stop_price`` as ``stop_loss`` and its
+        ``limit_price`` as ``take_profit``, too.
         """
         return self._desk.modify(
             self,
@@ -279,7 +290,7 @@ class OrderHandle(Command["OrderHandle"]):
         """Bring the handle up to date with an event of its branch."""
         self.live = event.live
         fill = event.fill
-        if fill is not None and fill.kind == "entry":
+        if fill is not None and (self.spot or fill.kind == "entry"):
             self.filled_volume = add(self.filled_volume, fill.volume)
             self._cost = add(self._cost, mul(fill.price, fill.volume))
         elif event.kind is EventKind.MODIFIED and self.live is not None:
@@ -305,6 +316,13 @@ class OrderHandle(Command["OrderHandle"]):
         """Hand an event to whoever iterates."""
         for stream in self._events or ():
             stream.push(event)
+
+    def add_exit(self, exit: OrderHandle) -> None:
+        """``exit`` sells again what a fill of this order bought."""
+        exit.entry = self
+        if self.exits is _NO_EXITS:
+            self.exits = []
+        self.exits.append(exit)
 
     def take_over(self, volume: Decimal, price: Decimal) -> None:
         """It begins as part of a position that was filled already."""

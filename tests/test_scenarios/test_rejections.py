@@ -146,7 +146,7 @@ def test_amendments_that_make_no_sense() -> None:
         await refused(me, lambda: order.modify(volume="1.0001"), R.VOLUME_INCREMENT)
         await refused(me, lambda: order.close(), R.ALREADY_DONE)
         spot = await me.buy("BTCUSD", 1, limit_price=95)
-        await refused(me, lambda: spot.modify(stop_loss=90), R.NOT_SUPPORTED)
+        await refused(me, lambda: spot.modify(stop_loss=96), R.PROTECTION_SIDE)
         stop = await me.buy("BTCUSD", 2, stop_price=120)
         await refused(me, lambda: stop.split([1, 1], limit_prices=[90, 91]), R.INVALID_ACTION)
         await order.cancel()

@@ -53,7 +53,24 @@ def orders(material: Material, finding: Finding) -> str:
             parent.pair, parent.account, parent.kind, parent.direction,
         ):  # fmt: skip
             finding.wrong(f"order {order.id} is not of its parent's pair, account, kind and side")
+        if order.entry_order:
+            _exit(order, parent, seen.get(order.entry_order), finding)
     return f"{len(seen)} orders"
+
+
+def _exit(
+    order: OrderLine, parent: OrderLine | None, entry: OrderLine | None, finding: Finding
+) -> None:
+    """An exit of a spot bracket sells what one fill of its entry bought."""
+    if parent is not None:
+        finding.differ(f"the entry of order {order.id}", order.entry_order, parent.entry_order)
+    elif (
+        entry is None
+        or (entry.kind, entry.direction, entry.status) != ("spot", "LONG", _FILLED)
+        or (entry.pair, entry.account, entry.filled) != (order.pair, order.account, order.created)
+        or (order.kind, order.direction) != ("spot", "SHORT")
+    ):
+        finding.wrong(f"order {order.id} is no exit of order {order.entry_order}")
 
 
 def _state(order: OrderLine, what: str, finding: Finding) -> None:
@@ -74,7 +91,8 @@ def _state(order: OrderLine, what: str, finding: Finding) -> None:
         )
         limit = order.limit_price
         worse = order.fill_price > limit if order.direction == "LONG" else order.fill_price < limit
-        if limit and worse:
+        # A stop-loss is below the take-profit of the same exit, and fills there.
+        if limit and worse and not order.entry_order:
             finding.wrong(
                 f"{what} filled at {text_of(order.fill_price)}, beyond its {text_of(limit)}"
             )
@@ -103,6 +121,11 @@ def reserves(material: Material, journal: Journal, finding: Finding) -> str:
         key = (order.account, pair.base if base else pair.quote)
         explained[key] = explained.get(key, 0) + held
         by_chain[order.root] = by_chain.get(order.root, 0) + held
+        entry = material.order_by_id.get(order.entry_order)
+        if entry is not None and not order.parent:
+            # What the exit sells was put in reserve with the fill of its entry, and stands there.
+            by_chain[entry.root] = by_chain.get(entry.root, 0) + entry.volume
+            by_chain[order.root] -= entry.volume
     for key in sorted({*explained, *journal.held}):
         if key[0] in material.agents:
             found = journal.held.get(key, (0, 0))[1]
@@ -173,8 +196,8 @@ def chains(material: Material, finding: Finding) -> str:
                 f"chain {root}: {text_of(expected)} was ordered, {text_of(found)} is accounted for"
             )
     for what, volumes, counted in (
-        ("filled", filled, _volumes(material.fills, lambda fill: fill.kind == "entry")),
-        ("closed", closed, _volumes(material.fills, lambda fill: fill.kind != "entry")),
+        ("filled", filled, _volumes(material.fills, _enters)),
+        ("closed", closed, _volumes(material.fills, lambda fill: not _enters(fill))),
     ):
         for root in {**volumes, **counted}:
             if volumes.get(root, 0) != counted.get(root, 0):
@@ -183,6 +206,11 @@ def chains(material: Material, finding: Finding) -> str:
                     f"{text_of(counted.get(root, 0))} by its fills"
                 )
     return f"{len(put_in)} chains"
+
+
+def _enters(fill: FillLine) -> bool:
+    """Whether it filled an order, and did not close a position."""
+    return fill.kind == "entry" or fill.order_kind == "spot"
 
 
 def _volumes(fills: Iterable[FillLine], counts: Callable[[FillLine], bool]) -> dict[str, int]:
@@ -215,7 +243,7 @@ def fills(material: Material, finding: Finding) -> str:
             order.root, order.branch, order.account, order.pair, order.kind,
         ):  # fmt: skip
             finding.wrong(f"{what} is not of its order's chain, account, pair and kind")
-        if fill.kind == "entry":
+        if _enters(fill):
             _entry(fill, order, what, finding)
         else:
             _closing(fill, order, what, pair.quote_step, pair.contract_size, finding)
@@ -348,7 +376,7 @@ def _count(material: Material, counts: dict[str, int], finding: Finding) -> None
     statuses: dict[str, int] = {}
     for order in material.orders:
         statuses[order.status] = statuses.get(order.status, 0) + 1
-    entries = sum(fill.kind == "entry" for fill in material.fills)
+    entries = sum(_enters(fill) for fill in material.fills)
     for what, found, expected in (
         ("accepted orders", counts.get("accepted", 0), sum(not o.parent for o in material.orders)),
         ("fills", counts.get("filled", 0), entries),

@@ -128,7 +128,7 @@ class _Story:
             if (event := _line("events", row))["order_id"] in ids
         ]
         self._fills = {
-            (fill["order_id"], fill["kind"] == "entry"): fill
+            (fill["order_id"], fill["kind"] == "entry" or fill["order_kind"] == "spot"): fill
             for row in tables.rows("fills")
             if (fill := _line("fills", row))["order_id"] in ids
         }
@@ -368,6 +368,11 @@ def _what(order: Line, volume: str) -> str:
 
 def _prices(order: Line) -> str:
     words = [order["order_type"]]
+    if order["order_type"] == "exit":
+        for word, name in (("stop-loss", "stop_price"), ("take-profit", "limit_price")):
+            if order[name]:
+                words.append(f"{word} {grouped(Decimal(order[name]))}")
+        return " ".join(words)
     for name in ("limit_price", "stop_price"):
         if order[name]:
             words.append(f"at {grouped(Decimal(order[name]))}")

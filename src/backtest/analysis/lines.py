@@ -49,13 +49,14 @@ class OrderLine(NamedTuple):
     fee_overnight: int
     gross_pnl: int
     net_pnl: int
+    entry_order: str
 
 
 _ORDER = {
     "number": "order_number", "id": "order_id", "root": "root_id", "parent": "parent_id",
     "branch": "branch_id", "kind": "order_kind", "created": "create_timestamp",
     "filled": "fill_timestamp", "closed": "close_timestamp", "cancelled": "cancel_timestamp",
-    "replaced": "replaced_timestamp", "margin": "margin_reserved",
+    "replaced": "replaced_timestamp", "margin": "margin_reserved", "entry_order": "entry_order_id",
 }  # fmt: skip
 
 

@@ -33,7 +33,7 @@ COLUMNS: dict[str, Row] = {
         "fill_timestamp", "fill_price", "fill_volume", "close_timestamp", "close_price",
         "closing_reason", "cancel_timestamp", "cancel_volume", "replaced_timestamp", "end_reason",
         "reserved", "margin_reserved", "fee_create", "fee_fill", "fee_close", "fee_cancel",
-        "fee_overnight", "gross_pnl", "net_pnl",
+        "fee_overnight", "gross_pnl", "net_pnl", "entry_order_id",
     ),
     "transactions": (
         "timestamp", "sequence", "entry", "entry_id", "account", "asset_code", "transaction_type",
@@ -107,6 +107,8 @@ def _id(value: UUID | None) -> str:
 
 
 def _type(order: SpotOrder | TradingOrder) -> str:
+    if isinstance(order, SpotOrder) and order.entry_order_id is not None:
+        return "exit"
     if order.limit_price is not None:
         return "limit"
     return "market" if order.stop_price is None else "stop"
@@ -159,6 +161,7 @@ def _orders(result: RunResult) -> Iterator[Row]:
             _number(get("fees_on_overnight")),
             _number(get("gross_pnl")),
             _number(get("net_pnl")),
+            _id(get("entry_order_id")),
         )
 
 

@@ -175,7 +175,8 @@ class _Replay:
 
     def tell(self, event: Line) -> None:
         told = self._told.get(event["kind"])
-        if told is not None:
+        # The exit of a spot bracket has two prices and no silences: its events tell its story.
+        if told is not None and self._orders[event["order_id"]]["order_type"] != "exit":
             told(event, int(event["market_event"]), event["sender"] == MARKET)
 
     # -- waits -------------------------------------------------------------------------------------

@@ -22,7 +22,8 @@ class Fill:
         account_id, agent_id: whose order it was.
         pair: the trading pair's code.
         direction: the side that traded here: a close of a long is ``SHORT``.
-        kind: ``entry``, ``close``, ``stop_loss``, ``take_profit`` or ``liquidation``.
+        kind: ``entry``, ``close``, ``stop_loss``, ``take_profit`` or ``liquidation``; the exit of a
+            spot bracket fills as ``stop_loss`` or ``take_profit``.
         order_kind: ``spot`` or ``trading``.
         price, volume: quote per base, base (or contracts).
         notional: their product times the contract size, rounded once, in quote.

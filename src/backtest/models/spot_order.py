@@ -63,6 +63,10 @@ class SpotOrder(OrderBase):
     zero afterwards. ``parent_id``, ``root_id`` and ``branch_id`` place it in its chain;
     ``end_reason`` says why it was cancelled or replaced (a `RejectReason` value).
 
+    A buy with ``stop_loss`` or ``take_profit`` is the entry of a bracket. What it buys is sold by
+    an *exit*, an order of a chain of its own: ``entry_order_id`` is the order that bought it,
+    ``limit_price`` its take-profit and ``stop_price`` its stop-loss, whichever is reached first.
+
     Raises `FieldError` (a `ValueError`) or `FieldTypeError` (a `TypeError`); the message begins
     with the field.
 
@@ -118,6 +122,7 @@ class SpotOrder(OrderBase):
     instructions: Instructions = PLAIN
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
+    entry_order_id: UUID | None = None
 
     def __attrs_post_init__(self) -> None:
         values = self.__dict__

@@ -37,6 +37,7 @@ def create_spot(
     reserved: Decimal = ZERO,
     fee: Decimal = ZERO,
     instructions: Instructions = PLAIN,
+    entry_order_id: UUID | None = None,
 ) -> SpotOrder:
     """A pending spot order, the root of a chain; ``fee`` is its create fee. Nothing is checked."""
     return build(
@@ -72,6 +73,7 @@ def create_spot(
             "instructions": instructions,
             "stop_loss": stop_loss,
             "take_profit": take_profit,
+            "entry_order_id": entry_order_id,
         },
     )
 

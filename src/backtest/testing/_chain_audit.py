@@ -48,6 +48,8 @@ class ChainAudit:
         self._locked: dict[UUID, dict[Key, Fraction]] = {}
         """By root: what the journal locked for its orders, less what it gave back."""
         self._in_chains: dict[Key, Fraction] = {}
+        self._exits: dict[UUID, UUID] = {}
+        """By filled order: the exit of a spot bracket, which reserves with that fill."""
 
     def note(self) -> None:
         """Take down the volume of every new order. To be called before and after each message: what
@@ -107,6 +109,9 @@ class ChainAudit:
         self._place[order.id] = place
         parent = order.parent_id
         if parent is None:
+            entry = getattr(order, "entry_order_id", None)
+            if entry is not None:
+                self._welcome_exit(order, entry)
             if order.root_id != order.id:
                 self._fail("I5", f"order {order.id} is a root with the root {order.root_id}")
             return
@@ -115,6 +120,16 @@ class ChainAudit:
         if self._records.orders[self._place[parent]].root_id != order.root_id:
             self._fail("I5", f"order {order.id} left the chain of its parent")
         self._children.setdefault(parent, []).append(order)
+
+    def _welcome_exit(self, order: Any, entry_id: UUID) -> None:
+        """An exit sells what one fill bought, all of it and no more; each fill has one."""
+        place = self._place.get(entry_id)
+        entry = None if place is None else self._records.orders[place]
+        if entry is None or entry.status.name != "FILLED" or entry_id in self._exits:
+            self._fail("I5", f"exit {order.id} belongs to no fill of its own: {entry_id}")
+        if Fraction(entry.volume) != self._born[order.id]:
+            self._fail("I5", f"exit {order.id} began with another volume than {entry.volume}")
+        self._exits[entry_id] = order.id
 
     def _check_change(self, old: Any, new: Any) -> None:
         if old.id != new.id or old.root_id != new.root_id or old.parent_id != new.parent_id:
@@ -144,7 +159,7 @@ class ChainAudit:
                 if not (value.is_finite() and value > 0):
                     self._fail("I11", f"a fill of {fill.order_id} has {name} {value!r}")
             entered, closed = self._traded.get(fill.root_id, (_NOTHING, _NOTHING))
-            if fill.kind == "entry":
+            if fill.kind == "entry" or fill.order_kind == "spot":
                 entered += Fraction(fill.volume)
             else:
                 closed += Fraction(fill.volume)
@@ -159,9 +174,14 @@ class ChainAudit:
                 self._fail("I4", f"entry {entry.number} is for an unknown order {entry.order_id}")
             root = self._orders[place].root_id
             touched[root] = None
-            locked = self._locked.setdefault(root, {})
-            for account, asset, _, _, unavailable in entry.legs:
+            exit = self._exits.get(entry.order_id)
+            bought = _bought(entry) if exit is not None else ""
+            for account, asset, kind, _, unavailable in entry.legs:
                 if unavailable:
+                    chain = root
+                    if exit is not None and asset == bought and kind.name == "RESERVE_MARGIN":
+                        chain = exit
+                    locked = self._locked.setdefault(chain, {})
                     key, change = (account, asset), Fraction(unavailable)
                     locked[key] = locked.get(key, _NOTHING) + change
                     self._in_chains[key] = self._in_chains.get(key, _NOTHING) + change
@@ -213,6 +233,14 @@ class ChainAudit:
             self._fail(
                 "I4", f"chain {root} has locked {amounts}, its live orders hold {float(held)}"
             )
+
+
+def _bought(entry: Any) -> str:
+    """The asset that the account got in exchange."""
+    for _, asset, kind, available, _ in entry.legs:
+        if kind.name == "SPOT_EXCHANGE" and available > 0:
+            return str(asset)
+    return ""
 
 
 def _is_spot(order: Any) -> bool:
