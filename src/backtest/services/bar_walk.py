@@ -36,10 +36,10 @@ from backtest.services.path_outcome import (
     reachable,
 )
 
-__all__ = ["BarWalk"]
+__all__ = ["HIGH_FIRST", "LOW_FIRST", "BarWalk"]
 
-_HIGH_FIRST: tuple[Point, ...] = ("open", "high", "low", "close")
-_LOW_FIRST: tuple[Point, ...] = ("open", "low", "high", "close")
+HIGH_FIRST: tuple[Point, ...] = ("open", "high", "low", "close")
+LOW_FIRST: tuple[Point, ...] = ("open", "low", "high", "close")
 _STOPS = frozenset({"stop", "stop_loss", "trailing_stop"})
 """Kinds that are market orders once the price has reached them."""
 
@@ -156,24 +156,28 @@ class BarWalk:
         """
         heap = self._heap
         while heap:
-            *_, event, lane, group, points = heappop(heap)
-            if 0 < event.rank < 3:
-                self.inside += 1
-            if lane is not None and lane.events:
-                later = lane.events.pop()
-                self._push(
-                    later,
-                    lane,
-                    group if lane.groups is None else lane.groups[later.working],
-                    points,
-                )
-            if event.is_trigger:
-                self._trigger(event, lane)
-                continue
-            hit = self._attempt(event, lane, group, points)
+            hit = self._take(heappop(heap))
             if hit is not None:
                 return hit
         return None
+
+    def _take(self, item: tuple[Any, ...]) -> Hit | None:
+        """Let what was queued happen; the hit that it comes to, if any."""
+        *_, event, lane, group, points = item
+        if 0 < event.rank < 3:
+            self.inside += 1
+        if lane is not None and lane.events:
+            later = lane.events.pop()
+            self._push(
+                later,
+                lane,
+                group if lane.groups is None else lane.groups[later.working],
+                points,
+            )
+        if event.is_trigger:
+            self._trigger(event, lane)
+            return None
+        return self._attempt(event, lane, group, points)
 
     def report(self, hit: Hit, volume: Decimal, part: OpenPart | None = None) -> None:
         """What really filled of ``hit`` (0 for a refusal): taken off pool, leaves and part here.
@@ -281,7 +285,7 @@ class BarWalk:
         if event.ambiguous:
             high, low = self._contested[group]
             otherwise = low if points is self._paths[True] else high
-        names = _HIGH_FIRST if points[1] == self._bar.high else _LOW_FIRST
+        names = HIGH_FIRST if points[1] == self._bar.high else LOW_FIRST
         return Hit(
             group,
             working,

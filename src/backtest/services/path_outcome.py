@@ -34,7 +34,9 @@ __all__ = [
     "joint_outcome",
     "lane_events",
     "level_after",
+    "opened",
     "outcome",
+    "path_key",
     "price_of",
     "reachable",
 ]
@@ -279,7 +281,7 @@ def lane_events(
         if rules.in_queue_order:
             events.sort(key=_queue_key)
         else:
-            events.sort(key=lambda event: _path_key(event, points))
+            events.sort(key=lambda event: path_key(event, points))
     return events
 
 
@@ -288,7 +290,7 @@ def _queue_key(event: Event) -> tuple[int, int, int]:
     return _IN_QUEUE.get(working.kind, 2), working.sequence, event.rank
 
 
-def _path_key(event: Event, points: Points) -> tuple[int, Decimal, int, Decimal, int]:
+def path_key(event: Event, points: Points) -> tuple[int, Decimal, int, Decimal, int]:
     rank = event.rank
     working = event.working
     falls = rank > 0 and points[rank] < points[rank - 1]
@@ -359,13 +361,13 @@ def _enter(
 ) -> Decimal:
     """Let ``entry`` fill and what it opens be closed on the rest of the path; the value."""
     fills[entry] = (event.price, entry.volume)
-    part = _opened(group, entry, event.price)
+    part = opened(group, entry, event.price)
     exits = acting_exits(group, entry, part.exits, bar, rules)
     events = lane_events(exits, points, bar, rules, (event.rank, event.reached))
     return _play(part, events, fills, bar, rules, own=True)
 
 
-def _opened(group: Group, entry: Working, price: Decimal) -> OpenPart:
+def opened(group: Group, entry: Working, price: Decimal) -> OpenPart:
     """The part that ``entry`` would open at ``price``; a negative margin stands for no bound."""
     volume = entry.volume
     exits: list[Working] = []

@@ -1,0 +1,367 @@
+"""Cross margin accounts at the venue: where they stand, and what happens when they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import ROUND_CEILING, Decimal
+from typing import NamedTuple
+
+from backtest.errors import RejectReason
+from backtest.models import Account, Bar, OrderDirection, SpotOrder
+from backtest.models._fast import derive
+from backtest.money import ONE, ZERO, add, div, mul, sub, to_step
+from backtest.services.cross_margin import Elsewhere, Stake, Standing
+from backtest.services.fills import BarWalk, Group, Hit, OpenPart, Working, slipped
+from backtest.services.order_operations import create_spot, fill
+from backtest.services.transaction_manager import sell_collateral, take_margin
+
+from .amendment import Amendment
+from .book import Branch, Closing, CrossAccount, Holding, PairBook
+from .closing_desk import ClosingDesk
+from .fill_record import record_fill
+from .protocol import EventKind
+from .venue import Venue
+
+__all__ = ["CrossDesk", "Scene"]
+
+
+class Scene(NamedTuple):
+    """Where on a bar an account is called, or has to pay."""
+
+    book: PairBook
+    bar: Bar
+    walk: BarWalk
+    hit: Hit
+
+
+class _Watch:
+    """A cross margin account on one pair, for the walk along a bar."""
+
+    __slots__ = ("_desk", "_weight", "account", "book", "groups", "working")
+
+    def __init__(self, desk: CrossDesk, account: CrossAccount, book: PairBook) -> None:
+        self._desk = desk
+        self.account = account
+        self.book = book
+        self.groups = book.groups_of(account.name)
+        self.working = Working(account, "liquidation", False, None, ONE)
+        self._weight = account.weights.get(book.code, ZERO)
+
+    def standing(self) -> Standing:
+        return self._desk.standing(self.account, self.book)
+
+    def is_spot(self, entry: Working) -> bool:
+        key = entry.key
+        return type(key) is Branch and key.spot
+
+    def stake(self, part: OpenPart) -> Stake:
+        return _stake(self.book, part)
+
+    def weight(self) -> Decimal:
+        return self._weight
+
+
+class CrossDesk:
+    """Calls cross margin accounts, and finds the money for what they owe."""
+
+    def __init__(self, venue: Venue, amendment: Amendment, closing_desk: ClosingDesk) -> None:
+        self._venue = venue
+        self._amendment = amendment
+        self._closing_desk = closing_desk
+        closing_desk.raise_money = self.raise_money
+
+    def watches(self, book: PairBook) -> list[_Watch]:
+        """The accounts with something at stake when the price of ``book`` moves."""
+        found = []
+        for account in self._venue.cross.values():
+            backed = book.code in account.weights and any(self._holdings(account))
+            if backed or account.name in book.accounts():
+                found.append(_Watch(self, account, book))
+        return found
+
+    def _holdings(self, account: CrossAccount) -> Iterator[Holding]:
+        """The open positions of the account, pair by pair, oldest first."""
+        for book in self._venue.books.values():
+            for holding in book.holdings:
+                if holding.branch.account == account.name:
+                    yield holding
+
+    # -- where it stands ---------------------------------------------------------------------------
+
+    def standing(self, account: CrossAccount, book: PairBook | None) -> Standing:
+        """Where the account stands while the price of ``book`` moves, the others at their marks;
+        without a ``book`` all are at their marks."""
+        money = self._total(account, account.asset)
+        units = ZERO
+        for asset, code, weight in account.collateral:
+            owned = mul(self._total(account, asset), weight)
+            source = self._venue.books[code]
+            if source is book:
+                units = add(units, owned)
+            elif source.last is not None:
+                money = add(money, mul(owned, source.last))
+        increment = ONE if book is None else book.pair.price_increment
+        standing = Standing(money, increment, units)
+        for holding in self._holdings(account):
+            own, part = holding.branch.book, holding.part
+            stake = _stake(own, part)
+            if own is book:
+                standing.stakes.append(stake)
+            elif own.last is not None:
+                mark = own.last
+                standing.elsewhere.append(
+                    Elsewhere(part, stake.pnl(mark), stake.maintenance(mark))
+                )
+        return standing
+
+    def _total(self, account: CrossAccount, asset: str) -> Decimal:
+        both = self._venue.money.get((account.name, asset))
+        return ZERO if both is None else add(both[0], both[1])
+
+    # -- the call ----------------------------------------------------------------------------------
+
+    async def test(self, book: PairBook) -> None:
+        """Call the accounts with positions on ``book`` whose level does not suffice at the marks."""
+        concerned = {holding.branch.account: None for holding in book.holdings}
+        for name in concerned:
+            account = self._venue.cross.get(name)
+            if account is not None:
+                standing = self.standing(account, None)
+                if standing.level(ZERO) <= ZERO:
+                    await self.call(account, None)
+
+    async def call(self, account: CrossAccount, scene: Scene | None) -> None:
+        """Cancel what is pending, then close positions, worst first, until it suffices."""
+        book, price = _place(scene)
+        standing = self.standing(account, book)
+        detail = (
+            f"account {account.name} is called at {price}: "
+            if scene is not None
+            else f"account {account.name} is called: "
+        ) + f"equity {standing.equity(price)}, maintenance {standing.maintenance(price)}"
+        await self._cancel_orders(account, scene, detail)
+        while True:
+            standing = self.standing(account, book)
+            worst = standing.worst(price)
+            if worst is None or standing.level(price) > ZERO:
+                return
+            await self._close(worst.key, scene, detail)
+
+    async def _cancel_orders(
+        self, account: CrossAccount, scene: Scene | None, detail: str
+    ) -> None:
+        for book in self._venue.books.values():
+            for branch in list(book.branches.values()):
+                if branch.account == account.name and branch.order is not None:
+                    if scene is not None and book is scene.book:
+                        scene.walk.drop(branch.working)
+                    await self._amendment.cancel(
+                        branch, None, RejectReason.MARGIN_CALL, detail
+                    )
+
+    async def _close(self, holding: Holding, scene: Scene | None, detail: str) -> None:
+        """Liquidate one position: on the pair that is walked where its price is, else at the mark
+        of its pair."""
+        venue, part = self._venue, holding.part
+        book = holding.branch.book
+        closing = Closing(venue.ids.draw(), "liquidation", holding)
+        working = closing.working = Working(
+            closing, "liquidation", not part.long, None, part.volume
+        )
+        if scene is None or book is not scene.book:
+            assert book.bar is not None
+            assert book.last is not None
+            await self._closing_desk.liquidate(book, book.bar, closing, book.last, detail)
+            return
+        at = scene.hit
+        hit = Hit(
+            holding.group,
+            working,
+            part,
+            slipped(at.reached, working.buy, scene.bar, book.path),
+            part.volume,
+            at.rank,
+            at.point,
+            True,
+            at.ambiguous,
+            False,
+            at.reached,
+            at.points,
+        )
+        await self._closing_desk.close(book, scene.bar, scene.walk, hit, closing, detail)
+
+    # -- the money ---------------------------------------------------------------------------------
+
+    async def raise_money(
+        self, account: CrossAccount, needed: Decimal, spare: Holding | None, scene: Scene | None
+    ) -> None:
+        """Make ``needed`` available in the settlement asset, as far as there is anything.
+
+        In this order: pending orders are cancelled, the margin of other positions is taken (but not
+        that of ``spare``, which pays by itself), collateral is sold, and positions with a profit
+        are closed, the largest first.
+        """
+        if account.is_raising:
+            return  # what is closed to raise money must not ask for more
+        account.is_raising = True
+        try:
+            if self._lacks(account, needed):
+                detail = f"account {account.name} needs {needed} {account.asset}"
+                await self._cancel_orders(account, scene, detail)
+            for holding in list(self._holdings(account)):
+                if holding is not spare and self._lacks(account, needed):
+                    await self._take_margin(account, holding, needed)
+            for asset, code, _ in account.collateral:
+                if self._lacks(account, needed):
+                    await self._sell(account, asset, self._venue.books[code], needed, spare, scene)
+            while self._lacks(account, needed):
+                book, price = _place(scene)
+                standing = self.standing(account, book)
+                best = standing.best(price)
+                if best is None or best.key is spare:
+                    break
+                await self._close(best.key, scene, f"account {account.name} needs its profit")
+        finally:
+            account.is_raising = False
+
+    def _lacks(self, account: CrossAccount, needed: Decimal) -> bool:
+        return self._venue.available(account.name, account.asset) < needed
+
+    async def _take_margin(self, account: CrossAccount, holding: Holding, needed: Decimal) -> None:
+        venue, part, branch = self._venue, holding.part, holding.branch
+        short = sub(needed, venue.available(account.name, account.asset))
+        amount = min(short, part.margin)
+        if amount <= ZERO:
+            return
+        legs = take_margin(account.name, account.asset, amount)
+        balances = await venue.post(legs, holding.order.id, "margin used for the account")
+        order = derive(holding.order, margin_reserved=sub(part.margin, amount))
+        holding.order = order
+        part.margin = order.margin_reserved
+        venue.records.keep(order)
+        venue.tell(
+            EventKind.MARGIN_USED,
+            branch,
+            order,
+            positions=((order.id, order),),
+            detail=f"{amount} {account.asset} of its margin pays for a loss of the account",
+            balances=balances,
+        )
+
+    async def _sell(
+        self,
+        account: CrossAccount,
+        asset: str,
+        book: PairBook,
+        needed: Decimal,
+        spare: Holding | None,
+        scene: Scene | None,
+    ) -> None:
+        """Sell as much of a collateral as it takes, to the market at the mark."""
+        venue, pair = self._venue, book.pair
+        own = scene is not None and scene.book is book
+        price = scene.hit.reached if own and scene is not None else book.last
+        bar = scene.bar if own and scene is not None else book.bar
+        owner = spare or next(self._holdings(account), None)
+        if price is None or bar is None or owner is None:
+            return
+        free = venue.available(account.name, account.asset)
+        short, step = sub(needed, free), pair.volume_increment
+
+        def terms(volume: Decimal) -> tuple[Decimal, Decimal]:
+            notional = pair.notional(volume, price)
+            return notional, venue.fee(book, book.fees_fill, volume=volume, notional=notional)
+
+        def proceeds(steps: int) -> Decimal:
+            return sub(*terms(mul(Decimal(steps), step)))
+
+        least = int(to_step(div(short, mul(price, mul(step, pair.contract_size))), ONE, ROUND_CEILING))
+        most = int(div(venue.available(account.name, asset), step))
+        low, high = min(least, most), most
+        while low < high:
+            middle = (low + high) // 2
+            if proceeds(middle) >= short:
+                high = middle
+            else:
+                low = middle + 1
+        if proceeds(low) <= ZERO:
+            return
+        volume = mul(Decimal(low), step)
+        notional, fee = terms(volume)
+        await self._book_sale(account, asset, book, owner, volume, price, notional, fee, scene, bar)
+
+    async def _book_sale(
+        self,
+        account: CrossAccount,
+        asset: str,
+        book: PairBook,
+        owner: Holding,
+        volume: Decimal,
+        price: Decimal,
+        notional: Decimal,
+        fee: Decimal,
+        scene: Scene | None,
+        bar: Bar,
+    ) -> None:
+        """A spot order of the venue's own making, filled at once: so that it has a story."""
+        venue, desk = self._venue, owner.branch.desk
+        branch = Branch(venue.ids.draw(), desk, account.name, book, True, ONE)
+        branch.asset, branch.worst = asset, price
+        branch.number = venue.next_branch()
+        order: SpotOrder = create_spot(
+            id=branch.id,
+            order_number=venue.next_number(),
+            at=venue.at,
+            pair=book.code,
+            direction=OrderDirection.SHORT,
+            volume=volume,
+            agent_id=desk.agent.agent_id,
+            account_id=desk.account_ids[account.name],
+            broker_id=venue.broker_id,
+            run_id=venue.run_id,
+        )
+        venue.records.keep(order)
+        detail = f"collateral sold: account {account.name} needs {account.asset}"
+        venue.tell(EventKind.ACCEPTED, branch, order, detail=detail)
+        legs = sell_collateral(account.name, asset, account.asset, volume, notional, fee)
+        balances = await venue.post(legs, order.id, f"collateral sold, {volume} at {price}")
+        filled, _ = fill(order, at=venue.at, price=price, volume=volume, fee=fee)
+        venue.records.keep(filled)
+        working = Working(branch, "market", False, None, volume)
+        at = None if scene is None or scene.book is not book else scene.hit
+        hit = Hit(
+            Group(working),
+            working,
+            None,
+            price,
+            volume,
+            3 if at is None else at.rank,
+            "close" if at is None else at.point,
+            True,
+            False,
+            False,
+            price,
+            (price,) * 4,
+        )
+        record = record_fill(
+            venue, bar, hit, branch, filled, "entry", False, volume, notional, fee, None, None
+        )
+        venue.tell(
+            EventKind.FILLED, branch, filled, fill=record, detail=detail, balances=balances
+        )
+
+
+def _stake(book: PairBook, part: OpenPart) -> Stake:
+    size = mul(part.volume, book.pair.contract_size)
+    return Stake(part, part.long, size, mul(size, part.entry_price), book.maintenance)
+
+
+def _place(scene: Scene | None) -> tuple[PairBook | None, Decimal]:
+    return (None, ZERO) if scene is None else (scene.book, scene.hit.reached)
+
+
+def accounts_of(
+    accounts: dict[str, Account], books: dict[str, PairBook]
+) -> dict[str, CrossAccount]:
+    """The cross margin accounts among ``accounts``, with the pair that prices each collateral."""
+    return {}

@@ -1,0 +1,178 @@
+"""Where a cross margin account stands: its equity against what its positions must maintain.
+
+Everything here is exact and unrounded but the prices that are given back, which lie on the grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Any
+
+from attrs import define, field
+
+from backtest.models.tiers import Tiers
+from backtest.money import ZERO, add, div, mul, sub, to_step
+
+__all__ = ["Elsewhere", "Stake", "Standing"]
+
+
+@define(eq=False)
+class Stake:
+    """An open position on the pair whose price moves. ``size`` is volume x contract size, ``cost``
+    that x the entry price, ``rate`` what it must maintain; ``key`` is the owner's own."""
+
+    key: Any
+    long: bool
+    size: Decimal
+    cost: Decimal
+    rate: Decimal | Tiers
+
+    def pnl(self, price: Decimal) -> Decimal:
+        """Unrealised profit at ``price``."""
+        worth = mul(self.size, price)
+        return sub(worth, self.cost) if self.long else sub(self.cost, worth)
+
+    def maintenance(self, price: Decimal) -> Decimal:
+        """What must be there for it at ``price``."""
+        worth, rate = mul(self.size, price), self.rate
+        return mul(worth, rate) if isinstance(rate, Decimal) else rate.maintenance(worth)
+
+    def line(self, price: Decimal) -> tuple[Decimal, Decimal]:
+        """PnL less maintenance near ``price``, as a constant and a slope."""
+        rate, amount = self.rate, ZERO
+        if isinstance(rate, Tiers):
+            tier = rate.at(mul(self.size, price))
+            rate, amount = tier.rate, tier.amount
+        kept = mul(self.size, rate)
+        if self.long:
+            return sub(amount, self.cost), sub(self.size, kept)
+        return add(amount, self.cost), add(self.size, kept).copy_negate()
+
+    def bounds(self) -> Iterable[Decimal]:
+        """The prices at which its bracket changes."""
+        if isinstance(self.rate, Tiers):
+            for tier in self.rate:
+                if tier.up_to is not None:
+                    yield div(tier.up_to, self.size)
+
+
+@define(eq=False)
+class Elsewhere:
+    """An open position on another pair: what it is at that pair's mark."""
+
+    key: Any
+    pnl: Decimal
+    maintenance: Decimal
+
+
+@define(eq=False)
+class Standing:
+    """An account while the price of one pair moves and all others stand at their marks.
+
+    ``money`` is what it has of the settlement asset (available and unavailable), and the weighted
+    worth of collateral that does not hang on this price; ``units`` the weighted volume of the
+    collateral that does.
+    """
+
+    money: Decimal
+    increment: Decimal
+    units: Decimal = ZERO
+    stakes: list[Stake] = field(factory=list)
+    elsewhere: list[Elsewhere] = field(factory=list)
+
+    def equity(self, price: Decimal) -> Decimal:
+        """Money, collateral and unrealised PnL at ``price``."""
+        total = add(self.money, mul(self.units, price))
+        for stake in self.stakes:
+            total = add(total, stake.pnl(price))
+        for one in self.elsewhere:
+            total = add(total, one.pnl)
+        return total
+
+    def maintenance(self, price: Decimal) -> Decimal:
+        """What all its positions must have at ``price``."""
+        total = ZERO
+        for stake in self.stakes:
+            total = add(total, stake.maintenance(price))
+        for one in self.elsewhere:
+            total = add(total, one.maintenance)
+        return total
+
+    def level(self, price: Decimal) -> Decimal:
+        """Equity less maintenance: at 0 or below, the account is called."""
+        return sub(self.equity(price), self.maintenance(price))
+
+    def worst(self, price: Decimal) -> Any:
+        """The key of the position with the largest loss, the oldest of equals; None without one."""
+        found = None
+        least: Decimal | None = None
+        for key, pnl in self._results(price):
+            if least is None or pnl < least:
+                found, least = key, pnl
+        return found
+
+    def best(self, price: Decimal) -> Any:
+        """The key of the position with the largest profit, if there is one with any."""
+        found, most = None, ZERO
+        for key, pnl in self._results(price):
+            if pnl > most:
+                found, most = key, pnl
+        return found
+
+    def _results(self, price: Decimal) -> Iterable[tuple[Any, Decimal]]:
+        for one in self.elsewhere:
+            yield one.key, one.pnl
+        for stake in self.stakes:
+            yield stake.key, stake.pnl(price)
+
+    def triggers(self, price: Decimal) -> tuple[Decimal | None, Decimal | None]:
+        """The prices at which the account is called if the price falls, or rises, from ``price``.
+
+        On the grid: the lower one rounded down, the upper one up, as those of isolated positions.
+        ``price`` itself twice when it is called there already; None where no price does it. Level
+        as a function of price is continuous and, since rates never fall with size, concave: so it
+        is above zero between the two, and nowhere else.
+        """
+        if not self.stakes and not self.elsewhere:
+            return None, None
+        if self.level(price) <= ZERO:
+            return price, price
+        edges = sorted({bound for stake in self.stakes for bound in stake.bounds()})
+        low = self._fall(price, [edge for edge in reversed(edges) if edge < price])
+        high = self._rise(price, [edge for edge in edges if edge > price])
+        return low, high
+
+    def _line(self, price: Decimal) -> tuple[Decimal, Decimal]:
+        constant, slope = self.money, self.units
+        for stake in self.stakes:
+            own = stake.line(price)
+            constant, slope = add(constant, own[0]), add(slope, own[1])
+        for one in self.elsewhere:
+            constant = add(constant, sub(one.pnl, one.maintenance))
+        return constant, slope
+
+    def _fall(self, price: Decimal, edges: list[Decimal]) -> Decimal | None:
+        for edge in [*edges, ZERO]:
+            constant, slope = self._line(div(add(price, edge), _TWO))
+            if slope > ZERO and add(constant, mul(slope, edge)) <= ZERO:
+                root = div(constant.copy_negate(), slope)
+                low = to_step(root, self.increment, ROUND_FLOOR)
+                return low if low > ZERO else None
+            price = edge
+        return None
+
+    def _rise(self, price: Decimal, edges: list[Decimal]) -> Decimal | None:
+        for edge in edges:
+            constant, slope = self._line(div(add(price, edge), _TWO))
+            if slope < ZERO and add(constant, mul(slope, edge)) <= ZERO:
+                return self._up(constant, slope)
+            price = edge
+        constant, slope = self._line(add(price, price))
+        return self._up(constant, slope) if slope < ZERO else None
+
+    def _up(self, constant: Decimal, slope: Decimal) -> Decimal:
+        return to_step(div(constant, slope.copy_negate()), self.increment, ROUND_CEILING)
+
+
+_TWO = Decimal(2)
