@@ -16,7 +16,7 @@ from backtest.models import (
     TradingOrder,
     TradingPair,
 )
-from backtest.money import ONE, ZERO, is_multiple
+from backtest.money import ONE, ZERO, add, is_multiple
 from backtest.services.fills import Terms, protection_passed, trailed
 from backtest.services.margin import worst_price_buy, worst_price_sell
 from backtest.services.order_operations import create_spot, create_trading
@@ -29,6 +29,7 @@ from .venue import Venue
 
 __all__ = [
     "Acceptance",
+    "check_cross",
     "check_grid",
     "check_least",
     "check_post_only",
@@ -115,6 +116,26 @@ def _check_built(kind: str, instructions: Instructions) -> None:
     for name in ("reduce_only",):
         if getattr(instructions, name):
             refuse(RejectReason.NOT_SUPPORTED, f"{name} is not supported here yet")
+
+
+def check_cross(venue: Venue, branch: Branch, needed: Decimal) -> None:
+    """Refuse what a cross margin account may not do, or cannot pay beside what it has lost."""
+    cross = venue.cross.get(branch.account)
+    if cross is None:
+        return
+    if not branch.spot and branch.book.quote != cross.asset:
+        refuse(
+            RejectReason.NOT_SUPPORTED,
+            f"{branch.account} has cross margin in {cross.asset}: it cannot hold positions settled "
+            f"in {branch.book.quote}",
+        )
+    free = venue.spendable(branch.account, cross.asset)
+    if branch.asset == cross.asset and needed > free:
+        refuse(
+            RejectReason.INSUFFICIENT_FUNDS,
+            f"{branch.account} has {free} {cross.asset} available after what its positions have "
+            f"lost, {needed} needed",
+        )
 
 
 def check_tier(book: PairBook, volume: Decimal, price: Decimal, leverage: Decimal) -> None:
@@ -248,6 +269,8 @@ class Acceptance:
         fee = ZERO
         if book.fees_create or book.rules.min_margin is not None:
             fee = self._create_fee(branch, volume)
+        if venue.cross:
+            check_cross(venue, branch, add(reserve, fee))
         try:
             balances = await venue.post(
                 create_order(account, branch.asset, reserve, fee, book.quote),

@@ -7,7 +7,13 @@ from typing import Any
 
 from attrs import evolve
 
-from backtest.errors import FieldError, FieldTypeError, InsufficientFunds, RejectReason
+from backtest.errors import (
+    FieldError,
+    FieldTypeError,
+    InsufficientFunds,
+    OrderRejected,
+    RejectReason,
+)
 from backtest.models import Instructions, SpotOrder, TimeInForce, TradingOrder
 from backtest.money import ZERO, add, sub
 from backtest.services.fills import Terms, Working, WorkingKind
@@ -17,6 +23,7 @@ from backtest.services.time_in_force import IMMEDIATE, expiry_of, terms_of
 from backtest.services.transaction_manager import change_reserve, release
 
 from .acceptance import (
+    check_cross,
     check_grid,
     check_least,
     check_post_only,
@@ -303,6 +310,12 @@ class Amendment:
         legs = change_reserve(
             branch.account, branch.asset, order.reserved, reserve, fee, book.quote
         )
+        if venue.cross and reserve > order.reserved:
+            try:
+                check_cross(venue, branch, add(sub(reserve, order.reserved), fee))
+            except OrderRejected:
+                branch.worst, branch.taker = before
+                raise
         if legs:
             try:
                 balances = await venue.post(legs, branch.id, "order modified")

@@ -216,11 +216,14 @@ class PairBook:
 
     __slots__ = (
         "alarm",
+        "backs",
         "bar",
         "base",
         "branches",
         "charges",
         "code",
+        "cross_groups",
+        "crossed",
         "day_end",
         "due",
         "eligibility",
@@ -303,6 +306,12 @@ class PairBook:
         """When the first of these expires; None for never."""
         self.alarm: int | None = None
         """When the venue looks at them next if no bar comes before; None for not at all."""
+        self.crossed: frozenset[str] = frozenset()
+        """The names of the accounts with cross margin."""
+        self.cross_groups: list[Group] = []
+        """Their groups, which walk the next bar account by account; see `all_groups`."""
+        self.backs = False
+        """Whether such an account has the base of this pair as collateral."""
         self.next_rollover: int | None = None
         """When the next overnight charge falls due; None before the first bar."""
         self.next_funding: tuple[int, Decimal] | None = None
@@ -325,7 +334,21 @@ class PairBook:
             else:
                 self.groups = [branch.group for branch in self.branches.values()]
             self.groups += [holding.group for holding in self.holdings]
+            if self.crossed:
+                own, crossed = self.groups, self.crossed
+                self.groups = [one for one in own if _account(one) not in crossed]
+                self.cross_groups = [one for one in own if _account(one) in crossed]
         return self.groups
+
+    def groups_of(self, account: str) -> list[Group]:
+        """The groups of a cross margin account on this pair."""
+        self.all_groups()
+        return [one for one in self.cross_groups if _account(one) == account]
+
+    def accounts(self) -> set[str]:
+        """The names of the cross margin accounts with orders or positions on this pair."""
+        self.all_groups()
+        return {_account(one) for one in self.cross_groups}
 
     def _order_groups(self) -> list[Group]:
         """The groups of orders, where one-cancels-other partners on this pair are one group."""
@@ -342,3 +365,14 @@ class PairBook:
             if oco is not None:
                 together[oco] = own
         return [one[0] if len(one) == 1 else Group(None, partners=one) for one in listed]
+
+
+def _account(group: Group) -> str:
+    """Whose a group is."""
+    if group.partners:
+        group = group.partners[0]
+    if group.entry is not None:
+        key = group.entry.key
+        return key.account if type(key) is Branch else key.holding.branch.account
+    holding: Holding = group.parts[0].key
+    return holding.branch.account

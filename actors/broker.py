@@ -17,6 +17,8 @@ from .amendment import Amendment
 from .book import Branch, Closing, Desk, PairBook
 from .channel import Channel
 from .closing_desk import ClosingDesk
+from .cross import CrossDesk
+from .cross_account import cross_accounts
 from .dues import Dues
 from .execution import Execution
 from .exits import ExitDesk
@@ -68,13 +70,27 @@ class BrokerActor(Actor):
         self._amendment = Amendment(self.venue)
         self._closing_desk = ClosingDesk(self.venue)
         self._exits = ExitDesk(self.venue, self._amendment)
-        self._execution = Execution(self.venue, self._amendment, self._closing_desk, self._exits)
+        self._cross = CrossDesk(self.venue, self._amendment, self._closing_desk)
+        self._execution = Execution(
+            self.venue, self._amendment, self._closing_desk, self._exits, self._cross
+        )
         self._splitting = Splitting(self.venue, self._exits)
-        self._financing = Financing(self.venue)
+        self._financing = Financing(self.venue, self._closing_desk)
         self._dues = Dues(self.venue, self._amendment, self._financing)
         self._listeners: list[Channel] = []
+        self._know_cross()
         self.bars = 0
         """Bars processed."""
+
+    def _know_cross(self) -> None:
+        """Tell the books which accounts have cross margin, and what backs those."""
+        venue = self.venue
+        accounts = {one.name: one for _, owned in self._agents.values() for one in owned}
+        pairs = {code: book.pair for code, book in venue.books.items()}
+        venue.cross = cross_accounts(accounts.values(), pairs)
+        for code, book in venue.books.items():
+            book.crossed = frozenset(venue.cross)
+            book.backs = any(code in one.weights for one in venue.cross.values())
 
     async def started(self) -> None:
         venue = self.venue
@@ -143,7 +159,7 @@ class BrokerActor(Actor):
             return self._with_dues(book, bar)
         if book.due is not None and book.due < bar.close_ns:
             return self._with_dues(book, bar)
-        if book.branches or book.holdings:
+        if book.branches or book.holdings or book.backs:
             walk, hit = self._execution.walk(book, bar)
             if hit is not None or walk.triggered or walk.trailed or book.immediate:
                 return self._with_fills(book, bar, walk, hit)
@@ -164,9 +180,11 @@ class BrokerActor(Actor):
         walk, hit = self._execution.walk(book, bar)
         await self._execution.match(book, bar, walk, hit)
         # What falls due inside the bar is settled at its close, the first mark after.
-        book.last = bar.close
+        book.bar, book.last = bar, bar.close
         for holding in await self._dues.settle(book, bar.close_ns - 1):
             await self._closing_desk.test(book, bar, holding)
+        if self.venue.cross:
+            await self._cross.test(book)
         self._mark(book, bar)
         self._dues.look_ahead(book)
 

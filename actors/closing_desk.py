@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from backtest.errors import RejectReason
 from backtest.models import Bar, Fill, TradingOrder
@@ -14,11 +15,12 @@ from backtest.services.order_operations import apportion, close
 from backtest.services.transaction_manager import close_position
 
 from .book import Branch, Closing, Holding, PairBook
+from .cross_account import CrossAccount
 from .fill_record import record_fill, signed_size
 from .protocol import Balances, EventKind
 from .venue import Venue
 
-__all__ = ["ClosingDesk"]
+__all__ = ["ClosingDesk", "RaiseMoney", "Scene"]
 
 _WORDS = {
     "close": "closed",
@@ -28,11 +30,25 @@ _WORDS = {
 }
 
 
+class Scene(NamedTuple):
+    """Where on a bar something is closed, or an account is called."""
+
+    book: PairBook
+    bar: Bar
+    walk: BarWalk
+    hit: Hit
+
+
+RaiseMoney = Callable[[CrossAccount, Decimal, Holding | None, Scene | None], Awaitable[None]]
+
+
 class ClosingDesk:
     """Carries out the hits that close positions, wholly or in parts."""
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
+        self.raise_money: RaiseMoney | None = None
+        """How a cross margin account finds what a close costs; None while there is none."""
 
     async def test(self, book: PairBook, bar: Bar, holding: Holding) -> None:
         """Liquidate an isolated position at the close of ``bar``, if that is where it has to be."""
@@ -43,7 +59,9 @@ class ClosingDesk:
         if bar.close <= price if holding.part.long else bar.close >= price:
             await self.liquidate(book, bar, closing, bar.close)
 
-    async def liquidate(self, book: PairBook, bar: Bar, closing: Closing, mark: Decimal) -> None:
+    async def liquidate(
+        self, book: PairBook, bar: Bar, closing: Closing, mark: Decimal, detail: str = ""
+    ) -> None:
         """Close all of a position at ``mark``, which is where ``bar`` closed."""
         working, part = closing.working, closing.holding.part
         price = slipped(mark, working.buy, bar, book.path)
@@ -61,12 +79,18 @@ class ClosingDesk:
             mark,
             (mark,) * 4,
         )
-        await self.close(book, bar, BarWalk(bar, (), book.path), hit, closing)
+        await self.close(book, bar, BarWalk(bar, (), book.path), hit, closing, detail)
 
     async def close(
-        self, book: PairBook, bar: Bar, walk: BarWalk, hit: Hit, closing: Closing
+        self,
+        book: PairBook,
+        bar: Bar,
+        walk: BarWalk,
+        hit: Hit,
+        closing: Closing,
+        detail: str = "",
     ) -> None:
-        """Close a position, wholly or partly, at the price of ``hit``."""
+        """Close a position, wholly or partly, at the price of ``hit``; ``detail`` says why."""
         venue, pair = self._venue, book.pair
         holding = closing.holding
         branch, part, order = holding.branch, holding.part, holding.order
@@ -90,6 +114,14 @@ class ClosingDesk:
             maker=not hit.taker,
             first=not closing.paid_flat,
         )
+        if self.raise_money is not None and branch.account in venue.cross:
+            needed = sub(sub(fee, pnl), margin)
+            scene = Scene(book, bar, walk, hit)
+            await self.raise_money(venue.cross[branch.account], needed, holding, scene)
+            # What is still missing is taken from the margin of the rest of a partial close.
+            missing = sub(needed, venue.available(branch.account, asset))
+            if missing > ZERO:
+                margin = add(margin, min(missing, sub(part.margin, margin)))
         uncovered, fee_uncovered = self._uncovered(branch, closing, asset, margin, pnl, fee)
         legs = close_position(
             branch.account, asset, margin, pnl, fee, add(uncovered, fee_uncovered)
@@ -127,7 +159,7 @@ class ClosingDesk:
             closing,
             pnl,
         )
-        self._tell_closed(branch, closing, done, positions, record, balances)
+        self._tell_closed(branch, closing, done, positions, record, balances, detail)
         if rest is None and in_vain:
             venue.tell(
                 EventKind.CLOSE_CANCELLED,
@@ -153,12 +185,21 @@ class ClosingDesk:
         An isolated position never loses more than its margin. A fee is taken from what is
         available; a liquidation's only from what remains of the margin.
         """
+        if branch.account in self._venue.cross:
+            return self._uncovered_by_all(branch.account, asset, margin, pnl, fee)
         left = add(margin, pnl)
         loss = max(ZERO, left.copy_negate())
         left = max(ZERO, left)
         if closing.kind != "liquidation":
             left = add(left, self._venue.available(branch.account, asset))
         return loss, max(ZERO, sub(fee, left))
+
+    def _uncovered_by_all(
+        self, account: str, asset: str, margin: Decimal, pnl: Decimal, fee: Decimal
+    ) -> tuple[Decimal, Decimal]:
+        """The same for a cross margin account, which bears all that it can pay."""
+        left = add(add(margin, pnl), self._venue.available(account, asset))
+        return max(ZERO, left.copy_negate()), max(ZERO, sub(fee, max(ZERO, left)))
 
     def _go_on(
         self,
@@ -194,6 +235,7 @@ class ClosingDesk:
         positions: tuple[tuple[Any, TradingOrder | None], ...],
         record: Fill,
         balances: Balances,
+        detail: str,
     ) -> None:
         kind = EventKind.LIQUIDATED if closing.kind == "liquidation" else EventKind.CLOSED
         self._venue.tell(
@@ -202,6 +244,6 @@ class ClosingDesk:
             done,
             positions=positions,
             fill=record,
-            detail=_WORDS[closing.kind],
+            detail=detail or _WORDS[closing.kind],
             balances=balances,
         )

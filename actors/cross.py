@@ -4,34 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, Decimal
-from typing import NamedTuple
 
 from backtest.errors import RejectReason
-from backtest.models import Account, Bar, OrderDirection, SpotOrder
+from backtest.models import Bar, OrderDirection, SpotOrder
 from backtest.models._fast import derive
 from backtest.money import ONE, ZERO, add, div, mul, sub, to_step
 from backtest.services.cross_margin import Elsewhere, Stake, Standing
-from backtest.services.fills import BarWalk, Group, Hit, OpenPart, Working, slipped
+from backtest.services.fills import Group, Hit, OpenPart, Working, slipped
 from backtest.services.order_operations import create_spot, fill
 from backtest.services.transaction_manager import sell_collateral, take_margin
 
 from .amendment import Amendment
-from .book import Branch, Closing, CrossAccount, Holding, PairBook
-from .closing_desk import ClosingDesk
+from .book import Branch, Closing, Holding, PairBook
+from .closing_desk import ClosingDesk, Scene
+from .cross_account import CrossAccount
 from .fill_record import record_fill
 from .protocol import EventKind
 from .venue import Venue
 
-__all__ = ["CrossDesk", "Scene"]
-
-
-class Scene(NamedTuple):
-    """Where on a bar an account is called, or has to pay."""
-
-    book: PairBook
-    bar: Bar
-    walk: BarWalk
-    hit: Hit
+__all__ = ["CrossDesk"]
 
 
 class _Watch:
@@ -109,9 +100,7 @@ class CrossDesk:
                 standing.stakes.append(stake)
             elif own.last is not None:
                 mark = own.last
-                standing.elsewhere.append(
-                    Elsewhere(part, stake.pnl(mark), stake.maintenance(mark))
-                )
+                standing.elsewhere.append(Elsewhere(part, stake.pnl(mark), stake.maintenance(mark)))
         return standing
 
     def _total(self, account: CrossAccount, asset: str) -> Decimal:
@@ -121,7 +110,7 @@ class CrossDesk:
     # -- the call ----------------------------------------------------------------------------------
 
     async def test(self, book: PairBook) -> None:
-        """Call the accounts with positions on ``book`` whose level does not suffice at the marks."""
+        """Call the accounts with positions on ``book`` that do not suffice at the marks."""
         concerned = {holding.branch.account: None for holding in book.holdings}
         for name in concerned:
             account = self._venue.cross.get(name)
@@ -147,17 +136,13 @@ class CrossDesk:
                 return
             await self._close(worst.key, scene, detail)
 
-    async def _cancel_orders(
-        self, account: CrossAccount, scene: Scene | None, detail: str
-    ) -> None:
+    async def _cancel_orders(self, account: CrossAccount, scene: Scene | None, detail: str) -> None:
         for book in self._venue.books.values():
             for branch in list(book.branches.values()):
                 if branch.account == account.name and branch.order is not None:
                     if scene is not None and book is scene.book:
                         scene.walk.drop(branch.working)
-                    await self._amendment.cancel(
-                        branch, None, RejectReason.MARGIN_CALL, detail
-                    )
+                    await self._amendment.cancel(branch, None, RejectReason.MARGIN_CALL, detail)
 
     async def _close(self, holding: Holding, scene: Scene | None, detail: str) -> None:
         """Liquidate one position: on the pair that is walked where its price is, else at the mark
@@ -275,7 +260,9 @@ class CrossDesk:
         def proceeds(steps: int) -> Decimal:
             return sub(*terms(mul(Decimal(steps), step)))
 
-        least = int(to_step(div(short, mul(price, mul(step, pair.contract_size))), ONE, ROUND_CEILING))
+        least = int(
+            to_step(div(short, mul(price, mul(step, pair.contract_size))), ONE, ROUND_CEILING)
+        )
         most = int(div(venue.available(account.name, asset), step))
         low, high = min(least, most), most
         while low < high:
@@ -308,6 +295,7 @@ class CrossDesk:
         branch = Branch(venue.ids.draw(), desk, account.name, book, True, ONE)
         branch.asset, branch.worst = asset, price
         branch.number = venue.next_branch()
+        venue.branch_of[branch.id.int] = None
         order: SpotOrder = create_spot(
             id=branch.id,
             order_number=venue.next_number(),
@@ -346,9 +334,7 @@ class CrossDesk:
         record = record_fill(
             venue, bar, hit, branch, filled, "entry", False, volume, notional, fee, None, None
         )
-        venue.tell(
-            EventKind.FILLED, branch, filled, fill=record, detail=detail, balances=balances
-        )
+        venue.tell(EventKind.FILLED, branch, filled, fill=record, detail=detail, balances=balances)
 
 
 def _stake(book: PairBook, part: OpenPart) -> Stake:
@@ -358,10 +344,3 @@ def _stake(book: PairBook, part: OpenPart) -> Stake:
 
 def _place(scene: Scene | None) -> tuple[PairBook | None, Decimal]:
     return (None, ZERO) if scene is None else (scene.book, scene.hit.reached)
-
-
-def accounts_of(
-    accounts: dict[str, Account], books: dict[str, PairBook]
-) -> dict[str, CrossAccount]:
-    """The cross margin accounts among ``accounts``, with the pair that prices each collateral."""
-    return {}

@@ -10,6 +10,7 @@ from backtest.errors import RejectReason
 from backtest.models import Bar, OrderDirection, TradingOrder
 from backtest.models._fast import derive
 from backtest.money import ZERO, add, div, mul, sub, to_step
+from backtest.services.cross_walk import CrossWalk
 from backtest.services.fills import (
     CLOSE_ONLY,
     NOT_ON_THIS_BAR,
@@ -36,7 +37,9 @@ from backtest.services.transaction_manager import (
 
 from .amendment import Amendment
 from .book import Branch, Closing, Holding, PairBook
-from .closing_desk import ClosingDesk
+from .closing_desk import ClosingDesk, Scene
+from .cross import CrossDesk
+from .cross_account import CrossAccount
 from .dues import shorten
 from .exits import ExitDesk
 from .fill_record import record_fill, signed_size
@@ -72,11 +75,13 @@ class Execution:
         amendment: Amendment,
         closing_desk: ClosingDesk,
         exits: ExitDesk,
+        cross: CrossDesk,
     ) -> None:
         self._venue = venue
         self._amendment = amendment
         self._closing_desk = closing_desk
         self._exits = exits
+        self._cross = cross
 
     # -- trigger and match -------------------------------------------------------------------------
 
@@ -91,7 +96,13 @@ class Execution:
             volume = pool(bar.volume, book.rules.participation, increment)
         else:
             volume = checked_pool(book.volume_policy, bar, increment)
-        walk = BarWalk(bar, book.all_groups(), book.path, (volume, volume))
+        groups = book.all_groups()
+        if self._venue.cross:
+            watches = self._cross.watches(book)
+            if watches:
+                walk: BarWalk = CrossWalk(bar, groups, book.path, (volume, volume), watches)
+                return walk, walk.next()
+        walk = BarWalk(bar, groups, book.path, (volume, volume))
         return walk, walk.next()
 
     def _open_to(self, book: PairBook, bar: Bar) -> list[tuple[int, Working]]:
@@ -251,6 +262,9 @@ class Execution:
         if type(key) is Closing:
             await self._closing_desk.close(book, bar, walk, hit, key)
             return
+        if type(key) is CrossAccount:
+            await self._cross.call(key, Scene(book, bar, walk, hit))
+            return
         if hit.passed:
             await self._refuse_fill(walk, hit, key)
             return
@@ -321,7 +335,7 @@ class Execution:
             )
             return notional, fee
 
-        free = venue.available(branch.account, quote)
+        free = venue.spendable(branch.account, quote)
         if buy:
             volume, kept, _ = self._affordable(
                 branch, hit.volume, lambda some: add(*terms(some)), free
@@ -383,7 +397,7 @@ class Execution:
         assert isinstance(order, TradingOrder)
         asset = book.quote
         price, maker, first = hit.price, not hit.taker, not branch.paid_flat
-        free = venue.available(branch.account, asset)
+        free = venue.spendable(branch.account, asset)
 
         def terms(volume: Decimal, margin_price: Decimal) -> tuple[Decimal, Decimal]:
             margin = venue.margin(book, volume, margin_price, order.leverage)

@@ -11,6 +11,7 @@ from backtest.services.transaction_manager import charge
 from backtest.times import DAY
 
 from .book import Branch, Holding, PairBook
+from .closing_desk import ClosingDesk
 from .protocol import EventKind
 from .venue import Venue
 
@@ -20,8 +21,9 @@ __all__ = ["Financing"]
 class Financing:
     """Charges each rollover and each funding once, on the mark that the venue has at that time."""
 
-    def __init__(self, venue: Venue) -> None:
+    def __init__(self, venue: Venue, closing_desk: ClosingDesk) -> None:
         self._venue = venue
+        self._closing_desk = closing_desk
 
     def is_due(self, book: PairBook, bar: Bar) -> bool:
         """Whether a charge falls due by the end of ``bar``."""
@@ -116,6 +118,13 @@ class Financing:
             order, margin = holding.order, holding.part.margin
         if not amount or order is None:
             return
+        cross = venue.cross.get(branch.account)
+        if cross is not None and self._closing_desk.raise_money is not None:
+            # The whole account stands for it, after the margin of the position itself.
+            await self._closing_desk.raise_money(cross, sub(amount, margin), holding, None)
+            order = branch.order if holding is None else holding.order
+            if order is None:
+                return
         missing = max(ZERO, sub(amount, venue.available(branch.account, asset)))
         from_margin = min(missing, margin)
         uncovered = sub(missing, from_margin)

@@ -60,6 +60,8 @@ class EventKind(Enum):
     LIQUIDATED = "liquidated"
     CHARGED = "charged"
     """An overnight fee, or income."""
+    MARGIN_USED = "margin_used"
+    """Margin of a position in a cross margin account paid for a loss of another."""
     BANKRUPTCY = "bankruptcy"
     """A charge or loss that the account could not pay was borne by the insurance account."""
 

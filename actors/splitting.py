@@ -8,13 +8,14 @@ from uuid import UUID
 
 from backtest.errors import InsufficientFunds, RejectReason
 from backtest.models import SpotOrder, TradingOrder
-from backtest.money import ZERO, add
+from backtest.money import ZERO, add, sub
 from backtest.services.margin import worst_price_buy, worst_price_sell
 from backtest.services.order_operations import split
 from backtest.services.time_in_force import terms_of
 from backtest.services.transaction_manager import change_reserve
 
 from .acceptance import (
+    check_cross,
     check_grid,
     check_least,
     check_post_only,
@@ -105,6 +106,8 @@ class Splitting:
             for own in branches:
                 total = add(total, own.order.reserved)  # type: ignore[union-attr]
             legs = change_reserve(branch.account, branch.asset, order.reserved, total)
+            if venue.cross and total > order.reserved:
+                check_cross(venue, branch, sub(total, order.reserved))
             if legs:
                 try:
                     balances = await venue.post(legs, branch.id, "order split")

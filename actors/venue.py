@@ -19,7 +19,7 @@ from backtest.models import (
     TradingPair,
     TradingRules,
 )
-from backtest.money import ZERO, add
+from backtest.money import ZERO, add, mul, sub
 from backtest.services.fees import fee_amount
 from backtest.services.fills import Group, OpenPart, Working, WorkingKind
 from backtest.services.margin import liquidation_price, required_margin
@@ -30,6 +30,7 @@ from .account import ACCOUNT
 from .actor import Actor
 from .book import Branch, Closing, Desk, Holding, PairBook
 from .channel import Channel
+from .cross_account import CrossAccount
 from .ids import IdSource
 from .message import ORDER_EVENT
 from .oco import OcoGroups
@@ -66,6 +67,8 @@ class Venue:
         self.desks: dict[str, Desk] = {}
         self.sharers: dict[str, list[Desk]] = {}
         """Desks by the account they trade on."""
+        self.cross: dict[str, CrossAccount] = {}
+        """The accounts with cross margin, by name."""
         self.branch_of: dict[int, Branch | None] = {}
         """Branches by every id they ever had (as an integer, which hashes faster); None for one
         that is done."""
@@ -116,6 +119,23 @@ class Venue:
     def available(self, account: str, asset: str) -> Decimal:
         """What ``account`` may spend of ``asset``."""
         return self.money.get((account, asset), _NOTHING)[0]
+
+    def spendable(self, account: str, asset: str) -> Decimal:
+        """What ``account`` may put into new orders: for a cross margin account, what is available
+        less what its positions have lost so far."""
+        free = self.available(account, asset)
+        cross = self.cross.get(account) if self.cross else None
+        if cross is None or cross.asset != asset:
+            return free
+        pnl = ZERO
+        for book in self.books.values():
+            for holding in book.holdings:
+                if holding.branch.account == account and book.last is not None:
+                    part = holding.part
+                    moved = sub(book.last, part.entry_price)
+                    gain = mul(mul(moved, part.volume), book.pair.contract_size)
+                    pnl = add(pnl, gain) if part.long else sub(pnl, gain)
+        return max(ZERO, add(free, pnl)) if pnl < ZERO else free
 
     async def post(self, legs: list[Leg], order_id: UUID, why: str) -> Balances:
         """Have the account actor post one entry; the agents' balances that it changed."""
@@ -222,6 +242,7 @@ class Venue:
             return Group(working, stop_loss, take_profit)
         leverage = branch.leverage
         long = working.buy
+        isolated = branch.account not in self.cross
 
         def margin(price: Decimal, volume: Decimal) -> Decimal:
             return self.margin(book, volume, price, leverage)
@@ -233,7 +254,9 @@ class Venue:
             entry=working,
             stop_loss=stop_loss,
             take_profit=take_profit,
-            liquidation=liquidation if self.can_liquidate(book, long, leverage) else None,
+            liquidation=liquidation
+            if isolated and self.can_liquidate(book, long, leverage)
+            else None,
             margin=margin,
         )
 
@@ -331,7 +354,9 @@ class Venue:
         part = OpenPart(None, long, volume, order.fill_price, margin, [])  # type: ignore[arg-type]
         holding = part.key = Holding(branch, order, part)
         liquidation = None
-        if self.can_liquidate(book, long, order.leverage):
+        # With cross margin it is the account that is called.
+        isolated = branch.account not in self.cross
+        if isolated and self.can_liquidate(book, long, order.leverage):
             liquidation = self.liquidation(book, long, order.fill_price, volume, margin)  # type: ignore[arg-type]
         exits: tuple[tuple[WorkingKind, Decimal | None], ...] = (
             ("stop_loss", order.stop_loss),
@@ -354,6 +379,8 @@ class Venue:
         """A position's margin changed, and with it the price at which it is liquidated."""
         part, book = holding.part, holding.branch.book
         part.margin = margin
+        if holding.branch.account in self.cross:
+            return
         closing = holding.closing("liquidation")
         price = self.liquidation(book, part.long, part.entry_price, part.volume, margin)
         if closing is not None:

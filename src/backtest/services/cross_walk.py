@@ -32,7 +32,7 @@ class Watch(Protocol):
     """What a hit carries that calls it: its `Working.key` is the owner's own."""
 
     def standing(self) -> Standing:
-        """Where it stands now; the keys of stakes on this pair are their `OpenPart`."""
+        """Where it stands now; the keys of positions are their `OpenPart`."""
 
     def is_spot(self, entry: Working) -> bool:
         """Whether ``entry`` is a spot order."""
@@ -334,15 +334,14 @@ def _rehearse_call(act: _Rehearsal, walk: BarWalk, price: Decimal) -> list[Any]:
         worst = act.now.worst(price)
         if worst is None:
             break
-        if isinstance(worst, OpenPart):
+        away = [one for one in act.now.elsewhere if one.key is worst]
+        if away:
+            act.now.money = add(act.now.money, away[0].pnl)
+            act.now.elsewhere.remove(away[0])
+        else:
             gone.append((worst, price, worst.volume))
             _reduce(act, worst, worst.volume, price)
             worst.volume = ZERO
-        else:
-            for one in act.now.elsewhere:
-                if one.key is worst:
-                    act.now.money = add(act.now.money, one.pnl)
-            act.now.elsewhere = [one for one in act.now.elsewhere if one.key is not worst]
     return gone
 
 

@@ -31,6 +31,8 @@ __all__ = [
     "fill_spot_sell",
     "fill_trading",
     "release",
+    "sell_collateral",
+    "take_margin",
 ]
 
 MARKET = "market"
@@ -202,6 +204,26 @@ def close_position(
     if fee:
         legs += _fee(account, asset, _FEE_CLOSE, fee)
     legs += _covered(account, asset, uncovered)
+    return legs
+
+
+def take_margin(account: str, asset: str, amount: Decimal) -> list[Leg]:
+    """Margin of a position in a cross margin account made available, to pay for another's loss."""
+    return [(account, asset, _RETURN, amount, amount.copy_negate())]
+
+
+def sell_collateral(
+    account: str, base: str, quote: str, volume: Decimal, notional: Decimal, fee: Decimal
+) -> list[Leg]:
+    """Collateral sold to the market: unlike a spot sell, out of what is available."""
+    legs: list[Leg] = [
+        (account, base, _FILL_SELL, volume.copy_negate(), ZERO),
+        (account, quote, _EXCHANGE, notional, ZERO),
+        (MARKET, base, _FILL_SELL, volume, ZERO),
+        (MARKET, quote, _EXCHANGE, notional.copy_negate(), ZERO),
+    ]
+    if fee:
+        legs += _fee(account, quote, _FEE_FILL, fee)
     return legs
 
 

@@ -81,6 +81,7 @@ def play(
     prepare: Callable[[System], None] | None = None,
     kinds: Sequence[type[Strategy]] = (),
     finishes: bool = True,
+    accounts: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> World:
     """Run ``scripts`` (or strategies) against ``bars``, the oracle watching; what became of it.
 
@@ -88,6 +89,7 @@ def play(
     ``own`` the accounts of each strategy (``main``, or else the first, if left out). ``pairs`` is
     BTCUSD with increments 0.01 (price) and 0.001 (volume) and cents unless given. ``kinds`` are
     classes of strategies that join, too; ``prepare`` is called with the system before it runs.
+    ``accounts`` are options of `Account` by name: ``{"main": {"margin_mode": "cross"}}``.
 
     Raises what the run raises, `InvariantBroken` among it, and `AssertionError` when a script did
     not come to its end: a wait in vain would skip what it asserts (``finishes=False`` allows it).
@@ -97,7 +99,7 @@ def play(
         raise ConfigError("there are no bars to play: give at least one")
     strategies: list[Strategy | Script] = [*scripts, *(kind() for kind in kinds)]
     world = assemble(
-        market, strategies, cash, rules, pairs, own, insurance, seed, market.first.open_ns
+        market, strategies, cash, rules, pairs, own, insurance, seed, market.first.open_ns, accounts
     )
     return conclude(world, prepare, finishes)
 
@@ -130,6 +132,7 @@ def assemble(
     insurance: Sequence[tuple[str, Decimal]] = (),
     seed: int = 7,
     start_ns: int = 0,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> World:
     """The actors of a simulation, with ``market`` as the source of its market events; not run."""
     given: Mapping[str, Any] = {"USD": "1000"} if cash is None else cash
@@ -140,7 +143,10 @@ def assemble(
     codes = [pair.code for pair in pairs]
     system = System(seed)
     system.clock.ns = system.now = start_ns  # type: ignore[attr-defined]
-    accounts = {name: Account(UUID(int=100 + place), name) for place, name in enumerate(by_account)}
+    accounts = {
+        name: Account(UUID(int=100 + place), name, **(options or {}).get(name, {}))
+        for place, name in enumerate(by_account)
+    }
     opening = [
         (name, asset, decimal_of(amount, "cash"))
         for name, owned in by_account.items()
