@@ -7,7 +7,7 @@ from backtest.actors.actor import Actor, Life
 from backtest.actors.broker import BROKER, BrokerActor
 from backtest.actors.channel import Channel, ChannelStatistics
 from backtest.actors.clock import Clock, RealClock, SimulatedClock
-from backtest.actors.latency import FixedLatency, Latency, UniformLatency
+from backtest.actors.latency import FixedLatency, Latency, LinkLatencies, UniformLatency
 from backtest.actors.market_data import MarketData
 from backtest.actors.message import Envelope
 from backtest.actors.protocol import BalanceUpdate, EventKind, OrderEvent, Welcome
@@ -38,6 +38,7 @@ __all__ = [
     "Handlers",
     "Latency",
     "Life",
+    "LinkLatencies",
     "MarketData",
     "OrderEvent",
     "RealClock",

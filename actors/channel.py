@@ -58,6 +58,7 @@ class Channel:
 
     __slots__ = (
         "_back",
+        "_by_priority",
         "_last",
         "_random",
         "is_prompt",
@@ -82,6 +83,8 @@ class Channel:
         """Whether messages and their answers take no time; the system keeps it true."""
         self._random = random
         self._last = 0
+        self._by_priority: dict[int, tuple[Latency | None, int]] | None = None
+        """Latencies of their own, and when the last message with each arrives, by priority."""
         self._back: Channel | None = None
 
     def __repr__(self) -> str:
@@ -92,7 +95,34 @@ class Channel:
         if latency is None and self._last > self.system.now:
             latency = FixedLatency(0)
         self.latency = latency
-        self.is_slow = latency is not None or not self.system.simulated
+        self.is_slow = (
+            latency is not None or self._by_priority is not None or not self.system.simulated
+        )
+
+    def set_latency_of(self, priority: int, latency: Latency | None) -> None:
+        """Charge ``latency`` to the messages of one priority, which had none, from now on."""
+        kept = {} if self._by_priority is None else self._by_priority
+        kept[priority] = (latency, kept[priority][1] if priority in kept else self._last)
+        self._by_priority = kept
+        self.is_slow = True
+
+    def _arrival(self, priority: int, now: int) -> int:
+        """When a message that is sent now arrives; 0: at once."""
+        own = None if self._by_priority is None else self._by_priority.get(priority)
+        latency = self.latency if own is None else own[0]
+        if latency is None:
+            return 0
+        delay = latency.draw(self._random)
+        if type(delay) is not int or delay < 0:
+            raise FieldError(
+                "latency", f"of {self!r} must be a whole number of ns >= 0, not {delay!r}"
+            )
+        if own is None or self._by_priority is None:
+            self._last = at = max(now + delay, self._last)
+        else:
+            at = max(now + delay, own[1])
+            self._by_priority[priority] = (latency, at)
+        return at
 
     def statistics(self) -> ChannelStatistics:
         """A snapshot of the counters."""
@@ -145,13 +175,8 @@ class Channel:
         sender = system.current
         cause = sender.cause if sender is not None else system.outside()
         now = system.now
-        if self.latency is not None and not at:
-            delay = self.latency.draw(self._random)
-            if type(delay) is not int or delay < 0:
-                raise FieldError(
-                    "latency", f"of {self!r} must be a whole number of ns >= 0, not {delay!r}"
-                )
-            self._last = at = max(now + delay, self._last)
+        if self.is_slow and not at:
+            at = self._arrival(priority, now)
         self.sent += 1
         number = system.sequence = system.sequence + 1
         if at > now:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
-from backtest.models import Bar, Fill, OrderDirection, SpotOrder, TradingOrder
+from backtest.models import Bar, Fill, OrderDirection, Otherwise, SpotOrder, TradingOrder
 from backtest.money import mul
 from backtest.services.fills import Hit
 from backtest.services.ledger import entry_uuid
@@ -21,6 +22,21 @@ def signed_size(book: PairBook, long: bool, volume: Decimal) -> Decimal:
     """``volume`` contracts in units of the base, negative for a short."""
     size = mul(volume, book.pair.contract_size)
     return size if long else size.copy_negate()
+
+
+def _outcomes(hit: Hit) -> tuple[Decimal | None, Decimal | None, tuple[Otherwise, ...]]:
+    """What the fill itself, and all of its group, comes to on the other path."""
+    found = hit.otherwise or {}
+    own = found.get(hit.working) or found.get(hit.working.kind) or (None, None)
+    return *own, tuple(Otherwise(_kind(key), *both) for key, both in found.items())
+
+
+def _kind(key: Any) -> str:
+    """What a fill of ``key`` is called: a working order's, or an exit's by its kind."""
+    if isinstance(key, str):
+        return key
+    owner = key.key
+    return owner.kind if type(owner) is Closing else "entry"
 
 
 def record_fill(
@@ -60,6 +76,7 @@ def record_fill(
         entry_uuid(venue.run_id, venue.entry),
         None if closing is None else closing.id,
         pnl,
+        *(_outcomes(hit) if hit.ambiguous else ()),
     )
     venue.records.fills.append(made)
     return made

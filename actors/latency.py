@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from backtest.errors import FieldError, FieldTypeError
 
-__all__ = ["FixedLatency", "Latency", "UniformLatency"]
+__all__ = ["FixedLatency", "Latency", "LinkLatencies", "UniformLatency"]
 
 
 @runtime_checkable
@@ -15,6 +15,17 @@ class Latency(Protocol):
     """Draws the time a message takes, in nanoseconds, from the link's own random stream."""
 
     def draw(self, random: Random) -> int: ...
+
+
+class LinkLatencies(NamedTuple):
+    """The latencies between a strategy and the venue; None: none."""
+
+    orders: Latency | None = None
+    """Of commands, from the strategy to the venue."""
+    market_data: Latency | None = None
+    """Of bars, quotes and trades, from the venue to the strategy."""
+    order_events: Latency | None = None
+    """Of what happened to orders, from the venue to the strategy."""
 
 
 class FixedLatency:
@@ -27,6 +38,9 @@ class FixedLatency:
         if ns < 0:
             raise FieldError("latency", f"must be non-negative, not {ns} ns")
         self.ns = ns
+
+    def __repr__(self) -> str:
+        return f"FixedLatency({self.ns})"
 
     def draw(self, random: Random) -> int:
         return self.ns
@@ -43,6 +57,9 @@ class UniformLatency:
             raise FieldError("latency", f"must be 0 <= low <= high, not {low} and {high} ns")
         self.low = low
         self.high = high
+
+    def __repr__(self) -> str:
+        return f"UniformLatency({self.low}, {self.high})"
 
     def draw(self, random: Random) -> int:
         return random.randint(self.low, self.high)

@@ -20,8 +20,8 @@ from .actor import Actor
 from .broker import BROKER
 from .channel import Channel
 from .fiber import Fiber
-from .latency import Latency
-from .message import TIMER, Envelope
+from .latency import Latency, LinkLatencies
+from .message import MARKET_TO_STRATEGY, ORDER_EVENT, TIMER, Envelope
 from .protocol import Amend, BalanceUpdate, Create, Hello, OrderEvent, Welcome
 from .stream import Stream
 
@@ -74,7 +74,7 @@ class StrategyHost(Actor):
         strategy: Hosted,
         *,
         inbox_bound: int = 100_000,
-        latency: Latency | None = None,
+        latency: Latency | LinkLatencies | None = None,
     ) -> None:
         super().__init__(name)
         self._latency = latency
@@ -104,8 +104,7 @@ class StrategyHost(Actor):
         welcome = await self._venue.request(Hello())
         if self._latency is not None:
             # From here on, for joining is no part of the simulation: it takes no time.
-            self.system.set_latency(self.name, BROKER, self._latency)
-            self.system.set_latency(BROKER, self.name, self._latency)
+            self._set_latency(self._latency)
         self._handlers = self.strategy.joined(self, welcome)
         self._on_bar = self._handlers.on_bar
         self._async_bar = iscoroutinefunction(self._on_bar)
@@ -115,6 +114,21 @@ class StrategyHost(Actor):
                 await pending
         if self._handlers.run is not None:
             self._line = self.system.spawn(self, "run", self._handlers.run())
+
+    def _set_latency(self, latency: Latency | LinkLatencies) -> None:
+        system = self.system
+        if not isinstance(latency, LinkLatencies):
+            system.set_latency(self.name, BROKER, latency)
+            system.set_latency(BROKER, self.name, latency)
+            return
+        if latency.orders is not None:
+            system.set_latency(self.name, BROKER, latency.orders)
+        for priority, one in (
+            (MARKET_TO_STRATEGY, latency.market_data),
+            (ORDER_EVENT, latency.order_events),
+        ):
+            if one is not None:
+                system.set_latency(BROKER, self.name, one, priority)
 
     def restart(self, failed: Fiber) -> None:
         if self._line is not None:

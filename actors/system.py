@@ -234,14 +234,22 @@ class System:
             self._channels[sender, target] = channel
         return channel
 
-    def set_latency(self, sender: str, target: str, latency: Latency | None) -> None:
-        """Charge ``latency`` to every message from ``sender`` to ``target``."""
-        if latency is None:
+    def set_latency(
+        self, sender: str, target: str, latency: Latency | None, priority: int | None = None
+    ) -> None:
+        """Charge ``latency`` to every message from ``sender`` to ``target``.
+
+        With a ``priority``, to those of that priority alone; they are first in, first out among
+        themselves, and the link must exist already.
+        """
+        if priority is not None:
+            self.channel(sender, target).set_latency_of(priority, latency)
+        elif latency is None:
             self._latencies.pop((sender, target), None)
         else:
             self._latencies[sender, target] = latency
         channel = self._channels.get((sender, target))
-        if channel is not None:
+        if channel is not None and priority is None:
             channel.set_latency(latency)
         for one, other in ((sender, target), (target, sender)):
             if (one, other) in self._channels:

@@ -403,3 +403,19 @@ def _fill_lines(fill: Line) -> Iterator[str]:
     if fill["ambiguous"] == "true":
         line += "; ambiguous: it hangs on the guess about the bar's path"
     yield line
+    if fill["ambiguous"] == "true":
+        yield f"    with the bar's extremes the other way round: {_otherwise(fill)}"
+
+
+def _otherwise(fill: Line) -> str:
+    """What the ambiguous fill, and the rest of its position, would have come to."""
+    own = "this would not have filled"
+    if fill["other_price"]:
+        volume, price = Decimal(fill["other_volume"]), Decimal(fill["other_price"])
+        own = f"{grouped(volume, 0)} at {grouped(price)}"
+    others = [
+        one.replace("_", "-").replace("@", "at")
+        for one in fill["otherwise"].split("; ")
+        if one and one.partition(" ")[0] != fill["kind"]
+    ]
+    return own if not others else f"{own}; {', '.join(others)}"

@@ -47,7 +47,8 @@ COLUMNS: dict[str, Row] = {
     "fills": (
         "timestamp", "order_id", "root_id", "branch_id", "account", "strategy", "pair", "direction",
         "kind", "order_kind", "price", "volume", "notional", "fee", "fee_asset", "realised_pnl",
-        "maker", "ambiguous", "bar_open", "point", "closing_order_id", "entry_id",
+        "maker", "ambiguous", "other_price", "other_volume", "otherwise", "bar_open", "point",
+        "closing_order_id", "entry_id",
     ),
     "events": (
         "timestamp", "sequence", "kind", "order_id", "branch_id", "root_id", "pair", "volume",
@@ -73,7 +74,7 @@ NUMBERS = frozenset(
         "cancel_volume", "reserved", "margin_reserved", "fee_create", "fee_fill", "fee_close",
         "fee_cancel", "fee_overnight", "gross_pnl", "net_pnl", "available_balance_change",
         "unavailable_balance_change", "available_balance", "unavailable_balance", "price",
-        "notional", "fee", "realised_pnl", "equity",
+        "notional", "fee", "realised_pnl", "other_price", "other_volume", "equity",
     }
 )  # fmt: skip
 
@@ -234,6 +235,11 @@ def _fills(result: RunResult) -> Iterator[Row]:
             _number(fill.realised_pnl),
             "true" if fill.maker else "false",
             "true" if fill.ambiguous else "false",
+            _number(fill.other_price),
+            _number(fill.other_volume),
+            "; ".join(
+                f"{one.kind} {plain(one.volume)} @ {plain(one.price)}" for one in fill.otherwise
+            ),
             format_ns(fill.bar_open_ns),
             fill.point,
             _id(fill.closing_order_id),

@@ -10,7 +10,7 @@ from backtest.models.bar import Bar, trusted_bar
 from backtest.models.broker import Broker
 from backtest.models.decision_action import ActionType, DecisionAction
 from backtest.models.fee import Fee, FeeKind, FeeStage
-from backtest.models.fill import Fill
+from backtest.models.fill import Fill, Otherwise
 from backtest.models.fill_policy import (
     Adaptive,
     Eligibility,
@@ -98,6 +98,7 @@ __all__ = [
     "OrderDirection",
     "OrderStatus",
     "OrderStep",
+    "Otherwise",
     "Participation",
     "PathPolicy",
     "Penetrate",

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from attrs import frozen
 
 from backtest.models.lifecycle import OrderDirection
 
-__all__ = ["Fill"]
+__all__ = ["Fill", "Otherwise"]
+
+
+class Otherwise(NamedTuple):
+    """What would have filled with the extremes of the bar the other way round."""
+
+    kind: str
+    """As a fill's: ``entry``, ``close``, ``stop_loss``, ``take_profit`` or ``liquidation``."""
+    price: Decimal
+    volume: Decimal
 
 
 @frozen(slots=False)
@@ -34,6 +44,10 @@ class Fill:
         entry_id: the ledger entry that booked it.
         closing_order_id: the closing order, when this closed a position.
         realised_pnl: gross PnL of a close, in the settlement asset.
+        other_price, other_volume: of an ambiguous fill, what this order or exit would have come to
+            with the bar's extremes the other way round, alone and without the volume cap; None:
+            nothing.
+        otherwise: all that the order and the exits of its position would have come to then.
     """
 
     timestamp_ns: int
@@ -58,3 +72,6 @@ class Fill:
     entry_id: UUID | None = None
     closing_order_id: UUID | None = None
     realised_pnl: Decimal | None = None
+    other_price: Decimal | None = None
+    other_volume: Decimal | None = None
+    otherwise: tuple[Otherwise, ...] = ()
