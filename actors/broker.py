@@ -161,13 +161,7 @@ class BrokerActor(Actor):
             return self._with_dues(book, bar)
         if book.branches or book.holdings or book.backs:
             walk, hit = self._execution.walk(book, bar)
-            if (
-                hit is not None
-                or walk.triggered
-                or walk.trailed
-                or walk.forked
-                or book.immediate
-            ):
+            if hit is not None or walk.triggered or walk.trailed or walk.forked or book.immediate:
                 return self._with_fills(book, bar, walk, hit)
             book.left = walk.pools
         elif book.fills_at_close:

@@ -25,6 +25,7 @@ __all__ = [
     "InvalidTransition",
     "LedgerError",
     "MissingExtra",
+    "NotRepeatable",
     "OrderRejected",
     "RejectReason",
     "SimulationEnded",
@@ -164,6 +165,10 @@ class DataError(BacktestError, ValueError):
         if line is not None:
             where += f":{line}" if where else f"line {line}"
         super().__init__(f"{where}: {problem}" if where else problem)
+
+
+class NotRepeatable(DataError):
+    """Market data that gave something else, or nothing, when it was read a second time."""
 
 
 class ConfigError(BacktestError, ValueError):

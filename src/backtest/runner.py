@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta, tzinfo
 from decimal import Decimal
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import anyio.to_thread
-from attrs import define, field
+from attrs import define, evolve, field
 
 from backtest.actors import (
     AccountActor,
@@ -19,16 +21,18 @@ from backtest.actors import (
     Envelope,
     FixedLatency,
     Latency,
+    LinkLatencies,
     MarketData,
     SimulatedClock,
     StrategyHost,
     System,
 )
 from backtest.actors.ids import IdSource
+from backtest.again import on_path, restored, snapshot
 from backtest.analysis.result import RunResult
 from backtest.config import RuleBook, cash_of, pair_of, read_rules
 from backtest.data import BarSource, merge, open_bars
-from backtest.errors import ConfigError, DataError
+from backtest.errors import ConfigError, DataError, NotRepeatable
 from backtest.models import (
     HOUSE,
     Account,
@@ -39,6 +43,7 @@ from backtest.models import (
     TradingPair,
     TradingRules,
 )
+from backtest.models.fill_policy import policy_text
 from backtest.money import is_multiple, plain
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
@@ -63,7 +68,8 @@ class BacktestRunner:
         rules: `TradingRules` for all pairs, a mapping of them by pair, or the path of a TOML file.
         bar, stamp, tz, stream: how ``data`` is read; see `backtest.data.open_bars`.
         seed: the root of every id and random stream.
-        latency: between strategies and the venue, both ways: a length of time or a `Latency`.
+        latency: between strategies and the venue, both ways: a length of time or a `Latency`; or
+            by link: ``{"orders": "20ms", "market_data": "5ms", "order_events": "10ms"}``.
         insurance_fund: what the insurance account starts with, by asset.
         inbox_bound: messages that may wait for a strategy.
         progress: called with the number of bars now and then.
@@ -82,7 +88,16 @@ class BacktestRunner:
     tz: str | tzinfo | None = None
     stream: bool = False
     seed: int = 0
-    latency: Latency | str | int | float | timedelta | None = None
+    latency: (
+        Latency
+        | LinkLatencies
+        | Mapping[str, Latency | str | int | float | timedelta]
+        | str
+        | int
+        | float
+        | timedelta
+        | None
+    ) = None
     insurance_fund: Mapping[str, Any] = field(factory=dict)
     inbox_bound: int = 100_000
     progress: Callable[[int], None] | None = None
@@ -90,6 +105,8 @@ class BacktestRunner:
     tracer: Callable[[Envelope], None] | None = None
     system: System = field(init=False)
     _parts: Any = field(init=False, default=None)
+    _given: Any = field(init=False, default=None)
+    _opened: Any = field(init=False, default=None)
 
     def run(self) -> RunResult:
         """Run to the end of the data. Not inside a running event loop: there, `run_async`."""
@@ -115,8 +132,11 @@ class BacktestRunner:
         cash = cash_of(self.cash)
         book = read_rules(self.rules)
         strategies = _named(self.strategies)
+        self._given = {name: snapshot(strategy) for name, strategy in strategies.items()}
         assets = list(dict.fromkeys(asset for owned in cash.values() for asset in owned))
-        sources, pairs = self._open(assets, book)
+        if self._opened is None:
+            self._opened = self._open(assets, book)
+        sources, pairs = self._opened
         rules = {code: book.rules(code) for code in pairs}
         for code in (*book.by_pair, *book.pairs):
             if code not in pairs:
@@ -228,11 +248,24 @@ class BacktestRunner:
                 )
         return owned
 
-    def _latency(self) -> Latency | None:
+    def _latency(self) -> Latency | LinkLatencies | None:
         latency = self.latency
-        if latency is None or isinstance(latency, Latency):
+        if latency is None or isinstance(latency, Latency | LinkLatencies):
             return latency
-        return FixedLatency(duration_ns(latency, "latency"))
+        if not isinstance(latency, Mapping):
+            return FixedLatency(duration_ns(latency, "latency"))
+        for link in latency:
+            if link not in LinkLatencies._fields:
+                known = ", ".join(LinkLatencies._fields)
+                raise ConfigError(f"no link is called {link!r}; known: {known}")
+        return LinkLatencies(
+            **{
+                link: one
+                if isinstance(one, Latency)
+                else FixedLatency(duration_ns(one, f"latency of {link}"))
+                for link, one in latency.items()
+            }
+        )
 
     def _counted(self, bars: Iterator[Bar]) -> Iterable[Bar]:
         return bars if self.progress is None else _counting(bars, self.progress)
@@ -266,7 +299,52 @@ class BacktestRunner:
             sources=sources,
             files=_files(self.data, sources),
             versions=_versions(),
+            again=self._again,
         )
+
+    def _again(self, path: str) -> RunResult:
+        """The same run under another path policy: the same sources, read again from the start."""
+        parts = self._parts
+        for code, source in parts["sources"].items():
+            if isinstance(source, Iterator):
+                raise NotRepeatable(
+                    "can be read only once, and the run is to be repeated: give a file, a "
+                    "dataframe or a list",
+                    source=f"the source of {code}",
+                )
+        runner = evolve(
+            self,
+            strategies={name: restored(one) for name, one in self._given.items()},
+            rules={code: on_path(rules, path) for code, rules in parts["rules"].items()},
+            progress=None,
+            observer=None,
+            tracer=None,
+        )
+        runner._opened = self._opened
+        bars = parts["broker"].bars
+        try:
+            runner.prepare()
+        except DataError as error:
+            raise NotRepeatable(f"cannot be read again: {error}", source="the data") from error
+        result = runner._simulated()
+        if result.bars != bars:
+            raise NotRepeatable(
+                f"gave {bars} bars the first time and {result.bars} the second: a source must give "
+                "the same bars whenever it is read",
+                source="the data",
+            )
+        return result
+
+    def _simulated(self) -> RunResult:
+        """Run what is prepared, in a thread of its own where an event loop is running."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self.system.simulate()
+        else:
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(self.system.simulate).result()
+        return self.result()
 
     def _config(self, inputs: Mapping[str, str]) -> dict[str, Any]:
         parts = self._parts
@@ -292,7 +370,7 @@ class BacktestRunner:
             },
             "stamp": self.stamp,
             "tz": str(self.tz) if self.tz is not None else "UTC",
-            "latency": _plain(self.latency),
+            "latency": _latency_text(self.latency),
             "insurance_fund": {asset: str(amount) for asset, amount in self.insurance_fund.items()},
         }
 
@@ -309,8 +387,6 @@ async def run_async(strategies: Any, **settings: Any) -> RunResult:
 
 
 def _refuse_running_loop() -> None:
-    import asyncio
-
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -399,6 +475,14 @@ def _plain(value: Any) -> Any:
     return str(value) if not hasattr(value, "draw") else type(value).__name__
 
 
+def _latency_text(latency: Any) -> Any:
+    if isinstance(latency, LinkLatencies):
+        latency = {link: one for link, one in latency._asdict().items() if one is not None}
+    if isinstance(latency, Mapping):
+        return {link: _latency_text(one) for link, one in latency.items()}
+    return policy_text(latency) if isinstance(latency, Latency) else _plain(latency)
+
+
 def _pair_text(pair: TradingPair) -> dict[str, Any]:
     return {
         "base": pair.base.code,
@@ -437,6 +521,8 @@ def rules_text(rules: TradingRules) -> dict[str, Any]:
             ]
         elif name == "funding":
             text[name] = value and value.as_data()
+        elif name == "fills":
+            text[name] = {} if value is None else value.text()
         elif name == "allowed_directions":
             text[name] = sorted(one.value for one in value)
         elif hasattr(value, "as_tuple"):

@@ -44,6 +44,7 @@ def facts_of(result: RunResult) -> dict[str, Any]:
             for account, assets in result.ledger.balances().items()
         },
         "summary": plain_summary(result.summary),
+        **({} if result.interval is None else {"paths": result.interval.plain()}),
     }
 
 

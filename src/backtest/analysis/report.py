@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from backtest.analysis.metrics import COVERED, flows_of
+from backtest.analysis.path_interval import path_lines
 from backtest.analysis.text import columns, grouped, moment, money_column, signed
 from backtest.models import OrderStatus, TradingOrder
 from backtest.money import ZERO, add, mul, round_half_even
@@ -52,6 +53,9 @@ def report(result: RunResult) -> str:
         "Balances",
         *_balances(result),
     ]
+    if result.interval is not None:
+        told = (f"  {line}" for line in path_lines(result.interval))
+        lines += ["", "Over the path policies", *told]
     positions = _positions(result)
     if positions:
         lines += ["", "Open positions", *positions]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from attrs import define, field
@@ -32,6 +32,9 @@ from backtest.models import (
 from backtest.services.ledger import Ledger, Row, journal_sha256, transaction_of
 from backtest.services.valuation import Valuation
 from backtest.times import from_ns
+
+if TYPE_CHECKING:
+    from backtest.analysis.path_interval import PathInterval
 
 __all__ = ["RunResult"]
 
@@ -71,6 +74,10 @@ class RunResult:
     """Where the market data came from, by pair: it is read again to explain."""
     files: Mapping[str, str] = field(factory=dict)
     """The names of the files among them, as they were given."""
+    again: Callable[[str], RunResult] | None = None
+    """Repeats the run under the path policy of that name; None: nobody knows how."""
+    interval: PathInterval | None = field(init=False, default=None)
+    """What `path_interval` found, if it was asked."""
 
     def __repr__(self) -> str:
         return (
@@ -118,6 +125,20 @@ class RunResult:
     def final_equity(self) -> Decimal:
         """All that the agents own at the last closes, plus unrealised PnL, in the cash asset."""
         return self.valuation.equity()
+
+    def path_interval(self) -> PathInterval:
+        """Between what the final equity lies whichever extreme of each bar came first.
+
+        A point where no bar's order of extremes matters; otherwise the run is repeated under each
+        path policy (once: the answer is kept in ``interval``, and then stands in the report and in
+        the files). Raises `NotRepeatable` for data that cannot be read again, `ConfigError` for a
+        result that no runner made.
+        """
+        if self.interval is None:
+            from backtest.analysis.path_interval import path_interval
+
+            self.interval = path_interval(self)
+        return self.interval
 
     @cached_property
     def context(self) -> BacktestContext:

@@ -103,10 +103,19 @@ def _run(commands: Any) -> None:
         help="a parameter of the strategy, such as fast=10; again for more",
     )  # fmt: skip
     money.add_argument(
+        "--latency", action="append", default=[], metavar="[LINK=]LENGTH",
+        help="of messages to and from the venue: 50ms, or of one link: orders=20ms, "
+        "market_data=5ms, order_events=10ms",
+    )  # fmt: skip
+    money.add_argument(
         "--seed", type=int, default=0, help="root of all ids and chance (default: 0)"
     )
     out = one.add_argument_group("the result")
     _add_out(out)
+    out.add_argument(
+        "--paths", action="store_true",
+        help="also say between what the profit lies, whichever extreme of each bar came first",
+    )  # fmt: skip
     out.add_argument(
         "--json", action="store_true", help="print one JSON object instead of a report"
     )

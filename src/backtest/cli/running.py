@@ -44,8 +44,11 @@ def run(arguments: Namespace) -> int:
         tz=arguments.tz,
         stream=arguments.stream,
         seed=arguments.seed,
+        latency=_latency(arguments.latency),
     )
     result = carry_out(runner, {name: strategy})
+    if arguments.paths:
+        result.path_interval()
     return show(result, arguments)
 
 
@@ -113,6 +116,7 @@ def _object(result: RunResult, verified: bool) -> dict[str, Any]:
         "journal_sha256": result.journal_sha256,
         "verified": verified,
         "summary": plain_summary(result.summary),
+        **({} if result.interval is None else {"paths": result.interval.plain()}),
         "receipt": result.receipt,
     }
 
@@ -147,6 +151,17 @@ def _data(files: list[str], pairs: list[str]) -> dict[str, str]:
             raise ConfigError(f"the data file {file} {what}")
         data[pair] = file
     return data
+
+
+def _latency(given: list[str]) -> Any:
+    """What `backtest.run` takes as latency: of all links, or by link."""
+    named: dict[str, str] = {}
+    for text in given:
+        link, _, length = text.rpartition("=")
+        if link in named or (named and not (link and all(named))):
+            raise ConfigError("give --latency once, or once for each link: orders=20ms")
+        named[link] = length
+    return named.get("", named or None)
 
 
 def _cash(given: list[str]) -> tuple[Any, bool]:
