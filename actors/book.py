@@ -6,20 +6,24 @@ from collections.abc import Callable, Hashable
 from decimal import Decimal
 from uuid import UUID
 
+from attrs import evolve
+
 from backtest.models import (
     Agent,
-    Bar,
     FeeStage,
+    MarketEvent,
+    Quote,
     SpotOrder,
     TradingOrder,
     TradingPair,
     TradingRules,
 )
 from backtest.money import ZERO
-from backtest.services.fills import Group, OpenPart, PathRules, Terms, Working
+from backtest.services.fills import Group, OpenPart, PathRules, QueueAhead, Terms, Working
 from backtest.services.time_in_force import settled_ns, utc_day_end
 
 from .channel import Channel
+from .coverage import Coverage
 from .oco import OcoGroup
 
 __all__ = ["Branch", "Closing", "Desk", "Holding", "PairBook"]
@@ -222,6 +226,7 @@ class PairBook:
         "branches",
         "charges",
         "code",
+        "coverage",
         "cross_groups",
         "crossed",
         "day_end",
@@ -240,6 +245,7 @@ class PairBook:
         "holdings",
         "immediate",
         "last",
+        "last_quote",
         "least_notional",
         "least_volume",
         "left",
@@ -249,9 +255,11 @@ class PairBook:
         "one_sided",
         "pair",
         "path",
+        "queue",
         "quote",
         "rules",
         "step",
+        "tick_path",
         "volume_policy",
         "waiting",
     )
@@ -281,7 +289,15 @@ class PairBook:
         self.fees_cancel = rules.fees_at(FeeStage.CANCEL)
         self.fees_pending = rules.fees_at(FeeStage.OVERNIGHT_PENDING)
         self.fees_filled = rules.fees_at(FeeStage.OVERNIGHT_FILLED)
-        self.bar: Bar | None = None
+        self.bar: MarketEvent | None = None
+        """The last market event that was matched."""
+        self.tick_path = evolve(self.path, slippage_beyond_bar=True)
+        """The path rules for quotes and trades, which have no range to stay in."""
+        self.last_quote: Quote | None = None
+        self.coverage: Coverage | None = None
+        """What of coarser bars finer data has told; None where there is one source of bars."""
+        self.queue = QueueAhead() if rules.queue == "conservative" else None
+        """What stands ahead of resting limits on quotes and trades; None: nothing does."""
         self.last: Decimal | None = None
         """The last price: the mark."""
         self.left: tuple[Decimal | None, Decimal | None] = (None, None)

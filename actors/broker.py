@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from typing import Any
 from uuid import UUID
 
 from backtest.errors import BacktestError, OrderRejected, RejectReason
-from backtest.models import Account, Agent, Bar, DecisionAction, TradingPair, TradingRules
+from backtest.models import (
+    Account,
+    Agent,
+    Bar,
+    DecisionAction,
+    Quote,
+    Tick,
+    Trade,
+    TradingPair,
+    TradingRules,
+)
+from backtest.services.fills import mark_of
 from backtest.services.valuation import Valuation
 
 from .acceptance import Acceptance
@@ -17,6 +28,7 @@ from .amendment import Amendment
 from .book import Branch, Closing, Desk, PairBook
 from .channel import Channel
 from .closing_desk import ClosingDesk
+from .coverage import Coverage
 from .cross import CrossDesk
 from .cross_account import cross_accounts
 from .dues import Dues
@@ -48,7 +60,7 @@ class BrokerActor(Actor):
     """Takes market events and commands one at a time; tells strategies what came of them.
 
     ``agents`` are the strategies that may trade here, by the name of their actor, with their
-    accounts (the default one first).
+    accounts (the default one first). ``several`` are the pairs that have bars of several lengths.
     """
 
     handles_inside = awaits_inside = False
@@ -60,11 +72,14 @@ class BrokerActor(Actor):
         pairs: Mapping[str, tuple[TradingPair, TradingRules]],
         agents: Mapping[str, tuple[Agent, tuple[Account, ...]]],
         valuation: Valuation,
+        several: Collection[str] = (),
     ) -> None:
         super().__init__(BROKER)
         self.venue = Venue(self, broker_id, run_id, pairs, valuation)
         self._valuation, self._prices = valuation, valuation.prices
         self._books = self.venue.books
+        for code in several:
+            self._books[code].coverage = Coverage()
         self._agents = agents
         self._acceptance = Acceptance(self.venue)
         self._amendment = Amendment(self.venue)
@@ -81,6 +96,8 @@ class BrokerActor(Actor):
         self._know_cross()
         self.bars = 0
         """Bars processed."""
+        self.ticks = 0
+        """Quotes and trades processed."""
 
     def _know_cross(self) -> None:
         """Tell the books which accounts have cross margin, and what backs those."""
@@ -114,6 +131,8 @@ class BrokerActor(Actor):
             return self._on_bar(payload)
         if kind is Create:
             return self._on_create(envelope, payload)
+        if kind is Quote or kind is Trade:
+            return self._on_tick(payload)
         if kind is Amend:
             return self._on_amend(envelope, payload)
         if kind is DecisionAction:
@@ -155,6 +174,12 @@ class BrokerActor(Actor):
         if valuation.time != bar.close_ns:
             valuation.move_to(bar.close_ns)
         book = self._books[bar.pair]
+        coverage = book.coverage
+        if coverage is not None and coverage.takes(bar):
+            # Finer events of this time were matched: the bar is news to strategies alone.
+            for listener in self._listeners:
+                listener.post(bar, MARKET_TO_STRATEGY)
+            return None
         if book.charges and self._financing.is_due(book, bar):
             return self._with_dues(book, bar)
         if book.due is not None and book.due < bar.close_ns:
@@ -194,6 +219,65 @@ class BrokerActor(Actor):
         book.last = self._prices[book.code] = bar.close
         for listener in self._listeners:
             listener.post(bar, MARKET_TO_STRATEGY)
+
+    def _on_tick(self, tick: Tick) -> Awaitable[None] | None:
+        self.ticks += 1
+        time = tick.time_ns
+        if self._valuation.time != time:
+            self._valuation.move_to(time)
+        book = self._books[tick.pair]
+        if book.coverage is None:
+            book.coverage = Coverage()
+        book.coverage.saw(0, time)
+        if (book.charges and self._financing.is_due_at(book, time)) or (
+            book.due is not None and book.due <= time
+        ):
+            return self._tick_with_dues(book, tick)
+        return self._match_tick(book, tick)
+
+    async def _tick_with_dues(self, book: PairBook, tick: Tick) -> None:
+        await self._dues.settle(book, tick.time_ns)
+        pending = self._match_tick(book, tick)
+        if pending is not None:
+            await pending
+        self._dues.look_ahead(book)
+
+    def _match_tick(self, book: PairBook, tick: Tick) -> Awaitable[None] | None:
+        if book.branches or book.holdings or book.fills_at_close or book.backs:
+            walk, hit = self._execution.walk_tick(book, tick)
+            if hit is not None or walk.triggered or walk.trailed or book.immediate:
+                return self._tick_with_fills(book, tick, walk, hit)
+            book.left = walk.pools
+            if self.venue.cross:
+                return self._tick_with_fills(book, tick, walk, None)
+        self._mark_tick(book, tick)
+        self._tell_tick(tick)
+        return None
+
+    async def _tick_with_fills(self, book: PairBook, tick: Tick, walk: Any, hit: Any) -> None:
+        await self._execution.match(book, tick, walk, hit)
+        self._mark_tick(book, tick)
+        if self.venue.cross:
+            await self._cross.test(book)
+        self._tell_tick(tick)
+
+    def _mark_tick(self, book: PairBook, tick: Tick) -> None:
+        """Take the quote's middle, or the trade's price, as the mark.
+
+        Where there are quotes, a trade neither marks nor is what an order meets "at this close".
+        """
+        if type(tick) is Quote:
+            book.last_quote = tick
+            if book.queue is not None:
+                book.queue.quote = tick
+        if type(tick) is Quote or book.last_quote is None:
+            book.bar = tick
+            book.last = self._prices[book.code] = mark_of(tick, book.pair.price_increment)
+
+    def _tell_tick(self, tick: Tick) -> None:
+        """Let the strategies decide."""
+        for listener in self._listeners:
+            listener.post(tick, MARKET_TO_STRATEGY)
 
     # -- commands ----------------------------------------------------------------------------------
 

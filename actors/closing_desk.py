@@ -7,9 +7,9 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from backtest.errors import RejectReason
-from backtest.models import Bar, Fill, TradingOrder
+from backtest.models import Bar, Fill, MarketEvent, TradingOrder
 from backtest.money import ZERO, add, sub
-from backtest.services.fills import CLOSE_ONLY, BarWalk, Hit, slipped
+from backtest.services.fills import CLOSE_ONLY, Hit, Walk, flat_bar, slipped, walk_of
 from backtest.services.margin import realised_pnl
 from backtest.services.order_operations import apportion, close
 from backtest.services.transaction_manager import close_position
@@ -34,8 +34,8 @@ class Scene(NamedTuple):
     """Where on a bar something is closed, or an account is called."""
 
     book: PairBook
-    bar: Bar
-    walk: BarWalk
+    bar: MarketEvent
+    walk: Walk
     hit: Hit
 
 
@@ -60,11 +60,16 @@ class ClosingDesk:
             await self.liquidate(book, bar, closing, bar.close)
 
     async def liquidate(
-        self, book: PairBook, bar: Bar, closing: Closing, mark: Decimal, detail: str = ""
+        self, book: PairBook, bar: MarketEvent, closing: Closing, mark: Decimal, detail: str = ""
     ) -> None:
-        """Close all of a position at ``mark``, which is where ``bar`` closed."""
+        """Close all of a position at ``mark``, which is where ``bar`` closed; or on the side of a
+        quote that it meets."""
         working, part = closing.working, closing.holding.part
-        price = slipped(mark, working.buy, bar, book.path)
+        whole, path = bar, book.path
+        if not isinstance(whole, Bar):
+            whole, path = flat_bar(whole, working.buy), book.tick_path
+            mark = whole.close
+        price = slipped(mark, working.buy, whole, path)
         hit = Hit(
             closing.holding.group,
             working,
@@ -79,13 +84,13 @@ class ClosingDesk:
             mark,
             (mark,) * 4,
         )
-        await self.close(book, bar, BarWalk(bar, (), book.path), hit, closing, detail)
+        await self.close(book, bar, walk_of(bar, (), path), hit, closing, detail)
 
     async def close(
         self,
         book: PairBook,
-        bar: Bar,
-        walk: BarWalk,
+        bar: MarketEvent,
+        walk: Walk,
         hit: Hit,
         closing: Closing,
         detail: str = "",
@@ -203,7 +208,7 @@ class ClosingDesk:
 
     def _go_on(
         self,
-        walk: BarWalk,
+        walk: Walk,
         hit: Hit,
         holding: Holding,
         closing: Closing,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import ROUND_CEILING, Decimal
 
 from backtest.errors import RejectReason
-from backtest.models import Bar, OrderDirection, SpotOrder
+from backtest.models import Bar, MarketEvent, OrderDirection, SpotOrder
 from backtest.models._fast import derive
 from backtest.money import ONE, ZERO, add, div, mul, sub, to_step
 from backtest.services.cross_margin import Elsewhere, Stake, Standing
@@ -110,8 +110,12 @@ class CrossDesk:
     # -- the call ----------------------------------------------------------------------------------
 
     async def test(self, book: PairBook) -> None:
-        """Call the accounts with positions on ``book`` that do not suffice at the marks."""
+        """Call the accounts with positions or collateral on ``book`` that do not suffice at the
+        marks."""
         concerned = {holding.branch.account: None for holding in book.holdings}
+        for name, backed in self._venue.cross.items():
+            if book.code in backed.weights and any(self._holdings(backed)):
+                concerned[name] = None
         for name in concerned:
             account = self._venue.cross.get(name)
             if account is not None:
@@ -158,12 +162,14 @@ class CrossDesk:
             assert book.last is not None
             await self._closing_desk.liquidate(book, book.bar, closing, book.last, detail)
             return
-        at = scene.hit
+        at, bar = scene.hit, scene.bar
+        assert isinstance(bar, Bar)  # ticks are tested at the mark, when they are over
+        price = slipped(at.reached, working.buy, bar, book.path)
         hit = Hit(
             holding.group,
             working,
             part,
-            slipped(at.reached, working.buy, scene.bar, book.path),
+            price,
             part.volume,
             at.rank,
             at.point,
@@ -288,7 +294,7 @@ class CrossDesk:
         notional: Decimal,
         fee: Decimal,
         scene: Scene | None,
-        bar: Bar,
+        bar: MarketEvent,
     ) -> None:
         """A spot order of the venue's own making, filled at once: so that it has a story."""
         venue, desk = self._venue, owner.branch.desk

@@ -7,23 +7,31 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from backtest.errors import RejectReason
-from backtest.models import Bar, OrderDirection, TradingOrder
+from backtest.models import Bar, MarketEvent, OrderDirection, Quote, Tick, Trade, TradingOrder
 from backtest.models._fast import derive
 from backtest.money import ZERO, add, div, mul, sub, to_step
 from backtest.services.cross_walk import CrossWalk
 from backtest.services.fills import (
     CLOSE_ONLY,
+    FROM_OPEN,
     NOT_ON_THIS_BAR,
     OPEN_ONLY,
     BarWalk,
     Hit,
     OpenPart,
+    Point,
+    TickWalk,
+    Walk,
     Working,
     checked_pool,
     eligibility,
+    flat_bar,
+    meets,
+    point_of,
     pool,
     protection_passed,
     slipped,
+    walk_of,
 )
 from backtest.services.order_operations import fill
 from backtest.services.time_in_force import ended_because
@@ -105,6 +113,43 @@ class Execution:
         walk = BarWalk(bar, groups, book.path, (volume, volume))
         return walk, walk.next()
 
+    def walk_tick(self, book: PairBook, tick: Tick) -> tuple[TickWalk, Hit | None]:
+        """What ``tick`` meets of the pair's groups, and its first hit.
+
+        A trade of a pair that is quoted, too, meets resting limits alone: the quote says what
+        could have been had.
+        """
+        resting_only = type(tick) is Trade and book.last_quote is not None
+        if book.waiting and not resting_only:
+            # Whatever was accepted by now counts for this tick, and for bars that begin later.
+            for _, working in book.waiting:
+                working.start = FROM_OPEN
+                if working.terms is not None and working.terms.immediate:
+                    self._meet(book, working)
+            book.waiting.clear()
+        walk = TickWalk(
+            tick,
+            book.all_groups(),
+            book.tick_path,
+            self._pools(book, tick),
+            book.queue,
+            resting_only=resting_only,
+        )
+        return walk, walk.next()
+
+    def _pools(self, book: PairBook, tick: Tick) -> tuple[Decimal | None, Decimal | None]:
+        """What of ``tick`` there is for buys and for sells."""
+        increment, share = book.pair.volume_increment, book.rules.participation
+        if book.volume_policy is not None:
+            return (
+                checked_pool(book.volume_policy, flat_bar(tick, True), increment),
+                checked_pool(book.volume_policy, flat_bar(tick, False), increment),
+            )
+        if isinstance(tick, Quote):
+            return pool(tick.ask_size, share, increment), pool(tick.bid_size, share, increment)
+        volume = pool(tick.volume, share, increment)
+        return volume, volume
+
     def _open_to(self, book: PairBook, bar: Bar) -> list[tuple[int, Working]]:
         """Say of each new order from where on ``bar`` counts for it; those that still wait."""
         waiting = []
@@ -128,7 +173,7 @@ class Execution:
             working.end = OPEN_ONLY
             book.immediate.append(working)
 
-    async def match(self, book: PairBook, bar: Bar, walk: BarWalk, hit: Hit | None) -> None:
+    async def match(self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit | None) -> None:
         """Carry out every hit of the walk."""
         while hit is not None:
             await self._execute(book, bar, walk, hit)
@@ -227,7 +272,12 @@ class Execution:
         await self._at_close(book, bar, closing.holding.group, closing.working, closing.holding)
 
     async def _at_close(
-        self, book: PairBook, bar: Bar, group: Any, working: Working, holding: Holding | None
+        self,
+        book: PairBook,
+        bar: MarketEvent,
+        group: Any,
+        working: Working,
+        holding: Holding | None,
     ) -> None:
         volume = working.volume
         left = book.left[0 if working.buy else 1]
@@ -236,8 +286,15 @@ class Execution:
         terms = working.terms
         if volume <= ZERO or (volume < working.volume and terms is not None and terms.whole):
             return
-        price = slipped(bar.close, working.buy, bar, book.path, volume)
-        points = (bar.close,) * 4
+        at, path = meets(bar, working.buy), book.path
+        whole: Bar
+        point: Point
+        if isinstance(bar, Bar):
+            whole, point = bar, "close"
+        else:
+            whole, path = flat_bar(bar, working.buy), book.tick_path
+            point = point_of(bar, working.buy)
+        price = slipped(at, working.buy, whole, path, volume)
         hit = Hit(
             group,
             working,
@@ -245,19 +302,19 @@ class Execution:
             price,
             volume,
             CLOSE_ONLY,
-            "close",
+            point,
             True,
             False,
             holding is None
             and protection_passed(working.buy, price, group.stop_loss, group.take_profit),
-            bar.close,
-            points,
+            at,
+            (at,) * 4,
         )
-        walk = BarWalk(bar, (), book.path, book.left)
+        walk = walk_of(bar, (), path, book.left)
         await self._execute(book, bar, walk, hit)
         book.left = walk.pools
 
-    async def _execute(self, book: PairBook, bar: Bar, walk: BarWalk, hit: Hit) -> None:
+    async def _execute(self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit) -> None:
         key = hit.working.key
         if type(key) is Closing:
             await self._closing_desk.close(book, bar, walk, hit, key)
@@ -275,7 +332,7 @@ class Execution:
         else:
             await self._fill_trading(book, bar, walk, hit, key)
 
-    async def _refuse_fill(self, walk: BarWalk, hit: Hit, branch: Branch) -> None:
+    async def _refuse_fill(self, walk: Walk, hit: Hit, branch: Branch) -> None:
         """A fill that must not happen: the order is cancelled instead."""
         walk.drop(hit.working)
         terms = hit.working.terms
@@ -321,7 +378,7 @@ class Execution:
         return _Affordable(volume, min(kept, sub(money, needed)), False)
 
     async def _fill_spot(
-        self, book: PairBook, bar: Bar, walk: BarWalk, hit: Hit, branch: Branch
+        self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit, branch: Branch
     ) -> None:
         venue, pair = self._venue, book.pair
         base, quote = pair.base.code, book.quote
@@ -367,7 +424,7 @@ class Execution:
         if volume < hit.volume:
             await self._cancel_rest(walk, hit, branch)
 
-    async def _cancel_rest(self, walk: BarWalk, hit: Hit, branch: Branch) -> None:
+    async def _cancel_rest(self, walk: Walk, hit: Hit, branch: Branch) -> None:
         walk.drop(hit.working)
         if branch.order is not None:
             await self._amendment.cancel(
@@ -377,7 +434,7 @@ class Execution:
                 f"{branch.account} cannot pay for more at {hit.price}",
             )
 
-    async def _cancel_partners(self, walk: BarWalk, branch: Branch, group: OcoGroup) -> None:
+    async def _cancel_partners(self, walk: Walk, branch: Branch, group: OcoGroup) -> None:
         """Something of ``branch`` filled: its one-cancels-other partners are cancelled at once."""
         group.has_filled = True
         for other in group.partners(branch):
@@ -390,7 +447,7 @@ class Execution:
             )
 
     async def _fill_trading(
-        self, book: PairBook, bar: Bar, walk: BarWalk, hit: Hit, branch: Branch
+        self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit, branch: Branch
     ) -> None:
         venue, pair = self._venue, book.pair
         order = branch.order
@@ -439,7 +496,7 @@ class Execution:
     async def _book_fill(
         self,
         book: PairBook,
-        bar: Bar,
+        bar: MarketEvent,
         hit: Hit,
         branch: Branch,
         volume: Decimal,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from backtest.models import Bar, Fill, OrderDirection, Otherwise, SpotOrder, TradingOrder
+from backtest.models import Fill, MarketEvent, OrderDirection, Otherwise, SpotOrder, TradingOrder
 from backtest.money import mul
 from backtest.services.fills import Hit
 from backtest.services.ledger import entry_uuid
@@ -41,7 +41,7 @@ def _kind(key: Any) -> str:
 
 def record_fill(
     venue: Venue,
-    bar: Bar,
+    bar: MarketEvent,
     hit: Hit,
     branch: Branch,
     order: SpotOrder | TradingOrder,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from backtest.models import Bar, SpotOrder, TradingOrder
+from backtest.models import Bar, SpotOrder, TradingOrder, trusted_bar
 from backtest.models._fast import derive
-from backtest.money import ZERO, mul, round_up, sub
+from backtest.money import ONE, ZERO, mul, round_up, sub
 from backtest.services.transaction_manager import charge
 from backtest.times import DAY
 
@@ -38,6 +38,10 @@ class Financing:
         if funding is not None and funding[0] < bar.close_ns:
             return True
         return book.next_rollover < bar.close_ns
+
+    def is_due_at(self, book: PairBook, time: int) -> bool:
+        """Whether a charge falls due by ``time``, the moment of a quote or a trade."""
+        return self.is_due(book, trusted_bar(book.code, time, time + 1, ONE, ONE, ONE, ONE, None))
 
     async def charge_until(self, book: PairBook, end: int) -> list[Holding]:
         """Charge what falls due at or before ``end``, in the order of time, at the mark the venue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from backtest.models import Bar
+from backtest.models import MarketEvent
 
 from .actor import Actor
 from .broker import BROKER
@@ -16,24 +16,24 @@ __all__ = ["MarketData"]
 
 
 class MarketData(Actor):
-    """Sends each bar to the venue at its close time, never before.
+    """Sends each bar to the venue at its close time, each quote and trade at its time.
 
-    ``bars`` come in the order of ``(close time, order of registration)``, as the merge of
-    `backtest.data` gives them; it is read one bar ahead.
+    ``events`` come in the order of ``(close time, order of registration)``, as the merge of
+    `backtest.data` gives them; it is read one event ahead.
     """
 
     handles_inside = awaits_inside = False
 
-    def __init__(self, bars: Iterable[Bar], name: str = "market-data") -> None:
+    def __init__(self, events: Iterable[MarketEvent], name: str = "market-data") -> None:
         super().__init__(name)
-        self._bars: Iterator[Bar] = iter(bars)
-        self._next: Bar | None = next(self._bars, None)
+        self._events: Iterator[MarketEvent] = iter(events)
+        self._next: MarketEvent | None = next(self._events, None)
         self.sent = 0
-        """Bars sent so far."""
+        """Market events sent so far."""
 
     @property
-    def first(self) -> Bar | None:
-        """The bar that comes first, before anything was sent."""
+    def first(self) -> MarketEvent | None:
+        """The event that comes first, before anything was sent."""
         return self._next if not self.sent else None
 
     def attach(self) -> None:
@@ -45,13 +45,13 @@ class MarketData(Actor):
         self._venue: Channel = self.link(BROKER)
 
     def _emit(self) -> int:
-        """Send the bar that is due; when the next one is."""
+        """Send the event that is due; when the next one is."""
         bar = self._next
         if bar is None:
             return NEVER
         self.sent += 1
         self._venue.post(bar)
-        self._next = bar = next(self._bars, None)
+        self._next = bar = next(self._events, None)
         if bar is None:
             self._venue.post(EndOfData())
             return NEVER

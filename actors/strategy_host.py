@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, Protocol
 from weakref import ref
 
 from backtest.errors import BacktestError, FieldTypeError, SimulationEnded
-from backtest.models import Bar, DecisionAction
+from backtest.models import Bar, DecisionAction, MarketEvent, Quote, Tick, Trade
+from backtest.services.tick_prices import mark_of
 
 from .actor import Actor
 from .broker import BROKER
@@ -23,11 +24,12 @@ from .fiber import Fiber
 from .latency import Latency, LinkLatencies
 from .message import MARKET_TO_STRATEGY, ORDER_EVENT, TIMER, Envelope
 from .protocol import Amend, BalanceUpdate, Create, Hello, OrderEvent, Welcome
-from .stream import Stream
+from .stream import BarStream, Stream
 
 __all__ = ["Handlers", "Hosted", "StrategyHost", "Timer"]
 
 Handler = Callable[..., Any]
+_MARKET = (Bar, Quote, Trade)
 
 
 class Handlers(NamedTuple):
@@ -35,6 +37,8 @@ class Handlers(NamedTuple):
 
     on_start: Handler | None
     on_bar: Handler | None
+    on_quote: Handler | None
+    on_trade: Handler | None
     on_order: Handler | None
     on_timer: Handler | None
     on_stop: Handler | None
@@ -84,15 +88,19 @@ class StrategyHost(Actor):
         """Whether the run has ended: no bar will come, no order will fill."""
         self.bars_seen = 0
         self.last: dict[str, Decimal] = {}
-        """The last close of each pair that the strategy was given."""
-        self._handlers = Handlers(None, None, None, None, None, None)
+        """The last price of each pair that the strategy was given: at what the venue marks."""
+        self._quoted: set[str] = set()
+        """Pairs of which it was given a quote: those say what the last price is."""
+        self._handlers = Handlers(*(None,) * len(Handlers._fields))
         self._on_bar: Handler | None = None
         self._async_bar = False
         self._applied = 0
         self._commands = 0
         self._timers_set = 0
-        self._streams: dict[str, list[ref[Stream[Bar]]]] = {}
-        self._subscribed: dict[str, bool] | None = None
+        self._streams: dict[str, list[ref[BarStream]]] = {}
+        self._tick_streams: dict[tuple[type[Tick], str], list[ref[Stream[Any]]]] = {}
+        self._subscribed: dict[str, dict[int | None, bool]] | None = None
+        """Bar lengths by pair (None: all), and whether they conflate; None: everything comes."""
         self._timers: set[int] = set()
         self._line: Fiber | None = None
 
@@ -105,6 +113,7 @@ class StrategyHost(Actor):
         if self._latency is not None:
             # From here on, for joining is no part of the simulation: it takes no time.
             self._set_latency(self._latency)
+        self._increments = {code: pair.price_increment for code, pair in welcome.pairs.items()}
         self._handlers = self.strategy.joined(self, welcome)
         self._on_bar = self._handlers.on_bar
         self._async_bar = iscoroutinefunction(self._on_bar)
@@ -144,7 +153,8 @@ class StrategyHost(Actor):
         """End the iterators; then cancel what still waits; then run ``on_stop`` on its own."""
         self.is_over = True
         if stage == 0:
-            for references in self._streams.values():
+            every: list[list[ref[Any]]] = [*self._streams.values(), *self._tick_streams.values()]
+            for references in every:
                 for reference in references:
                     stream = reference()
                     if stream is not None:
@@ -170,12 +180,13 @@ class StrategyHost(Actor):
         if kind is Bar:
             streamed = self._streams and self._push(payload)
             on_bar = self._on_bar
-            if self._subscribed is not None and payload.pair not in self._subscribed:
+            if self._subscribed is not None and not self._wants(payload):
                 if not streamed:
                     return None
                 on_bar = None
             self.bars_seen += 1
-            self.last[payload.pair] = payload.close
+            if not self._quoted or payload.pair not in self._quoted:
+                self.last[payload.pair] = payload.close
             if on_bar is None:
                 return None
             # Calling an async handler runs none of it: only a plain one needs its task around it.
@@ -192,6 +203,8 @@ class StrategyHost(Actor):
             return _awaitable(self.fiber.inside(on_order, payload), "on_order")
         if kind is Timer:
             return self._on_timer(payload)
+        if kind is Quote or kind is Trade:
+            return self._on_tick(kind, payload)
         raise BacktestError(f"{self.name} does not understand {payload!r}")
 
     def _push(self, bar: Bar) -> bool:
@@ -203,8 +216,44 @@ class StrategyHost(Actor):
         if len(streams) < len(references):
             # A loop was left: nobody will ever read that stream, so it must not fill up.
             self._streams[bar.pair] = [ref(stream) for stream in streams]
+        pushed = False
         for stream in streams:
-            stream.push(bar)
+            if stream.length is None or bar.close_ns - bar.open_ns == stream.length:
+                stream.push(bar)
+                pushed = True
+        return pushed
+
+    def _wants(self, bar: Bar) -> bool:
+        """Whether a strategy that subscribed to some bars did so to those of this length."""
+        return _conflates(self._subscribed or {}, bar) is not None
+
+    def _on_tick(self, kind: type[Tick], tick: Tick) -> Awaitable[None] | None:
+        streamed = self._tick_streams and self._push_tick(kind, tick)
+        pair = tick.pair
+        handler = self._handlers.on_quote if kind is Quote else self._handlers.on_trade
+        if self._subscribed is not None and pair not in self._subscribed:
+            if not streamed:
+                return None
+            handler = None
+        if kind is Quote:
+            self._quoted.add(pair)
+        if kind is Quote or pair not in self._quoted:
+            self.last[pair] = mark_of(tick, self._increments[pair])
+        if handler is None:
+            return None
+        pending = self.fiber.inside(handler, tick)
+        return None if pending is None else _awaitable(pending, f"on_{kind.__name__.lower()}")
+
+    def _push_tick(self, kind: type[Tick], tick: Tick) -> bool:
+        """Give ``tick`` to the iterators over its kind and pair; whether there is any."""
+        references = self._tick_streams.get((kind, tick.pair))
+        if not references:
+            return False
+        streams = [stream for reference in references if (stream := reference()) is not None]
+        if len(streams) < len(references):
+            self._tick_streams[kind, tick.pair] = [ref(stream) for stream in streams]
+        for stream in streams:
+            stream.push(tick)
         return bool(streams)
 
     def _apply(self, envelope: Envelope) -> None:
@@ -217,14 +266,19 @@ class StrategyHost(Actor):
         if kind is OrderEvent or kind is BalanceUpdate:
             self._apply(envelope)
             return self.is_over or kind is BalanceUpdate or self._handlers.on_order is None
-        if kind is Bar and self._subscribed is not None and self._subscribed.get(envelope[4].pair):
-            self._conflate(envelope[4].pair)
+        if self._subscribed is not None and kind in _MARKET:
+            if _conflates(self._subscribed, envelope[4]):
+                self._conflate(envelope[4])
         return False
 
-    def _conflate(self, pair: str) -> None:
-        """Forget a waiting bar of ``pair``: a newer one is here."""
+    def _conflate(self, newer: MarketEvent) -> None:
+        """Forget a waiting event of the same pair and kind: a newer one is here."""
+        kind, pair, length = type(newer), newer.pair, newer.close_ns - newer.open_ns
         for place, waiting in enumerate(self.fiber.inbox):
-            if type(waiting[4]) is Bar and waiting[4].pair == pair:
+            older = waiting[4]
+            if type(older) is kind and older.pair == pair:
+                if older.close_ns - older.open_ns != length:
+                    continue
                 del self.fiber.inbox[place]
                 self.fiber.load -= 1
                 return
@@ -242,18 +296,27 @@ class StrategyHost(Actor):
         self._commands += 1
         return self._commands
 
-    def subscribe(self, pair: str, conflate: bool) -> None:
-        """From now on get the bars of ``pair``, and only of pairs subscribed to like this."""
+    def subscribe(self, pair: str, conflate: bool, length: int | None = None) -> None:
+        """From now on get the events of ``pair`` (of bars those of ``length``, or all), and only of
+        what was subscribed to like this."""
         if self._subscribed is None:
             self._subscribed = {}
-        self._subscribed[pair] = conflate
+        self._subscribed.setdefault(pair, {})[length] = conflate
 
-    def stream(self, pair: str, conflate: bool) -> Stream[Bar]:
-        """A new stream of the bars of ``pair``."""
-        stream: Stream[Bar] = Stream(self.system, self.name, self.inbox_bound, conflate)
+    def stream(self, pair: str, conflate: bool, length: int | None = None) -> BarStream:
+        """A new stream of the bars of ``pair`` that are of ``length``; None: of all."""
+        stream = BarStream(self.system, self.name, self.inbox_bound, conflate, length)
         if self.is_over:
             stream.close()
         self._streams.setdefault(pair, []).append(ref(stream))
+        return stream
+
+    def tick_stream(self, kind: type[Tick], pair: str, conflate: bool) -> Stream[Any]:
+        """A new stream of the quotes or trades of ``pair``."""
+        stream: Stream[Any] = Stream(self.system, self.name, self.inbox_bound, conflate)
+        if self.is_over:
+            stream.close()
+        self._tick_streams.setdefault((kind, pair), []).append(ref(stream))
         return stream
 
     def set_timer(self, name: str, at: int, every: int) -> int:
@@ -280,6 +343,17 @@ class StrategyHost(Actor):
             self._timers.discard(timer.number)
         on_timer = self._handlers.on_timer
         return None if on_timer is None else self.fiber.inside(on_timer, timer.name)
+
+
+def _conflates(subscribed: dict[str, dict[int | None, bool]], event: MarketEvent) -> bool | None:
+    """Whether only the latest of such events is wanted; None when none is."""
+    lengths = subscribed.get(event.pair)
+    if lengths is None:
+        return None
+    if type(event) is not Bar:
+        return all(lengths.values())
+    conflate = lengths.get(event.close_ns - event.open_ns)
+    return lengths.get(None) if conflate is None else conflate
 
 
 def _awaitable(pending: Any, handler: str) -> Awaitable[None] | None:

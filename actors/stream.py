@@ -6,13 +6,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from backtest.errors import InboxOverflow
+from backtest.models import Bar
 
 from .signal import Signal
 
 if TYPE_CHECKING:
     from .system import System
 
-__all__ = ["Stream"]
+__all__ = ["BarStream", "Stream"]
 
 T = TypeVar("T")
 
@@ -77,3 +78,20 @@ class Stream(Generic[T]):
                 self._signal = Signal(self._system)
             await self._signal.wait()
         return self._items.popleft()
+
+
+class BarStream(Stream[Bar]):
+    """Bars of one pair, of one length or (``length=None``) of all."""
+
+    __slots__ = ("length",)
+
+    def __init__(
+        self,
+        system: System,
+        name: str,
+        bound: int,
+        conflate: bool = False,
+        length: int | None = None,
+    ) -> None:
+        super().__init__(system, name, bound, conflate)
+        self.length = length

@@ -23,11 +23,13 @@ from backtest.models import (
     DecisionAction,
     Instructions,
     OrderDirection,
+    Quote,
     TimeInForce,
+    Trade,
     TradingPair,
 )
 from backtest.money import decimal_of
-from backtest.times import duration_ns, from_ns, to_ns
+from backtest.times import duration_ns, from_ns, length_ns, to_ns
 
 from .command import Command
 from .desk import BalanceView, OrderDesk
@@ -41,7 +43,16 @@ __all__ = ["Strategy"]
 
 _LONG, _SHORT = OrderDirection.LONG, OrderDirection.SHORT
 _GTC = TimeInForce.GTC
-_HANDLERS = ("on_start", "on_bar", "on_order", "on_timer", "on_stop", "run")
+_HANDLERS = (
+    "on_start",
+    "on_bar",
+    "on_quote",
+    "on_trade",
+    "on_order",
+    "on_timer",
+    "on_stop",
+    "run",
+)
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(attrs.field,))
@@ -88,6 +99,12 @@ class Strategy:
 
     def on_bar(self, bar: Bar) -> Any:
         """Called with each bar, at its close time."""
+
+    def on_quote(self, quote: Quote) -> Any:
+        """Called with each quote."""
+
+    def on_trade(self, trade: Trade) -> Any:
+        """Called with each trade of the market (one's own are fills: see `on_order`)."""
 
     def on_order(self, event: OrderEvent) -> Any:
         """Called with everything that happens to the strategy's orders."""
@@ -377,25 +394,44 @@ class Strategy:
         return [one for one in self._desk.open.values() if pair is None or one.pair == pair]
 
     def last_price(self, pair: str) -> Decimal | None:
-        """The close of the last bar of ``pair`` that the strategy was given; None before that."""
+        """The last price of ``pair`` that the strategy was given, at which the venue marks: a bar's
+        close, a trade's price, the middle of a quote; None before that."""
         return self._desk.last.get(pair)
 
-    def bars(self, pair: str, *, conflate: bool = False) -> AsyncIterator[Bar]:
+    def bars(
+        self, pair: str, *, length: int | str | timedelta | None = None, conflate: bool = False
+    ) -> AsyncIterator[Bar]:
         """The bars of ``pair`` from now on; ends with the data.
 
+        ``length`` (``"1h"``, nanoseconds) takes those of that length only, where there are several.
         Bars are kept while the loop body waits; ``conflate`` keeps only the latest.
         """
         self.pair_of(pair)
-        stream: Stream[Bar] = self._host.stream(pair, conflate)
+        stream: Stream[Bar] = self._host.stream(pair, conflate, length_ns(length))
         return stream
 
-    def subscribe(self, pair: str, *, conflate: bool = False) -> None:
-        """Get bars of the subscribed pairs only (without a call: of all).
+    def quotes(self, pair: str, *, conflate: bool = False) -> AsyncIterator[Quote]:
+        """The quotes of ``pair`` from now on; as `bars`."""
+        self.pair_of(pair)
+        stream: Stream[Quote] = self._host.tick_stream(Quote, pair, conflate)
+        return stream
 
-        ``conflate`` keeps only the latest bar of the pair while a handler is busy.
+    def trades(self, pair: str, *, conflate: bool = False) -> AsyncIterator[Trade]:
+        """The market's trades of ``pair`` from now on; as `bars`."""
+        self.pair_of(pair)
+        stream: Stream[Trade] = self._host.tick_stream(Trade, pair, conflate)
+        return stream
+
+    def subscribe(
+        self, pair: str, *, length: int | str | timedelta | None = None, conflate: bool = False
+    ) -> None:
+        """Get market data of the subscribed pairs only (without a call: of all).
+
+        ``length`` takes of the pair's bars those of that length only; subscribe again for another.
+        ``conflate`` keeps only the latest event of a kind while a handler is busy.
         """
         self.pair_of(pair)
-        self._host.subscribe(pair, conflate)
+        self._host.subscribe(pair, conflate, length_ns(length))
 
     # -- time and chance ---------------------------------------------------------------------------
 

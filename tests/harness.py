@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from backtest.testing import DAY, HOUR, World, bar, pair_of, play, refused, rules
+from backtest.testing import DAY, HOUR, World, bar, pair_of, play, quote, refused, rules, trade
 from backtest.testing import MINUTE as M
 from backtest.testing import Scripted as Me
 from backtest.testing import plain_text as text
@@ -31,9 +31,11 @@ __all__ = [
     "bar",
     "pair_of",
     "play",
+    "quote",
     "refused",
     "rules",
     "text",
+    "trade",
 ]
 
 D = Decimal

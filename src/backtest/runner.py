@@ -31,7 +31,7 @@ from backtest.actors.ids import IdSource
 from backtest.again import on_path, restored, snapshot
 from backtest.analysis.result import RunResult
 from backtest.config import RuleBook, cash_of, pair_of, read_rules
-from backtest.data import BarSource, merge, open_bars
+from backtest.data import BarSource, SeveralSources, TickSource, merge, open_data, parts_of
 from backtest.errors import ConfigError, DataError, NotRepeatable
 from backtest.models import (
     HOUSE,
@@ -40,6 +40,9 @@ from backtest.models import (
     BacktestRun,
     Bar,
     FeeStage,
+    MarketEvent,
+    Quote,
+    Trade,
     TradingPair,
     TradingRules,
 )
@@ -51,6 +54,8 @@ from backtest.times import duration_ns
 
 __all__ = ["BacktestRunner", "run", "run_async"]
 
+Source = BarSource | TickSource | SeveralSources
+
 
 @define(kw_only=True)
 class BacktestRunner:
@@ -58,15 +63,16 @@ class BacktestRunner:
 
     Args:
         strategies: one `Strategy`, several, or a mapping of names to them.
-        data: what `backtest.data.open_bars` takes (a path, a dataframe, bars), for one ``pair``;
-            or a mapping of pair codes (or `TradingPair`) to that.
+        data: what `backtest.data.open_data` takes (a path, a dataframe, bars, quotes, trades), for
+            one ``pair``; a list of those where there are several of it (bars of two lengths, say,
+            or bars and quotes); or a mapping of pair codes (or `TradingPair`) to that.
         pair: the pair of ``data``: a code or a `TradingPair`.
         cash: opening balances: ``"100000 USD"``, ``{"USD": "100000", "BTC": 2}``, or those by
             account name. The first asset is the one in which equity is expressed.
         accounts: which account (or accounts) each strategy trades on, by strategy name. Left out:
             the account of its name if there is one, else the only one there is.
         rules: `TradingRules` for all pairs, a mapping of them by pair, or the path of a TOML file.
-        bar, stamp, tz, stream: how ``data`` is read; see `backtest.data.open_bars`.
+        bar, stamp, tz, stream: how ``data`` is read; see `backtest.data.open_data`.
         seed: the root of every id and random stream.
         latency: between strategies and the venue, both ways: a length of time or a `Latency`; or
             by link: ``{"orders": "20ms", "market_data": "5ms", "order_events": "10ms"}``.
@@ -154,10 +160,12 @@ class BacktestRunner:
             agent = Agent(ids.draw(), name, tuple(one.account_id for one in own))
             agents[f"strategy/{name}"] = (agent, own)
         valuation = Valuation(assets[0], list(pairs.values()))
-        market = MarketData(self._counted(merge(list(sources.values()))))
+        parts = [part for source in sources.values() for part in parts_of(source)]
+        market = MarketData(self._counted(merge(parts)))
         first = market.first
         if first is None:
             raise DataError("there are no bars in the data")
+        several = [code for code, source in sources.items() if len(parts_of(source)) > 1]
         system.now = system.clock.ns = first.open_ns  # type: ignore[attr-defined]
         opening = [
             (name, asset, sum_) for name, owned in cash.items() for asset, sum_ in owned.items()
@@ -168,7 +176,7 @@ class BacktestRunner:
         ]
         ledger = system.add(AccountActor(list(accounts), opening, fund))
         trading = {code: (pair, rules[code]) for code, pair in pairs.items()}
-        broker = system.add(BrokerActor(broker_id, run_id, trading, agents, valuation))
+        broker = system.add(BrokerActor(broker_id, run_id, trading, agents, valuation, several))
         system.add(market)
         for name, strategy in strategies.items():
             host = StrategyHost(
@@ -203,7 +211,7 @@ class BacktestRunner:
 
     def _open(
         self, cash_assets: list[str], book: RuleBook
-    ) -> tuple[dict[str, BarSource], dict[str, TradingPair]]:
+    ) -> tuple[dict[str, Source], dict[str, TradingPair]]:
         if isinstance(self.data, Mapping):
             if self.pair is not None:
                 raise ConfigError(
@@ -211,7 +219,8 @@ class BacktestRunner:
                 )
             wanted = dict(self.data)
         elif self.pair is None:
-            code = getattr(self.data, "pair", None)
+            first = self.data[0] if _is_several(self.data) else self.data
+            code = getattr(first, "pair", None)
             if not isinstance(code, str):
                 raise ConfigError("which pair is the data of? Give pair='BTCUSD'")
             wanted = {code: self.data}
@@ -219,14 +228,22 @@ class BacktestRunner:
             wanted = {self.pair: self.data}
         if not wanted:
             raise ConfigError("there is no data: give at least one pair")
-        sources, pairs = {}, {}
+        sources: dict[str, Source] = {}
+        pairs = {}
         for key, data in wanted.items():
             pair = pair_of(key, cash_assets, book)
             pairs[pair.code] = pair
-            sources[pair.code] = open_bars(
-                data, pair, bar=self.bar, stamp=self.stamp, tz=self.tz, stream=self.stream
-            )
+            if isinstance(data, SeveralSources):
+                data = data.parts
+            if _is_several(data):
+                opened = [self._source(one, pair) for one in data]
+                sources[pair.code] = opened[0] if len(opened) == 1 else SeveralSources(opened)
+            else:
+                sources[pair.code] = self._source(data, pair)
         return sources, pairs
+
+    def _source(self, data: Any, pair: TradingPair) -> BarSource | TickSource:
+        return open_data(data, pair, bar=self.bar, stamp=self.stamp, tz=self.tz, stream=self.stream)
 
     def _accounts_of(self, name: str, accounts: Mapping[str, Account]) -> tuple[str, ...]:
         given = self.accounts.get(name)
@@ -267,8 +284,8 @@ class BacktestRunner:
             }
         )
 
-    def _counted(self, bars: Iterator[Bar]) -> Iterable[Bar]:
-        return bars if self.progress is None else _counting(bars, self.progress)
+    def _counted(self, events: Iterator[MarketEvent]) -> Iterable[MarketEvent]:
+        return events if self.progress is None else _counting(events, self.progress)
 
     # -- the result --------------------------------------------------------------------------------
 
@@ -279,7 +296,7 @@ class BacktestRunner:
         broker: BrokerActor = parts["broker"]
         # What the strategies did after the last bar, at its time, belongs to the run too.
         parts["valuation"].sample(self.system.now)
-        sources: Mapping[str, BarSource] = parts["sources"]
+        sources: Mapping[str, Source] = parts["sources"]
         inputs = {code: source.digest() for code, source in sources.items()}
         return RunResult(
             run=BacktestRun(run.run_id, run.seed, run.start_ns, self.system.now),
@@ -295,6 +312,7 @@ class BacktestRunner:
             records=broker.venue.records,
             valuation=parts["valuation"],
             bars=broker.bars,
+            ticks=broker.ticks,
             inputs=inputs,
             sources=sources,
             files=_files(self.data, sources),
@@ -365,7 +383,7 @@ class BacktestRunner:
             "pairs": {code: _pair_text(pair) for code, pair in parts["pairs"].items()},
             "rules": {code: rules_text(rules) for code, rules in parts["rules"].items()},
             "data": {
-                code: {"bar_ns": source.bar_ns, "sha256": inputs[code]}
+                code: {**_data_text(source), "sha256": inputs[code]}
                 for code, source in parts["sources"].items()
             },
             "stamp": self.stamp,
@@ -440,7 +458,21 @@ def _named(strategies: Any) -> dict[str, Strategy]:
     return named
 
 
-def _files(data: Any, sources: Mapping[str, BarSource]) -> dict[str, str]:
+def _is_several(data: Any) -> bool:
+    """Whether ``data`` are several sources of one pair, not one list of bars or ticks."""
+    if not isinstance(data, list | tuple) or not data:
+        return False
+    return not any(isinstance(one, Bar | Quote | Trade) for one in data)
+
+
+def _data_text(source: Source) -> dict[str, Any]:
+    """What ``source`` holds, as plain data."""
+    if isinstance(source, SeveralSources):
+        return {"sources": [{**_data_text(one), "sha256": one.digest()} for one in source.parts]}
+    return {"kind": source.kind} if isinstance(source, TickSource) else {"bar_ns": source.bar_ns}
+
+
+def _files(data: Any, sources: Mapping[str, Source]) -> dict[str, str]:
     """The names of data files by pair, as they were given."""
     given = list(data.values()) if isinstance(data, Mapping) else [data]
     return {
@@ -450,12 +482,14 @@ def _files(data: Any, sources: Mapping[str, BarSource]) -> dict[str, str]:
     }
 
 
-def _counting(bars: Iterator[Bar], progress: Callable[[int], None]) -> Iterator[Bar]:
+def _counting(
+    events: Iterator[MarketEvent], progress: Callable[[int], None]
+) -> Iterator[MarketEvent]:
     count = 0
-    for count, bar in enumerate(bars, 1):
+    for count, event in enumerate(events, 1):
         if count & 0x3FFF == 0:
             progress(count)
-        yield bar
+        yield event
     progress(count)
 
 

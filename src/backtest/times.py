@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from backtest.errors import FieldError
+from backtest.errors import ConfigError, FieldError
 
 __all__ = [
     "DAY",
@@ -18,6 +18,7 @@ __all__ = [
     "duration_ns",
     "format_ns",
     "from_ns",
+    "length_ns",
     "parse_ns",
     "to_ns",
 ]
@@ -29,6 +30,7 @@ DAY = 24 * HOUR
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_SUSPICIOUS = 1_000_000
 _UNITS = {
     "ns": 1,
     "us": 1_000,
@@ -98,3 +100,17 @@ def parse_ns(text: str) -> int:
     whole, _, part = text.removesuffix("+00:00").partition(".")
     moment = datetime.fromisoformat(whole).replace(tzinfo=UTC)
     return (moment - _EPOCH) // _MICROSECOND * 1_000 + int(part.ljust(9, "0") or 0)
+
+
+def length_ns(bar: object, field: str = "length") -> int | None:
+    """Nanoseconds of a bar's length: nanoseconds, ``"1m"`` or a `timedelta`; None for None."""
+    if bar is None:
+        return None
+    if isinstance(bar, bool) or not isinstance(bar, (int, str, timedelta)):
+        raise ConfigError(f"{field} must be a length such as '1m' or nanoseconds, not {bar!r}")
+    if isinstance(bar, int) and 0 < bar < _SUSPICIOUS:
+        raise ConfigError(f"{field}={bar} means {bar} nanoseconds: write '{bar}s' (or '{bar}ns')")
+    ns = bar if isinstance(bar, int) else duration_ns(bar, field)
+    if ns <= 0:
+        raise ConfigError(f"{field} must be longer than zero, not {bar!r}")
+    return ns

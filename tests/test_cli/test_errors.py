@@ -70,7 +70,7 @@ CASES: list[tuple[str, tuple[str, ...], int, str]] = [
     ("data line", ("run", "my.py", "--data", "bad.csv", *BASIC[2:]), 1, "bad.csv:41"),
     ("data pair", ("run", "my.py", *BASIC[:2], "--cash", "1USD"), 1, "which pair is"),
     ("pair count", (*RUN, "--pair", "X"), 1, "1 --data and 2 --pair are given"),
-    ("pair twice", ("run", "my.py", *BASIC[2:], "--data", "btc.csv", *BASIC[:4]), 1, "given twice"),
+    ("again", ("run", "my.py", *BASIC[2:], "--data", "btc.csv", *BASIC[:4]), 1, "one file"),
     ("quote", ("run", "my.py", *BASIC[:3], "BTCEUR", *BASIC[4:]), 1, "cannot tell the quote asset"),
     ("cash", ("run", "my.py", *BASIC[:5], "lots"), 1, "cash must be an amount and an asset"),
     ("account", ("run", "my.py", *BASIC[:5], ":1USD"), 1, "the account's name is missing"),

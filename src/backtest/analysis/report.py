@@ -71,7 +71,11 @@ def _head(result: RunResult, figures: Mapping[str, Any]) -> list[str]:
         if len(result.strategies) > 1 or accounts != ("main",):
             lines[-1] += f" as {name!r} on {', '.join(accounts)}"
     period = f"{moment(figures['start'])} to {moment(figures['end'])} UTC"
-    lines.append(f"{period}: {figures['bars']:,} bars of {', '.join(result.pairs)}")
+    given = f"{figures['bars']:,} bars"
+    if result.ticks:
+        ticks = f"{result.ticks:,} quotes and trades"
+        given = f"{given} and {ticks}" if figures["bars"] else ticks
+    lines.append(f"{period}: {given} of {', '.join(result.pairs)}")
     return lines
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from backtest.data import merge, open_bars
+from backtest.data import BarSource, merge, open_bars
 from backtest.errors import BacktestError
 from backtest.models import Asset, TradingPair
 from backtest.money import decimal_of
@@ -26,6 +26,8 @@ def market_events(
     for code, source in sources.items():
         if source.digest() != inputs[code]:
             return None, f"the market data of {code} is not what the run was made on"
+    if not all(isinstance(source, BarSource) for source in sources.values()):
+        return None, "that is known for runs on bars of one length only"
     return merge(list(sources.values())), ""
 
 
@@ -39,6 +41,8 @@ def reopened(
     config, known = facts["config"], facts.get("files", {})
     sources: dict[str, Any] = {}
     for code, data in config["data"].items():
+        if "bar_ns" not in data:
+            return None, "that is known for runs on bars of one length only"
         name = given.get(code) or known.get(code)
         if name is None:
             return None, f"give the data of {code}, --data {code}=FILE"

@@ -64,7 +64,7 @@ class RunResult:
     records: Records
     valuation: Valuation
     bars: int
-    """Bars that went through the venue."""
+    """Bars that the venue was given."""
     inputs: Mapping[str, str]
     """SHA-256 of each pair's input."""
     versions: Mapping[str, str] = field(factory=dict)
@@ -72,6 +72,8 @@ class RunResult:
     """Names of the strategies by the id of their agent."""
     sources: Mapping[str, Any] = field(factory=dict)
     """Where the market data came from, by pair: it is read again to explain."""
+    ticks: int = 0
+    """Quotes and trades that the venue was given."""
     files: Mapping[str, str] = field(factory=dict)
     """The names of the files among them, as they were given."""
     again: Callable[[str], RunResult] | None = None

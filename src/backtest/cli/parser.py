@@ -20,7 +20,8 @@ examples:
 """
 _RUN_EPILOG = """\
 STRATEGY is FILE.py:Class or package.module:Class; without :Class, the only one there is.
-A CSV needs columns for time, open, high, low, close, and may have a volume; docs/data.md tells.
+A CSV of bars needs columns for time, open, high, low, close; of quotes time, bid, ask; of trades
+time, price. It may have volumes; docs/data.md tells.
 """
 
 
@@ -73,7 +74,7 @@ def _run(commands: Any) -> None:
     market = one.add_argument_group("the market")
     market.add_argument(
         "--data", action="append", required=True, metavar="[PAIR=]FILE",
-        help="CSV (also .gz) or Parquet file of bars; again for each further pair",
+        help="CSV (also .gz) or Parquet file of bars, quotes or trades; again for each further one",
     )  # fmt: skip
     market.add_argument(
         "--pair", action="append", default=[], metavar="CODE",

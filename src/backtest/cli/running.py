@@ -101,6 +101,7 @@ def _object(result: RunResult, verified: bool) -> dict[str, Any]:
     """What ``--json`` prints: counts and money, amounts as text."""
     return {
         "bars": result.bars,
+        "ticks": result.ticks,
         "orders": len(result.records.orders),
         "fills": len(result.records.fills),
         "transactions": result.ledger.transactions,
@@ -124,8 +125,8 @@ def _object(result: RunResult, verified: bool) -> dict[str, Any]:
 # -- arguments -------------------------------------------------------------------------------------
 
 
-def _data(files: list[str], pairs: list[str]) -> dict[str, str]:
-    """Files by pair: from ``--pair`` in order, or from ``PAIR=FILE``."""
+def _data(files: list[str], pairs: list[str]) -> dict[str, Any]:
+    """Files by pair, a list where there are several, as ``--pair`` or ``PAIR=FILE`` say."""
     if pairs:
         if len(pairs) != len(files):
             raise ConfigError(
@@ -142,15 +143,13 @@ def _data(files: list[str], pairs: list[str]) -> dict[str, str]:
                     f"which pair is the data of? Add --pair CODE, or --data CODE={text}"
                 )
             named.append((pair, file))
-    data: dict[str, str] = {}
+    data: dict[str, Any] = {}
     for pair, file in named:
-        if pair in data:
-            raise ConfigError(f"pair {pair} is given twice: put its bars in one file")
         if not Path(file).is_file():
             what = "is a folder, not a file" if Path(file).is_dir() else "does not exist"
             raise ConfigError(f"the data file {file} {what}")
-        data[pair] = file
-    return data
+        data.setdefault(pair, []).append(file)
+    return {pair: files[0] if len(files) == 1 else files for pair, files in data.items()}
 
 
 def _latency(given: list[str]) -> Any:

@@ -7,6 +7,7 @@ from backtest.data.frames import FrameBars, ParquetBars, read_frame, read_parque
 from backtest.data.funding import read_funding
 from backtest.data.merge import merge
 from backtest.data.opening import open_bars, open_data, open_quotes, open_trades
+from backtest.data.several import SeveralSources, parts_of
 from backtest.data.sources import BarReader, BarSource, MemoryBars, canonical_digest
 from backtest.data.synthetic import SyntheticBars, synthetic_bars, synthetic_pairs
 from backtest.data.tick_sources import MemoryTicks, Tick, TickSource, tick_digest
@@ -21,6 +22,7 @@ __all__ = [
     "MemoryBars",
     "MemoryTicks",
     "ParquetBars",
+    "SeveralSources",
     "SyntheticBars",
     "Tick",
     "TickSource",
@@ -30,6 +32,7 @@ __all__ = [
     "open_data",
     "open_quotes",
     "open_trades",
+    "parts_of",
     "read_csv",
     "read_frame",
     "read_funding",

@@ -7,7 +7,6 @@ Python loop; only a batch that fails is gone through row by row, to say which ro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from decimal import Context, Decimal, DivisionByZero, InvalidOperation, Overflow, localcontext
 from itertools import islice, repeat
 from operator import le, lt, sub
@@ -16,7 +15,7 @@ from backtest.data._stamps import EARLIEST, LATEST
 from backtest.errors import ConfigError, DataError
 from backtest.models.bar import Bar, trusted_bar
 from backtest.models.trading_pair import TradingPair
-from backtest.times import duration_ns, format_ns
+from backtest.times import format_ns, length_ns
 
 __all__ = [
     "READING",
@@ -34,7 +33,6 @@ READING = Context(prec=60, traps=[InvalidOperation, DivisionByZero, Overflow])
 
 _SMALLEST = Decimal("1e-18")
 _LARGEST = Decimal("1e18")
-_SUSPICIOUS = 1_000_000
 
 
 class RowError(Exception):
@@ -56,16 +54,7 @@ def pair_code(pair: object) -> str:
 
 def bar_length(bar: object) -> int | None:
     """Nanoseconds of a length given as nanoseconds, ``"1m"`` or a `timedelta`; None for None."""
-    if bar is None:
-        return None
-    if isinstance(bar, bool) or not isinstance(bar, (int, str, timedelta)):
-        raise ConfigError(f"bar must be a length such as '1m' or nanoseconds, not {bar!r}")
-    if isinstance(bar, int) and 0 < bar < _SUSPICIOUS:
-        raise ConfigError(f"bar={bar} means {bar} nanoseconds: write '{bar}s' (or '{bar}ns')")
-    ns = bar if isinstance(bar, int) else duration_ns(bar, "bar")
-    if ns <= 0:
-        raise ConfigError(f"bar must be longer than zero, not {bar!r}")
-    return ns
+    return length_ns(bar, "bar")
 
 
 def check_stamp(stamp: str) -> str:

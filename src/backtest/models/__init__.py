@@ -42,6 +42,7 @@ from backtest.models.lifecycle import (
     OrderStep,
     next_status,
 )
+from backtest.models.market_event import MarketEvent, Tick
 from backtest.models.orders import OrderDirection, OrderStatus, TradingOrder
 from backtest.models.quote import Quote, trusted_quote
 from backtest.models.run import BacktestRun
@@ -90,6 +91,7 @@ __all__ = [
     "Instructions",
     "LeverageKind",
     "LimitPolicy",
+    "MarketEvent",
     "NextClose",
     "NextOpen",
     "NoSlippage",
@@ -108,6 +110,7 @@ __all__ = [
     "SlippagePolicy",
     "SpotOrder",
     "ThisClose",
+    "Tick",
     "Tier",
     "Tiers",
     "TimeInForce",

@@ -43,9 +43,11 @@ E = TypeVar("E", bound=Enum)
 
 PATHS = ("pessimistic", "open_high_low_close", "open_low_high_close", "adaptive", "queue_order")
 FILL_ON = ("next_open", "this_close", "next_close")
+QUEUES = ("touch", "conservative")
 _CHOICES = (
     ("path", PATHS),
     ("fill_on", FILL_ON),
+    ("queue", QUEUES),
     ("limit_gap", ("open", "limit")),
     ("exits_from", ("fill", "next_bar", "clear")),
 )
@@ -100,6 +102,8 @@ class TradingRules:
     ``fills`` takes the fill policies as
     objects, your own among them (`Fills`); the built-in ones become the plain fields that say
     the same, and are not kept there.
+    ``queue`` is for quotes and trades: ``"touch"``, a resting limit fills when the market reaches
+    it, or ``"conservative"``, when what stood ahead of it at its price has traded as well.
 
     >>> rules = TradingRules.from_mapping({"fees": {"fill": {"percent_of_notional": "0.001"}}})
     >>> rules.fees_at(FeeStage.FILL)[0].rate
@@ -133,6 +137,7 @@ class TradingRules:
     limit_gap: str = "open"
     exits_from: str = "fill"
     fills: Fills | None = None
+    queue: str = "touch"
 
     def __attrs_post_init__(self) -> None:
         values = self.__dict__

@@ -61,7 +61,7 @@ WorkingKind = Literal[
     "take_profit",
     "liquidation",
 ]
-Point = Literal["open", "high", "low", "close"]
+Point = Literal["open", "high", "low", "close", "bid", "ask", "trade"]
 
 _PERCENT = Decimal("0.01")
 

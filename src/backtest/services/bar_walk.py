@@ -23,6 +23,7 @@ from backtest.services.bar_path import (
     protection_passed,
 )
 from backtest.services.path_outcome import (
+    STOPS,
     Event,
     Fills,
     Points,
@@ -40,8 +41,6 @@ __all__ = ["HIGH_FIRST", "LOW_FIRST", "BarWalk"]
 
 HIGH_FIRST: tuple[Point, ...] = ("open", "high", "low", "close")
 LOW_FIRST: tuple[Point, ...] = ("open", "low", "high", "close")
-_STOPS = frozenset({"stop", "stop_loss", "trailing_stop"})
-"""Kinds that are market orders once the price has reached them."""
 
 
 @define(eq=False)
@@ -261,7 +260,7 @@ class BarWalk:
             lane.stopped = lane.stopped or kind == "stop_loss"
         if volume <= ZERO:
             return None
-        if not working.triggered and kind in _STOPS:
+        if not working.triggered and kind in STOPS:
             working.triggered = True
             if event.level is not None:
                 working.price = event.level

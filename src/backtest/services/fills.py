@@ -1,16 +1,18 @@
-"""Fills against a bar: who may take part, how much volume there is, and the walk along the path.
+"""Fills: who may take part, how much volume there is, and the walks along bars and ticks.
 
-The face of `bar_path` (what meets on a bar) and `bar_walk` (the walk); docs/fills.md has the
-rules in plain words.
+The face of `bar_path` (what meets on a bar), `bar_walk` and `tick_walk` (the walks);
+docs/fills.md has the rules in plain words.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from backtest.errors import FieldError
 from backtest.models.bar import Bar
 from backtest.models.fill_policy import Eligibility, VolumePolicy
+from backtest.models.market_event import MarketEvent
 from backtest.money import mul, to_step
 from backtest.services.bar_path import (
     CLOSE_ONLY,
@@ -32,6 +34,12 @@ from backtest.services.bar_path import (
     trailed,
 )
 from backtest.services.bar_walk import BarWalk
+from backtest.services.queue_ahead import QueueAhead
+from backtest.services.tick_prices import flat_bar, mark_of, meets, point_of
+from backtest.services.tick_walk import TickWalk
+
+Walk = BarWalk | TickWalk
+"""A market event met by all groups: `next` gives hits, `report` says what filled."""
 
 __all__ = [
     "CLOSE_ONLY",
@@ -45,15 +53,23 @@ __all__ = [
     "OpenPart",
     "PathRules",
     "Point",
+    "QueueAhead",
     "Terms",
+    "TickWalk",
+    "Walk",
     "Working",
     "WorkingKind",
     "checked_pool",
     "eligibility",
+    "flat_bar",
+    "mark_of",
+    "meets",
+    "point_of",
     "pool",
     "protection_passed",
     "slipped",
     "trailed",
+    "walk_of",
 ]
 
 
@@ -115,3 +131,15 @@ def checked_pool(policy: VolumePolicy, bar: Bar, volume_increment: Decimal) -> D
         return None
     check_distance(volume, "pool", policy)
     return to_step(volume, volume_increment)
+
+
+def walk_of(
+    event: MarketEvent,
+    groups: Sequence[Group],
+    rules: PathRules,
+    pools: tuple[Decimal | None, Decimal | None] = (None, None),
+) -> Walk:
+    """The walk of ``groups`` along a bar, or at a tick; ``rules`` as it needs them."""
+    if isinstance(event, Bar):
+        return BarWalk(event, groups, rules, pools)
+    return TickWalk(event, groups, rules, pools)

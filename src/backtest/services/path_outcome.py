@@ -26,6 +26,8 @@ from backtest.services.bar_path import (
 )
 
 __all__ = [
+    "AT_ONE_PRICE",
+    "STOPS",
     "Event",
     "Fills",
     "Points",
@@ -46,7 +48,7 @@ Fills = dict[object, tuple[Decimal, Decimal]]
 """What happens on a path: price and volume, by working order, or by kind for the exits of a part
 that the path itself opens."""
 
-_AT_ONE_PRICE = {
+AT_ONE_PRICE = {
     "market": 0,
     "stop": 1,
     "stop_limit": 1,
@@ -58,6 +60,10 @@ _AT_ONE_PRICE = {
 }
 
 _IN_QUEUE = {"stop_loss": 0, "liquidation": 1}
+
+
+STOPS = frozenset({"stop", "stop_loss", "trailing_stop"})
+"""Kinds that are market orders once the price has reached them."""
 
 
 @define(eq=False)
@@ -294,7 +300,7 @@ def path_key(event: Event, points: Points) -> tuple[int, Decimal, int, Decimal, 
     rank = event.rank
     working = event.working
     falls = rank > 0 and points[rank] < points[rank - 1]
-    limit, kind = ZERO, _AT_ONE_PRICE[working.kind]
+    limit, kind = ZERO, AT_ONE_PRICE[working.kind]
     if event.limit is not None:
         limit, kind = event.limit.copy_negate() if working.buy else event.limit, 4
     along = event.reached.copy_negate() if falls else event.reached

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from backtest.errors import OrderRejected, RejectReason
-from backtest.models.bar import Bar
 from backtest.models.instructions import PLAIN, Instructions, TimeInForce
+from backtest.models.market_event import MarketEvent
 from backtest.services.bar_path import Terms
 from backtest.times import DAY, to_ns
 
@@ -44,7 +44,7 @@ def expiry_of(instructions: Instructions, now: int, day_end: Callable[[int], int
     return due
 
 
-def settled_ns(due: int, last: Bar) -> int:
+def settled_ns(due: int, last: MarketEvent) -> int:
     """When it is known whether the open of a bar counts for an order that expires at ``due``.
 
     An order that expires inside a bar takes part at its open, which is told at the bar's close. So
@@ -53,6 +53,8 @@ def settled_ns(due: int, last: Bar) -> int:
     if due <= last.close_ns:
         return last.close_ns
     length = last.close_ns - last.open_ns
+    if not length:
+        return due  # of quotes and trades none is ever under way
     past = (due - last.close_ns) % length
     return due + length - past if past else due
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .flow import FlowTrader, OrderFlow, Step
 from .ledger_checks import LedgerBroken, assert_ledger_ok
-from .making import DAY, HOUR, MINUTE, bar, pair_of, plain_text, rules
+from .making import DAY, HOUR, MINUTE, bar, pair_of, plain_text, quote, rules, trade
 from .market import Market, tick_by_tick
 from .oracle import InvariantBroken, Oracle
 from .stage import Script, Scripted, play, refused
@@ -34,7 +34,9 @@ __all__ = [
     "pair_of",
     "plain_text",
     "play",
+    "quote",
     "refused",
     "rules",
     "tick_by_tick",
+    "trade",
 ]

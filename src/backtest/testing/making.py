@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from backtest.models import Asset, Bar, TradingPair, TradingRules
+from backtest.models import Asset, Bar, Quote, Trade, TradingPair, TradingRules
 
-__all__ = ["DAY", "HOUR", "MINUTE", "bar", "pair_of", "plain_text", "rules"]
+__all__ = ["DAY", "HOUR", "MINUTE", "bar", "pair_of", "plain_text", "quote", "rules", "trade"]
 
 MINUTE: Final = 60 * 10**9
 """A minute in nanoseconds: the length of a bar made by `bar`."""
@@ -33,6 +33,33 @@ def bar(
     top, bottom, last = (first if one is None else Decimal(one) for one in (high, low, close))
     size = None if volume is None else Decimal(volume)
     return Bar(pair, begin, begin + length, first, top, bottom, last, size)
+
+
+def quote(
+    second: int | str | Decimal,
+    bid: int | str | Decimal,
+    ask: int | str | Decimal,
+    bid_size: int | str | Decimal | None = None,
+    ask_size: int | str | Decimal | None = None,
+    *,
+    pair: str = "BTCUSD",
+) -> Quote:
+    """A quote, so many seconds after the beginning. No sizes: no cap."""
+    sizes = (None if one is None else Decimal(one) for one in (bid_size, ask_size))
+    return Quote(pair, int(Decimal(second) * 10**9), Decimal(bid), Decimal(ask), *sizes)
+
+
+def trade(
+    second: int | str | Decimal,
+    price: int | str | Decimal,
+    volume: int | str | Decimal | None = None,
+    aggressor: Literal["buy", "sell"] | None = None,
+    *,
+    pair: str = "BTCUSD",
+) -> Trade:
+    """A trade of the market, so many seconds after the beginning. No volume: no cap."""
+    size = None if volume is None else Decimal(volume)
+    return Trade(pair, int(Decimal(second) * 10**9), Decimal(price), size, aggressor)
 
 
 def pair_of(code: str = "BTCUSD", precision: int = 2, **settings: Any) -> TradingPair:

@@ -17,8 +17,9 @@ from backtest.actors import (
     StrategyHost,
     System,
 )
+from backtest.actors.coverage import Coverage
 from backtest.errors import ConfigError, OrderRejected, RejectReason
-from backtest.models import Account, Agent, Bar, TradingPair, TradingRules
+from backtest.models import Account, Agent, Bar, MarketEvent, TradingPair, TradingRules
 from backtest.money import decimal_of
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
@@ -70,7 +71,7 @@ class Scripted(Strategy):
 
 
 def play(
-    bars: Iterable[Bar],
+    bars: Iterable[MarketEvent],
     *scripts: Script | Strategy,
     cash: Mapping[str, Any] | None = None,
     rules: TradingRules | Mapping[str, TradingRules] | None = None,
@@ -84,6 +85,8 @@ def play(
     accounts: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> World:
     """Run ``scripts`` (or strategies) against ``bars``, the oracle watching; what became of it.
+
+    Quotes and trades may be among the bars; of one time the finer first.
 
     ``cash`` is by asset (of the account ``main``; 1000 USD if left out), or by account and asset;
     ``own`` the accounts of each strategy (``main``, or else the first, if left out). ``pairs`` is
@@ -101,6 +104,10 @@ def play(
     world = assemble(
         market, strategies, cash, rules, pairs, own, insurance, seed, market.first.open_ns, accounts
     )
+    if isinstance(bars, Sequence):
+        for code in {one.pair: None for one in bars}:
+            if len({one.close_ns - one.open_ns for one in bars if one.pair == code}) > 1:
+                world.venue.books[code].coverage = Coverage()
     return conclude(world, prepare, finishes)
 
 
