@@ -25,6 +25,10 @@ def again(me: Any) -> list[OrderEvent]:
     return [one for one in me.heard if one.reason is not None and one.kind is EventKind.REJECTED]
 
 
+def reasons(me: Any) -> list[str]:
+    return [one.reason.value for one in again(me) if one.reason is not None]
+
+
 def buy(number: int, limit: int = 90) -> Create:
     return Create(
         number, "main", "BTCUSD", True, "limit", OrderDirection.LONG, D(1), D(limit), None
@@ -40,7 +44,7 @@ def test_a_new_order_sent_twice_is_one_order() -> None:
         assert me.balance("USD") == (D(910), D(90))
         assert len(me.open_orders()) == 1
         assert not order.is_done
-        assert [one.reason.value for one in again(me)] == ["DUPLICATE_COMMAND"]
+        assert reasons(me) == ["DUPLICATE_COMMAND"]
         assert again(me)[0].command == 0  # the answer of the first stays the answer
         assert "command 1 " in again(me)[0].detail
 
@@ -98,7 +102,7 @@ def test_a_refused_command_is_not_tried_again() -> None:
         sender(me).post(buy(1))
         await me.sleep(1)
         assert me.open_orders() == []
-        assert [one.reason.value for one in again(me)] == [
+        assert reasons(me) == [
             "INSUFFICIENT_FUNDS", "DUPLICATE_COMMAND",
         ]  # fmt: skip
 
@@ -153,7 +157,7 @@ def test_an_action_that_reaches_the_venue_twice_has_one_effect() -> None:
         for command in (UUID(int=7), UUID(int=7), 40, 40, -3, -3, None, None):
             sender(me).post(derive(action, command_id=command))
         await me.sleep(1)
-        assert [one.reason.value for one in again(me)] == ["DUPLICATE_COMMAND"] * 3
+        assert reasons(me) == ["DUPLICATE_COMMAND"] * 3
 
     world = play([bar(0, 100), bar(1, 100)], script)
     assert len(world.records.orders) == 5
