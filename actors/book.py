@@ -387,8 +387,8 @@ def _account(group: Group) -> str:
     """Whose a group is."""
     if group.partners:
         group = group.partners[0]
-    if group.entry is not None:
-        key = group.entry.key
-        return key.account if type(key) is Branch else key.holding.branch.account
-    holding: Holding = group.parts[0].key
-    return holding.branch.account
+    key = group.parts[0].key if group.entry is None else group.entry.key
+    if type(key) is Closing:
+        key = key.holding
+    branch: Branch = key.branch if type(key) is Holding else key
+    return branch.account

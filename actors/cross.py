@@ -145,7 +145,8 @@ class CrossDesk:
             for branch in list(book.branches.values()):
                 if branch.account == account.name and branch.order is not None:
                     if scene is not None and book is scene.book:
-                        scene.walk.drop(branch.working)
+                        for leg in [branch.working] if branch.part is None else branch.part.exits:
+                            scene.walk.drop(leg)
                     await self._amendment.cancel(branch, None, RejectReason.MARGIN_CALL, detail)
 
     async def _close(self, holding: Holding, scene: Scene | None, detail: str) -> None:

@@ -29,6 +29,7 @@ _PAIR_FIELDS = (
 )
 # `min_volume` and `min_notional` are both the pair's and the rules' to say; a file's word for a
 # pair goes to the rules, which go before the pair's.
+_TABLES = ("pairs", "assets", "accounts")
 _OF_PAIR = tuple(name for name in _PAIR_FIELDS if not name.startswith("min_"))
 
 Cash = dict[str, dict[str, Decimal]]
@@ -101,12 +102,15 @@ class RuleBook:
         by_pair: Mapping[str, TradingRules] | None = None,
         pairs: Mapping[str, Mapping[str, Any]] | None = None,
         assets: Mapping[str, Asset] | None = None,
+        accounts: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.default = TradingRules() if default is None else default
         self.by_pair = dict(by_pair or {})
         self.pairs = dict(pairs or {})
         """Pair settings (base, quote, increments …) by code."""
         self.assets = dict(assets or {})
+        self.accounts = {name: dict(options) for name, options in (accounts or {}).items()}
+        """Options of accounts by name: what `Account` takes beside its id, name and asset."""
 
     def rules(self, code: str) -> TradingRules:
         """The rules of pair ``code``."""
@@ -121,7 +125,8 @@ def read_rules(rules: Any) -> RuleBook:
     """A rule book from nothing, `TradingRules`, a mapping by pair, plain data, or a TOML file.
 
     A file's top level are `TradingRules` fields for all pairs; ``[pairs.CODE]`` holds base, quote,
-    increments and rules of one pair; ``[assets.CODE]`` a ``precision``. Raises `ConfigError`.
+    increments and rules of one pair; ``[assets.CODE]`` a ``precision``; ``[accounts.NAME]`` options
+    of an `Account`, such as ``margin_mode``. Raises `ConfigError`.
     """
     if rules is None:
         return RuleBook()
@@ -153,7 +158,7 @@ def _read_file(path: Path) -> RuleBook:
 
 
 def _from_mapping(table: Mapping[str, Any], where: str) -> RuleBook:
-    general = {name: value for name, value in table.items() if name not in ("pairs", "assets")}
+    general = {name: value for name, value in table.items() if name not in _TABLES}
     try:
         assets = {
             code: Asset(code, **settings)
@@ -169,7 +174,7 @@ def _from_mapping(table: Mapping[str, Any], where: str) -> RuleBook:
             own = {name: value for name, value in settings.items() if name not in _OF_PAIR}
             by_pair[code] = TradingRules.from_mapping(_with_files({**general, **own}))
         default = TradingRules.from_mapping(_with_files(general))
-        return RuleBook(default, by_pair, pairs, assets)
+        return RuleBook(default, by_pair, pairs, assets, dict(table.get("accounts", {})))
     except (FieldError, TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from error
 

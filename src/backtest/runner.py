@@ -55,6 +55,7 @@ from backtest.times import duration_ns
 __all__ = ["BacktestRunner", "run", "run_async"]
 
 Source = BarSource | TickSource | SeveralSources
+_ACCOUNT_OPTIONS = ("margin_mode", "collateral")
 
 
 @define(kw_only=True)
@@ -72,6 +73,10 @@ class BacktestRunner:
         accounts: which account (or accounts) each strategy trades on, by strategy name. Left out:
             the account of its name if there is one, else the only one there is.
         rules: `TradingRules` for all pairs, a mapping of them by pair, or the path of a TOML file.
+        margin_mode: ``"isolated"`` (the default) or ``"cross"``, for all accounts; a rules file can
+            say it for each of them, under ``[accounts.NAME]``.
+        collateral: further assets that count for cross margin accounts, with their weights:
+            ``{"BTC": "0.9"}``.
         bar, stamp, tz, stream: how ``data`` is read; see `backtest.data.open_data`.
         seed: the root of every id and random stream.
         latency: between strategies and the venue, both ways: a length of time or a `Latency`; or
@@ -89,6 +94,8 @@ class BacktestRunner:
     pair: str | TradingPair | None = None
     accounts: Mapping[str, str | Sequence[str]] = field(factory=dict)
     rules: Any = None
+    margin_mode: str | None = None
+    collateral: Mapping[str, Any] = field(factory=dict)
     bar: int | str | timedelta | None = None
     stamp: str = "open"
     tz: str | tzinfo | None = None
@@ -151,7 +158,11 @@ class BacktestRunner:
         system = self.system = System(self.seed, SimulatedClock())
         ids = IdSource(system.random_for("ids"))
         run_id, broker_id = ids.draw(), ids.draw()
-        accounts = {name: Account(ids.draw(), name, next(iter(cash[name]))) for name in cash}
+        options = self._account_options(cash, book)
+        accounts = {
+            name: Account(ids.draw(), name, next(iter(cash[name])), **options.get(name, {}))
+            for name in cash
+        }
         house = {name: Account(ids.draw(), name, assets[0], is_house=True) for name in HOUSE}
         owners = {name: self._accounts_of(name, accounts) for name in strategies}
         agents = {}
@@ -244,6 +255,30 @@ class BacktestRunner:
 
     def _source(self, data: Any, pair: TradingPair) -> BarSource | TickSource:
         return open_data(data, pair, bar=self.bar, stamp=self.stamp, tz=self.tz, stream=self.stream)
+
+    def _account_options(
+        self, cash: Mapping[str, Any], book: RuleBook
+    ) -> dict[str, dict[str, Any]]:
+        """What `Account` takes beside its id, name and asset, by account."""
+        for name in book.accounts:
+            if name not in cash:
+                raise ConfigError(
+                    f"the rules name account {name!r}, but cash is given for: {', '.join(cash)}"
+                )
+        general: dict[str, Any] = {}
+        if self.margin_mode is not None:
+            general["margin_mode"] = self.margin_mode
+        if self.collateral:
+            general["collateral"] = self.collateral
+        options = {name: {**general, **book.accounts.get(name, {})} for name in cash}
+        for name, own in options.items():
+            for option in own:
+                if option not in _ACCOUNT_OPTIONS:
+                    raise ConfigError(
+                        f"no option of account {name!r} is called {option!r}; known: "
+                        f"{', '.join(_ACCOUNT_OPTIONS)}"
+                    )
+        return options
 
     def _accounts_of(self, name: str, accounts: Mapping[str, Account]) -> tuple[str, ...]:
         given = self.accounts.get(name)
@@ -379,6 +414,14 @@ class BacktestRunner:
             "cash": {
                 account: {asset: plain(amount) for asset, amount in owned.items()}
                 for account, owned in parts["cash"].items()
+            },
+            "accounts": {
+                name: {
+                    "margin_mode": account.margin_mode,
+                    "collateral": {asset: plain(w) for asset, w in account.collateral.items()},
+                }
+                for name, account in parts["accounts"].items()
+                if not account.is_house
             },
             "pairs": {code: _pair_text(pair) for code, pair in parts["pairs"].items()},
             "rules": {code: rules_text(rules) for code, rules in parts["rules"].items()},

@@ -109,6 +109,18 @@ def _run(commands: Any) -> None:
         "market_data=5ms, order_events=10ms",
     )  # fmt: skip
     money.add_argument(
+        "--margin",
+        choices=("isolated", "cross"),
+        help="what stands behind a position: its own margin, or the whole account",
+    )
+    money.add_argument(
+        "--collateral",
+        action="append",
+        default=[],
+        metavar="ASSET=WEIGHT",
+        help="count an asset for cross margin, BTC=0.9 say; again for more",
+    )
+    money.add_argument(
         "--seed", type=int, default=0, help="root of all ids and chance (default: 0)"
     )
     out = one.add_argument_group("the result")

@@ -39,6 +39,8 @@ def run(arguments: Namespace) -> int:
         cash=cash,
         accounts={name: list(cash)} if named else {},
         rules=arguments.rules,
+        margin_mode=arguments.margin,
+        collateral=_collateral(arguments.collateral),
         bar=arguments.bar,
         stamp=arguments.stamp,
         tz=arguments.tz,
@@ -161,6 +163,17 @@ def _latency(given: list[str]) -> Any:
             raise ConfigError("give --latency once, or once for each link: orders=20ms")
         named[link] = length
     return named.get("", named or None)
+
+
+def _collateral(given: list[str]) -> dict[str, str]:
+    """Weights by asset."""
+    weights = {}
+    for text in given:
+        asset, equals, weight = text.partition("=")
+        if not equals or not asset or not weight:
+            raise ConfigError(f"--collateral takes ASSET=WEIGHT, BTC=0.9 say, not {text!r}")
+        weights[asset] = weight
+    return weights
 
 
 def _cash(given: list[str]) -> tuple[Any, bool]:

@@ -285,6 +285,7 @@ def _outcome(
     act = _Rehearsal(watch, now, groups, copy(watch.working))
     walk = CrossWalk(bar, (), rules, (None, None), (act,), forced=high_first)
     spot = ZERO
+    bought: dict[OpenPart | None, None] = {}
     calls: list[Any] = []
     while (hit := walk.next()) is not None:
         working, volume = hit.working, hit.volume
@@ -296,21 +297,25 @@ def _outcome(
             continue
         group = origin[hit.group]
         fills = told.setdefault(group, {})
-        if hit.part is not None:
-            key = origin.get(working, working.kind)
-            fills[key] = (hit.price, volume)
+        fills[origin.get(working, working.kind)] = (hit.price, volume)
+        is_spot = hit.part in bought or watch.is_spot(working)
+        if hit.part is not None and not is_spot:
             _reduce(act, hit.part, volume, hit.price)
             walk.report(hit, volume)
             continue
-        fills[origin[working]] = (hit.price, volume)
-        if watch.is_spot(working):
+        if is_spot:
             worth, units = mul(volume, hit.price), mul(volume, watch.weight())
             # What the base is worth beyond its weight is the account's as well.
             rest = mul(sub(volume, units), bar.close)
             change = add if working.buy else sub
             now.units, spot = change(now.units, units), change(spot, rest)
             now.money = (sub if working.buy else add)(now.money, worth)
-            walk.report(hit, volume)
+            exits = None
+            if hit.part is None and (hit.group.stop_loss or hit.group.take_profit):
+                # A bracket: what it buys is sold again by an exit.
+                exits = opened(hit.group, working, hit.price)
+                bought[exits] = None
+            walk.report(hit, volume, exits)
             continue
         part = opened(hit.group, working, hit.price)
         part.volume = volume
