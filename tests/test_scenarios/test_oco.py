@@ -381,3 +381,16 @@ def test_a_triggered_member_without_volume_waits_with_its_partner() -> None:
 
     bars = [bar(0, 100), bar(1, 95, 95, 88, 95, 0), bar(2, 112)]
     play(bars, script, cash={"BTC": 2})
+
+
+def test_a_stop_reached_at_the_open_and_a_market_order_go_by_acceptance() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        # At the open of 111 both execute as market orders: whoever was accepted first.
+        stop = await me.buy("BTCUSD", 3, stop_price=109, oco="a")
+        market = await me.sell("BTCUSD", 2, oco="a")
+        await me.next()
+        assert stop.average_price == 111
+        assert market.end_reason == ENDED
+
+    play([bar(0, 100), bar(1, 111)], script, cash={"USD": 1000, "BTC": 2})

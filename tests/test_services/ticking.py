@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 AT_ONE_PRICE = {
     "market": 0,
-    "stop": 1,
-    "trailing_stop": 1,
+    "stop": 0,
+    "trailing_stop": 0,
     "stop_loss": 2,
     "liquidation": 3,
     "limit": 4,

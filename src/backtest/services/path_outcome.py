@@ -50,9 +50,9 @@ that the path itself opens."""
 
 AT_ONE_PRICE = {
     "market": 0,
-    "stop": 1,
-    "stop_limit": 1,
-    "trailing_stop": 1,
+    "stop": 0,
+    "stop_limit": 0,
+    "trailing_stop": 0,
     "stop_loss": 2,
     "liquidation": 3,
     "limit": 4,
