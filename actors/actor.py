@@ -48,7 +48,7 @@ class Actor:
     """
 
     inbox_bound = 100_000
-    """How many messages may wait for it."""
+    """How many messages may wait for it; 0: a sender waits until the actor waits for a message."""
     supervision = Supervision()
     handles_inside = True
     """Whether a plain `handle` runs inside the actor's task and context. One that never asks
@@ -89,6 +89,8 @@ class Actor:
         """
         fiber = self.fiber
         while not fiber.inbox:
+            if fiber.room is not None:
+                fiber.make_room()
             if self.system.current is fiber and not (EAGER and fiber.is_elsewhere()):
                 fiber.waiting = RECEIVE
                 envelope: Envelope = yield PARK
@@ -169,7 +171,10 @@ class Actor:
     @types.coroutine
     def _pending(self) -> Generator[Any, Any, Awaitable[None]]:
         """Park; the kernel calls `handle` itself and comes back only with what is to be awaited."""
-        self.fiber.waiting = HANDLE
+        fiber = self.fiber
+        if fiber.room is not None:
+            fiber.make_room()
+        fiber.waiting = HANDLE
         pending: Awaitable[None] = yield PARK
         return pending
 
@@ -193,6 +198,13 @@ class Actor:
                 line.task.cancel()
         if failed is self.fiber:
             failed.start(self.run())
+
+    def lost(self, envelope: Envelope, error: BaseException) -> None:
+        """Called before a restart: ``envelope`` broke the actor and will not be handled again.
+
+        A request among them has failed at its asker already. Override it to tell whoever else
+        waits for what the message would have led to.
+        """
 
     def closing(self, stage: int) -> None:
         """The run is over; called for stage 0, 1, 2, with all that follows done in between."""

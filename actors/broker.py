@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Collection, Mapping
 from typing import Any
 from uuid import UUID
 
-from backtest.errors import BacktestError, OrderRejected, RejectReason
+from backtest.errors import BacktestError, Deadlock, OrderRejected, RejectReason
 from backtest.models import (
     Account,
     Agent,
@@ -42,6 +42,8 @@ from .translation import message_of
 from .venue import Venue
 
 __all__ = ["BROKER", "BrokerActor"]
+
+_MARKET = frozenset((Bar, Quote, Trade, EndOfData))
 
 BROKER = "broker"
 """The name of the broker actor."""
@@ -111,18 +113,53 @@ class BrokerActor(Actor):
 
     async def started(self) -> None:
         venue = self.venue
-        venue.attach()
         balances = await self.link(ACCOUNT).request(ReadBalances())
+        if venue.desks:
+            venue.learn(balances)  # restarted: all else is as it was
+            return
+        venue.attach()
         for name, (agent, accounts) in self._agents.items():
             desk = Desk(
                 name, agent, {one.account_id: one.name for one in accounts}, self.link(name)
             )
+            desk.channel.forgives = self._forget
             venue.desks[name] = desk
             for one in accounts:
                 venue.sharers.setdefault(one.name, []).append(desk)
             self._listeners.append(desk.channel)
         venue.learn(balances)
         venue.valuation.begin(self.system.now)
+
+    def _forget(self, channel: Channel) -> None:
+        """A strategy was stopped by its rule: the others go on, its orders stay as they are."""
+        self._listeners = [one for one in self._listeners if one is not channel]
+
+    def lost(self, envelope: Envelope, error: BaseException) -> None:
+        """A command that broke the broker is refused, unless its answer was given before."""
+        command = getattr(envelope.payload, "command", None)
+        if type(envelope.payload) is DecisionAction:
+            command = envelope.payload.command_id
+        desk = self.venue.desks.get(envelope.channel.sender)
+        events = self.venue.records.events
+        if desk is None or not isinstance(command, int):
+            return
+        if not events or events[-1].message != envelope.id:
+            asked = getattr(envelope.payload, "order_id", None)
+            self.venue.refuse(
+                desk,
+                command,
+                RejectReason.VENUE_FAILED,
+                f"the venue failed: {error!r}",
+                None,
+                asked,
+            )
+
+    def closing(self, stage: int) -> None:
+        """A venue that never got to the end of its market data has no result."""
+        left = [one for one in self.fiber.inbox if type(one.payload) in _MARKET]
+        if stage == 0 and left:
+            whom = getattr(self.fiber.waiting, "about", "") or "a time after the end of the data"
+            self.system.fail(Deadlock([(self.name, whom)]))
 
     def handle(self, envelope: Envelope) -> Awaitable[None] | None:
         payload = envelope[4]

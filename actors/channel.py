@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,7 @@ class Channel:
         "_by_priority",
         "_last",
         "_random",
+        "forgives",
         "is_prompt",
         "is_slow",
         "latency",
@@ -79,6 +81,9 @@ class Channel:
         self.latency = latency
         self.sent = 0
         self.is_slow = latency is not None or not system.simulated
+        self.forgives: Callable[[Channel], None] | None = None
+        """Where set, a message to a target that its supervision rule has stopped is no error but
+        a dead letter; this is called with the channel then."""
         self.is_prompt = False
         """Whether messages and their answers take no time; the system keeps it true."""
         self._random = random
@@ -162,7 +167,13 @@ class Channel:
         return number
 
     def _refuse(self, payload: Any) -> None:
+        """The bound is reached: raise, unless the message may be sent all the same."""
         target = self.target
+        if target.open and target.has_room:
+            return
+        if target.stopped and self.forgives is not None:
+            self.forgives(self)
+            return
         if not target.open:
             raise Undeliverable(
                 f"{self.sender} sent to {target.name}, which has ended: {payload!r}"
@@ -203,7 +214,7 @@ class Channel:
     async def send(self, payload: Any, priority: int = COMMAND) -> int:
         """Send, waiting until the target has room; the message's id."""
         target = self.target
-        while target.open and target.load >= target.bound:
+        while target.open and not target.has_room:
             if target.room is None:
                 target.room = Signal(self.system, target.name)
             await target.room.wait()

@@ -117,6 +117,7 @@ class Fiber:
         "open",
         "respond",
         "room",
+        "stopped",
         "system",
         "task",
         "waiting",
@@ -135,6 +136,8 @@ class Fiber:
         self.handling: Envelope | None = None
         self.open = True
         """Whether messages may be sent to it; see `shut`."""
+        self.stopped = False
+        """Whether a supervision rule has ended its actor."""
         self.room: Any = None
         """A signal for senders that wait for room in the inbox."""
         self.mail: Any = None
@@ -213,6 +216,22 @@ class Fiber:
         self.bound = -1
 
     @property
+    def has_room(self) -> bool:
+        """Whether a message may be sent to it now. With a bound of 0 that is while it waits for one
+        and none is on its way: sender and receiver meet."""
+        if self.bound:
+            return self.load < self.bound
+        return not self.load and (
+            self.waiting is HANDLE or self.waiting is RECEIVE or self.mail is not None
+        )
+
+    def make_room(self) -> None:
+        """Let those go on who wait for room."""
+        if self.room is not None:
+            room, self.room = self.room, None
+            room.resolve()
+
+    @property
     def being_cancelled(self) -> bool:
         """Whether a cancellation is on its way to it, so that it must not be stepped."""
         return self.waiting is not None and self._future is not None and self._future.done()
@@ -230,8 +249,7 @@ class Fiber:
         self.cause = envelope.id
         self.handling = envelope
         if self.room is not None:
-            room, self.room = self.room, None
-            room.resolve()
+            self.make_room()
 
     # -- driven by the kernel -----------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from backtest.errors import DataError
 from backtest.models import MarketEvent
 
 from .actor import Actor
@@ -28,6 +29,7 @@ class MarketData(Actor):
         super().__init__(name)
         self._events: Iterator[MarketEvent] = iter(events)
         self._next: MarketEvent | None = next(self._events, None)
+        self._broke: Exception | None = None
         self.sent = 0
         """Market events sent so far."""
 
@@ -43,6 +45,18 @@ class MarketData(Actor):
 
     async def started(self) -> None:
         self._venue: Channel = self.link(BROKER)
+        if self._broke is None:
+            return
+        # Restarted by its rule: go on behind the event with which it failed.
+        self._next = following = next(self._events, None)
+        if following is None:
+            # A generator that has raised is over. That is not the end of the data.
+            raise DataError(
+                "the source broke down and gives nothing more; without a rule to restart, the run "
+                f"ends with its error: {self._broke!r}"
+            ) from self._broke
+        self._broke = None
+        self.system.set_feed(self._emit, following.close_ns, self.fiber)
 
     def _emit(self) -> int:
         """Send the event that is due; when the next one is."""
@@ -50,8 +64,12 @@ class MarketData(Actor):
         if bar is None:
             return NEVER
         self.sent += 1
-        self._venue.post(bar)
-        self._next = bar = next(self._events, None)
+        try:
+            self._venue.post(bar)
+            self._next = bar = next(self._events, None)
+        except Exception as error:
+            self._broke = error
+            raise
         if bar is None:
             self._venue.post(EndOfData())
             return NEVER

@@ -51,6 +51,10 @@ class Signal:
     def is_set(self) -> bool:
         return self.value is not UNSET
 
+    def waiters(self) -> list[str]:
+        """The names of the fibers that wait for it."""
+        return [fiber.name for fiber in self._fibers or ()]
+
     def resolve(self, value: Any = None) -> None:
         """Give the value and let the waiters go on, in the order in which they came."""
         if self.value is not UNSET:

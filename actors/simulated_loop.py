@@ -29,7 +29,7 @@ __all__ = ["SimulatedLoop", "SimulatedTask"]
 _POLL_S = 0.02
 """How long, in real seconds, one look at threads and sockets may wait."""
 _PASSES = 256
-"""Passes of the loop between two looks at sockets while somebody keeps it busy."""
+"""Passes of the loop between two looks at sockets, and at whether time moves."""
 
 
 class SimulatedTask(asyncio.Task[Any]):
@@ -258,15 +258,16 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
             super()._run_once()  # type: ignore[misc]
             return
         ready = self.ready
-        if not ready:
-            try:
+        self._passes += 1
+        try:
+            if self._passes % _PASSES == 0:
+                system.note_steps(_PASSES)
+                if ready and self.outside_work():
+                    self.poll(0)
+            if not ready:
                 system.pump()
-            except Exception as error:
-                system.crash(error)
-        else:
-            self._passes += 1
-            if self._passes % _PASSES == 0 and self.outside_work():
-                self.poll(0)
+        except Exception as error:
+            system.crash(error)
         for _ in range(len(ready)):
             handle = ready.popleft()
             if not handle._cancelled:

@@ -13,7 +13,7 @@ from inspect import iscoroutinefunction
 from typing import Any, NamedTuple, Protocol
 from weakref import ref
 
-from backtest.errors import BacktestError, FieldTypeError, SimulationEnded
+from backtest.errors import BacktestError, FieldTypeError, SimulationEnded, Undeliverable
 from backtest.models import Bar, DecisionAction, MarketEvent, Quote, Tick, Trade
 from backtest.services.tick_prices import mark_of
 
@@ -147,6 +147,9 @@ class StrategyHost(Actor):
                 return
             if self._line.task is not None:
                 self._line.task.cancel()
+        # It begins anew: nobody is left who reads the old iterators or waits for the old timers.
+        self._streams.clear()
+        self._timers.clear()
         failed.start(self.run())
 
     def closing(self, stage: int) -> None:
@@ -286,8 +289,11 @@ class StrategyHost(Actor):
     # -- for the strategy --------------------------------------------------------------------------
 
     def submit(self, action: Create | Amend | DecisionAction) -> None:
-        """Send a command to the venue. Raises `SimulationEnded` once the run is over for good."""
+        """Send a command to the venue. Raises `SimulationEnded` once the run is over for good,
+        `Undeliverable` when the venue has ended before."""
         if not self._venue.target.open:
+            if not self.is_over:
+                raise Undeliverable(f"{self.name} sent a command to {BROKER}, which has ended")
             raise SimulationEnded("the run has ended: no command can be sent any more")
         self._venue.post(action)
 

@@ -121,9 +121,14 @@ class Supervisor:
             system.log.warning("actor.restart", actor=owner.name, error=repr(error))
             if not system.is_closing:
                 owner.change("start")
+                if lost is not None:
+                    fiber.handling = lost
+                    owner.lost(lost, error)
+                    fiber.handling = None
                 owner.restart(fiber)
         elif directive is Directive.STOP:
             system.log.warning("actor.stop", actor=owner.name, error=repr(error))
+            owner.fiber.stopped = True
             self._close(owner, f"{owner.name} was stopped after it failed")
             for line in system.lines(owner):
                 if line.task is not None and not line.task.done():

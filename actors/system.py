@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import anyio
 import attrs
 
-from backtest.errors import BacktestError, Deadlock, SimulationEnded, Undeliverable
+from backtest.errors import BacktestError, Deadlock, Livelock, SimulationEnded, Undeliverable
 from backtest.log import get_logger
 from backtest.times import DAY, format_ns, from_ns
 
@@ -41,6 +41,11 @@ __all__ = ["NEVER", "DeadLetter", "System", "SystemStatistics"]
 
 STAGES = 3
 """Steps in which the actors of a finished run are wound down; see `Actor.closing`."""
+STALL_BOUND = 10_000_000
+"""Steps at one simulated time that are taken for a livelock: minutes of real time."""
+STRIDE = 4096
+"""Steps between two looks at whether time moves."""
+_STRIDE = (None,) * STRIDE
 NEVER = 1 << 80
 """Later than any time: what the market feed answers when there is nothing more."""
 
@@ -94,6 +99,8 @@ class System:
         "_owners",
         "_randoms",
         "_stale_timers",
+        "_stall_steps",
+        "_stall_time",
         "_supervisor",
         "_wakes",
         "actors",
@@ -112,6 +119,7 @@ class System:
         "seed",
         "sequence",
         "simulated",
+        "stall_bound",
         "task_class",
         "tracer",
     )
@@ -134,6 +142,8 @@ class System:
         self.asides: dict[asyncio.Future[None], tuple[Signal, str]] = {}
         """What tasks that are no fiber wait for, and whose they are."""
         self.task_class: Any = asyncio.Task
+        self.stall_bound = STALL_BOUND
+        """How many steps there may be at one simulated time; beyond it is a `Livelock`."""
         self.queues: tuple[deque[Any], deque[Any], deque[Any], deque[Any]] = (
             deque(),
             deque(),
@@ -169,6 +179,8 @@ class System:
         self._stale_timers = 0
         self._moment = (0, from_ns(0))
         self._live = Live(self)
+        self._stall_time = -1
+        self._stall_steps = 0
 
     @property
     def moment(self) -> datetime:
@@ -202,8 +214,8 @@ class System:
 
     def fiber(self, name: str, bound: int = 1) -> Fiber:
         """A new line of execution, for actors that need a second one."""
-        if bound < 1:
-            raise BacktestError(f"the inbox of {name} needs a bound of at least 1, not {bound}")
+        if bound < 0:
+            raise BacktestError(f"the inbox of {name} needs a bound of at least 0, not {bound}")
         fiber = Fiber(self, name, bound)
         self._fibers[fiber] = None
         return fiber
@@ -368,8 +380,10 @@ class System:
 
         There is one feed: the market-data actor, which merges all sources. When ``emit`` returns
         `NEVER` the data has ended: what follows at that time is still done, later timers are not.
+        One that has failed is set again when its actor is restarted.
         """
-        if self._feed is not None:
+        is_down = self._feed_time == NEVER and self._feed_fiber is fiber and not self._ending
+        if self._feed is not None and not is_down:
             raise BacktestError("a system has one market feed: give all sources to one MarketData")
         self._feed, self._feed_fiber, self._feed_time = emit, fiber, at
         if not self.simulated and at < NEVER:
@@ -393,45 +407,79 @@ class System:
         first, second, third, fourth = self.queues
         deliver, emit, advance = self._deliver, self._emit, self._advance
         watched = self.tracer is not None or self.observer is not None
-        while not ready:
-            if wakes:
-                fiber, signal, value = wakes.popleft()
-                if fiber.waiting is signal:
-                    fiber.step(value)
-                continue
-            if first:
-                envelope = first.popleft()
-            elif self._feed_time == self.now:
-                emit()
-                continue
-            elif second:
-                self.priority = 1
-                envelope = second.popleft()
-            elif third:
-                self.priority = 2
-                envelope = third.popleft()
-            elif fourth:
-                self.priority = 3
-                envelope = fourth.popleft()
-            elif self.now < self._feed_time < NEVER and not (
-                self._heap or self.loose or self._ending
-            ):
-                # The common case of `_advance`: all wait, and nothing but the next bar is to come.
-                self.now = self.clock.ns = self._feed_time  # type: ignore[attr-defined]
-                self.priority = 0
-                emit()
-                continue
-            elif advance():
-                continue
-            else:
-                return
-            # The common case of `_deliver`, here because a call of it is a tenth of all there is.
-            if not watched and type(envelope) is Envelope and type(envelope[4]) is not Answer:
-                fiber = envelope[3].target
-                if fiber.waiting is HANDLE and fiber.room is None:
-                    fiber.deliver(envelope)
+        while True:
+            for _ in _STRIDE:
+                if ready:
+                    return
+                if wakes:
+                    fiber, signal, value = wakes.popleft()
+                    if fiber.waiting is signal:
+                        fiber.step(value)
                     continue
-            deliver(envelope)
+                if first:
+                    envelope = first.popleft()
+                elif self._feed_time == self.now:
+                    emit()
+                    continue
+                elif second:
+                    self.priority = 1
+                    envelope = second.popleft()
+                elif third:
+                    self.priority = 2
+                    envelope = third.popleft()
+                elif fourth:
+                    self.priority = 3
+                    envelope = fourth.popleft()
+                elif self.now < self._feed_time < NEVER and not (
+                    self._heap or self.loose or self._ending
+                ):
+                    # The common case of `_advance`: all wait, nothing but the next bar is to come.
+                    self.now = self.clock.ns = self._feed_time  # type: ignore[attr-defined]
+                    self.priority = 0
+                    emit()
+                    continue
+                elif advance():
+                    continue
+                else:
+                    return
+                # The common case of `_deliver`, here because a call of it is a tenth of it all.
+                if not watched and type(envelope) is Envelope and type(envelope[4]) is not Answer:
+                    fiber = envelope[3].target
+                    if fiber.waiting is HANDLE and fiber.room is None:
+                        fiber.deliver(envelope)
+                        continue
+                deliver(envelope)
+            self.note_steps(STRIDE)
+
+    def note_steps(self, steps: int) -> None:
+        """So many steps were made since the last call. Raises `Livelock` when time stands still."""
+        if self.now != self._stall_time:
+            self._stall_time, self._stall_steps = self.now, 0
+            return
+        self._stall_steps += steps
+        if self._stall_steps < self.stall_bound:
+            return
+        made, self._stall_steps = self._stall_steps, 0
+        # What is wound down now may be as restless; nobody should wait as long for that again.
+        self.stall_bound = min(self.stall_bound, 16 * STRIDE)
+        raise Livelock(self._busy(), made, format_ns(self.now))
+
+    def _busy(self) -> list[str]:
+        """Who is at work now: those whom the loop runs next, and between whom messages travel."""
+        busy: dict[str, None] = {}
+        for handle in self.loop._ready:
+            task = getattr(handle._callback, "__self__", None)
+            if isinstance(task, asyncio.Task):
+                busy[task.get_name()] = None
+        for fiber, _, _ in self._wakes:
+            busy[fiber.name] = None
+        for queue in self.queues:
+            for item in queue:
+                if type(item) is Envelope:
+                    busy |= {item.channel.sender: None, item.channel.target.name: None}
+                elif type(item[3]) is Signal:
+                    busy |= dict.fromkeys(item[3].waiters())
+        return list(busy)
 
     def is_idle(self, priority: int) -> bool:
         """Whether a message sent now without latency would be the very next to be delivered."""
@@ -531,9 +579,8 @@ class System:
         else:
             fiber.load -= 1
             self._supervisor.bury(envelope, f"{fiber.name} has ended")
-        if fiber.room is not None and fiber.load < fiber.bound:
-            room, fiber.room = fiber.room, None
-            room.resolve()
+        if fiber.room is not None and fiber.has_room:
+            fiber.make_room()
         if self.observer is not None:
             self.observer(envelope)
 

@@ -509,8 +509,12 @@ class Strategy:
     def joined(self, host: StrategyHost, welcome: Welcome) -> Handlers:
         """Called by the host: here are pairs, accounts and balances."""
         _check_kinds(self)
-        self._host = host
-        self._desk = OrderDesk(host, welcome, self)
+        if getattr(self, "_host", None) is host:
+            # Restarted: orders and positions are still there, whatever the strategy has forgotten.
+            self._desk.balances.update(welcome.balances)
+        else:
+            self._host = host
+            self._desk = OrderDesk(host, welcome, self)
         found = {
             name: getattr(self, name)
             for name in _HANDLERS

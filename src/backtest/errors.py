@@ -24,6 +24,7 @@ __all__ = [
     "InsufficientFunds",
     "InvalidTransition",
     "LedgerError",
+    "Livelock",
     "MissingExtra",
     "NotRepeatable",
     "OrderRejected",
@@ -100,6 +101,8 @@ class RejectReason(Enum):
     """There was nothing (more) on the other side for it to close."""
     ONE_CANCELS_OTHER = "ONE_CANCELS_OTHER"
     """Another order of its group filled."""
+    VENUE_FAILED = "VENUE_FAILED"
+    """The venue failed while it dealt with the command, and was restarted; the command is lost."""
     MARGIN_CALL = "MARGIN_CALL"
     """Cancelled because the account's margin no longer sufficed."""
     REQUESTED = "REQUESTED"
@@ -196,6 +199,23 @@ class Deadlock(BacktestError, RuntimeError):
         self.waits = tuple(waits)
         chain = "; ".join(f"{who} waits for {whom}" for who, whom in self.waits)
         super().__init__(f"nothing can happen any more, yet {chain}")
+
+
+class Livelock(BacktestError, RuntimeError):
+    """Something goes on and on without simulated time ever moving.
+
+    ``who`` are the names of the actors (and tasks) that are busy, ``steps`` how many steps were
+    made at that one time.
+    """
+
+    def __init__(self, who: Sequence[str], steps: int, when: str) -> None:
+        self.who = tuple(who)
+        self.steps = steps
+        super().__init__(
+            f"{steps} steps were made at {when} and time does not move; busy: "
+            f"{', '.join(self.who) or 'nobody known'}. Whoever polls with sleep(0) should wait for "
+            "what it polls, or sleep; if so much is to be done at one time, raise stall_bound"
+        )
 
 
 class Undeliverable(BacktestError, RuntimeError):

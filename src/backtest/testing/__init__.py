@@ -8,6 +8,7 @@ imported only where they are asked for.
 from __future__ import annotations
 
 from .flow import FlowTrader, OrderFlow, Step
+from .injection import FAULTS, Injected, Injection, broken_after, inject
 from .ledger_checks import LedgerBroken, assert_ledger_ok
 from .making import DAY, HOUR, MINUTE, bar, pair_of, plain_text, quote, rules, trade
 from .market import Market, tick_by_tick
@@ -17,9 +18,12 @@ from .world import World
 
 __all__ = [
     "DAY",
+    "FAULTS",
     "HOUR",
     "MINUTE",
     "FlowTrader",
+    "Injected",
+    "Injection",
     "InvariantBroken",
     "LedgerBroken",
     "Market",
@@ -31,6 +35,8 @@ __all__ = [
     "World",
     "assert_ledger_ok",
     "bar",
+    "broken_after",
+    "inject",
     "pair_of",
     "plain_text",
     "play",
