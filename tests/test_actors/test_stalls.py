@@ -95,6 +95,8 @@ def test_timers_that_are_due_at_once() -> None:
     assert caught.value.steps >= 10_000
 
 
+# What was ended by force complains when it is collected.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_one_that_refuses_to_be_cancelled_as_well() -> None:
     async def life(self: Script) -> None:
         while True:
