@@ -22,6 +22,7 @@ from backtest.services.margin import worst_price_buy, worst_price_sell
 from backtest.services.order_operations import create_spot, create_trading
 from backtest.services.time_in_force import IMMEDIATE, expiry_of, terms_of
 from backtest.services.transaction_manager import create_order
+from backtest.times import format_ns
 
 from .book import Branch, Desk, PairBook
 from .protocol import Create, EventKind
@@ -202,6 +203,16 @@ def takes(buy: bool, limit: Decimal | None, last: Decimal | None) -> bool:
     return limit is None or (last is not None and (limit >= last if buy else limit <= last))
 
 
+def _asked(branch: Branch, stop: Decimal | None) -> str:
+    """What the venue made of an order's instructions."""
+    words = []
+    if branch.working.kind == "trailing_stop":
+        words.append(f"trailing stop at {stop}")
+    if branch.expires is not None:
+        words.append(f"good till {format_ns(branch.expires)}")
+    return "; ".join(words)
+
+
 class Acceptance:
     """Turns `Create` messages into pending orders with their money reserved, or refuses them."""
 
@@ -334,7 +345,10 @@ class Acceptance:
             venue.ocos.join(branch, instructions.oco)
             book.has_oco = True
         venue.records.orders.append(order)
-        venue.tell(EventKind.ACCEPTED, branch, order, command=command, balances=balances)
+        detail = "" if instructions is PLAIN else _asked(branch, stop)
+        venue.tell(
+            EventKind.ACCEPTED, branch, order, detail=detail, command=command, balances=balances
+        )
         return branch
 
     def _create_fee(self, branch: Branch, volume: Decimal) -> Decimal:

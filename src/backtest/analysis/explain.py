@@ -11,7 +11,8 @@ from backtest.analysis.silence_words import told as why_not
 from backtest.analysis.tables import COLUMNS, Row, Tables
 from backtest.analysis.text import columns, grouped, moment, signed
 from backtest.analysis.waits import MARKET, Line, PairRules, waits_of
-from backtest.errors import AccountError
+from backtest.errors import AccountError, BacktestError
+from backtest.models import TradingRules
 from backtest.money import ZERO, add
 
 __all__ = ["UnknownOrder", "explain"]
@@ -21,6 +22,12 @@ _REASONS = {
     "MODIFIED_AWAY": "a modify left nothing of it",
     "INSUFFICIENT_FUNDS": "the account could not pay for it",
     "ONE_CANCELS_OTHER": "another order of its group filled",
+    "EXPIRED": "its time was over",
+    "IMMEDIATE_OR_CANCEL": "what does not fill at once is cancelled",
+    "FILL_OR_KILL": "all of it at once or nothing",
+    "WOULD_TAKE": "post-only: it must not take liquidity",
+    "REDUCE_ONLY": "it may only reduce what is open",
+    "MARGIN_CALL": "its account had to be liquidated",
     "PROTECTION_PASSED": "the fill would have been at or beyond its own stop-loss or take-profit",
 }
 _SIDES = {("spot", "LONG"): "buy", ("spot", "SHORT"): "sell"}
@@ -31,13 +38,18 @@ class UnknownOrder(AccountError):
 
 
 def explain(
-    tables: Tables, order_id: str, bars: Iterable[Any] | None = None, no_bars: str = ""
+    tables: Tables,
+    order_id: str,
+    bars: Iterable[Any] | None = None,
+    no_bars: str = "",
+    rules: Mapping[str, TradingRules] | None = None,
 ) -> str:
     """The story of the chain that ``order_id`` belongs to.
 
     ``bars`` are the market events of the run, all pairs in the order of delivery: with them the
     story says of each one on which the order did not fill why it did not. Without, it says so,
-    and ``no_bars`` says why there are none.
+    and ``no_bars`` says why there are none. ``rules`` are those of the pairs, where they are at
+    hand: policies that are somebody's own code do not stand in files.
 
     Taken are the ids of orders, of their parts and of closing orders, the beginning of one (six
     characters or more, if no other begins so), and the number of an order. Raises `UnknownOrder`.
@@ -49,7 +61,7 @@ def explain(
     order = _find(tables, orders, order_id.strip().lower())
     root = order["root_id"]
     chain = [one for one in orders if one["root_id"] == root]
-    story = _Story(tables, chain, bars, no_bars)
+    story = _Story(tables, chain, bars, no_bars, rules or {})
     return "\n".join([*story.head(order), "", *story.told(), "", *story.end()]) + "\n"
 
 
@@ -114,8 +126,14 @@ class _Story:
     """The chain of one root, with its events, fills and transactions."""
 
     def __init__(
-        self, tables: Tables, chain: list[Line], bars: Iterable[Any] | None, no_bars: str
+        self,
+        tables: Tables,
+        chain: list[Line],
+        bars: Iterable[Any] | None,
+        no_bars: str,
+        rules: Mapping[str, TradingRules],
     ) -> None:
+        self._rules = rules
         self._tables = tables
         self._bars, self._no_bars = bars, no_bars
         self._facts: Mapping[str, Any] = tables.facts
@@ -226,7 +244,11 @@ class _Story:
         if self._bars is None:
             return
         code = self._chain[0]["pair"]
-        rules = PairRules(code, self._facts["config"])
+        try:
+            rules = PairRules(code, self._facts["config"], self._rules.get(code))
+        except BacktestError as error:  # policies that are code of the user's own
+            self._bars, self._no_bars = None, f"its rules cannot be read from files: {error}"
+            return
         events = [_line("events", row) for row in self._tables.rows("events")]
         fills = [_line("fills", row) for row in self._tables.rows("fills")]
         names = {}

@@ -14,9 +14,24 @@ from attrs import define, field
 
 from backtest.analysis.waits import MARKET, Line, PairRules, Wait
 from backtest.models import Bar
-from backtest.money import ZERO, add
-from backtest.services.fills import eligibility, pool
-from backtest.services.no_fill import NoFill, Why, came_before, no_price, no_volume
+from backtest.money import ZERO, add, sub
+from backtest.services.fills import (
+    CLOSE_ONLY,
+    NOT_ON_THIS_BAR,
+    OPEN_ONLY,
+    WHOLE_BAR,
+    checked_pool,
+    eligibility,
+    pool,
+)
+from backtest.services.no_fill import (
+    NoFill,
+    Why,
+    came_before,
+    no_price,
+    no_volume,
+    not_after_stop,
+)
 from backtest.services.path_outcome import Points
 
 __all__ = ["Fold", "Silence", "Taken", "folded", "silences"]
@@ -111,7 +126,14 @@ def _silence(
     working.start = 0 if number < wait.first else _start(wait, bar, rules)
     if here in ("filled", "ended"):
         return
-    reason = None if here == "part" else no_price(working, bar, rules.path)
+    due = wait.expires
+    if due is not None and due <= bar.open_ns:
+        return  # it was over before this bar: the event of its end says so
+    working.end = _end(wait, bar)
+    if working.end == OPEN_ONLY and working.start == CLOSE_ONLY and due is not None:
+        working.start = NOT_ON_THIS_BAR
+    reached = here == "part" or (wait.reached and wait.last == number)
+    reason = None if reached else no_price(working, bar, rules.path)
     takers: Sequence[Line] = ()
     cause = ""
     if reason is None:
@@ -130,16 +152,36 @@ def _at_close(
     if bar.close_ns != wait.since.ns or here in ("filled", "ended"):
         return
     takers = taken.of(own, wait.working.buy, number)
-    dry = _dry(bar, rules, takers) or NoFill(Why.UNKNOWN)
+    dry = _dry(wait, bar, rules, takers) or NoFill(Why.UNKNOWN)
     yield Silence(wait, number, bar, dry, takers, True, here == "part")
 
 
-def _dry(bar: Bar, rules: PairRules, takers: Sequence[Line]) -> NoFill | None:
-    """Why there was no volume left for one side."""
+def _dry(wait: Wait, bar: Bar, rules: PairRules, takers: Sequence[Line]) -> NoFill | None:
+    """Why there was no volume left for one side, or not as much as it must have."""
     increment, used = rules.pair.volume_increment, ZERO
+    own = rules.rules.fills
+    if own is None or own.volume is None:
+        there = pool(bar.volume, rules.rules.participation, increment)
+    else:
+        there = checked_pool(own.volume, bar, increment)
     for fill in takers:
         used = add(used, Decimal(fill["volume"]))
-    return no_volume(pool(bar.volume, rules.rules.participation, increment), used, increment)
+    dry = no_volume(there, used, increment)
+    terms = wait.working.terms
+    if dry is None and there is not None and terms is not None and terms.whole:
+        left = sub(there, used)
+        if left < wait.working.volume:
+            return NoFill(Why.NOT_ALL, pool=left)
+    return dry
+
+
+def _end(wait: Wait, bar: Bar) -> int:
+    """How much of ``bar`` counts for ``wait``: all from the start on, or the first price only."""
+    working = wait.working
+    if wait.expires is not None and wait.expires < bar.close_ns:
+        return OPEN_ONLY
+    at_once = working.terms is not None and working.terms.immediate
+    return OPEN_ONLY if at_once and working.kind in ("market", "limit") else WHOLE_BAR
 
 
 def _start(wait: Wait, bar: Bar, rules: PairRules) -> int:
@@ -148,7 +190,9 @@ def _start(wait: Wait, bar: Bar, rules: PairRules) -> int:
     if since.whole:
         return 0
     kind = "market" if working.triggered else working.kind
-    start = eligibility(kind, since.ns, True, bar, rules.rules.fill_on)
+    own = rules.rules.fills
+    policy = None if own is None else own.eligibility
+    start = eligibility(kind, since.ns, True, bar, rules.rules.fill_on, policy)
     since.whole = start == 0
     return start
 
@@ -158,13 +202,25 @@ def _held_back(
 ) -> tuple[NoFill, str]:
     """What kept a condition from acting whose price was there."""
     working = wait.working
-    dry = None if wait.role == "liquidation" else _dry(bar, rules, takers)
+    dry = None if wait.role == "liquidation" else _dry(wait, bar, rules, takers)
     came = here.removeprefix("gone:") if here.startswith("gone:") else ""
-    if wait.opened is not None and number < wait.first:
+    if (
+        wait.opened is not None
+        and number < wait.first
+        and (rules.path.delays_exits is None or wait.role == "liquidation")
+    ):
         entry = wait.opened.entry.working
         before = came_before(entry, working, wait.opened.point, _paths(bar, rules), bar, rules.path)
         if before or (before is None and dry is None and not came):
             return NoFill(Why.BEFORE_ENTRY, working.price), ""
+    if wait.opened is not None and number < wait.first and wait.role != "liquidation":
+        if rules.path.delays_exits is not None and dry is None and not came:
+            return NoFill(Why.EXITS_LATER, working.price), ""
+    if working.kind == "stop_limit" and working.terms is not None:
+        limit = working.terms.limit
+        before = not_after_stop(working, _paths(bar, rules), bar, rules.path)
+        if before or (before is None and dry is None):
+            return NoFill(Why.LIMIT_NOT_REACHED, limit), ""
     if came and (came != wait.role or wait.role == "close"):
         return NoFill(Why.OTHER_CAME_FIRST, working.price), came
     if wait.stopped and wait.role not in ("stop_loss", "liquidation"):
@@ -193,7 +249,7 @@ class Fold:
 
     wait: Wait
     why: Why
-    close_only: bool
+    only: str
     at_close: bool
     rest: bool
     cause: str
@@ -230,10 +286,10 @@ def folded(found: Iterable[Silence]) -> list[Fold]:
     open_folds: dict[Wait, Fold] = {}
     for one in found:
         reason = one.reason
-        key = (reason.why, reason.close_only, one.at_close, one.rest, one.cause)
+        key = (reason.why, reason.only, one.at_close, one.rest, one.cause)
         fold = open_folds.get(one.wait)
         if fold is None or key != (
-            fold.why, fold.close_only, fold.at_close, fold.rest, fold.cause
+            fold.why, fold.only, fold.at_close, fold.rest, fold.cause
         ):  # fmt: skip
             fold = Fold(one.wait, *key, one, one)
             open_folds[one.wait] = fold

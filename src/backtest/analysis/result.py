@@ -219,7 +219,7 @@ class RunResult:
         from backtest.analysis.explain import explain
 
         bars, no_bars = market_events(self.sources, self.inputs)
-        return explain(self.tables, str(order_id), bars, no_bars)
+        return explain(self.tables, str(order_id), bars, no_bars, self.rules)
 
     @cached_property
     def journal_sha256(self) -> str:

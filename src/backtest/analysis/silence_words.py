@@ -27,6 +27,8 @@ _NAMES = {
     "liquidation": "liquidation price",
     "limit": "limit",
     "stop": "stop",
+    "stop_limit": "stop",
+    "trailing_stop": "trailing stop",
 }
 _CAME = {
     "stop_loss": "its stop-loss",
@@ -80,6 +82,15 @@ def _words(fold: Fold, rules: PairRules, names: Mapping[str, str]) -> str:
     if why is Why.BEFORE_ENTRY:
         price = _price(fold.wait.working.price)
         return f"{price} was there only before the position was opened on this bar"
+    if why is Why.LIMIT_NOT_REACHED:
+        terms = fold.wait.working.terms
+        limit = _price(None if terms is None else terms.limit)
+        return f"its stop was reached, and after that the limit {limit} was not"
+    if why is Why.EXITS_LATER:
+        return "under the rules of this venue, exits do not act on the bar of their entry"
+    if why is Why.NOT_ALL:
+        volume = plain(fold.wait.working.volume)
+        return f"all of {volume} must fill or nothing, and {plain(fold.pool)} was there"
     if why is Why.OTHER_CAME_FIRST:
         return f"{_CAME.get(fold.cause, fold.cause)} came first on the bar's path"
     if why is Why.STOP_LOSS_TRIGGERED:
@@ -108,12 +119,14 @@ def _not_reached(fold: Fold) -> str:
     role = fold.wait.role
     name = _NAMES.get(role) or _NAMES.get(working.kind, working.kind)
     goal = f"{name} {_price(working.price)}"
-    point = "close" if fold.close_only else "high" if working.rises else "low"
+    point = fold.only or ("high" if working.rises else "low")
     side = "below" if working.rises else "above"
     assert fold.nearest is not None
     seen = _price(fold.nearest.reason.seen)
-    if fold.close_only:
+    if fold.only == "close":
         return f"accepted inside the bar, so that only its close counts: {seen}, {side} the {goal}"
+    if fold.only == "open":
+        return f"of this bar only the open counts for it: {seen}, {side} the {goal}"
     if fold.events == 1:
         return f"the {point} {seen} stayed {side} the {goal}"
     other = "above" if working.rises else "below"
@@ -122,7 +135,7 @@ def _not_reached(fold: Fold) -> str:
 
 def _not_penetrated(fold: Fold, rules: PairRules) -> str:
     working = fold.wait.working
-    point = "close" if fold.close_only else "high" if working.rises else "low"
+    point = fold.only or ("high" if working.rises else "low")
     assert fold.nearest is not None
     reason = fold.nearest.reason
     ticks = rules.rules.penetration_ticks

@@ -33,7 +33,8 @@ COLUMNS: dict[str, Row] = {
         "fill_timestamp", "fill_price", "fill_volume", "close_timestamp", "close_price",
         "closing_reason", "cancel_timestamp", "cancel_volume", "replaced_timestamp", "end_reason",
         "reserved", "margin_reserved", "fee_create", "fee_fill", "fee_close", "fee_cancel",
-        "fee_overnight", "gross_pnl", "net_pnl", "entry_order_id",
+        "fee_overnight", "gross_pnl", "net_pnl", "entry_order_id", "time_in_force", "expires_at",
+        "post_only", "reduce_only", "trail", "trail_percent", "oco",
     ),
     "transactions": (
         "timestamp", "sequence", "entry", "entry_id", "account", "asset_code", "transaction_type",
@@ -62,11 +63,11 @@ COLUMNS: dict[str, Row] = {
 TIMES = frozenset(
     {
         "timestamp", "create_timestamp", "fill_timestamp", "close_timestamp", "cancel_timestamp",
-        "replaced_timestamp", "bar_open",
+        "replaced_timestamp", "bar_open", "expires_at",
     }
 )  # fmt: skip
 INTEGERS = frozenset({"order_number", "sequence", "entry", "message", "cause", "market_event"})
-BOOLEANS = frozenset({"maker", "ambiguous"})
+BOOLEANS = frozenset({"maker", "ambiguous", "post_only", "reduce_only"})
 NUMBERS = frozenset(
     {
         "volume", "limit_price", "stop_price", "leverage", "stop_loss", "take_profit",
@@ -74,7 +75,8 @@ NUMBERS = frozenset(
         "cancel_volume", "reserved", "margin_reserved", "fee_create", "fee_fill", "fee_close",
         "fee_cancel", "fee_overnight", "gross_pnl", "net_pnl", "available_balance_change",
         "unavailable_balance_change", "available_balance", "unavailable_balance", "price",
-        "notional", "fee", "realised_pnl", "other_price", "other_volume", "equity",
+        "notional", "fee", "realised_pnl", "other_price", "other_volume", "equity", "trail",
+        "trail_percent",
     }
 )  # fmt: skip
 
@@ -110,8 +112,10 @@ def _id(value: UUID | None) -> str:
 def _type(order: SpotOrder | TradingOrder) -> str:
     if isinstance(order, SpotOrder) and order.entry_order_id is not None:
         return "exit"
+    if order.instructions.is_trailing:
+        return "trailing_stop"
     if order.limit_price is not None:
-        return "limit"
+        return "limit" if order.stop_price is None else "stop_limit"
     return "market" if order.stop_price is None else "stop"
 
 
@@ -121,6 +125,7 @@ def _orders(result: RunResult) -> Iterator[Row]:
         spot = isinstance(order, SpotOrder)
         values = order.__dict__
         get = values.get
+        asked = order.instructions
         yield (
             str(order.order_number),
             str(order.id),
@@ -163,6 +168,13 @@ def _orders(result: RunResult) -> Iterator[Row]:
             _number(get("gross_pnl")),
             _number(get("net_pnl")),
             _id(get("entry_order_id")),
+            asked.time_in_force.value,
+            _time(asked.expires_at),
+            "true" if asked.post_only else "false",
+            "true" if asked.reduce_only else "false",
+            _number(asked.trail),
+            _number(asked.trail_percent),
+            asked.oco or "",
         )
 
 

@@ -13,9 +13,9 @@ from typing import Any, cast
 
 from attrs import define, field
 
-from backtest.models import Asset, TradingPair, TradingRules
+from backtest.models import Asset, LeverageKind, TradingPair, TradingRules
 from backtest.money import ZERO, add, sub
-from backtest.services.fills import PathRules, Working, WorkingKind
+from backtest.services.fills import PathRules, Terms, Working, WorkingKind
 from backtest.services.margin import liquidation_price
 from backtest.times import parse_ns
 
@@ -68,8 +68,9 @@ class Wait:
     ``role`` is ``entry``, ``stop_loss``, ``take_profit``, ``liquidation`` or ``close``;
     ``order_id`` the order that waits, or whose position the condition is of. ``outcome`` says what
     became of it in event ``last``: ``filled``, ``part``, ``triggered``, ``ended`` (an event of the
-    order says why), ``gone:KIND`` (the position was closed by KIND), or nothing when it was changed
-    between two events. ``opened`` says how the position was opened if that was in event ``first``.
+    order says why), ``late`` (its time was over), ``gone:KIND`` (the position was closed by KIND),
+    or nothing when it was changed between two events. ``opened`` says how the position was opened
+    if that was in the event before ``first``, whose rest then counts, too.
     """
 
     role: str
@@ -88,12 +89,19 @@ class Wait:
     closing_id: str = ""
     before: Wait | None = None
     """What it was until it was changed."""
+    expires: int | None = None
+    """When the order expires."""
+    reached: bool = False
+    """Its stop was reached on event ``last``."""
 
 
 class PairRules:
     """What the configuration of a run says of one pair's fills and margin."""
 
-    def __init__(self, code: str, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, code: str, config: Mapping[str, Any], rules: TradingRules | None = None
+    ) -> None:
+        """``rules``: those of the run, where they are at hand; else they are made of their text."""
         text = config["pairs"][code]
         self.pair = TradingPair(
             code,
@@ -103,8 +111,12 @@ class PairRules:
             Decimal(text["volume_increment"]),
             contract_size=Decimal(text["contract_size"]),
         )
-        given = {name: value for name, value in config["rules"][code].items() if name != "fees"}
-        self.rules = TradingRules.from_mapping(given)
+        if rules is None:
+            text = config["rules"][code]
+            rules = TradingRules.from_mapping(
+                {name: value for name, value in text.items() if name != "fees"}
+            )
+        self.rules = rules
         self.path = PathRules.of(self.rules, self.pair)
 
 
@@ -121,6 +133,9 @@ def waits_of(
     its transactions by entry.
     """
     replay = _Replay(orders, fills, legs, rules)
+    for event in events:
+        if event["kind"] == "charged":
+            replay.charge(event)
     for event in events:
         replay.tell(event)
     return replay.waits
@@ -160,18 +175,13 @@ class _Replay:
             "modified": self._modified,
             "split": self._split,
             "triggered": self._triggered,
+            "trailed": self._trailed,
             "closing": self._closing,
             "close_cancelled": self._close_cancelled,
             "closed": self._closed,
             "liquidated": self._closed,
             "charged": self._charged,
         }
-        for taken in legs.values():
-            for leg in taken:
-                margin = _from_margin(leg)
-                if margin:
-                    old = self._charges.get(leg["order_id"], ZERO)
-                    self._charges[leg["order_id"]] = add(old, margin)
 
     def tell(self, event: Line) -> None:
         told = self._told.get(event["kind"])
@@ -193,12 +203,16 @@ class _Replay:
         number: int,
         *,
         triggered: bool = False,
+        terms: Terms | None = None,
+        expires: int | None = None,
     ) -> Wait:
         """A condition that waits from the market event after ``number``."""
         at = Decimal(price) if price else None
-        working = Working(None, cast("WorkingKind", kind), buy, at, volume, triggered=triggered)
+        working = Working(
+            None, cast("WorkingKind", kind), buy, at, volume, triggered=triggered, terms=terms
+        )
         pair = self._orders[order_id]["pair"]
-        wait = Wait(role, order_id, pair, working, since, number + 1)
+        wait = Wait(role, order_id, pair, working, since, number + 1, expires=expires)
         self.waits.append(wait)
         return wait
 
@@ -227,17 +241,19 @@ class _Replay:
         stopped: bool | None = None,
         order_id: str = "",
         price: Decimal | None = None,
+        kind: WorkingKind | None = None,
     ) -> Wait:
         """End ``wait`` and let the same condition wait on, changed."""
         self._end(wait, number, outcome)
         old = wait.working
         working = Working(
             None,
-            old.kind,
+            kind or old.kind,
             old.buy,
             old.price if price is None else price,
             old.volume if volume is None else volume,
             triggered=old.triggered if triggered is None else triggered,
+            terms=old.terms,
         )
         new = Wait(
             wait.role,
@@ -249,27 +265,57 @@ class _Replay:
             stopped=wait.stopped if stopped is None else stopped,
             closing_id=wait.closing_id,
             before=wait,
+            expires=wait.expires,
         )
         self.waits.append(new)
         return new
 
     # -- pending orders ----------------------------------------------------------------------------
 
-    def _enter(self, order: Line, volume: Decimal, since: Since, number: int, **more: Any) -> None:
+    def _enter(
+        self,
+        order: Line,
+        volume: Decimal,
+        since: Since,
+        number: int,
+        *,
+        level: str = "",
+        expires: int | None = None,
+        old: Wait | None = None,
+    ) -> Wait:
+        """``order`` is what is pending of its branch; ``old`` what was so before."""
         kind = order["order_type"]
-        price = order["limit_price"] or order["stop_price"]
-        buy = order["direction"] == "LONG"
-        wait = self._begin(
-            "entry", order["order_id"], kind, buy, price, volume, since, number, **more
+        if old is not None and old.working.kind == "limit":
+            kind = "limit"  # the stop of a stop-limit order has been reached
+        price = order["limit_price"] if kind == "limit" else level or order["stop_price"]
+        limit = Decimal(order["limit_price"]) if kind == "stop_limit" else None
+        trail, percent = (
+            Decimal(order[name]) if order[name] else None for name in ("trail", "trail_percent")
         )
+        force = order["time_in_force"]
+        terms = Terms(limit, trail, percent, force in ("IOC", "FOK"), force == "FOK")
+        wait = self._begin(
+            "entry", order["order_id"], kind, order["direction"] == "LONG", price, volume, since,
+            number, triggered=old is not None and old.working.triggered,
+            terms=None if terms == Terms() else terms,
+            expires=expires if old is None else old.expires,
+        )  # fmt: skip
         self._live[order["branch_id"]] = wait
+        return wait
 
     def _accepted(self, event: Line, number: int, _: bool) -> None:
         order = self._orders[event["order_id"]]
+        level, expires = "", None
+        for part in event["detail"].split("; "):
+            if part.startswith("trailing stop at "):
+                level = part.removeprefix("trailing stop at ")
+            elif part.startswith("good till "):
+                expires = parse_ns(part.removeprefix("good till "))
         since = Since(parse_ns(event["timestamp"]))
-        self._enter(order, Decimal(event["volume"]), since, number)
+        volume = Decimal(event["volume"])
+        wait = self._enter(order, volume, since, number, level=level, expires=expires)
         if order["order_type"] == "market" and self._rules.rules.fill_on == "this_close":
-            self._live[order["branch_id"]].at_close_of = number
+            wait.at_close_of = number
 
     def _filled(self, event: Line, number: int, in_event: bool) -> None:
         order = self._orders[event["order_id"]]
@@ -279,14 +325,17 @@ class _Replay:
         if left > ZERO:
             children = self._children.get(order["order_id"], [])
             self._leaves.update(children[:1])
-            stop = wait.working.kind not in ("market", "limit")
+            kind = wait.working.kind
+            limit = order["limit_price"] if kind == "stop_limit" else ""
             wait_on = self._go_on(
                 wait,
                 number,
                 "part",
                 volume=left,
-                triggered=stop or wait.working.triggered,
+                triggered=kind in ("stop", "trailing_stop") or wait.working.triggered,
                 order_id=children[0] if children else "",
+                kind="limit" if limit else None,
+                price=Decimal(limit) if limit else None,
             )
             self._live[order["branch_id"]] = wait_on
         else:
@@ -302,7 +351,8 @@ class _Replay:
         left = sub(wait.working.volume, Decimal(event["volume"]))
         if left <= ZERO:
             here = in_event or event["sender"] == VENUE
-            self._end(wait, number, "ended" if here else "")
+            late = event["reason"] in ("EXPIRED", "IMMEDIATE_OR_CANCEL", "FILL_OR_KILL")
+            self._end(wait, number, ("late" if late else "ended") if here else "")
             return
         children = self._children.get(order["order_id"], [])
         new = self._go_on(wait, number, "", volume=left, order_id=children[0] if children else "")
@@ -322,7 +372,7 @@ class _Replay:
             return
         self._end(old, number)
         since = Since(parse_ns(event["timestamp"]))
-        self._enter(child, volume, since, number, triggered=old.working.triggered)
+        self._enter(child, volume, since, number, old=old)
 
     def _split(self, event: Line, number: int, _: bool) -> None:
         order = self._orders[event["order_id"]]
@@ -341,7 +391,7 @@ class _Replay:
         for part, volume in zip(parts, volumes, strict=True):
             moved = part["limit_price"] != order["limit_price"]
             since = Since(parse_ns(event["timestamp"])) if moved else old.since
-            self._enter(part, volume, since, number, triggered=old.working.triggered)
+            self._enter(part, volume, since, number, old=old)
 
     def _triggered(self, event: Line, number: int, _: bool) -> None:
         kind = event["detail"].partition(" ")[0]
@@ -353,14 +403,30 @@ class _Replay:
             return
         branch = self._orders[event["order_id"]]["branch_id"]
         live = self._live.get(branch)
-        if live is not None and not live.working.triggered:
+        if live is None or live.working.triggered:
+            return
+        live.reached = live.working.kind != "limit"
+        if live.working.kind == "stop_limit":
+            limit = self._orders[live.order_id]["limit_price"]
+            self._live[branch] = self._go_on(
+                live, number, "triggered", kind="limit", price=Decimal(limit)
+            )
+        elif live.working.kind != "limit":
             self._live[branch] = self._go_on(live, number, "triggered", triggered=True)
+
+    def _trailed(self, event: Line, number: int, _: bool) -> None:
+        level = Decimal(event["detail"].removeprefix("trailing stop at "))
+        branch = self._orders[event["order_id"]]["branch_id"]
+        live = self._live.get(branch)
+        if live is not None and live.working.kind == "trailing_stop":
+            self._live[branch] = self._go_on(live, number, "", price=level)
 
     def _change(self, held: Held, wait: Wait, number: int, is_it: bool) -> None:
         """A stop-loss has triggered: it is a market order now, and the others wait for it."""
         if is_it and wait.working.triggered:
             return
         outcome = "triggered" if is_it else ""
+        wait.reached = is_it
         new = self._go_on(
             wait, number, outcome, triggered=is_it or wait.working.triggered, stopped=True
         )
@@ -380,7 +446,7 @@ class _Replay:
         self._held[order["order_id"]] = held
         prices: list[tuple[str, str | Decimal | None]] = [
             ("stop_loss", order["stop_loss"]),
-            ("liquidation", self._liquidation(held)),
+            ("liquidation", self._liquidation(held) if self._can_end(order) else None),
             ("take_profit", order["take_profit"]),
         ]
         for kind, price in prices:
@@ -426,9 +492,18 @@ class _Replay:
             held.volume,
             pair.contract_size,
             held.margin,
-            rules.maintenance_rate,
+            rules.maintenance,
             pair.price_increment,
         )
+
+    def _can_end(self, order: Line) -> bool:
+        """Whether a new position could be liquidated: a fully paid long without maintenance
+        cannot."""
+        rules = self._rules.rules
+        flat = rules.leverage_kind is LeverageKind.FLAT_MARGIN_PER_VOLUME
+        kept = rules.maintenance_rate or rules.maintenance_tiers is not None
+        paid = Decimal(order["leverage"]) == 1 and not flat
+        return not (order["direction"] == "LONG" and paid and not kept)
 
     def _mend_liquidation(self, held: Held, number: int) -> None:
         """The margin or the volume changed, and with it the liquidation price."""
@@ -487,7 +562,8 @@ class _Replay:
                 )  # fmt: skip
                 new.stopped = wait.stopped
                 own.waits.append(new)
-        self._mend_liquidation(own, number)
+        if self._can_end(part):
+            self._mend_liquidation(own, number)
 
     def _closing(self, event: Line, number: int, _: bool) -> None:
         _verb, volume, _at, price = event["detail"].split(" ", 3)
@@ -571,6 +647,12 @@ class _Replay:
                 return wait
         return None
 
+    def charge(self, event: Line) -> None:
+        """Note what a charge takes out of a position's margin, before the replay begins."""
+        for leg in self._legs.get(event["entry"], []):
+            old = self._charges.get(event["order_id"], ZERO)
+            self._charges[event["order_id"]] = add(old, _from_margin(leg))
+
     def _charged(self, event: Line, number: int, _: bool) -> None:
         held = self._held.get(event["order_id"])
         if held is None:
@@ -583,8 +665,7 @@ class _Replay:
 
 
 def _from_margin(leg: Line) -> Decimal:
-    """What a transaction took out of a position's margin to pay for a night."""
-    night = leg["description"].endswith(": overnight charge")
-    if leg["transaction_type"] != "RETURN_MARGIN" or not night:
+    """What a transaction of a charge took out of a position's margin."""
+    if leg["transaction_type"] != "RETURN_MARGIN":
         return ZERO
     return Decimal(leg["unavailable_balance_change"]).copy_negate()

@@ -15,12 +15,13 @@ from backtest.models.bar import Bar
 from backtest.money import ZERO, add, sub, to_step
 from backtest.services.bar_path import (
     NOT_ON_THIS_BAR,
+    OPEN_ONLY,
     PathRules,
     Working,
 )
 from backtest.services.path_outcome import Points, event_of
 
-__all__ = ["NoFill", "Why", "came_before", "no_price", "no_volume"]
+__all__ = ["NoFill", "Why", "came_before", "no_price", "no_volume", "not_after_stop"]
 
 
 class Why(Enum):
@@ -47,6 +48,12 @@ class Why(Enum):
     """Others took the volume that the bar had for this side."""
     BEFORE_ENTRY = "before_entry", "trigger"
     """The price was there only before the position was opened on this very bar."""
+    LIMIT_NOT_REACHED = "limit_not_reached", "match"
+    """The stop of a stop-limit order was reached, and after that its limit was not."""
+    EXITS_LATER = "exits_later", "trigger"
+    """Under the rules of the venue, exits do not act on the bar of their entry (``exits_from``)."""
+    NOT_ALL = "not_all", "match"
+    """There was less volume than all of an order that must fill whole or not at all."""
     OTHER_CAME_FIRST = "other_came_first", "trigger"
     """Another exit of the position came first on the path and left nothing."""
     STOP_LOSS_TRIGGERED = "stop_loss_triggered", "trigger"
@@ -63,8 +70,8 @@ class NoFill(NamedTuple):
     """The price that it needed."""
     seen: Decimal | None = None
     """The nearest price that counted for it."""
-    close_only: bool = False
-    """Whether only the bar's close counted."""
+    only: str = ""
+    """``open`` or ``close`` where that was the only price that counted."""
     pool: Decimal | None = None
     """The volume that there was for its side."""
 
@@ -80,19 +87,18 @@ def no_price(working: Working, bar: Bar, rules: PathRules) -> NoFill | None:
     price = working.price
     if price is None or working.triggered:
         return None
-    if working.rises:
-        seen = bar.close if start else bar.high
-        met = seen >= price
-    else:
-        seen = bar.close if start else bar.low
-        met = seen <= price
-    if not met:
+    only, seen = "", bar.high if working.rises else bar.low
+    if start:
+        only, seen = "close", bar.close
+    elif working.end == OPEN_ONLY:
+        only, seen = "open", bar.open
+    if (seen < price) if working.rises else (seen > price):
         why = Why.PRICE_NOT_REACHED if working.is_limit else Why.STOP_NOT_REACHED
-        return NoFill(why, price, seen, bool(start))
+        return NoFill(why, price, seen, only)
     if working.is_limit and rules.penetration:
         goal = (sub if working.buy else add)(price, rules.penetration)
         if (seen < goal) if working.rises else (seen > goal):
-            return NoFill(Why.PENETRATION_NOT_MET, goal, seen, bool(start))
+            return NoFill(Why.PENETRATION_NOT_MET, goal, seen, only)
     return None
 
 
@@ -131,4 +137,19 @@ def came_before(
         if point == (toward if opened.rank in (1, 2) else "open" if not opened.rank else "close"):
             later = event_of(working, opened.rank, opened.reached, points, bar, rules)
             answers.append(later is None)
+    return answers[0] if answers and all(one is answers[0] for one in answers) else None
+
+
+def not_after_stop(
+    working: Working, paths: Sequence[Points], bar: Bar, rules: PathRules
+) -> bool | None:
+    """Whether, after the stop of a stop-limit order was reached, its limit price was not.
+
+    ``working`` is the order as it was before the bar. None when that hangs on the path.
+    """
+    answers: list[bool] = []
+    for points in paths:
+        event = event_of(working, working.start, points[working.start], points, bar, rules)
+        if event is not None and event.is_trigger:
+            answers.append(event.then is None)
     return answers[0] if answers and all(one is answers[0] for one in answers) else None
