@@ -343,6 +343,8 @@ class Amendment:
                 self._renew_terms(branch, child)
             self._requeue(branch, child)
         place = "keeps its place in the queue" if keeps_place else "goes to the end of the queue"
+        if kind == "trailing_stop" and not branch.working.triggered:
+            place += f"; trailing stop at {branch.working.price}"
         venue.tell(
             EventKind.MODIFIED, branch, child, detail=place, command=command, balances=balances
         )
@@ -454,6 +456,8 @@ class Amendment:
             book.waiting.append((venue.now, working))
             accepted.append(closing)
         how = f"at {price}" if kind == "limit" else f"by a {kind} at {price}"
+        if kind == "stop_limit":
+            how += f" with limit {action.limit_price}"
         venue.tell(
             EventKind.CLOSING,
             branch,

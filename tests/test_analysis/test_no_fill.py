@@ -10,9 +10,10 @@ import pytest
 import backtest.actors.execution as execution
 from backtest.actors.book import Branch
 from backtest.analysis.reasons import Silence, Taken, silences
+from backtest.analysis.replay import waits_of
 from backtest.analysis.result import RunResult
 from backtest.analysis.tables import COLUMNS
-from backtest.analysis.waits import Line, PairRules, waits_of
+from backtest.analysis.waits import Line, PairRules
 from backtest.models import Bar
 from backtest.money import ZERO
 from backtest.runner import BacktestRunner
@@ -70,7 +71,8 @@ class Watched(BarWalk):
         key = working.key
         if type(key) is Branch:
             assert key.order is not None
-            order_id, role, closing_id = str(key.order.id), "entry", ""
+            role = "entry" if key.part is None else str(working.kind)
+            order_id, closing_id = str(key.order.id), ""
         else:
             role = "close" if key.kind == "close" else working.kind
             order_id, closing_id = str(key.holding.order.id), str(key.id)
@@ -153,9 +155,9 @@ def all_silences(result: RunResult, bars: list[Bar]) -> list[Silence]:
         ids = {order["order_id"] for order in chain}
         rules = PairRules(chain[0]["pair"], result.config)
         waits = waits_of(
-            chain,
+            orders,
             [event for event in events if event["order_id"] in ids],
-            {fill["entry_id"]: fill for fill in fills if fill["order_id"] in ids},
+            fills,
             {entry: taken for entry, taken in legs.items() if taken[0]["order_id"] in ids},
             rules,
         )
@@ -172,7 +174,10 @@ class Wilder(Wild):
         if chance.random() < 0.6:
             await super().anything(pair, last)
             return
-        send = getattr(self, chance.choice(["buy", "sell", "long", "short"]))
+        if self.handles and chance.random() < 0.3:
+            await self.change(chance.choice(self.handles), last)
+            return
+        side = chance.choice(["buy", "buy", "sell", "long", "short"])
         prices = [round(last * (1000 + chance.randrange(-40, 41)) / 1000, 2) for _ in range(2)]
         given: dict[str, Any] = chance.choice(
             [
@@ -191,7 +196,32 @@ class Wilder(Wild):
             given["expires"] = chance.choice(["30s", "3m", "200s", "10m"])
         if chance.random() < 0.3:
             given["oco"] = chance.choice(["a", "b", "c"])
+        if side != "sell" and chance.random() < 0.5:
+            sign = -1 if side == "short" else 1
+            given["stop_loss"] = round(last * (1000 - sign * chance.randrange(50)) / 1000, 2)
+            given["take_profit"] = round(last * (1000 + sign * chance.randrange(50)) / 1000, 2)
+        send = getattr(self, side)
         self.handles.append(await send(pair, D(chance.randrange(1, 3000)) / 1000, **given))
+
+
+    async def change(self, handle: Any, last: Any) -> None:
+        chance = self.random
+        price = round(last * chance.randrange(960, 1041) / 1000, 2)
+        what = chance.choice(["stop", "trail", "both", "trailing", "exits", "expires"])
+        if what == "stop":
+            await handle.close(stop_price=price)
+        elif what == "trail":
+            await handle.close(trail=chance.randrange(1, 5))
+        elif what == "both":
+            await handle.close(stop_price=price, limit_price=round(price * D("1.01"), 2))
+        elif what == "trailing":
+            await handle.modify(trail=chance.randrange(1, 5))
+        elif what == "expires":
+            await handle.modify(expires="2m")
+        elif handle.exits:
+            exit = chance.choice(handle.exits)
+            self.handles.append(exit)
+            await exit.modify(stop_loss=price)
 
 
 def wild_run(seed: int, kind: type[Wild] = Wild) -> tuple[RunResult, list[Bar]]:

@@ -7,10 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 from backtest.analysis.reasons import Taken, folded, silences
+from backtest.analysis.replay import waits_of
 from backtest.analysis.silence_words import told as why_not
 from backtest.analysis.tables import COLUMNS, Row, Tables
 from backtest.analysis.text import columns, grouped, moment, signed
-from backtest.analysis.waits import MARKET, Line, PairRules, waits_of
+from backtest.analysis.waits import MARKET, Line, PairRules
 from backtest.errors import AccountError, BacktestError
 from backtest.models import TradingRules
 from backtest.money import ZERO, add
@@ -251,17 +252,10 @@ class _Story:
             return
         events = [_line("events", row) for row in self._tables.rows("events")]
         fills = [_line("fills", row) for row in self._tables.rows("fills")]
-        names = {}
-        for row in self._tables.rows("orders"):
-            order = _line("orders", row)
-            names[order["order_id"]] = f"order #{order['order_number']}"
-        waits = waits_of(
-            self._chain,
-            self._events,
-            {fill["entry_id"]: fill for fill in self._fills.values()},
-            self._entries,
-            rules,
-        )
+        orders = [_line("orders", row) for row in self._tables.rows("orders")]
+        names = {order["order_id"]: f"order #{order['order_number']}" for order in orders}
+        crossed = frozenset(self._facts["config"].get("cross_margin", ()))
+        waits = waits_of(orders, self._events, fills, self._entries, rules, crossed)
         taken = Taken(events, (fill for fill in fills if fill["pair"] == code))
         for place, fold in enumerate(folded(silences(waits, self._bars, rules, taken))):
             # Before what happened on its first bar; what was left of a fill, after the fill.

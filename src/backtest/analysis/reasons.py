@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from attrs import define, field
 
-from backtest.analysis.waits import MARKET, Line, PairRules, Wait
+from backtest.analysis.waits import MARKET, Line, PairRules, Since, Wait
 from backtest.models import Bar
 from backtest.money import ZERO, add, sub
 from backtest.services.fills import (
@@ -20,6 +20,7 @@ from backtest.services.fills import (
     NOT_ON_THIS_BAR,
     OPEN_ONLY,
     WHOLE_BAR,
+    Working,
     checked_pool,
     eligibility,
     pool,
@@ -123,7 +124,7 @@ def _silence(
     if number < wait.first and (wait.opened is None or not wait.opened.part_of_event):
         return
     working = wait.working
-    working.start = 0 if number < wait.first else _start(wait, bar, rules)
+    working.start = 0 if number < wait.first else _start(wait.since, working, bar, rules)
     if here in ("filled", "ended"):
         return
     due = wait.expires
@@ -184,9 +185,8 @@ def _end(wait: Wait, bar: Bar) -> int:
     return OPEN_ONLY if at_once and working.kind in ("market", "limit") else WHOLE_BAR
 
 
-def _start(wait: Wait, bar: Bar, rules: PairRules) -> int:
-    """From where on ``bar`` counts for ``wait``."""
-    since, working = wait.since, wait.working
+def _start(since: Since, working: Working, bar: Bar, rules: PairRules) -> int:
+    """From where on ``bar`` counts for ``working``."""
     if since.whole:
         return 0
     kind = "market" if working.triggered else working.kind
@@ -209,7 +209,8 @@ def _held_back(
         and number < wait.first
         and (rules.path.delays_exits is None or wait.role == "liquidation")
     ):
-        entry = wait.opened.entry.working
+        entry = wait.opened.entry
+        entry.start = _start(wait.opened.since, entry, bar, rules)
         before = came_before(entry, working, wait.opened.point, _paths(bar, rules), bar, rules.path)
         if before or (before is None and dry is None and not came):
             return NoFill(Why.BEFORE_ENTRY, working.price), ""
