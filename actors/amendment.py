@@ -458,12 +458,14 @@ class Amendment:
         how = f"at {price}" if kind == "limit" else f"by a {kind} at {price}"
         if kind == "stop_limit":
             how += f" with limit {action.limit_price}"
+        ids = " + ".join(str(closing.id) for closing in accepted)
         venue.tell(
             EventKind.CLOSING,
             branch,
             branch.holdings[0].order,
             detail=f"close {total if action.volume is None else action.volume} "
-            + ("at the market" if price is None else how),
+            + ("at the market" if price is None else how)
+            + f"; order {ids}",
             command=action.command,
             level=price if kind == "trailing_stop" else None,
         )

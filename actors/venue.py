@@ -441,7 +441,7 @@ class Venue:
                     heard[3].sender,  # type: ignore[index]
                     None if order is None else order.volume,
                     None,
-                    self.actor.bars,  # type: ignore[attr-defined]
+                    self.actor.bars + self.actor.ticks,  # type: ignore[attr-defined]
                 ),
             )
         )
@@ -529,7 +529,7 @@ class Venue:
                 heard.channel.sender,  # type: ignore[union-attr]
                 None if about is None else about.volume,
                 asked,
-                self.actor.bars,  # type: ignore[attr-defined]
+                self.actor.bars + self.actor.ticks,  # type: ignore[attr-defined]
             )
         )
         desk.channel.post(

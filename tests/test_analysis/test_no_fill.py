@@ -203,7 +203,6 @@ class Wilder(Wild):
         send = getattr(self, side)
         self.handles.append(await send(pair, D(chance.randrange(1, 3000)) / 1000, **given))
 
-
     async def change(self, handle: Any, last: Any) -> None:
         chance = self.random
         price = round(last * chance.randrange(960, 1041) / 1000, 2)

@@ -339,7 +339,8 @@ class Positions:
     def closing(self, event: Line, number: int, _: bool) -> None:
         """Orders to close positions of a branch were accepted, the oldest first."""
         # close 1 at the market / at 99 / by a stop at 99 / by a stop_limit at 99 with limit 98
-        words = event["detail"].split(" ")
+        asked, _by, ids = event["detail"].partition("; order ")
+        words, orders = asked.split(" "), iter(ids.split(" + "))
         left, price = Decimal(words[1]), words[words.index("at") + 1]
         kind = words[4] if words[2] == "by" else "market" if price == "the" else "limit"
         branch = self._chain.orders[event["order_id"]]["branch_id"]
@@ -351,6 +352,7 @@ class Positions:
             since = Since(parse_ns(event["timestamp"]))
             at = None if kind == "market" else price
             wait = self._exit(held, "close", kind, at, part, since, number)
+            wait.closing_id = next(orders)
             if kind == "stop_limit":
                 wait.working.terms = Terms(Decimal(words[-1]))
             if kind == "market" and self._chain.rules.fills_at_close:
@@ -426,26 +428,11 @@ class Positions:
 
 def _done(held: Held, fill: Line) -> Wait | None:
     """The wait that ``fill`` was of."""
-    closing_id = fill["closing_order_id"]
     for wait in held.waits:
-        if closing_id and wait.closing_id == closing_id:
-            return wait
-    likely = [one for one in held.waits if one.role == fill["kind"] and not one.closing_id]
-    price, buy = Decimal(fill["price"]), fill["direction"] == "LONG"
-    for wait in likely:
-        if len(likely) == 1 or _could_be(wait.working, price, buy, fill["maker"] == "true"):
-            wait.closing_id = closing_id
-            return wait
+        if wait.role == fill["kind"]:
+            if wait.role != "close" or wait.closing_id == fill["closing_order_id"]:
+                return wait
     return None
-
-
-def _could_be(working: Working, price: Decimal, buy: bool, maker: bool) -> bool:
-    at = working.price
-    if at is None or working.triggered:
-        return not maker
-    if working.kind == "limit":
-        return at == price if maker else (price <= at if buy else price >= at)
-    return not maker and (price >= at if working.rises else price <= at)
 
 
 def _from_margin(leg: Line) -> Decimal:

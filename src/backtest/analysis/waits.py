@@ -125,10 +125,11 @@ class Waits:
         if seen > number and wait.at_close_of is None:
             self.all.remove(wait)
             before = wait.before
-            if outcome and before is not None and before.last == number:
-                # Changed twice on one event: what it came to in the end counts.
+            while outcome and before is not None and before.last == number:
+                # Changed again on one event: what it came to in the end counts.
                 if outcome in ("filled", "ended") or before.outcome != "part":
                     before.outcome = outcome
+                before = before.before
 
     def go_on(
         self,
