@@ -158,13 +158,14 @@ class CrossDesk:
         working = closing.working = Working(
             closing, "liquidation", not part.long, None, part.volume
         )
-        if scene is None or book is not scene.book:
-            assert book.bar is not None
-            assert book.last is not None
-            await self._closing_desk.liquidate(book, book.bar, closing, book.last, detail)
+        if scene is None or book is not scene.book or not isinstance(scene.bar, Bar):
+            # On another pair it is closed at the mark; on a tick, at what the tick offers.
+            event = book.bar if scene is None or book is not scene.book else scene.bar
+            assert event is not None
+            mark = event.close if isinstance(event, Bar) else ZERO
+            await self._closing_desk.liquidate(book, event, closing, mark, detail)
             return
         at, bar = scene.hit, scene.bar
-        assert isinstance(bar, Bar)  # ticks are tested at the mark, when they are over
         price = slipped(at.reached, working.buy, bar, book.path)
         hit = Hit(
             holding.group,

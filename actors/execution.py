@@ -127,9 +127,13 @@ class Execution:
                 if working.terms is not None and working.terms.immediate:
                     self._meet(book, working)
             book.waiting.clear()
+        groups = book.all_groups()
+        if self._venue.cross:
+            # On one point there is no path to be called on: that is tested after the tick.
+            groups = groups + book.cross_groups
         walk = TickWalk(
             tick,
-            book.all_groups(),
+            groups,
             book.tick_path,
             self._pools(book, tick),
             book.queue,

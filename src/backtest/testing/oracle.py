@@ -13,6 +13,7 @@ the first message after which one of the invariants does not hold:
 * I7 time and ``(time, priority, sequence)`` rise, nothing is handled before it was sent
 * I10 folding the journal from empty gives the live balances
 * I11 no NaN, no infinity, no price or volume at or below zero
+* I13 after a bar, no cross margin account that it concerns stands below its maintenance
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from backtest.actors import Envelope, System
 from backtest.actors.fiber import HANDLE
 from backtest.actors.protocol import Post
 from backtest.errors import BacktestError
+from backtest.models import Bar
 
 from ._chain_audit import ChainAudit
+from ._margin_audit import MarginAudit
 
 __all__ = ["InvariantBroken", "Oracle"]
 
@@ -75,6 +78,7 @@ class Oracle:
         self._last_time = 0
         self._live: dict[Key, tuple[tuple[Decimal, Decimal], tuple[Fraction, Fraction]]] = {}
         self._chains = ChainAudit(broker.venue.records, self._fail)
+        self._margins = MarginAudit(broker, self._fail)
         self._before = (system.tracer, system.observer)
         system.tracer, system.observer = self.trace, self.check
 
@@ -106,7 +110,12 @@ class Oracle:
         # While the venue waits for the account actor the order is not yet what the money says.
         if self._broker.fiber.waiting is HANDLE:
             self._chains.check(self._money)
+            self._check_margins(message)
         self.checks += 1
+
+    def _check_margins(self, message: Envelope) -> None:
+        if message.channel.target is self._broker.fiber and type(message.payload) is Bar:
+            self._margins.check(message.payload.pair, self._money)
 
     def finish(self) -> None:
         """Check once more when the run is over, and fold the whole journal anew."""

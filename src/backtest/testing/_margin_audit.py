@@ -1,0 +1,82 @@
+"""What the oracle asks of margin (I13): no account and no position is left below maintenance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Any, NoReturn
+
+__all__ = ["MarginAudit"]
+
+_NOTHING = Fraction(0)
+
+Key = tuple[str, str]
+
+
+class MarginAudit:
+    """Counts again where cross margin accounts stand after a bar of a pair they hold positions in.
+
+    ``broker`` is the venue's actor; ``fail`` is called with an invariant and a problem.
+    """
+
+    def __init__(self, broker: Any, fail: Callable[[str, str], NoReturn]) -> None:
+        self._venue = broker.venue
+        self._fail = fail
+        self._accounts = {
+            account.account_id: account
+            for _, owned in broker._agents.values()
+            for account in owned
+            if account.margin_mode == "cross"
+        }
+
+    def check(self, pair: str, money: Mapping[Key, tuple[Fraction, Fraction]]) -> None:
+        """After a bar of ``pair``; ``money`` is the oracle's."""
+        if not self._accounts:
+            return
+        held: dict[Any, list[Any]] = {}
+        for order in self._venue.records.orders:
+            if order.status.name == "FILLED" and hasattr(order, "leverage"):
+                if order.account_id in self._accounts:
+                    held.setdefault(order.account_id, []).append(order)
+        for account_id, orders in held.items():
+            if any(order.trading_pair_code == pair for order in orders):
+                self._check(self._accounts[account_id], orders, money)
+
+    def _check(
+        self, account: Any, orders: list[Any], money: Mapping[Key, tuple[Fraction, Fraction]]
+    ) -> None:
+        equity = sum(money.get((account.name, account.settlement_asset), ()), _NOTHING)
+        for asset, weight in account.collateral.items():
+            owned = sum(money.get((account.name, asset), ()), _NOTHING)
+            equity += owned * Fraction(weight) * self._price(asset, account.settlement_asset)
+        needed = _NOTHING
+        for order in orders:
+            book = self._venue.books[order.trading_pair_code]
+            mark, size = Fraction(book.last), Fraction(order.volume) * Fraction(order.contract_size)
+            equity += (mark - Fraction(order.fill_price)) * size * order.direction.sign
+            needed += maintained(book.rules, mark * size)
+        if equity <= needed:
+            self._fail(
+                "I13",
+                f"account {account.name} has {float(equity)} and must maintain {float(needed)}",
+            )
+
+    def _price(self, asset: str, settlement: str) -> Fraction:
+        for book in self._venue.books.values():
+            if book.pair.base.code == asset and book.pair.quote.code == settlement:
+                return _NOTHING if book.last is None else Fraction(book.last)
+        return _NOTHING
+
+
+def maintained(rules: Any, notional: Fraction) -> Fraction:
+    """What ``notional`` must maintain: each part of it at the rate of its own bracket."""
+    if rules.maintenance_tiers is None:
+        return notional * Fraction(rules.maintenance_rate)
+    total = begin = _NOTHING
+    for tier in rules.maintenance_tiers:
+        end = notional if tier.up_to is None else min(notional, Fraction(tier.up_to))
+        total += (end - begin) * Fraction(tier.rate)
+        begin, rate = end, Fraction(tier.rate)
+        if begin == notional:
+            return total
+    return total + (notional - begin) * rate
