@@ -120,6 +120,14 @@ class Standing:
                 found, most = key, pnl
         return found
 
+    def bears(self, key: Any, price: Decimal) -> bool:
+        """Whether money and collateral pay what the position of ``key`` has lost."""
+        loss = ZERO
+        for own, pnl in self._results(price):
+            if own is key:
+                loss = pnl
+        return add(add(self.money, mul(self.units, price)), loss) >= ZERO
+
     def _results(self, price: Decimal) -> Iterable[tuple[Any, Decimal]]:
         for one in self.elsewhere:
             yield one.key, one.pnl

@@ -334,20 +334,27 @@ def _rehearse_call(act: _Rehearsal, walk: BarWalk, price: Decimal) -> list[Any]:
         for one in group.partners or (group,):
             if one.entry is not None:
                 walk.drop(one.entry)
-    gone = []
+    gone: list[Any] = []
     while act.now.level(price) <= ZERO:
         worst = act.now.worst(price)
         if worst is None:
             break
-        away = [one for one in act.now.elsewhere if one.key is worst]
-        if away:
-            act.now.money = add(act.now.money, away[0].pnl)
-            act.now.elsewhere.remove(away[0])
-        else:
-            gone.append((worst, price, worst.volume))
-            _reduce(act, worst, worst.volume, price)
-            worst.volume = ZERO
+        while (best := act.now.best(price)) is not None and not act.now.bears(worst, price):
+            # A loss that cannot be paid is paid from what the others have won.
+            _rehearse_close(act, best, price, gone)
+        _rehearse_close(act, worst, price, gone)
     return gone
+
+
+def _rehearse_close(act: _Rehearsal, part: OpenPart, price: Decimal, gone: list[Any]) -> None:
+    for one in act.now.elsewhere:
+        if one.key is part:
+            act.now.money = add(act.now.money, one.pnl)
+            act.now.elsewhere.remove(one)
+            return
+    gone.append((part, price, part.volume))
+    _reduce(act, part, part.volume, price)
+    part.volume = ZERO
 
 
 def _reduce(act: _Rehearsal, part: OpenPart, volume: Decimal, price: Decimal) -> None:
