@@ -16,7 +16,7 @@ from backtest.models import (
     TradingOrder,
     TradingPair,
 )
-from backtest.money import ONE, ZERO, add, is_multiple
+from backtest.money import ONE, ZERO, add, is_multiple, sub
 from backtest.services.fills import Terms, protection_passed, trailed
 from backtest.services.margin import worst_price_buy, worst_price_sell
 from backtest.services.order_operations import create_spot, create_trading
@@ -110,13 +110,10 @@ def check_least(book: PairBook, volume: Decimal, price: Decimal | None) -> None:
             )
 
 
-def _check_built(kind: str, instructions: Instructions) -> None:
-    """Refuse what this venue does not do yet, and what no venue could."""
+def _check_sense(kind: str, instructions: Instructions) -> None:
+    """Refuse what no venue could do."""
     if instructions.is_trailing is not (kind == "trailing_stop"):
         refuse(RejectReason.INVALID_ACTION, f"trail and trail_percent do not make a {kind} order")
-    for name in ("reduce_only",):
-        if getattr(instructions, name):
-            refuse(RejectReason.NOT_SUPPORTED, f"{name} is not supported here yet")
 
 
 def check_cross(venue: Venue, branch: Branch, needed: Decimal) -> None:
@@ -239,7 +236,7 @@ class Acceptance:
         buy = direction is _LONG
         terms = expires = None
         if instructions is not PLAIN or kind == "stop_limit":
-            _check_built(kind, instructions)
+            _check_sense(kind, instructions)
             if instructions.oco is not None:
                 venue.ocos.check(desk, account, instructions.oco)
             check_grid(book.pair, None, stop, instructions.trail)
@@ -276,6 +273,8 @@ class Acceptance:
         working = branch.working = venue.working(
             branch, kind, buy, price if stop is None else stop, volume
         )
+        if not spot and (instructions.reduce_only or account in venue.netting):
+            self._net(branch, volume, instructions.reduce_only)
         reserve = venue.reserve(branch, volume, True)
         fee = ZERO
         if book.fees_create or book.rules.min_margin is not None:
@@ -351,11 +350,24 @@ class Acceptance:
         )
         return branch
 
+    def _net(self, branch: Branch, volume: Decimal, reduces: bool) -> None:
+        """Let an order close the other side first; a reduce-only order must have one to close."""
+        venue, book = self._venue, branch.book
+        branch.nets, branch.reduces = True, reduces
+        if reduces and not venue.opposite(book, branch.account, branch.working.buy):
+            side = "short" if branch.working.buy else "long"
+            refuse(
+                RejectReason.REDUCE_ONLY,
+                f"{branch.account} has no {side} position in {book.code} to reduce",
+            )
+        branch.offset = venue.offset(branch, volume)
+
     def _create_fee(self, branch: Branch, volume: Decimal) -> Decimal:
         venue, book = self._venue, branch.book
         margin = ZERO
-        if not branch.spot:
-            margin = venue.margin(book, volume, branch.worst, branch.leverage)
+        opens = sub(volume, branch.offset)
+        if not branch.spot and opens > ZERO:
+            margin = venue.margin(book, opens, branch.worst, branch.leverage)
             least = book.rules.min_margin
             if least is not None and margin < least:
                 refuse(RejectReason.MIN_MARGIN, f"{margin} is below the least margin {least}")
@@ -368,14 +380,20 @@ class Acceptance:
         """The venue's own rules: what may be traded here, and how little."""
         check_least(book, volume, price)
         # A spot sell gives up what the account owns: it opens no short.
+        # Neither does what only reduces.
         if book.one_sided and ask.direction not in book.rules.allowed_directions:
-            if buy or not ask.spot:
+            if (buy or not ask.spot) and not ask.instructions.reduce_only:
                 refuse(
                     RejectReason.DIRECTION_NOT_ALLOWED,
                     f"{ask.direction} is not allowed on {book.code}",
                 )
 
     def _check_spot(self, book: PairBook, ask: Create, price: Decimal, buy: bool) -> None:
+        if ask.instructions.reduce_only:
+            refuse(
+                RejectReason.INVALID_ACTION,
+                "a spot order has no position to reduce: a sell sells what the account owns",
+            )
         if not book.rules.spot_allowed:
             refuse(RejectReason.NOT_SUPPORTED, f"{book.code} takes no spot orders here")
         if ask[9] is None and ask[10] is None and ask[11] is None:
@@ -407,5 +425,11 @@ class Acceptance:
         if rules.maintenance_tiers is not None and ask.volume is not None:
             check_tier(book, ask.volume, price, leverage)
         if ask.stop_loss is not None or ask.take_profit is not None:
+            if ask.instructions.reduce_only:
+                refuse(
+                    RejectReason.INVALID_ACTION,
+                    "a reduce-only order opens no position that could have a stop_loss or "
+                    "take_profit",
+                )
             check_protection(buy, price, ask.stop_loss, ask.take_profit)
         return leverage

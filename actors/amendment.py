@@ -270,7 +270,7 @@ class Amendment:
         order = branch.order
         assert order is not None
         increase = max(ZERO, sub(leaves, order.volume))
-        before = branch.worst, branch.taker
+        before = branch.worst, branch.taker, branch.offset
         limit = changes.get("limit_price", order.limit_price)
         stop = changes.get("stop_price", order.stop_price)
         moves = "limit_price" in changes or "stop_price" in changes
@@ -289,8 +289,10 @@ class Amendment:
             branch.worst = worst(limit, stop, book.last, book.rules.market_buffer, book.pair)
         if not keeps_place:
             branch.taker = takes(buy, limit, stop if kind == "stop_limit" else book.last)
+        if branch.nets:
+            branch.offset = venue.offset(branch, leaves) if increase else min(branch.offset, leaves)
         reserve = order.reserved
-        if (branch.worst, branch.taker) != before or leaves != order.volume:
+        if (branch.worst, branch.taker) != before[:2] or leaves != order.volume:
             reserve = venue.reserve(branch, leaves, not branch.paid_flat)
         fee = ZERO
         if increase and book.fees_create:
@@ -320,7 +322,7 @@ class Amendment:
             try:
                 balances = await venue.post(legs, branch.id, "order modified")
             except InsufficientFunds as short:
-                branch.worst, branch.taker = before
+                branch.worst, branch.taker, branch.offset = before
                 refuse(
                     RejectReason.INSUFFICIENT_FUNDS,
                     f"the change needs {short.needed} {short.asset}, {short.available} available",

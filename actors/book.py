@@ -94,18 +94,22 @@ class Branch:
         "account",
         "asset",
         "book",
+        "closing",
         "desk",
         "expires",
         "group",
         "holdings",
         "id",
         "leverage",
+        "nets",
         "number",
         "oco",
         "oco_member",
+        "offset",
         "order",
         "paid_flat",
         "part",
+        "reduces",
         "spot",
         "taker",
         "terms",
@@ -151,6 +155,14 @@ class Branch:
         self.oco: OcoGroup | None = None
         """Its one-cancels-other group, which it has left when nothing of it is pending."""
         self.oco_member = 0
+        self.nets = False
+        """Whether it closes what is open on the other side before it opens anything."""
+        self.reduces = False
+        """Whether it opens nothing at all (reduce-only)."""
+        self.offset = ZERO
+        """How much of its order reserves nothing, since it is to close what is open already."""
+        self.closing: Closing | None = None
+        """As what it closes the other side, once it has."""
         self.working: Working
         self.group: Group
         self.part: OpenPart | None = None
@@ -176,7 +188,8 @@ class Closing:
     def __init__(self, closing_id: UUID, kind: str, holding: Holding) -> None:
         self.id = closing_id
         self.kind = kind
-        """``close``, ``stop_loss``, ``take_profit`` or ``liquidation``."""
+        """``close``, ``stop_loss``, ``take_profit`` or ``liquidation``; ``netting`` for an order
+        of the other side."""
         self.holding = holding
         self.paid_flat = False
         self.working: Working = None  # type: ignore[assignment]

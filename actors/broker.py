@@ -36,6 +36,7 @@ from .execution import Execution
 from .exits import ExitDesk
 from .financing import Financing
 from .message import MARKET_TO_STRATEGY, Envelope
+from .netting import NettingDesk
 from .protocol import Amend, Create, EndOfData, FallDue, Hello, ReadBalances, Verb, Welcome
 from .splitting import Splitting
 from .translation import message_of
@@ -89,7 +90,12 @@ class BrokerActor(Actor):
         self._exits = ExitDesk(self.venue, self._amendment)
         self._cross = CrossDesk(self.venue, self._amendment, self._closing_desk)
         self._execution = Execution(
-            self.venue, self._amendment, self._closing_desk, self._exits, self._cross
+            self.venue,
+            self._amendment,
+            self._closing_desk,
+            self._exits,
+            NettingDesk(self.venue, self._amendment, self._closing_desk),
+            self._cross,
         )
         self._splitting = Splitting(self.venue, self._exits)
         self._financing = Financing(self.venue, self._closing_desk)
@@ -126,6 +132,8 @@ class BrokerActor(Actor):
             venue.desks[name] = desk
             for one in accounts:
                 venue.sharers.setdefault(one.name, []).append(desk)
+                if one.netting:
+                    venue.netting.add(one.name)
             self._listeners.append(desk.channel)
         venue.learn(balances)
         venue.valuation.begin(self.system.now)

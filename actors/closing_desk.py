@@ -27,6 +27,7 @@ _WORDS = {
     "stop_loss": "stopped out of",
     "take_profit": "took profit on",
     "liquidation": "liquidated",
+    "netting": "netted",
 }
 
 
@@ -228,7 +229,7 @@ class ClosingDesk:
         venue.branch_of[rest.id.int] = branch
         venue.records.keep(rest)
         venue.set_margin(holding, margin)
-        if closing.working.volume <= ZERO:
+        if closing.working.volume <= ZERO and closing.kind != "netting":
             holding.take(closing)
         return ((old, None), (rest.id, rest))
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from attrs import evolve
+
 from backtest.errors import RejectReason
 from backtest.models import Bar, MarketEvent, OrderDirection, Quote, Tick, Trade, TradingOrder
 from backtest.models._fast import derive
@@ -51,6 +53,7 @@ from .cross_account import CrossAccount
 from .dues import shorten
 from .exits import ExitDesk
 from .fill_record import record_fill, signed_size
+from .netting import NettingDesk
 from .oco import OcoGroup
 from .protocol import EventKind
 from .venue import Venue
@@ -83,12 +86,14 @@ class Execution:
         amendment: Amendment,
         closing_desk: ClosingDesk,
         exits: ExitDesk,
+        netting: NettingDesk,
         cross: CrossDesk,
     ) -> None:
         self._venue = venue
         self._amendment = amendment
         self._closing_desk = closing_desk
         self._exits = exits
+        self._netting = netting
         self._cross = cross
 
     # -- trigger and match -------------------------------------------------------------------------
@@ -333,6 +338,8 @@ class Execution:
             self._catch_up(key)
         if key.spot:
             await self._fill_spot(book, bar, walk, hit, key)
+        elif key.nets:
+            await self._net(book, bar, walk, hit, key)
         else:
             await self._fill_trading(book, bar, walk, hit, key)
 
@@ -347,6 +354,14 @@ class Execution:
             reason = RejectReason.PROTECTION_PASSED
             detail = f"a fill at {hit.price} would be at or beyond its own stop-loss or take-profit"
         await self._amendment.cancel(branch, None, reason, detail)
+
+    async def _net(self, book: PairBook, bar: Bar, walk: BarWalk, hit: Hit, branch: Branch) -> None:
+        """Close what is open on the other side, and open what is left."""
+        closed, left = await self._netting.close(book, bar, walk, hit, branch)
+        if branch.oco is not None and closed:
+            await self._cancel_partners(walk, branch, branch.oco)
+        if left:
+            await self._fill_trading(book, bar, walk, evolve(hit, volume=left), branch)
 
     # -- entries -----------------------------------------------------------------------------------
 

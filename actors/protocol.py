@@ -49,6 +49,8 @@ class EventKind(Enum):
     """The level of a trailing stop moved: `OrderEvent.level`."""
     FILLED = "filled"
     """Wholly or partly: `OrderEvent.live` is what is left."""
+    NETTED = "netted"
+    """What filled of an order closed positions on the other side, and opened none."""
     CANCELLED = "cancelled"
     MODIFIED = "modified"
     SPLIT = "split"

@@ -10,7 +10,7 @@ from backtest.errors import InsufficientFunds, RejectReason
 from backtest.models import SpotOrder, TradingOrder
 from backtest.money import ZERO, add, sub
 from backtest.services.margin import worst_price_buy, worst_price_sell
-from backtest.services.order_operations import split
+from backtest.services.order_operations import apportion, split
 from backtest.services.time_in_force import terms_of
 from backtest.services.transaction_manager import change_reserve
 
@@ -87,6 +87,8 @@ class Splitting:
             self._part_branch(branch, part, prices is None or prices[place] == order.limit_price)
             for place, part in enumerate(parts.parts)
         ]
+        if branch.nets:
+            _share_offset(branch, branches)
         for own in branches:
             part = own.order
             assert part is not None
@@ -153,6 +155,7 @@ class Splitting:
         own.asset, own.taker = parent.asset, parent.taker
         own.terms, own.expires = parent.terms, parent.expires
         own.worst, own.accepted = parent.worst, parent.accepted
+        own.nets, own.reduces = parent.nets, parent.reduces
         old = parent.working
         if not keeps_place:
             worst = worst_price_buy if old.buy else worst_price_sell
@@ -239,3 +242,13 @@ class Splitting:
             children=tuple(children),
             positions=tuple(positions),
         )
+
+
+def _share_offset(parent: Branch, parts: Sequence[Branch]) -> None:
+    """Let each part close its share of what the whole was to close of the other side."""
+    left, whole = parent.offset, parent.working.volume
+    for own in parts:
+        volume = own.working.volume
+        share, left = apportion(left, volume, whole, own.book.pair.volume_increment)
+        own.offset = min(share, volume)
+        whole = sub(whole, volume)

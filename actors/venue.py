@@ -74,6 +74,8 @@ class Venue:
         that is done."""
         self.money: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
         self.ocos = OcoGroups()
+        self.netting: set[str] = set()
+        """The accounts on which a fill first closes what is open on the other side."""
         self.records = Records()
         self.valuation = valuation
         self.ids: IdSource = None  # type: ignore[assignment]
@@ -206,6 +208,8 @@ class Venue:
 
     def reserve(self, branch: Branch, leaves: Decimal, first: bool) -> Decimal:
         """What ``leaves`` of the branch's order need in reserve (semantics, section 3)."""
+        if branch.offset:
+            leaves = max(ZERO, sub(leaves, branch.offset))
         if not leaves:
             return ZERO
         book = branch.book
@@ -231,6 +235,33 @@ class Venue:
         )
         both = add(held, fee)
         return both if both > ZERO else ZERO
+
+    # -- the other side ----------------------------------------------------------------------------
+
+    def opposite(self, book: PairBook, account: str, long: bool) -> list[Holding]:
+        """The positions of ``account`` on the other side than ``long``, oldest first."""
+        return [
+            holding
+            for holding in book.holdings
+            if holding.part.long is not long and holding.branch.account == account
+        ]
+
+    def offset(self, branch: Branch, volume: Decimal) -> Decimal:
+        """How much of ``volume`` needs no reserve, since it is to close what is open already.
+
+        All of a reduce-only order; on a netting account what is open on the other side, less what
+        the account's other pending orders are to close of it.
+        """
+        if branch.reduces:
+            return volume
+        book, account, buy = branch.book, branch.account, branch.working.buy
+        there = ZERO
+        for holding in self.opposite(book, account, buy):
+            there = add(there, holding.part.volume)
+        for other in book.branches.values():
+            if other is not branch and other.account == account and other.working.buy is buy:
+                there = sub(there, min(other.offset, other.working.volume))
+        return max(ZERO, min(volume, there))
 
     # -- orders ------------------------------------------------------------------------------------
 

@@ -293,6 +293,10 @@ class OrderHandle(Command["OrderHandle"]):
         if fill is not None and (self.spot or fill.kind == "entry"):
             self.filled_volume = add(self.filled_volume, fill.volume)
             self._cost = add(self._cost, mul(fill.price, fill.volume))
+        elif event.kind is EventKind.NETTED:
+            done = event.order
+            self.filled_volume = add(self.filled_volume, done.volume)  # type: ignore[union-attr]
+            self._cost = add(self._cost, mul(done.fill_price, done.volume))  # type: ignore[union-attr,arg-type]
         elif event.kind is EventKind.MODIFIED and self.live is not None:
             self.volume = add(self.filled_volume, self.live.volume)
         if event.positions:

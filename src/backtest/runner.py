@@ -55,7 +55,7 @@ from backtest.times import duration_ns
 __all__ = ["BacktestRunner", "run", "run_async"]
 
 Source = BarSource | TickSource | SeveralSources
-_ACCOUNT_OPTIONS = ("margin_mode", "collateral")
+_ACCOUNT_OPTIONS = ("margin_mode", "collateral", "netting")
 
 
 @define(kw_only=True)
@@ -72,6 +72,9 @@ class BacktestRunner:
             account name. The first asset is the one in which equity is expressed.
         accounts: which account (or accounts) each strategy trades on, by strategy name. Left out:
             the account of its name if there is one, else the only one there is.
+        netting: accounts (or True for all) on which a fill first closes what is open on the other
+            side; on the others each filled order is a position of its own. A rules file can say
+            it, too, under ``[accounts.NAME]``.
         rules: `TradingRules` for all pairs, a mapping of them by pair, or the path of a TOML file.
         margin_mode: ``"isolated"`` (the default) or ``"cross"``, for all accounts; a rules file can
             say it for each of them, under ``[accounts.NAME]``.
@@ -93,6 +96,7 @@ class BacktestRunner:
     cash: Any
     pair: str | TradingPair | None = None
     accounts: Mapping[str, str | Sequence[str]] = field(factory=dict)
+    netting: bool | str | Sequence[str] = False
     rules: Any = None
     margin_mode: str | None = None
     collateral: Mapping[str, Any] = field(factory=dict)
@@ -271,6 +275,8 @@ class BacktestRunner:
         if self.collateral:
             general["collateral"] = self.collateral
         options = {name: {**general, **book.accounts.get(name, {})} for name in cash}
+        for name in self._netting(cash):
+            options[name].setdefault("netting", True)
         for name, own in options.items():
             for option in own:
                 if option not in _ACCOUNT_OPTIONS:
@@ -299,6 +305,19 @@ class BacktestRunner:
                     f"{', '.join(accounts)}"
                 )
         return owned
+
+    def _netting(self, accounts: Iterable[str]) -> list[str]:
+        """The accounts that net."""
+        known = list(accounts)
+        if isinstance(self.netting, bool):
+            return known if self.netting else []
+        wanted = [self.netting] if isinstance(self.netting, str) else list(self.netting)
+        for one in wanted:
+            if one not in known:
+                raise ConfigError(
+                    f"account {one!r} is to net, but cash is given for: {', '.join(known)}"
+                )
+        return wanted
 
     def _latency(self) -> Latency | LinkLatencies | None:
         latency = self.latency
@@ -418,6 +437,7 @@ class BacktestRunner:
             "accounts": {
                 name: {
                     "margin_mode": account.margin_mode,
+                    "netting": account.netting,
                     "collateral": {asset: plain(w) for asset, w in account.collateral.items()},
                 }
                 for name, account in parts["accounts"].items()

@@ -13,6 +13,8 @@ __all__ = ["chains", "events", "fills", "orders", "reserves", "trades"]
 
 _PENDING, _FILLED, _CLOSED = "PENDING", "FILLED", "CLOSED"
 _CANCELLED, _REPLACED = "CANCELLED", "REPLACED"
+_OFFSET = "offset"
+"""The closing reason of what closed positions on the other side, and opened none."""
 _STATES = {
     # filled, closed, cancelled, replaced: which of the times an order in that state has. A
     # position that was replaced has its fill, an order that was replaced before it filled has not.
@@ -176,6 +178,8 @@ def chains(material: Material, finding: Finding) -> str:
     for order in material.orders:
         if order.status != _REPLACED:
             became[order.root] = became.get(order.root, 0) + order.volume
+        if order.closing_reason == _OFFSET:
+            continue  # it closed others and opened nothing: `fills` looks at it
         if order.status in (_FILLED, _CLOSED):
             filled[order.root] = filled.get(order.root, 0) + order.volume
         if order.status == _CLOSED:
@@ -249,13 +253,41 @@ def fills(material: Material, finding: Finding) -> str:
             _closing(fill, order, what, pair.quote_step, pair.contract_size, finding)
         if fill.kind != "entry" or order.kind == "spot":
             ended[fill.order] = ended.get(fill.order, 0) + 1
+    _offsets(material, finding)
     for order in material.orders:
+        if order.closing_reason == _OFFSET:
+            continue
         final = order.status == _CLOSED or (order.kind == "spot" and order.status == _FILLED)
         if ended.get(order.id, 0) != int(final):
             finding.wrong(
                 f"order {order.id} is {order.status} and has {ended.get(order.id, 0)} fills"
             )
     return f"{len(material.fills)} fills agree with their orders"
+
+
+def _offsets(material: Material, finding: Finding) -> None:
+    """What an order closed of the other side is what the positions there say that it closed."""
+    told: dict[str, int] = {}
+    for order in material.orders:
+        if order.closing_reason == _OFFSET:
+            told[order.branch] = told.get(order.branch, 0) + order.volume
+            what = f"order {order.id}, which closed others,"
+            finding.differ(
+                f"the closing price of {what}",
+                text_of(order.close_price),
+                text_of(order.fill_price),
+            )
+            finding.differ(f"the PnL of {what}", text_of(order.gross_pnl), text_of(0))
+    closed: dict[str, int] = {}
+    for fill in material.fills:
+        if fill.kind == "netting":
+            closed[fill.closing] = closed.get(fill.closing, 0) + fill.volume
+    for branch in {**told, **closed}:
+        finding.differ(
+            f"what order {branch} closed of the other side",
+            text_of(told.get(branch, 0)),
+            text_of(closed.get(branch, 0)),
+        )
 
 
 def _entry(fill: FillLine, order: OrderLine, what: str, finding: Finding) -> None:
@@ -384,6 +416,11 @@ def _count(material: Material, counts: dict[str, int], finding: Finding) -> None
             "closes",
             counts.get("closed", 0) + counts.get("liquidated", 0),
             len(material.fills) - entries,
+        ),
+        (
+            "fills that opened nothing",
+            counts.get("netted", 0),
+            sum(order.closing_reason == _OFFSET for order in material.orders),
         ),
         ("cancels", counts.get("cancelled", 0), statuses.get(_CANCELLED, 0)),
         (

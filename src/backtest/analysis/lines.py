@@ -80,11 +80,12 @@ class FillLine(NamedTuple):
     pnl: int
     ambiguous: str
     entry_id: str
+    closing: str
 
 
 _FILL = {
     "time": "timestamp", "order": "order_id", "root": "root_id", "branch": "branch_id",
-    "pnl": "realised_pnl",
+    "pnl": "realised_pnl", "closing": "closing_order_id",
 }  # fmt: skip
 
 

@@ -52,6 +52,7 @@ class _Replay:
         self._told: dict[str, Callable[[Line, int, bool], None]] = {
             "accepted": self._accepted,
             "filled": self._filled,
+            "netted": self._filled,
             "cancelled": self._cancelled,
             "modified": self._modified,
             "split": self._split,
@@ -143,7 +144,7 @@ class _Replay:
             )
         else:
             self.waits.end(wait, number, "filled")
-        if order["order_kind"] == "trading":
+        if order["order_kind"] == "trading" and event["kind"] == "filled":
             fill = chain.fills[event["entry_id"]]
             opened = Opened(number, in_event, wait.working, wait.since, fill["point"])
             self.positions.hold(order, volume, number, opened)

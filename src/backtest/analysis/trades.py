@@ -101,7 +101,7 @@ class _Positions:
         self._done: dict[UUID, TradingOrder] = {}
         open_chains: dict[UUID, None] = {}
         for order in orders:
-            if isinstance(order, TradingOrder):
+            if isinstance(order, TradingOrder) and order.closing_reason != "offset":
                 if order.status is OrderStatus.CLOSED:
                     self._done.setdefault(order.root_id, order)
                 elif order.status is OrderStatus.FILLED:

@@ -100,6 +100,10 @@ def _run(commands: Any) -> None:
         help="what it starts with, such as 100000USD; again for more assets or accounts",
     )  # fmt: skip
     money.add_argument(
+        "--netting", action="store_true",
+        help="a fill first closes what is open on the other side (else each is a position)",
+    )  # fmt: skip
+    money.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="parameters",
         help="a parameter of the strategy, such as fast=10; again for more",
     )  # fmt: skip

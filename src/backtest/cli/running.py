@@ -38,6 +38,7 @@ def run(arguments: Namespace) -> int:
         data=data,
         cash=cash,
         accounts={name: list(cash)} if named else {},
+        netting=arguments.netting,
         rules=arguments.rules,
         margin_mode=arguments.margin,
         collateral=_collateral(arguments.collateral),

@@ -42,6 +42,8 @@ class Account:
     what stands behind a position: its own margin (``"isolated"``), or the whole account
     (``"cross"``). ``collateral`` maps further assets to the share of their last price that counts
     for a cross account; in this order they are sold when a loss cannot be paid otherwise.
+    ``netting``: a fill first closes what is open on the other side, and only the rest opens a
+    position; without it, each filled order is a position of its own.
     """
 
     account_id: UUID
@@ -50,6 +52,7 @@ class Account:
     is_house: bool = False
     margin_mode: MarginMode = "isolated"
     collateral: FrozenMap[str, Decimal] = field(factory=dict, converter=_weights)
+    netting: bool = False
 
     def __attrs_post_init__(self) -> None:
         check_texts(self.__dict__, ("name", "settlement_asset"))

@@ -32,8 +32,9 @@ class Fill:
         account_id, agent_id: whose order it was.
         pair: the trading pair's code.
         direction: the side that traded here: a close of a long is ``SHORT``.
-        kind: ``entry``, ``close``, ``stop_loss``, ``take_profit`` or ``liquidation``; the exit of a
-            spot bracket fills as ``stop_loss`` or ``take_profit``.
+        kind: ``entry``, ``close``, ``stop_loss``, ``take_profit``, ``liquidation`` or ``netting``
+            (closed by an order of the other side, whose branch id is ``closing_order_id``); the
+            exit of a spot bracket fills as ``stop_loss`` or ``take_profit``.
         order_kind: ``spot`` or ``trading``.
         price, volume: quote per base, base (or contracts).
         notional: their product times the contract size, rounded once, in quote.

@@ -73,7 +73,8 @@ class TradingOrder(OrderBase):
     asset. ``create_price`` is the market's price when the order was made. ``margin_reserved`` is
     the margin of the open position (a closed one keeps it as a record), ``reserved`` what the
     ledger holds for a pending order, zero afterwards. ``closing_reason`` is ``close``,
-    ``stop_loss``, ``take_profit`` or ``liquidation``.
+    ``stop_loss``, ``take_profit``, ``liquidation``, ``netting`` (closed by an order of the other
+    side) or ``offset`` (that order itself: it filled, and opened nothing).
 
     Raises `FieldError` (a `ValueError`) or `FieldTypeError` (a `TypeError`); the message begins
     with the field.

@@ -51,6 +51,7 @@ __all__ = [
     "fill",
     "modify",
     "next_status",
+    "offset",
     "split",
 ]
 
@@ -293,6 +294,38 @@ def close(
     # The copy is ours alone until it is returned: one more of forty fields would only cost time.
     closed.__dict__["net_pnl"] = sub(pnl, closed.total_fees)
     return Closed(closed, rest)
+
+
+def offset(
+    order: TradingOrder,
+    *,
+    at: datetime,
+    price: Decimal,
+    volume: Decimal,
+    leaves_id: UUID | None = None,
+    reserved_left: Decimal = ZERO,
+    step: Decimal | None = None,
+) -> Filled[TradingOrder]:
+    """``volume`` of a pending order filled at ``price``, and closed others instead of opening any.
+
+    The part is ``CLOSED`` at its own price, with nothing gained (``closing_reason`` ``offset``):
+    what the fill earned belongs to the positions that it closed, and so does its fee. Raises like
+    `fill`.
+    """
+    done, leaves = fill(
+        order,
+        at=at,
+        price=price,
+        volume=volume,
+        fee=ZERO,
+        leaves_id=leaves_id,
+        reserved_left=reserved_left,
+        step=step,
+    )
+    closed, _ = close(
+        done, at=at, price=price, volume=volume, fee=ZERO, pnl=ZERO, closing_reason="offset"
+    )
+    return Filled(closed, leaves)
 
 
 def _check_split(

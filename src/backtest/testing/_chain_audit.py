@@ -48,6 +48,8 @@ class ChainAudit:
         self._locked: dict[UUID, dict[Key, Fraction]] = {}
         """By root: what the journal locked for its orders, less what it gave back."""
         self._in_chains: dict[Key, Fraction] = {}
+        self._netted: dict[UUID, Fraction] = {}
+        """By branch: what its fills closed of the other side, as the positions there say."""
         self._exits: dict[UUID, UUID] = {}
         """By filled order: the exit of a spot bracket, which reserves with that fill."""
 
@@ -158,6 +160,9 @@ class ChainAudit:
                 value = getattr(fill, name)
                 if not (value.is_finite() and value > 0):
                     self._fail("I11", f"a fill of {fill.order_id} has {name} {value!r}")
+            if fill.kind == "netting":
+                netted = self._netted.get(fill.closing_order_id, _NOTHING)
+                self._netted[fill.closing_order_id] = netted + Fraction(fill.volume)
             entered, closed = self._traded.get(fill.root_id, (_NOTHING, _NOTHING))
             if fill.kind == "entry" or fill.order_kind == "spot":
                 entered += Fraction(fill.volume)
@@ -201,8 +206,12 @@ class ChainAudit:
         """Root volume + increases = pending + filled or closed + cancelled (decreases too)."""
         put_in = self._born[root]
         live = {"PENDING": _NOTHING, "FILLED": _NOTHING, "CLOSED": _NOTHING, "CANCELLED": _NOTHING}
+        offset: dict[UUID, Fraction] = {}
         for order in self._chain(root):
             volume = Fraction(order.volume)
+            if getattr(order, "closing_reason", None) == "offset":
+                offset[order.branch_id] = offset.get(order.branch_id, _NOTHING) + volume
+                continue
             if order.status.name != "REPLACED":
                 live[order.status.name] += volume
                 continue
@@ -218,7 +227,10 @@ class ChainAudit:
                 put_in += below - volume
             else:
                 live["CANCELLED"] += volume - below
-        if put_in != sum(live.values()):
+        for branch, volume in offset.items():
+            if self._netted.get(branch, _NOTHING) != volume:
+                self._fail("I5", f"branch {branch} closed {float(volume)}, others say otherwise")
+        if put_in != sum(live.values()) + sum(offset.values()):
             became = {name: float(volume) for name, volume in live.items()}
             self._fail("I5", f"of chain {root} {float(put_in)} was ordered, it became {became}")
         entered, closed = self._traded.get(root, (_NOTHING, _NOTHING))

@@ -1,0 +1,108 @@
+"""Orders that close what is open on the other side before they open anything, or instead."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from attrs import evolve
+
+from backtest.errors import RejectReason
+from backtest.models import Bar, TradingOrder
+from backtest.money import ZERO, add, sub
+from backtest.services.fills import BarWalk, Hit
+from backtest.services.order_operations import offset
+from backtest.services.transaction_manager import release
+
+from .amendment import Amendment
+from .book import Branch, Closing, PairBook
+from .closing_desk import ClosingDesk
+from .protocol import Balances, EventKind
+from .venue import Venue
+
+__all__ = ["NettingDesk"]
+
+
+class NettingDesk:
+    """Fills orders of netting accounts, and reduce-only orders, against the opposite positions."""
+
+    def __init__(self, venue: Venue, amendment: Amendment, closing_desk: ClosingDesk) -> None:
+        self._venue = venue
+        self._amendment = amendment
+        self._closing_desk = closing_desk
+
+    async def close(
+        self, book: PairBook, bar: Bar, walk: BarWalk, hit: Hit, branch: Branch
+    ) -> tuple[Decimal, Decimal]:
+        """Close opposite positions, oldest first, at the price of ``hit``; how much was closed, and
+        how much of the hit is left to open.
+
+        Of a reduce-only order nothing is: what has nothing to close is cancelled.
+        """
+        venue = self._venue
+        left, closed, there = hit.volume, ZERO, ZERO
+        for holding in venue.opposite(book, branch.account, hit.working.buy):
+            there = add(there, holding.part.volume)
+            volume = min(left, holding.part.volume)
+            if volume <= ZERO:
+                continue
+            closing = branch.closing
+            if closing is None:
+                closing = branch.closing = Closing(branch.id, "netting", holding)
+            closing.holding, closing.working = holding, hit.working
+            own = evolve(hit, part=holding.part, volume=volume)
+            await self._closing_desk.close(book, bar, walk, own, closing)
+            left, closed = sub(left, volume), add(closed, volume)
+        if closed:
+            await self._settle(branch, hit.price, closed)
+        if branch.reduces:
+            await self._cancel_rest(walk, hit, branch, sub(there, closed))
+            left = ZERO
+        return closed, left
+
+    async def _settle(self, branch: Branch, price: Decimal, volume: Decimal) -> None:
+        """``volume`` of the order is done: it closed as much, and opened nothing."""
+        venue, order = self._venue, branch.order
+        assert isinstance(order, TradingOrder)
+        whole = volume == order.volume
+        branch.offset = max(ZERO, sub(branch.offset, volume))
+        kept = venue.reserve(branch, sub(order.volume, volume), not branch.paid_flat)
+        kept = min(kept, order.reserved)
+        balances: Balances = {}
+        legs = release(branch.account, branch.asset, sub(order.reserved, kept))
+        if legs:
+            balances = await venue.post(legs, order.id, f"closed {volume} at {price}")
+        done, leaves = offset(
+            order,
+            at=venue.at,
+            price=price,
+            volume=volume,
+            leaves_id=None if whole else venue.ids.draw(),
+            reserved_left=kept,
+            step=branch.book.step,
+        )
+        branch.total_filled = add(branch.total_filled, volume)
+        venue.records.keep(done)
+        if leaves is None:
+            venue.unlist(branch)
+        else:
+            self._amendment.live_on(branch, leaves)
+        venue.tell(
+            EventKind.NETTED,
+            branch,
+            done,
+            detail=f"closed {volume} of the other side at {price}",
+            balances=balances,
+        )
+
+    async def _cancel_rest(self, walk: BarWalk, hit: Hit, branch: Branch, there: Decimal) -> None:
+        """Cancel what a reduce-only order is more than the ``there`` that is left to close."""
+        if branch.order is None or branch.order.volume <= there:
+            return
+        if not there:
+            walk.drop(hit.working)
+        await self._amendment.cancel(
+            branch,
+            sub(branch.order.volume, there),
+            RejectReason.REDUCE_ONLY,
+            f"at {hit.price} there was no more than that to close",
+        )

@@ -1,0 +1,421 @@
+"""Netting accounts: a fill closes what is open on the other side before it opens anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import backtest
+from backtest.actors import EventKind
+from backtest.analysis.trades import trades_of
+from backtest.errors import ConfigError, RejectReason
+from backtest.models import Bar
+from backtest.strategies import Strategy
+from tests.harness import D, bar, pair_of, play, refused, rules
+from tests.random_trading import random_bars
+
+NETS: dict[str, Any] = {"accounts": {"main": {"netting": True}}}
+
+
+async def _open(me: Any, volume: Any = 2, **more: Any) -> Any:
+    """A long position, opened at 100 on the second bar."""
+    await me.next()
+    order = await me.long("BTCUSD", volume, **more)
+    await me.next()
+    return order
+
+
+def test_the_other_side_is_closed_and_only_the_rest_opens() -> None:
+    async def script(me: Any) -> None:
+        long = await _open(me)
+        short = await me.short("BTCUSD", 3)
+        # 2 of the 3 close what is open; 1 reserves, at the last price
+        assert me.balance("USD") == (D(700), D(300))
+        await me.next()
+        assert (long.open_volume, long.status.name) == (0, "CLOSED")
+        assert (short.filled_volume, short.average_price, short.open_volume) == (3, 110, 1)
+        position = me.position("BTCUSD")
+        assert (position.volume, position.average_price) == (-1, 110)
+        assert me.balance("USD") == (D(910), D(110))
+        await me.next()
+
+    world = play([bar(0, 100), bar(1, 100), bar(2, 110), bar(3, 110)], script, **NETS)
+    assert world.entries()[2:] == [
+        ["RESERVE_MARGIN USD -100 100"],
+        ["RETURN_MARGIN USD 200 -200", "CLOSE_PNL USD 20 0"],
+        ["RESERVE_MARGIN USD -10 10"],
+    ]
+    assert world.fills() == [
+        "entry LONG 2 @ 100 open",
+        "netting SHORT 2 @ 110 open",
+        "entry SHORT 1 @ 110 open",
+    ]
+    assert world.orders() == [
+        "LONG 2 CLOSED netting",
+        "SHORT 2 CLOSED offset",
+        "SHORT 1 FILLED",
+    ]
+
+
+def test_on_a_hedging_account_both_stay_open() -> None:
+    async def script(me: Any) -> None:
+        await _open(me)
+        await me.short("BTCUSD", 3)
+        await me.next()
+        assert [one.volume for one in me.position("BTCUSD").parts] == [2, 3]
+        assert me.position("BTCUSD").volume == -1
+
+    play([bar(0, 100), bar(1, 100), bar(2, 110)], script)
+
+
+def test_an_exact_opposite_leaves_nothing() -> None:
+    async def script(me: Any) -> None:
+        await _open(me, leverage=10)
+        short = await me.short("BTCUSD", 2, leverage=5)
+        assert me.balance("USD").unavailable == 20
+        await me.next()
+        assert (short.is_filled, short.open_volume) == (True, 0)
+        assert not me.position("BTCUSD")
+        assert me.balance("USD") == (D(990), D(0))
+
+    play([bar(0, 100), bar(1, 100), bar(2, 95)], script, **NETS)
+
+
+def test_the_oldest_is_closed_first() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        first = await me.long("BTCUSD", 1)
+        await me.next()
+        second = await me.long("BTCUSD", 2)
+        await me.next()
+        await me.short("BTCUSD", 2)
+        await me.next()
+        assert (first.open_volume, second.open_volume) == (0, 1)
+        # 100 -> 120 for one, 110 -> 120 for one
+        assert me.balance("USD") == (D(1030 - 110), D(110))
+
+    bars = [bar(0, 100), bar(1, 100), bar(2, 110), bar(3, 120)]
+    world = play(bars, script, **NETS)
+    assert world.fills()[2:] == ["netting SHORT 1 @ 120 open"] * 2
+
+
+def test_the_same_side_adds_a_position() -> None:
+    async def script(me: Any) -> None:
+        await _open(me)
+        more = await me.long("BTCUSD", 1)
+        assert me.balance("USD") == (D(695), D(305))
+        await me.next()
+        assert more.open_volume == 1
+        assert me.position("BTCUSD").volume == 3
+
+    play([bar(0, 100), bar(1, 100), bar(2, 100)], script, **NETS)
+
+
+def test_it_goes_on_bar_by_bar_as_volume_allows() -> None:
+    async def script(me: Any) -> None:
+        await _open(me)
+        short = await me.short("BTCUSD", 4, limit_price=105)
+        # 2 beyond what is open, at 105
+        assert me.balance("USD") == (D(590), D(410))
+        await me.next()
+        assert (short.filled_volume, short.leaves) == (D("1.5"), D("2.5"))
+        assert short.open_volume == 0
+        assert me.position("BTCUSD").volume == D("0.5")
+        # 150 margin back, 7.50 gained; 50 of margin and still 210 for the order
+        assert me.balance("USD") == (D("747.5"), D(260))
+        await me.next()
+        assert (short.leaves, short.open_volume) == (D("1.5"), D("0.5"))
+        assert me.position("BTCUSD").volume == D("-0.5")
+        # 50 back, 2.50 gained; 52.50 margin taken out of the order's reserve, 157.50 stay for it
+        assert me.balance("USD") == (D(800), D("210"))
+        await me.next()
+        assert short.is_filled
+        assert me.balance("USD") == (D(800), D(210))
+
+    bars = [bar(0, 100), bar(1, 100), bar(2, 105, volume="1.5"), bar(3, 105, volume=1), bar(4, 105)]
+    world = play(bars, script, **NETS)
+    assert world.orders() == [
+        "LONG 1.5 CLOSED netting",
+        "SHORT 1.5 CLOSED offset",
+        "LONG 0.5 CLOSED netting",
+        "SHORT 0.5 CLOSED offset",
+        "SHORT 0.5 FILLED",
+        "SHORT 1.5 FILLED",
+    ]
+
+
+def test_each_part_pays_its_own_kind_of_fee() -> None:
+    async def script(me: Any) -> None:
+        await _open(me)
+        await me.short("BTCUSD", 3)
+        # the open 1 reserves 100 and 1 % of it
+        assert me.balance("USD").unavailable == 200 + 101
+        await me.next()
+
+    fees = {"fill": {"percent_of_notional": "0.01"}, "close": {"percent_of_notional": "0.02"}}
+    world = play([bar(0, 100), bar(1, 100), bar(2, 110)], script, rules=rules(fees=fees), **NETS)
+    # 1 % of 200 to open, 2 % of 220 to close, 1 % of 110 to open
+    assert [line for line in world.journal() if "FEE" in line] == [
+        "FEE_FILL USD -2 0",
+        "FEE_CLOSE USD -4.4 0",
+        "FEE_FILL USD -1.1 0",
+    ]
+    assert world.balance("USD") == (D("1020") - D("7.5") - 110, D(110))
+
+
+def test_protection_vanishes_with_what_it_protected() -> None:
+    async def script(me: Any) -> None:
+        await _open(me, 2, stop_loss=90, take_profit=130)
+        await me.short("BTCUSD", 1)
+        await me.next()
+        (part,) = me.position("BTCUSD").parts
+        assert (part.volume, part.stop_loss, part.take_profit) == (1, 90, 130)
+        await me.short("BTCUSD", 1)
+        await me.next()
+        assert not me.position("BTCUSD")
+        await me.next(2)
+
+    bars = [bar(0, 100), bar(1, 100), bar(2, 100), bar(3, 100), bar(4, 89), bar(5, 131)]
+    world = play(bars, script, **NETS)
+    assert len(world.fills()) == 3
+    assert world.balance("USD") == (D(1000), D(0))
+
+
+def test_protection_of_the_order_is_that_of_what_it_opens() -> None:
+    async def script(me: Any) -> None:
+        await _open(me, 1)
+        short = await me.short("BTCUSD", 2, stop_loss=115, take_profit=80)
+        await me.next()
+        assert short.open_volume == 0
+
+    # the bar opens at 110: one closes the long, one opens and is stopped at 115 on the way up
+    world = play([bar(0, 100), bar(1, 100), bar(2, 110, 116, 110, 112)], script, **NETS)
+    assert world.fills()[1:] == [
+        "netting SHORT 1 @ 110 open",
+        "entry SHORT 1 @ 110 open",
+        "stop_loss LONG 1 @ 115 high",
+    ]
+    assert world.balance("USD") == (D(1005), D(0))
+
+
+def test_two_orders_do_not_count_on_the_same_position() -> None:
+    async def script(me: Any) -> None:
+        await _open(me, 2)
+        one = await me.short("BTCUSD", 2, limit_price=110)
+        assert me.balance("USD").unavailable == 200
+        two = await me.short("BTCUSD", 2, limit_price=120)
+        # what the first is to close is spoken for
+        assert me.balance("USD").unavailable == 200 + 240
+        await one.cancel()
+        assert me.balance("USD").unavailable == 200 + 240
+        three = await me.short("BTCUSD", 1, limit_price=125)
+        assert me.balance("USD").unavailable == 200 + 240
+        await two.cancel()
+        await three.cancel()
+        assert me.balance("USD") == (D(800), D(200))
+
+    play([bar(0, 100), bar(1, 100)], script, **NETS)
+
+
+def test_what_counted_on_a_position_that_has_gone_takes_from_available() -> None:
+    async def script(me: Any) -> None:
+        long = await _open(me, 2)
+        short = await me.short("BTCUSD", 2, limit_price=110)
+        assert me.balance("USD").unavailable == 200
+        await long.close()
+        await me.next()
+        assert me.balance("USD") == (D(1000), D(0))
+        await me.next()
+        # nothing to close any more: it opens, for 220 out of what is available
+        assert short.open_volume == 2
+        assert me.balance("USD") == (D(780), D(220))
+
+    play([bar(0, 100), bar(1, 100), bar(2, 100), bar(3, 110)], script, **NETS)
+
+
+def test_what_money_does_not_allow_to_open_is_cancelled() -> None:
+    async def script(me: Any) -> None:
+        long = await _open(me, 5)
+        other = await me.buy("BTCUSD", 4, limit_price=99)
+        short = await me.short("BTCUSD", 6, limit_price=110)
+        # 500 of margin, 396 for the buy, 110 for the one beyond the five
+        assert me.balance("USD") == (D(4), D(1006))
+        await long.close()
+        await me.next()
+        assert other.leaves == 4
+        await me.next()
+        assert short.end_reason == "INSUFFICIENT_FUNDS"
+
+    bars = [bar(0, 100), bar(1, 100), bar(2, 100), bar(3, 110)]
+    world = play(bars, script, cash={"USD": 1010}, **NETS)
+    # 1010 - 396 = 614 pays for 5.581 at 110
+    assert world.fills()[-1] == "entry SHORT 5.581 @ 110 open maker"
+
+
+def test_closing_pays_for_opening() -> None:
+    async def script(me: Any) -> None:
+        await _open(me, 9, limit_price=100)
+        short = await me.short("BTCUSD", 10, limit_price=100)
+        # only the tenth reserves
+        assert me.balance("USD") == (D(0), D(1000))
+        await me.next()
+        assert short.open_volume == 1
+        # 9 x 10 gained, and 1 at 110 as margin
+        assert me.balance("USD") == (D(980), D(110))
+
+    play([bar(0, 101), bar(1, 100), bar(2, 110)], script, **NETS)
+
+
+def test_a_loss_beyond_the_margin_is_the_insurances() -> None:
+    async def script(me: Any) -> None:
+        await _open(me, 10, leverage=10)
+        await me.short("BTCUSD", 10, limit_price=80)
+        await me.next()
+
+    # Liquidated at 90 on the way? The bar opens at 85, beyond it: the liquidation of the position
+    # and the limit order meet at the open, and the liquidation, a stop, comes first.
+    world = play([bar(0, 100), bar(1, 100), bar(2, 85)], script, **NETS)
+    assert world.fills()[1] == "liquidation SHORT 10 @ 85 open"
+
+
+def test_positions_of_another_account_or_pair_are_left_alone() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.long("BTCUSD", 1, account="a")
+        await me.long("ETHUSD", 1, account="b")
+        await me.next()
+        order = await me.short("BTCUSD", 1, account="b")
+        await me.next()
+        assert order.open_volume == 1
+        assert me.position("BTCUSD").volume == 0
+        assert len(me.position("BTCUSD").parts) == 2
+
+    bars = [bar(number, 100, pair=pair) for number in range(3) for pair in ("BTCUSD", "ETHUSD")]
+    play(
+        bars,
+        script,
+        cash={"a": {"USD": 1000}, "b": {"USD": 1000}},
+        own=[["a", "b"]],
+        pairs=[pair_of("BTCUSD"), pair_of("ETHUSD")],
+        accounts={"a": {"netting": True}, "b": {"netting": True}},
+    )
+
+
+def test_the_owner_of_the_position_hears_who_closed_it() -> None:
+    async def first(me: Any) -> None:
+        order = await _open(me, 1)
+        await me.next()
+        assert order.open_volume == 0
+        assert me.told(EventKind.CLOSED) == [("closed", None)]
+
+    async def second(me: Any) -> None:
+        await me.next(2)
+        await me.short("BTCUSD", 1)
+        await me.next()
+        assert me.told() == [("accepted", None), ("netted", None)]
+
+    play([bar(0, 100), bar(1, 100), bar(2, 100)], first, second, **NETS)
+
+
+def test_modify_reserves_for_what_goes_beyond() -> None:
+    async def script(me: Any) -> None:
+        await _open(me, 2)
+        short = await me.short("BTCUSD", 1, limit_price=110)
+        assert me.balance("USD").unavailable == 200
+        await short.modify(volume=4)
+        assert me.balance("USD").unavailable == 200 + 220
+        await short.modify(limit_price=120)
+        assert me.balance("USD").unavailable == 200 + 240
+        await refused(me, lambda: short.modify(volume=20), RejectReason.INSUFFICIENT_FUNDS)
+        await short.modify(volume=3)
+        assert me.balance("USD").unavailable == 200 + 120
+        await short.cancel(1)
+        assert me.balance("USD").unavailable == 200
+        await me.next()
+        assert short.is_filled
+        assert me.balance("USD") == (D(1040), D(0))
+
+    play([bar(0, 100), bar(1, 100), bar(2, 120)], script, **NETS)
+
+
+def test_the_parts_of_a_split_share_what_there_is_to_close() -> None:
+    async def script(me: Any) -> None:
+        await _open(me, 2)
+        short = await me.short("BTCUSD", 4, limit_price=110)
+        assert me.balance("USD").unavailable == 200 + 220
+        one, two = await short.split([1, 3])
+        assert me.balance("USD").unavailable == 200 + 220
+        await two.cancel()
+        # half of each was to close: 0.5 of the one, 1.5 of the other
+        assert me.balance("USD").unavailable == 200 + 55
+        await one.cancel()
+        assert me.balance("USD") == (D(800), D(200))
+
+    play([bar(0, 100), bar(1, 100)], script, **NETS)
+
+
+def test_any_fill_cancels_the_partners() -> None:
+    async def script(me: Any) -> None:
+        await _open(me, 1)
+        target = await me.short("BTCUSD", 1, limit_price=110, oco="out")
+        stop = await me.short("BTCUSD", 1, stop_price=90, oco="out")
+        await me.next()
+        assert target.is_filled
+        assert stop.end_reason == "ONE_CANCELS_OTHER"
+        assert not me.position("BTCUSD")
+
+    world = play([bar(0, 100), bar(1, 100), bar(2, 110)], script, **NETS)
+    assert world.balance("USD") == (D(1010), D(0))
+
+
+def test_spot_orders_net_nothing() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.long("BTCUSD", 1)
+        await me.next()
+        await me.sell("BTCUSD", 1)
+        await me.next()
+        assert me.position("BTCUSD").volume == 1
+
+    play([bar(0, 100), bar(1, 100), bar(2, 100)], script, cash={"USD": 1000, "BTC": 1}, **NETS)
+
+
+class Flipping(Strategy):
+    """Goes long and short by turns, by more than it has."""
+
+    async def on_bar(self, bar: Bar) -> None:
+        turn = bar.close_ns // 60_000_000_000 % 4
+        volume = D(self.random.randrange(1, 3000)) / 1000
+        if turn == 1:
+            await self.long(bar.pair, volume, leverage=2, stop_loss=bar.close // 2)
+        elif turn == 3:
+            await self.short(bar.pair, volume, leverage=2)
+
+
+def _flips(**more: Any) -> Any:
+    bars = [one for one in random_bars(5, 200) if one.pair == "BTCUSD"]
+    fees = {"fill": {"percent_of_notional": "0.001"}, "close": {"percent_of_notional": "0.002"}}
+    return backtest.run(
+        Flipping(), data={pair_of("BTCUSD"): bars}, cash="10000 USD", rules=rules(fees=fees), **more
+    )
+
+
+def test_a_netting_run_proves_and_explains_itself() -> None:
+    result = _flips(netting=True)
+    assert result.verify().ok
+    assert result.config["netting"] == ["main"]
+    closed = [one for one in result.orders if getattr(one, "closing_reason", None) == "offset"]
+    assert closed
+    assert "NETTED" in result.explain(closed[0].id)
+    netted = next(one for one in result.fills if one.kind == "netting")
+    assert "netting" in result.explain(netted.order_id)
+    # what closed others and opened nothing is no trade of its own
+    opened = {one.root_id for one in result.fills if one.kind == "entry"}
+    assert {trade.root_id for trade in trades_of(result)} <= opened
+    assert _flips().config["netting"] == []
+
+
+def test_an_unknown_account_cannot_net() -> None:
+    with pytest.raises(ConfigError, match="'other' is to net, but cash is given for: main"):
+        _flips(netting="other")
