@@ -103,6 +103,7 @@ class Amendment:
         )
         venue.records.keep(cancelled)
         if leaves is None:
+            branch.resize(ZERO)
             venue.unlist(branch)
         else:
             self.live_on(branch, leaves)
@@ -316,7 +317,7 @@ class Amendment:
             try:
                 check_cross(venue, branch, add(sub(reserve, order.reserved), fee))
             except OrderRejected:
-                branch.worst, branch.taker = before
+                branch.worst, branch.taker, branch.offset = before
                 raise
         if legs:
             try:

@@ -355,7 +355,9 @@ class Execution:
             detail = f"a fill at {hit.price} would be at or beyond its own stop-loss or take-profit"
         await self._amendment.cancel(branch, None, reason, detail)
 
-    async def _net(self, book: PairBook, bar: Bar, walk: BarWalk, hit: Hit, branch: Branch) -> None:
+    async def _net(
+        self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit, branch: Branch
+    ) -> None:
         """Close what is open on the other side, and open what is left."""
         closed, left = await self._netting.close(book, bar, walk, hit, branch)
         if branch.oco is not None and closed:

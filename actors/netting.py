@@ -7,9 +7,9 @@ from decimal import Decimal
 from attrs import evolve
 
 from backtest.errors import RejectReason
-from backtest.models import Bar, TradingOrder
+from backtest.models import MarketEvent, TradingOrder
 from backtest.money import ZERO, add, sub
-from backtest.services.fills import BarWalk, Hit
+from backtest.services.fills import Hit, Walk
 from backtest.services.order_operations import offset
 from backtest.services.transaction_manager import release
 
@@ -31,20 +31,21 @@ class NettingDesk:
         self._closing_desk = closing_desk
 
     async def close(
-        self, book: PairBook, bar: Bar, walk: BarWalk, hit: Hit, branch: Branch
+        self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit, branch: Branch
     ) -> tuple[Decimal, Decimal]:
         """Close opposite positions, oldest first, at the price of ``hit``; how much was closed, and
         how much of the hit is left to open.
 
         Of a reduce-only order nothing is: what has nothing to close is cancelled.
         """
-        venue = self._venue
         left, closed, there = hit.volume, ZERO, ZERO
-        for holding in venue.opposite(book, branch.account, hit.working.buy):
+        for holding in self._venue.opposite(book, branch.account, hit.working.buy):
             there = add(there, holding.part.volume)
             volume = min(left, holding.part.volume)
-            if volume <= ZERO:
+            # A close can call a cross margin account, which cancels the rest of this very order.
+            if volume <= ZERO or branch.order is None:
                 continue
+            await self._settle(branch, hit.price, volume)
             closing = branch.closing
             if closing is None:
                 closing = branch.closing = Closing(branch.id, "netting", holding)
@@ -52,10 +53,9 @@ class NettingDesk:
             own = evolve(hit, part=holding.part, volume=volume)
             await self._closing_desk.close(book, bar, walk, own, closing)
             left, closed = sub(left, volume), add(closed, volume)
-        if closed:
-            await self._settle(branch, hit.price, closed)
         if branch.reduces:
             await self._cancel_rest(walk, hit, branch, sub(there, closed))
+        if branch.reduces or branch.order is None:
             left = ZERO
         return closed, left
 
@@ -94,7 +94,7 @@ class NettingDesk:
             balances=balances,
         )
 
-    async def _cancel_rest(self, walk: BarWalk, hit: Hit, branch: Branch, there: Decimal) -> None:
+    async def _cancel_rest(self, walk: Walk, hit: Hit, branch: Branch, there: Decimal) -> None:
         """Cancel what a reduce-only order is more than the ``there`` that is left to close."""
         if branch.order is None or branch.order.volume <= there:
             return

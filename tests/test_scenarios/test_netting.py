@@ -138,8 +138,8 @@ def test_it_goes_on_bar_by_bar_as_volume_allows() -> None:
     assert world.orders() == [
         "LONG 1.5 CLOSED netting",
         "SHORT 1.5 CLOSED offset",
-        "LONG 0.5 CLOSED netting",
         "SHORT 0.5 CLOSED offset",
+        "LONG 0.5 CLOSED netting",
         "SHORT 0.5 FILLED",
         "SHORT 1.5 FILLED",
     ]
@@ -404,7 +404,7 @@ def _flips(**more: Any) -> Any:
 def test_a_netting_run_proves_and_explains_itself() -> None:
     result = _flips(netting=True)
     assert result.verify().ok
-    assert result.config["netting"] == ["main"]
+    assert result.config["accounts"]["main"]["netting"] is True
     closed = [one for one in result.orders if getattr(one, "closing_reason", None) == "offset"]
     assert closed
     assert "NETTED" in result.explain(closed[0].id)
@@ -413,9 +413,65 @@ def test_a_netting_run_proves_and_explains_itself() -> None:
     # what closed others and opened nothing is no trade of its own
     opened = {one.root_id for one in result.fills if one.kind == "entry"}
     assert {trade.root_id for trade in trades_of(result)} <= opened
-    assert _flips().config["netting"] == []
+    assert _flips().config["accounts"]["main"]["netting"] is False
 
 
 def test_an_unknown_account_cannot_net() -> None:
     with pytest.raises(ConfigError, match="'other' is to net, but cash is given for: main"):
         _flips(netting="other")
+
+
+CROSS: dict[str, Any] = {"accounts": {"main": {"netting": True, "margin_mode": "cross"}}}
+
+
+def test_a_cross_margin_account_can_net() -> None:
+    async def script(me: Any) -> None:
+        await _open(me, leverage=10)
+        short = await me.short("BTCUSD", 3, leverage=10)
+        # only the third reserves, 10
+        assert me.balance("USD") == (D(970), D(30))
+        await me.next()
+        assert short.open_volume == 1
+        assert me.balance("USD") == (D(1000 - 20) - D(9), D(9))
+
+    world = play([bar(0, 100), bar(1, 100), bar(2, 90)], script, **CROSS)
+    assert world.fills()[1:] == ["netting SHORT 2 @ 90 open", "entry SHORT 1 @ 90 open"]
+
+
+def test_a_close_that_calls_the_account_ends_the_order_that_closed() -> None:
+    async def script(me: Any) -> None:
+        await _open(me, 9, leverage=10)
+        other = await me.buy("BTCUSD", 50, limit_price=14)
+        short = await me.short("BTCUSD", 12, leverage=3)
+        # margin 90, 50 x 14, and 3 of the 12 at 100 / 3
+        assert me.balance("USD") == (D(110), D(890))
+        await me.next()
+        # closing 9 at 15 loses 765: beyond the margin of 90 that takes 675, and orders go for it
+        assert (short.filled_volume, short.end_reason) == (9, "MARGIN_CALL")
+        assert other.end_reason == "MARGIN_CALL"
+        assert me.balance("USD") == (D(235), D(0))
+
+    world = play([bar(0, 100), bar(1, 100), bar(2, 15)], script, **CROSS)
+    assert world.fills()[1:] == ["netting SHORT 9 @ 15 open"]
+
+
+def test_partners_and_exits_on_a_cross_margin_account() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        up = await me.long("BTCUSD", 1, stop_price=105, oco="break")
+        down = await me.short("BTCUSD", 1, stop_price=95, oco="break")
+        entry = await me.buy("BTCUSD", 1, stop_loss=90, take_profit=106)
+        await me.next()
+        assert up.end_reason == "ONE_CANCELS_OTHER"
+        assert down.open_volume == 1
+        assert entry.exits[0].leaves == 0
+
+    # High first: long at 105 (-1 at the close of 104), the base sold at 106 (+6). Low first:
+    # short at 95 (-9), the base sold at 106 (+6).
+    cross: dict[str, Any] = {"accounts": {"main": {"margin_mode": "cross"}}}
+    world = play([bar(0, 100), bar(1, 100, 107, 94, 104)], script, **cross)
+    assert world.fills() == [
+        "entry LONG 1 @ 100 open",
+        "entry SHORT 1 @ 95 low ambiguous",
+        "take_profit SHORT 1 @ 106 high maker",
+    ]

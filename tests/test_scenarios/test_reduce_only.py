@@ -32,7 +32,7 @@ def test_it_closes_the_other_side_at_its_price_and_reserves_nothing() -> None:
         assert (out.status.name, out.open_volume) == ("CLOSED", 0)
         assert order.open_volume == 0
         assert not me.position("BTCUSD")
-        assert me.told()[-2:] == [("closed", None), ("netted", None)]
+        assert me.told()[-2:] == [("netted", None), ("closed", None)]
 
     world = play([bar(0, 100), bar(1, 100), bar(2, 100, 111)], script)
     # 200 margin back and 2 x 10 gained, booked for the position; nothing for the order

@@ -56,6 +56,8 @@ class Account:
 
     def __attrs_post_init__(self) -> None:
         check_texts(self.__dict__, ("name", "settlement_asset"))
+        if not isinstance(self.netting, bool):
+            raise FieldTypeError("netting", f"must be True or False, not {self.netting!r}")
         if self.margin_mode not in MARGIN_MODES:
             raise FieldError("margin_mode", f"must be isolated or cross, not {self.margin_mode!r}")
         if self.collateral and self.margin_mode != "cross":

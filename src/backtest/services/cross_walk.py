@@ -298,6 +298,8 @@ def _outcome(
         group = origin[hit.group]
         fills = told.setdefault(group, {})
         fills[origin.get(working, working.kind)] = (hit.price, volume)
+        if hit.part is None:
+            _cancel_partners(groups, hit.group, walk)
         is_spot = hit.part in bought or watch.is_spot(working)
         if hit.part is not None and not is_spot:
             _reduce(act, hit.part, volume, hit.price)
@@ -327,6 +329,15 @@ def _outcome(
             if part in origin:
                 told.setdefault(origin[origin[part]], {})["liquidation"] = (price, volume)
     return (value if value > ZERO else ZERO), [(at, len(gone)) for at, gone in calls]
+
+
+def _cancel_partners(groups: Sequence[Group], filled: Group, walk: BarWalk) -> None:
+    """An order of ``filled`` filled: its one-cancels-other partners do not."""
+    for group in groups:
+        if any(one is filled for one in group.partners):
+            for one in group.partners:
+                if one is not filled and one.entry is not None:
+                    walk.drop(one.entry)
 
 
 def _rehearse_call(act: _Rehearsal, walk: BarWalk, price: Decimal) -> list[Any]:
