@@ -183,15 +183,16 @@ def trail_from(
     """Where a trailing stop begins: at ``stop``, or as far from the last price as it trails."""
     if stop is not None:
         return stop
-    if book.last is None:
+    last = book.meets(buy)
+    if last is None:
         refuse(
             RejectReason.NO_PRICE_YET,
             f"{book.code} has no price yet to trail: give a stop_price to begin at, or wait",
         )
     terms = Terms(None, instructions.trail, instructions.trail_percent)
-    level = trailed(buy, book.last, terms, book.pair.price_increment)
+    level = trailed(buy, last, terms, book.pair.price_increment)
     if level <= ZERO:
-        refuse(RejectReason.INVALID_PRICE, f"the trail leaves no price: {level}, from {book.last}")
+        refuse(RejectReason.INVALID_PRICE, f"the trail leaves no price: {level}, from {last}")
     return level
 
 
@@ -243,7 +244,7 @@ class Acceptance:
             if instructions.is_trailing:
                 stop = trail_from(book, buy, stop, instructions)
             if instructions.post_only:
-                check_post_only(kind, buy, limit, stop, book.last, instructions)
+                check_post_only(kind, buy, limit, stop, book.meets(buy), instructions)
             terms = terms_of(limit if kind == "stop_limit" else None, instructions)
             expires = expiry_of(instructions, venue.now, book.day_end)
         price = stop if limit is None else limit
@@ -263,12 +264,13 @@ class Acceptance:
             leverage = self._check_trading(book, ask, price, buy)
         branch = Branch(order_id, desk, account, book, spot, leverage)
         branch.terms, branch.expires = terms, expires
+        now = book.last if book.last_quote is None else book.meets(buy)
         if limit is not None and buy:
             branch.worst = limit
         else:
             worst = worst_price_buy if buy else worst_price_sell
-            branch.worst = worst(limit, stop, book.last, book.rules.market_buffer, book.pair)
-        branch.taker = takes(buy, limit, stop if kind == "stop_limit" else book.last)
+            branch.worst = worst(limit, stop, now, book.rules.market_buffer, book.pair)
+        branch.taker = takes(buy, limit, stop if kind == "stop_limit" else now)
         branch.asset = book.base if spot and not buy else book.quote
         working = branch.working = venue.working(
             branch, kind, buy, price if stop is None else stop, volume

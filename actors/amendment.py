@@ -284,12 +284,12 @@ class Amendment:
         keeps_place = not changes and leaves <= order.volume
         kind, buy = branch.working.kind, branch.working.buy
         if order.instructions.post_only and not keeps_place:
-            check_post_only(kind, buy, limit, stop, book.last, order.instructions)
+            check_post_only(kind, buy, limit, stop, book.meets(buy), order.instructions)
         if moves:
             worst = worst_price_buy if buy else worst_price_sell
-            branch.worst = worst(limit, stop, book.last, book.rules.market_buffer, book.pair)
+            branch.worst = worst(limit, stop, book.meets(buy), book.rules.market_buffer, book.pair)
         if not keeps_place:
-            branch.taker = takes(buy, limit, stop if kind == "stop_limit" else book.last)
+            branch.taker = takes(buy, limit, stop if kind == "stop_limit" else book.meets(buy))
         if branch.nets:
             branch.offset = venue.offset(branch, leaves) if increase else min(branch.offset, leaves)
         reserve = order.reserved

@@ -355,6 +355,14 @@ class PairBook:
         """
         return None if self.bar is None else settled_ns(due, self.bar)
 
+    def meets(self, buy: bool) -> Decimal | None:
+        """The price at which an order would meet the market now: of a quote its side of it, else
+        the last price; None before there was one."""
+        quote = self.last_quote
+        if quote is None:
+            return self.last
+        return quote.ask if buy else quote.bid
+
     def all_groups(self) -> list[Group]:
         """The groups on this pair: orders, then positions, each in the order of acceptance."""
         if self.groups is None:

@@ -121,11 +121,11 @@ class Execution:
     def walk_tick(self, book: PairBook, tick: Tick) -> tuple[TickWalk, Hit | None]:
         """What ``tick`` meets of the pair's groups, and its first hit.
 
-        A trade of a pair that is quoted, too, meets resting limits alone: the quote says what
+        A trade of a pair that is quoted, too, meets resting limits alone: the quotes say what
         could have been had.
         """
-        resting_only = type(tick) is Trade and book.last_quote is not None
-        if book.waiting and not resting_only:
+        quoted = type(tick) is Trade and book.last_quote is not None
+        if book.waiting and not quoted:
             # Whatever was accepted by now counts for this tick, and for bars that begin later.
             for _, working in book.waiting:
                 working.start = FROM_OPEN
@@ -142,7 +142,8 @@ class Execution:
             book.tick_path,
             self._pools(book, tick),
             book.queue,
-            resting_only=resting_only,
+            before=book.last_quote if quoted else book.bar,
+            quoted=quoted,
         )
         return walk, walk.next()
 

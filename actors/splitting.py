@@ -163,12 +163,12 @@ class Splitting:
             own.worst = worst(
                 part.limit_price,
                 part.stop_price,
-                parent.book.last,
+                parent.book.meets(old.buy),
                 rules.market_buffer,
                 parent.book.pair,
             )
             waits = old.kind == "stop_limit"
-            against = part.stop_price if waits else parent.book.last
+            against = part.stop_price if waits else parent.book.meets(old.buy)
             own.taker = takes(old.buy, part.limit_price, against)
             own.terms = terms_of(part.limit_price if waits else None, part.instructions)
             if part.instructions.post_only:
@@ -177,7 +177,7 @@ class Splitting:
                     old.buy,
                     part.limit_price,
                     part.stop_price,
-                    parent.book.last,
+                    parent.book.meets(old.buy),
                     part.instructions,
                 )
         venue.enter(own, part, old.kind, old.buy)

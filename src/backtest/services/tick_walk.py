@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define
 
 from backtest.errors import FieldError
-from backtest.models.market_event import Tick
+from backtest.models.market_event import MarketEvent, Tick
 from backtest.models.quote import Quote
 from backtest.money import ZERO, add, sub, to_step
 from backtest.services.bar_path import (
@@ -31,7 +31,7 @@ from backtest.services.path_outcome import (
     price_of,
 )
 from backtest.services.queue_ahead import QueueAhead
-from backtest.services.tick_prices import flat_bar, point_of
+from backtest.services.tick_prices import flat_bar, meets, point_of
 
 __all__ = ["TickWalk"]
 
@@ -62,13 +62,16 @@ class TickWalk:
     inside = 0
 
     __slots__ = (
+        "_before",
         "_buy_at",
         "_buy_bar",
         "_buy_pool",
         "_dropped",
         "_heap",
+        "_is_trade",
         "_made",
         "_queue",
+        "_quoted",
         "_rooms",
         "_rules",
         "_sell_at",
@@ -88,16 +91,19 @@ class TickWalk:
         pools: tuple[Decimal | None, Decimal | None] = (None, None),
         queue: QueueAhead | None = None,
         *,
-        resting_only: bool = False,
+        before: MarketEvent | None = None,
+        quoted: bool = False,
     ) -> None:
         """``pools``: the volume there is for buys and for sells; None: no cap. ``rules`` with
         ``slippage_beyond_bar``: a tick has no range to stay in. ``queue``: what stands ahead of
-        resting limits; None: nothing. ``resting_only``: the tick is a trade of a market that is
-        also quoted, and meets nothing but resting limits.
+        resting limits; None: nothing. ``before``: what was in force until now; a new limit that it
+        did not meet was posted, and rests. ``quoted``: the tick is a trade of a market that is
+        quoted, too, and meets nothing but resting limits.
         """
         self.triggered: list[Working] = []
         self.trailed: list[Working] = []
         self._tick = tick
+        self._is_trade = not isinstance(tick, Quote)
         self._rules = rules
         self._buy_pool, self._sell_pool = pools
         if isinstance(tick, Quote):
@@ -107,6 +113,7 @@ class TickWalk:
         # What policies are asked about; without them nobody looks at it.
         self._buy_bar, self._sell_bar = flat_bar(tick, True), flat_bar(tick, False)
         self._queue = queue
+        self._before, self._quoted = before, quoted
         self._rooms: dict[Working, Decimal] = {}
         self._made = {True: ZERO, False: ZERO}
         """What resting limits have had of this tick, by whether they buy (with a queue)."""
@@ -117,10 +124,10 @@ class TickWalk:
         for group in groups:
             for one in group.partners or (group,):
                 if one.entry is not None:
-                    for event in self._events((one.entry,), resting_only, limits):
+                    for event in self._events((one.entry,), limits):
                         self._push(event, None, one)
                 for part in one.parts:
-                    self._add_lane(part, self._events(part.exits, resting_only, limits), one)
+                    self._add_lane(part, self._events(part.exits, limits), one)
         if queue is not None:
             queue.forget_all_but(limits)
 
@@ -171,7 +178,7 @@ class TickWalk:
         if part is not None and part.exits:
             bar = self._buy_bar if working.buy else self._sell_bar
             exits = acting_exits(hit.group, working, part.exits, bar, self._rules)
-            self._add_lane(part, self._events(exits, False, []), hit.group)
+            self._add_lane(part, self._events(exits, []), hit.group)
 
     def drop(self, working: Working) -> None:
         """``working`` takes no further part in this walk (it was cancelled, its part is closed)."""
@@ -179,15 +186,15 @@ class TickWalk:
 
     # -- what is met -------------------------------------------------------------------------------
 
-    def _events(
-        self, workings: Sequence[Working], resting_only: bool, limits: list[Working]
-    ) -> list[Event]:
+    def _events(self, workings: Sequence[Working], limits: list[Working]) -> list[Event]:
         """What of ``workings`` the tick meets, the exits of one part in their order."""
         events = []
         for working in workings:
             if working.blocked or working.volume <= ZERO:
                 continue
-            if resting_only and (working.fresh or not working.is_limit):
+            if working.fresh and working.is_limit and self._is_posted(working):
+                working.fresh = False
+            if self._quoted and (working.fresh or not working.is_limit):
                 continue
             event = self._event_of(working)
             working.fresh = False
@@ -214,10 +221,21 @@ class TickWalk:
         if event is None:
             if working.kind == "trailing_stop" and working.terms is not None:
                 self._trail(working, at)
-        elif working.is_limit and not event.taker:
+            return None
+        if self._queue is not None and event.taker and event.limit == at and self._is_trade:
+            event.taker = False  # that somebody traded there does not say that one could take there
+        if working.is_limit and not event.taker:
             assert working.price is not None
             event.price = working.price  # whoever came down to it, or up, met it there
         return event
+
+    def _is_posted(self, working: Working) -> bool:
+        """Whether a new limit found nothing to meet when it came, and so has rested since."""
+        before, price = self._before, working.price
+        if before is None or price is None:
+            return False
+        at = meets(before, working.buy)
+        return at > price if working.buy else at < price
 
     def _trail(self, working: Working, at: Decimal) -> None:
         """Let a trailing stop that is not reached follow the price."""
