@@ -208,6 +208,11 @@ class BrokerActor(Actor):
             venue.broker_id,
             venue.run_id,
             {code: book.rules for code, book in venue.books.items()},
+            {
+                account_id: venue.cross[name]
+                for account_id, name in desk.accounts.items()
+                if name in venue.cross
+            },
         )
         self.answer(envelope, welcome)
 

@@ -9,7 +9,7 @@ from backtest.errors import RejectReason
 from backtest.models import Bar, MarketEvent, OrderDirection, SpotOrder
 from backtest.models._fast import derive
 from backtest.money import ONE, ZERO, add, div, mul, sub, to_step
-from backtest.services.cross_margin import Elsewhere, Stake, Standing
+from backtest.services.cross_margin import Stake, Standing, standing_of
 from backtest.services.fills import Group, Hit, OpenPart, Working, slipped
 from backtest.services.order_operations import create_spot, fill
 from backtest.services.transaction_manager import sell_collateral, take_margin
@@ -82,26 +82,19 @@ class CrossDesk:
     def standing(self, account: CrossAccount, book: PairBook | None) -> Standing:
         """Where the account stands while the price of ``book`` moves, the others at their marks;
         without a ``book`` all are at their marks."""
-        money = self._total(account, account.asset)
-        units = ZERO
-        for asset, code, weight in account.collateral:
-            owned = mul(self._total(account, asset), weight)
-            source = self._venue.books[code]
-            if source is book:
-                units = add(units, owned)
-            elif source.last is not None:
-                money = add(money, mul(owned, source.last))
-        increment = ONE if book is None else book.pair.price_increment
-        standing = Standing(money, increment, units)
-        for holding in self._holdings(account):
-            own, part = holding.branch.book, holding.part
-            stake = _stake(own, part)
-            if own is book:
-                standing.stakes.append(stake)
-            elif own.last is not None:
-                mark = own.last
-                standing.elsewhere.append(Elsewhere(part, stake.pnl(mark), stake.maintenance(mark)))
-        return standing
+        venue = self._venue
+        return standing_of(
+            account.asset,
+            account.collateral,
+            lambda asset: self._total(account, asset),
+            [
+                (holding.branch.book.code, _stake(holding.branch.book, holding.part))
+                for holding in self._holdings(account)
+            ],
+            lambda code: venue.books[code].last,
+            None if book is None else book.code,
+            ONE if book is None else book.pair.price_increment,
+        )
 
     def _total(self, account: CrossAccount, asset: str) -> Decimal:
         both = self._venue.money.get((account.name, asset))

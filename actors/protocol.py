@@ -15,6 +15,8 @@ from backtest.models.instructions import PLAIN, Instructions
 from backtest.services.fills import WorkingKind
 from backtest.services.transaction_manager import Leg
 
+from .cross_account import CrossAccount
+
 __all__ = [
     "Amend",
     "BalanceUpdate",
@@ -183,12 +185,16 @@ class Welcome(NamedTuple):
     run_id: UUID
     rules: Mapping[str, TradingRules]
     """The trading rules of each pair."""
+    cross: Mapping[UUID, CrossAccount]
+    """Those of its accounts that have cross margin."""
 
 
 class BalanceUpdate(NamedTuple):
     """To a strategy: another one that shares its account changed the balances."""
 
     balances: Balances
+    positions: tuple[tuple[UUID, TradingOrder | None], ...] = ()
+    """For a cross margin account, its open positions that changed."""
 
 
 class FallDue(NamedTuple):

@@ -498,7 +498,10 @@ class Venue:
             ),
             ORDER_EVENT,
         )
-        if balances and len(self.sharers[branch.account]) > 1:
+        if self.cross and branch.account in self.cross:
+            if balances or positions:
+                self.share(desk, branch.account, balances, positions)
+        elif balances and len(self.sharers[branch.account]) > 1:
             self.share(desk, branch.account, balances)
 
     def tell_uncovered(
@@ -518,13 +521,20 @@ class Venue:
                 detail=f"{uncovered} {asset} of {what} borne by the insurance account",
             )
 
-    def share(self, desk: Desk | None, account: str, balances: Balances) -> None:
-        """Tell the other strategies on the account what its balances are now."""
+    def share(
+        self,
+        desk: Desk | None,
+        account: str,
+        balances: Balances,
+        positions: tuple[tuple[UUID, TradingOrder | None], ...] = (),
+    ) -> None:
+        """Tell the other strategies on the account what its balances are now, and of a cross margin
+        account its ``positions`` that changed."""
         sharing = self.sharers[account]
         if len(sharing) > 1 or desk is None:
             for other in sharing:
                 if other is not desk:
-                    other.channel.post(BalanceUpdate(balances), ORDER_EVENT)
+                    other.channel.post(BalanceUpdate(balances, positions), ORDER_EVENT)
 
     def refuse(
         self,

@@ -22,13 +22,14 @@ from backtest.models import (
 )
 from backtest.models._fast import derive
 from backtest.money import ZERO, add, decimal_of
+from backtest.services.cross_margin import stake_of, standing_of
 from backtest.services.fills import WorkingKind
 from backtest.services.margin import liquidation_price_of
 from backtest.times import duration_ns, from_ns, to_ns
 
 from .command import Command
 from .handle import Expires, Number, OrderHandle
-from .position import PositionView, take_changes
+from .position import PositionView, nearest, take_changes
 
 if TYPE_CHECKING:
     from .strategy import Strategy
@@ -62,6 +63,9 @@ class OrderDesk:
         self.agent_id = welcome.agent_id
         self.pairs = welcome.pairs
         self.rules = welcome.rules
+        self._cross = welcome.cross
+        self._others: dict[UUID, TradingOrder] = {}
+        """Open positions of others in cross margin accounts that are this strategy's, too."""
         self.accounts = {name: account_id for account_id, name in welcome.accounts}
         self.default_account = welcome.accounts[0][1] if welcome.accounts else ""
         self.balances = dict(welcome.balances)
@@ -274,7 +278,27 @@ class OrderDesk:
 
     def _liquidation_price(self, part: TradingOrder) -> Decimal | None:
         code = part.trading_pair_code
-        return liquidation_price_of(part, self.pairs[code], self.rules[code])
+        cross = self._cross.get(part.account_id)
+        if cross is None:
+            return liquidation_price_of(part, self.pairs[code], self.rules[code])
+        mark = self.last.get(code)
+        if mark is None:
+            return None
+        own = [one for held in self.positions.values() for one in held.values()]
+        standing = standing_of(
+            cross.asset,
+            cross.collateral,
+            lambda asset: add(*self.balances.get((cross.name, asset), _NOTHING)),
+            [
+                (one.trading_pair_code, stake_of(one, self.rules[one.trading_pair_code]))
+                for one in [*own, *self._others.values()]
+                if one.account_id == part.account_id
+            ],
+            self.last.get,
+            code,
+            self.pairs[code].price_increment,
+        )
+        return nearest(standing.triggers(mark), mark)
 
     def handles_with_positions(self, pair: str | None) -> list[OrderHandle]:
         """Handles of the strategy's open positions, oldest first."""
@@ -295,6 +319,8 @@ class OrderDesk:
         if event.balances:
             self.balances.update(event.balances)
         if type(event) is not OrderEvent:
+            if event.positions:
+                take_changes(self._others, event.positions)
             return
         command = self._commands.pop(event.command, None) if event.command else None
         kind = event.kind

@@ -34,7 +34,7 @@ async def _short_ten(me: Any) -> None:
 
 def run(last: Any, script: Any = _long_ten, **more: Any) -> Any:
     """Two flat bars at 100 and ``last``, with 300 USD and a maintenance of 5 %."""
-    settings = {"cash": {"USD": 300}, "rules": FIVE, "accounts": CROSS} | more
+    settings: dict[str, Any] = {"cash": {"USD": 300}, "rules": FIVE, "accounts": CROSS} | more
     return play([bar(0, 100), bar(1, 100), last], script, **settings)
 
 
@@ -218,7 +218,7 @@ async def _two(me: Any) -> None:
 
 def two(low: Any, **more: Any) -> Any:
     bars = [bar(0, 100), bar(1, 100), bar(2, 110), bar(3, 95, 95, low, 80)]
-    settings = {"cash": {"USD": 300}, "rules": FIVE, "accounts": CROSS} | more
+    settings: dict[str, Any] = {"cash": {"USD": 300}, "rules": FIVE, "accounts": CROSS} | more
     return play(bars, _two, **settings)
 
 
@@ -303,7 +303,12 @@ async def _both_pairs(me: Any) -> None:
 def both(last: Any, after: Any = (), **more: Any) -> Any:
     """10 BTC from 100 and 5 ETH from 50; ETH falls to 40, then ``last``."""
     bars = [bar(0, 100), eth(0, 50), bar(1, 100), eth(1, 50), bar(2, 100), eth(2, 50, 50, 40, 40)]
-    settings = {"cash": {"USD": 300}, "rules": FIVE, "accounts": CROSS, "pairs": PAIRS} | more
+    settings: dict[str, Any] = {
+        "cash": {"USD": 300},
+        "rules": FIVE,
+        "accounts": CROSS,
+        "pairs": PAIRS,
+    } | more
     return play([*bars, last, *after], _both_pairs, **settings)
 
 

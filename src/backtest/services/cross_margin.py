@@ -5,16 +5,20 @@ Everything here is exact and unrounded but the prices that are given back, which
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 from attrs import define, field
 
+from backtest.errors import FieldError
+from backtest.models.lifecycle import OrderDirection
+from backtest.models.orders import TradingOrder
 from backtest.models.tiers import Tiers
+from backtest.models.trading_rules import TradingRules
 from backtest.money import ZERO, add, div, mul, sub, to_step
 
-__all__ = ["Elsewhere", "Stake", "Standing"]
+__all__ = ["Elsewhere", "Stake", "Standing", "stake_of", "standing_of"]
 
 
 @define(eq=False)
@@ -181,6 +185,49 @@ class Standing:
 
     def _up(self, constant: Decimal, slope: Decimal) -> Decimal:
         return to_step(div(constant, slope.copy_negate()), self.increment, ROUND_CEILING)
+
+
+def stake_of(position: TradingOrder, rules: TradingRules) -> Stake:
+    """An open position as a stake."""
+    if position.fill_price is None:
+        raise FieldError("position", f"must be open, but {position.id} is {position.status.name}")
+    size = mul(position.volume, position.contract_size)
+    long = position.direction is OrderDirection.LONG
+    return Stake(position, long, size, mul(size, position.fill_price), rules.maintenance)
+
+
+def standing_of(
+    asset: str,
+    collateral: Iterable[tuple[str, str, Decimal]],
+    totals: Callable[[str], Decimal],
+    held: Iterable[tuple[str, Stake]],
+    marks: Callable[[str], Decimal | None],
+    pair: str | None,
+    increment: Decimal,
+) -> Standing:
+    """Where an account settled in ``asset`` stands while the price of ``pair`` moves, which lies on
+    multiples of ``increment``; for None all pairs are at their marks.
+
+    ``collateral`` is asset, the code of the pair that prices it, and weight; ``totals`` gives what
+    the account has of an asset, ``marks`` the mark of a pair; ``held`` are its positions by pair.
+    """
+    standing = Standing(totals(asset), increment)
+    for other, code, weight in collateral:
+        owned = mul(totals(other), weight)
+        mark = marks(code)
+        if code == pair:
+            standing.units = add(standing.units, owned)
+        elif mark is not None:
+            standing.money = add(standing.money, mul(owned, mark))
+    for code, stake in held:
+        mark = marks(code)
+        if code == pair:
+            standing.stakes.append(stake)
+        elif mark is not None:
+            standing.elsewhere.append(
+                Elsewhere(stake.key, stake.pnl(mark), stake.maintenance(mark))
+            )
+    return standing
 
 
 _TWO = Decimal(2)
