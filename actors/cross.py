@@ -59,6 +59,8 @@ class CrossDesk:
         self._venue = venue
         self._amendment = amendment
         self._closing_desk = closing_desk
+        self._scene: Scene | None = None
+        """Where the account is called whose positions on another pair are being closed."""
         closing_desk.raise_money = self.raise_money
 
     def watches(self, book: PairBook) -> list[_Watch]:
@@ -156,7 +158,11 @@ class CrossDesk:
             event = book.bar if scene is None or book is not scene.book else scene.bar
             assert event is not None
             mark = event.close if isinstance(event, Bar) else ZERO
-            await self._closing_desk.liquidate(book, event, closing, mark, detail)
+            before, self._scene = self._scene, scene
+            try:
+                await self._closing_desk.liquidate(book, event, closing, mark, detail)
+            finally:
+                self._scene = before
             return
         at, bar = scene.hit, scene.bar
         price = slipped(at.reached, working.buy, bar, book.path)
@@ -189,6 +195,9 @@ class CrossDesk:
         """
         if account.is_raising:
             return  # what is closed to raise money must not ask for more
+        if self._scene is not None:
+            # The price that moves is that of the pair on whose bar the account was called.
+            scene = self._scene
         account.is_raising = True
         try:
             if self._lacks(account, needed):
