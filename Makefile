@@ -11,6 +11,8 @@ VENV ?= .venv
 # The interpreter that the built wheel is tried on.
 WHEEL_PYTHON ?= $(BIN)/python
 PYTEST_ARGS ?=
+# Modules to mutate (ledger transactions account fees margin); none: all.
+MUTATION_ARGS ?=
 # A Parquet file of bars, for `make bench`.
 BENCH_DATA ?=
 
@@ -20,7 +22,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 MADE := $(VENV)/.made-with-$(subst /,_,$(PYTHON))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types imports wheel examples bench soak coverage docs clean
+.PHONY: help demo test lint format types imports wheel examples bench soak coverage mutation docs clean
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,15 +63,20 @@ bench: $(VENV)/.with-test ## make bench BENCH_DATA=bars.parquet: engine speed, a
 soak: $(VENV)/.with-test ## the long tests too: hours
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest --soak $(PYTEST_ARGS)
 
-coverage: $(VENV)/.with-dev ## branch coverage of the suite
+coverage: $(VENV)/.with-dev ## branch coverage of the suite; fails below what tools/check_coverage.py asks
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
 	$(BIN)/coverage report
+	$(BIN)/coverage json -q -o .coverage.json
+	$(BIN)/python tools/check_coverage.py .coverage.json
+
+mutation: $(VENV)/.with-test ## change the code that keeps money, and see whether a test notices: half an hour
+	$(BIN)/python tools/mutate.py $(MUTATION_ARGS)
 
 docs: $(VENV)/.with-dev ## every link of the documents resolves, every python block runs
 	$(BIN)/python tools/check_docs.py
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) build dist htmlcov .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.json .mypy_cache .pytest_cache .ruff_cache .hypothesis \
 		.import_linter_cache src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,0 +1,402 @@
+"""Mutation testing: change the code that keeps money a little, and see whether a test notices.
+
+    python tools/mutate.py [--only TEXT] [--list] [MODULE ...]
+
+Each mutant differs from the module in one place: a comparison, an operator, a constant, a
+condition, a returned value, a statement left out, two arguments swapped, a rounding the other way.
+For each the module's own tests run in a process of their own, the quickest first, until one fails
+(killed) or all pass (survived). Survivors are printed, and those that `tools/mutants.toml` calls
+equivalent, with a reason, are not counted. Exit code 1 when the score is below the target.
+
+Modules are named as in `TARGETS`; without any, all of them. It takes a process a mutant: half an
+hour for all on one core. POSIX only, for it forks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import importlib
+import importlib.abc
+import importlib.machinery
+import os
+import signal
+import sys
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+__all__ = ["TARGETS", "Mutant", "main", "mutants"]
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET_SCORE = 0.90
+_SCENARIOS = [
+    f"tests/test_scenarios/test_{name}.py"
+    for name in ("spot", "trading", "fees", "protection", "liquidation", "overnight", "amendments")
+]
+_UNITS = "tests/test_services/test_"
+TARGETS: dict[str, tuple[str, list[str]]] = {
+    "ledger": (
+        "src/backtest/services/ledger.py",
+        [
+            f"{_UNITS}ledger.py",
+            "tests/test_scenarios/test_ledger_refusals.py",
+            "tests/test_testing/test_ledger_checks.py",
+            *_SCENARIOS[:1],
+        ],
+    ),
+    "transactions": (
+        "src/backtest/services/transaction_manager.py",
+        [f"{_UNITS}transaction_manager.py", *_SCENARIOS],
+    ),
+    "account": (
+        "actors/account.py",
+        ["tests/test_actors/test_account.py", "tests/test_scenarios/test_accounts.py"],
+    ),
+    "fees": ("src/backtest/services/fees.py", [f"{_UNITS}fees.py", *_SCENARIOS[2:3]]),
+    "margin": (
+        "src/backtest/services/margin.py",
+        [f"{_UNITS}margin.py", *_SCENARIOS],
+    ),
+}
+"""By name: the file, and the tests that are to notice."""
+
+_COMPARE: dict[type[ast.cmpop], list[type[ast.cmpop]]] = {
+    ast.Lt: [ast.LtE, ast.GtE],
+    ast.LtE: [ast.Lt, ast.Gt],
+    ast.Gt: [ast.GtE, ast.LtE],
+    ast.GtE: [ast.Gt, ast.Lt],
+    ast.Eq: [ast.NotEq],
+    ast.NotEq: [ast.Eq],
+    ast.Is: [ast.IsNot],
+    ast.IsNot: [ast.Is],
+    ast.In: [ast.NotIn],
+    ast.NotIn: [ast.In],
+}
+_ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.FloorDiv,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+    ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift,
+}
+_NAMES = {
+    "ONE": "ZERO",
+    "ROUND_CEILING": "ROUND_FLOOR",
+    "ROUND_FLOOR": "ROUND_CEILING",
+    "ZERO": "ONE",
+    "add": "sub",
+    "div": "mul",
+    "exact_add": "exact_sub",
+    "max": "min",
+    "min": "max",
+    "mul": "div",
+    "round_half_even": "round_up",
+    "round_up": "round_down",
+    "sub": "add",
+}
+"""What is arithmetic here, for Decimal is reckoned with by functions."""
+_COMMUTATIVE = frozenset(("add", "exact_add", "mul"))
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change: where, what, and the whole module with it."""
+
+    line: int
+    function: str
+    was: str
+    now: str
+    tree: ast.Module
+
+    def __str__(self) -> str:
+        return f"{self.line}: in {self.function}: {self.was}  ->  {self.now}"
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What it is, wherever in the file it stands."""
+        return self.function, self.was, self.now
+
+
+def mutants(source: str) -> Iterator[Mutant]:
+    """Every mutant of a module, from top to bottom."""
+    tree = ast.parse(source)
+    for place in _places(tree, ""):
+        for was, now, changed in place.changes():
+            target, field, index = place.parent, place.field, place.index
+            old = getattr(target, field)
+            new = changed if index is None else [*old[:index], changed, *old[index + 1 :]]
+            setattr(target, field, new)
+            mutated = copy.deepcopy(tree)
+            setattr(target, field, old)
+            yield Mutant(
+                place.node.lineno, place.function, was, now, ast.fix_missing_locations(mutated)
+            )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A node, with where it hangs."""
+
+    node: ast.expr | ast.stmt
+    parent: ast.AST
+    field: str
+    index: int | None
+    function: str
+
+    def changes(self) -> Iterator[tuple[str, str, ast.AST]]:
+        """What may stand in its place: the old text, the new, and the node."""
+        for node in _changed(self.node):
+            was, now = ast.unparse(self.node), ast.unparse(node)
+            yield was.splitlines()[0], now.splitlines()[0], node
+
+
+def _places(node: ast.AST, function: str) -> Iterator[_Place]:
+    for field, value in ast.iter_fields(node):
+        if field in ("annotation", "returns", "decorator_list", "type_params", "bases"):
+            continue
+        for index, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
+            if not isinstance(child, ast.AST) or _is_left_out(child, node, function):
+                continue
+            if isinstance(child, ast.expr | ast.stmt) and function:
+                yield _Place(child, node, field, index, function)
+            inner = function
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                inner = f"{function}.{child.name}".lstrip(".")
+            elif not function and isinstance(child, ast.Assign):
+                inner = ast.unparse(child.targets[0])
+            yield from _places(child, inner)
+
+
+def _is_left_out(node: ast.AST, parent: ast.AST, function: str) -> bool:
+    """Docstrings, imports, what only type checkers read, and the words of errors."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return True
+    if isinstance(node, ast.Import | ast.ImportFrom | ast.Pass | ast.JoinedStr):
+        return True
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        if ast.unparse(target) in ("__all__", "__slots__", "__match_args__", "Leg"):
+            return True
+        if isinstance(node, ast.AnnAssign) and node.value is None:
+            return True
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return True
+    return isinstance(parent, ast.Raise) and isinstance(node, ast.expr)
+
+
+def _changed(node: ast.expr | ast.stmt) -> Iterator[ast.AST]:
+    if isinstance(node, ast.Compare):
+        for index, operator in enumerate(node.ops):
+            for other in _COMPARE[type(operator)]:
+                yield _with(node, ops=[*node.ops[:index], other(), *node.ops[index + 1 :]])
+    elif isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
+        yield _with(node, op=_ARITHMETIC[type(node.op)]())
+    elif isinstance(node, ast.BoolOp):
+        yield _with(node, op=ast.Or() if isinstance(node.op, ast.And) else ast.And())
+        yield from node.values
+    elif isinstance(node, ast.UnaryOp):
+        yield node.operand
+    elif isinstance(node, ast.IfExp):
+        yield node.body
+        yield node.orelse
+    elif isinstance(node, ast.Constant):
+        yield from _other_constant(node)
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in _NAMES:
+        yield _with(node, id=_NAMES[node.id])
+    elif isinstance(node, ast.Call):
+        yield from _other_call(node)
+    elif isinstance(node, ast.stmt):
+        yield from _other_statement(node)
+
+
+def _other_constant(node: ast.Constant) -> Iterator[ast.AST]:
+    value = node.value
+    if isinstance(value, bool):
+        yield ast.Constant(not value)
+    elif isinstance(value, int):
+        yield ast.Constant(value + 1)
+    elif isinstance(value, str):
+        yield ast.Constant(f"{value}X")
+
+
+def _other_call(node: ast.Call) -> Iterator[ast.AST]:
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "copy_negate":
+        yield node.func.value
+    if isinstance(node.func, ast.Name) and node.func.id in _COMMUTATIVE:
+        return
+    for index in range(len(node.args) - 1):
+        one, other = node.args[index : index + 2]
+        if ast.dump(one) != ast.dump(other):
+            yield _with(node, args=[*node.args[:index], other, one, *node.args[index + 2 :]])
+
+
+def _other_statement(node: ast.stmt) -> Iterator[ast.AST]:
+    nothing = ast.Pass()
+    if isinstance(node, ast.Return):
+        if node.value is not None and not _is_none(node.value):
+            yield ast.Return(ast.Constant(None))
+    elif isinstance(node, ast.If | ast.While):
+        yield _with(node, test=ast.Constant(False))
+        if isinstance(node, ast.If):
+            yield _with(node, test=ast.Constant(True))
+    elif isinstance(node, ast.Expr | ast.Assign | ast.AugAssign | ast.AnnAssign):
+        yield nothing
+    elif isinstance(node, ast.Raise | ast.Continue):
+        yield nothing
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _with(node: ast.AST, **fields: object) -> ast.AST:
+    made = copy.copy(node)
+    for name, value in fields.items():
+        setattr(made, name, value)
+    return made
+
+
+# -- running ---------------------------------------------------------------------------------------
+
+
+class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports one module from a tree instead of its file."""
+
+    def __init__(self, path: Path, tree: ast.Module | None) -> None:
+        self._path = path
+        self._tree = tree
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        for folder in path or ():
+            file = Path(folder, name.rpartition(".")[2] + ".py")
+            if file.name == self._path.name and file.exists() and file.samefile(self._path):
+                return importlib.machinery.ModuleSpec(name, self, origin=str(file))
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        tree = self._tree or ast.parse(self._path.read_text(encoding="utf-8"))
+        module.__file__ = str(self._path)
+        # `exact_sub` is what becomes of `exact_add`; no module has it.
+        prelude = ast.parse(
+            "def exact_sub(a, b):\n"
+            "    from backtest.money import exact_add\n"
+            "    return exact_add(a, b.copy_negate())\n"
+            "from backtest.money import ONE, ZERO, add, div, mul, round_down, round_up, sub\n"
+            "from decimal import ROUND_CEILING, ROUND_FLOOR\n"
+        )
+        body = [*tree.body]
+        at = next(i for i, one in enumerate(body) if not _is_head(one))
+        whole = ast.Module([*body[:at], *prelude.body, *body[at:]], [])
+        exec(compile(ast.fix_missing_locations(whole), str(self._path), "exec"), module.__dict__)
+
+
+def _is_head(node: ast.stmt) -> bool:
+    if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+        return True
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _passes(path: Path, tree: ast.Module | None, tests: Sequence[str], seconds: float) -> bool:
+    """Whether all tests pass with ``tree`` in place of the module; a hang does not."""
+    child = os.fork()
+    if child == 0:
+        status = 99
+        try:
+            null = os.open(os.devnull, os.O_WRONLY)
+            if not os.environ.get("MUTATE_SHOW"):
+                os.dup2(null, 1)
+                os.dup2(null, 2)
+            sys.meta_path.insert(0, _Finder(path, tree))
+            import pytest
+
+            quiet = ["-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no"]
+            # The packages that were imported before the fork.
+            quiet += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+            status = int(pytest.main([*quiet, *tests]))
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            sys.stdout.flush()
+            os._exit(status)
+    until = time.monotonic() + seconds
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status) == 0
+        if time.monotonic() > until:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return False
+        time.sleep(0.005)
+
+
+def _equivalent(name: str) -> dict[tuple[str, str, str], str]:
+    file = ROOT / "tools" / "mutants.toml"
+    known = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return {(one["function"], one["was"], one["now"]): one["reason"] for one in known.get(name, [])}
+
+
+def main(arguments: list[str]) -> int:
+    """Mutate the modules named, or all; the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=", ".join(TARGETS))
+    parser.add_argument("--only", default="", help="mutants whose description holds this text")
+    parser.add_argument("--list", action="store_true", help="print them and run nothing")
+    given = parser.parse_args(arguments)
+    os.chdir(ROOT)
+    for package in ("pytest", "hypothesis", "attrs", "anyio", "structlog"):
+        importlib.import_module(package)  # once, before the forks
+    killed = counted = 0
+    for name in given.modules or TARGETS:
+        file, tests = TARGETS[name]
+        one, all_ = _module(name, ROOT / file, tests, given.only, given.list)
+        killed, counted = killed + one, counted + all_
+    if given.list or not counted:
+        return 0
+    score = killed / counted
+    print(f"score: {killed} of {counted} killed, {score:.1%} (target {TARGET_SCORE:.0%})")
+    return 0 if score >= TARGET_SCORE else 1
+
+
+def _module(name: str, path: Path, tests: Sequence[str], only: str, lists: bool) -> tuple[int, int]:
+    """Run the mutants of one module; how many were killed, of how many that count."""
+    all_mutants = [one for one in mutants(path.read_text(encoding="utf-8")) if only in str(one)]
+    if lists:
+        for one in all_mutants:
+            print(f"{name}:{one}")
+        return 0, 0
+    begin = time.monotonic()
+    if not _passes(path, None, tests, 3600):
+        raise SystemExit(f"the tests of {name} do not pass without a mutant: {' '.join(tests)}")
+    patience = 20 + 10 * (time.monotonic() - begin)
+    known = _equivalent(name)
+    killed = equivalent = 0
+    for one in all_mutants:
+        if one.key in known:
+            equivalent += 1
+        elif _passes(path, one.tree, tests, patience):
+            print(f"survived: {name}:{one}", flush=True)
+        else:
+            killed += 1
+    counted = len(all_mutants) - equivalent
+    print(f"{name}: {killed} of {counted} killed, {equivalent} equivalent", flush=True)
+    return killed, counted
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
