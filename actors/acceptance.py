@@ -42,6 +42,8 @@ __all__ = [
 ]
 
 _LONG = OrderDirection.LONG
+_TOO_MUCH = Decimal(10**15)
+"""Volumes and prices from here on could not be multiplied within the digits that are exact."""
 _PRICES: dict[str, tuple[bool, bool]] = {
     "market": (False, False),
     "limit": (True, False),
@@ -62,6 +64,10 @@ def check_grid(pair: TradingPair, volume: Decimal | None, *prices: Decimal | Non
     if volume is not None:
         if volume <= ZERO:
             refuse(RejectReason.INVALID_VOLUME, f"a volume must be positive, not {volume}")
+        if volume >= _TOO_MUCH:
+            refuse(
+                RejectReason.INVALID_VOLUME, f"a volume must be below {_TOO_MUCH}, not {volume:e}"
+            )
         if not is_multiple(volume, pair.volume_increment):
             refuse(
                 RejectReason.VOLUME_INCREMENT,
@@ -73,6 +79,8 @@ def check_grid(pair: TradingPair, volume: Decimal | None, *prices: Decimal | Non
             continue
         if price <= ZERO:
             refuse(RejectReason.INVALID_PRICE, f"a price must be positive, not {price}")
+        if price >= _TOO_MUCH:
+            refuse(RejectReason.INVALID_PRICE, f"a price must be below {_TOO_MUCH}, not {price:e}")
         if not is_multiple(price, pair.price_increment):
             refuse(
                 RejectReason.PRICE_INCREMENT,

@@ -235,8 +235,7 @@ class System:
             if target not in self.actors:
                 known = ", ".join(sorted(self.actors))
                 raise Undeliverable(f"{sender} knows no actor {target!r}; there are: {known}")
-            channel = Channel(
-                self,
+            channel = self.make_channel(
                 sender,
                 self.actors[target].fiber,
                 self._latencies.get((sender, target)),
@@ -245,6 +244,12 @@ class System:
             channel.is_prompt = self._is_prompt(sender, target)
             self._channels[sender, target] = channel
         return channel
+
+    def make_channel(
+        self, sender: str, target: Fiber, latency: Latency | None, random: Random
+    ) -> Channel:
+        """The link itself, made once for each sender and target; tests inject faults here."""
+        return Channel(self, sender, target, latency, random)
 
     def set_latency(
         self, sender: str, target: str, latency: Latency | None, priority: int | None = None

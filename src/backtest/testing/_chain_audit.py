@@ -39,6 +39,8 @@ class ChainAudit:
         self._place: dict[UUID, int] = {}
         self._born: dict[UUID, Fraction] = {}
         """The volume with which every order began."""
+        self._born_open: set[UUID] = set()
+        """Those that began as positions: an order may fill before the first check sees it."""
         self._children: dict[UUID, list[Any]] = {}
         self._fills = 0
         self._traded: dict[UUID, tuple[Fraction, Fraction]] = {}
@@ -59,6 +61,8 @@ class ChainAudit:
         orders = self._records.orders
         for order in orders[len(self._born) :]:
             self._born[order.id] = Fraction(order.volume)
+            if order.fill_volume is not None:
+                self._born_open.add(order.id)
 
     def check(self, money: Mapping[Key, tuple[Fraction, Fraction]]) -> None:
         """Take note of what is new and check the chains it concerns; ``money`` is the oracle's."""
@@ -219,7 +223,7 @@ class ChainAudit:
             was_open = order.fill_volume is not None
             below = _NOTHING
             for child in self._children.get(order.id, ()):
-                if (child.fill_volume is not None) == was_open:
+                if (child.id in self._born_open) == was_open:
                     below += self._born[child.id]
             if was_open and below != volume:
                 self._fail("I5", f"position {order.id} of {order.volume} went on as {float(below)}")

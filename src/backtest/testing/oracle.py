@@ -73,6 +73,8 @@ class Oracle:
         """The legs that the account actor was asked to post and has not posted."""
         self._money: dict[Key, tuple[Fraction, Fraction]] = {}
         self._came_in: dict[str, Fraction] = {}
+        self._settled = True
+        """Whether the venue had finished what it was doing at the last check."""
         self._entries = 0
         self._transactions = 0
         self._last_time = 0
@@ -108,7 +110,8 @@ class Oracle:
         self._check_entries()
         self._check_balances()
         # While the venue waits for the account actor the order is not yet what the money says.
-        if self._broker.fiber.waiting is HANDLE:
+        self._settled = self._broker.fiber.waiting is HANDLE
+        if self._settled:
             self._chains.check(self._money)
             self._check_margins(message)
         self.checks += 1
@@ -123,7 +126,9 @@ class Oracle:
         self._chains.note()
         self._check_entries()
         self._check_balances()
-        self._chains.check(self._money)
+        if self._settled:
+            # Else the run ended, by an error, while the venue waited for the account actor.
+            self._chains.check(self._money)
         seen, self._money = self._money, {}
         for entry in self._account.ledger.entries:
             self._fold(entry)

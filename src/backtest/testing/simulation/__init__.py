@@ -1,0 +1,8 @@
+"""Random whole systems, each from one seed: what `backtest.testing.simulate` runs."""
+
+from __future__ import annotations
+
+from .run import Outcome, World, run_seed
+from .world import Plan, draw_plan
+
+__all__ = ["Outcome", "Plan", "World", "draw_plan", "run_seed"]

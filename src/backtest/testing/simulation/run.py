@@ -1,0 +1,295 @@
+"""One seed: a world built, run, watched to its end, and judged."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import attrs
+import structlog
+
+from backtest.actors import (
+    AccountActor,
+    BrokerActor,
+    Envelope,
+    MarketData,
+    StrategyHost,
+)
+from backtest.log import get_logger
+from backtest.models import Agent
+from backtest.money import plain
+from backtest.services.ledger import journal_sha256
+from backtest.services.valuation import Valuation
+from backtest.testing.oracle import InvariantBroken, Oracle
+
+from .agents import Trader
+from .chance import stream
+from .faults import Faults, FaultySystem, InjectedCrash, with_faults
+from .market import Market
+from .relays import Pump, Sink
+from .world import CASH, Plan, draw_plan
+
+__all__ = ["Outcome", "World", "run_seed"]
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """What came of a seed."""
+
+    seed: int
+    events: int
+    """Messages delivered."""
+    sha256: str
+    """Of the journal, the order events and the log."""
+    ended: str
+    """``resolved``, ``crashed`` (as planned), or ``failed``."""
+    invariant: str
+    """Which invariant did not hold; the name of the error where it was another; or nothing."""
+    problem: str
+    fired: dict[str, int]
+    crashes: dict[str, int]
+    simulated_ns: int
+    orders: int
+    fills: int
+    entries: int
+    checks: int
+    kinds: dict[str, int]
+    """Order events by kind."""
+    reasons: dict[str, int]
+    """Refusals and ends by reason."""
+
+    @property
+    def is_good(self) -> bool:
+        return not self.invariant
+
+
+DOOM = 100
+"""Steps within which the actor whose crash is to end the run must have got a message."""
+
+
+class Liveness(InvariantBroken):
+    """Something did not resolve once the faults were over."""
+
+
+class World:
+    """The system of a plan, ready to run once."""
+
+    def __init__(self, plan: Plan, events: int, watched: bool = True) -> None:
+        self.plan = plan
+        self.events = events
+        self.faults = Faults(
+            plan.seed, plan.without, [one.name for one in plan.agents], plan.step_ns
+        )
+        self.system = FaultySystem(plan.seed, self.faults)
+        self.market = Market(plan, self.faults, self._is_enough, self._is_resolved)
+        self._doomed_at = 0
+        self.log = hashlib.sha256()
+        self.trace = hashlib.sha256()
+        self.traders: dict[str, Trader] = {}
+        self._assemble()
+        self.oracle: Oracle | None = Oracle(self.system) if watched else None
+
+    def _assemble(self) -> None:
+        plan, system, faults = self.plan, self.system, self.faults
+        for sender, target, latency in plan.latencies:
+            system._latencies[sender, target] = latency
+        data = MarketData(self.market.bars())
+        assert data.first is not None
+        system.now = system.clock.ns = data.first.open_ns  # type: ignore[attr-defined]
+        agents = {}
+        for place, one in enumerate(plan.agents):
+            owned = tuple(plan.accounts[name] for name in one.accounts)
+            ids = tuple(account.account_id for account in owned)
+            agents[one.name] = (Agent(UUID(int=200 + place), one.name, ids), owned)
+        pairs = {code: (pair, plan.rules[code]) for code, pair in plan.pairs.items()}
+        valuation = Valuation(CASH, list(plan.pairs.values()))
+        account = with_faults(AccountActor, faults)
+        self.account: Any = system.add(account(list(plan.accounts), plan.opening, plan.insurance))
+        broker = with_faults(BrokerActor, faults)
+        self.broker: Any = system.add(broker(UUID(int=1), UUID(int=2), pairs, agents, valuation))
+        system.add(data)
+        host = with_faults(StrategyHost, faults)
+        wary = faults.plan.is_lossy
+        for one in plan.agents:
+            trader = Trader(
+                plan=attrs.evolve(one, wary=one.wary or wary),
+                phase=lambda: self.market.phase,
+                step=plan.step_ns // 10**9,
+            )
+            self.traders[one.name] = trader
+            system.add(host(one.name, trader, inbox_bound=one.inbox, latency=one.latency))
+        chance = stream(plan.seed, "relays")
+        bound, pace = chance.choice([1, 2, 16, 1024]), plan.step_ns
+        if chance.random() < 0.5 and "relays" not in plan.without:
+            system.add(with_faults(Sink, faults)(bound, pace, stream(plan.seed, "sink")))
+            system.add(Pump(faults, pace, stream(plan.seed, "pump")))
+
+    # -- asked by the market -----------------------------------------------------------------------
+
+    def _is_enough(self) -> bool:
+        if self._doomed_at and not self.faults.doomed:
+            return True
+        enough = self.system.statistics().handled >= self.events
+        if enough and self.faults.plan.fatal and not self.faults.doomed:
+            self.market.phase = "doomed"
+            self.faults.doomed = True
+            self._doomed_at = self.market.steps
+        if self.faults.doomed and self.market.steps > self._doomed_at + DOOM:
+            self.faults.doomed = False  # nothing reaches that actor any more
+            return True
+        return enough and not self.faults.doomed
+
+    def _is_resolved(self) -> bool:
+        return not self.unresolved()
+
+    def unresolved(self) -> list[str]:
+        """What is pending or open of agents that live: in words."""
+        gone = self.faults.crashed
+        alive = {
+            trader.agent_id: name
+            for name, trader in self.traders.items()
+            if name not in gone and hasattr(trader, "_desk")
+        }
+        found = []
+        for order in self.broker.venue.records.orders:
+            status = order.status.name
+            if status == "PENDING" or (status == "FILLED" and hasattr(order, "leverage")):
+                owner = alive.get(order.agent_id)
+                if owner is not None and not self._is_stray(owner, order):
+                    found.append(f"{owner}: {order.id} is {status}")
+        return found
+
+    def _is_stray(self, owner: str, order: Any) -> bool:
+        """Whether its owner cannot know of it: the command that made it was doubled or lost."""
+        return order.branch_id not in self.traders[owner].ids
+
+    # -- running -----------------------------------------------------------------------------------
+
+    def run(self) -> Outcome:
+        """Run to the end; what came of it. Raises nothing but an interruption."""
+        invariant = problem = ""
+        ended = "resolved"
+        tracer = self.system.tracer
+        if tracer is not None:
+
+            def trace(envelope: Envelope) -> None:
+                self._note(envelope)
+                tracer(envelope)
+
+            self.system.tracer = trace
+        with _captured(self.log):
+            self.system.log = get_logger("backtest.kernel")
+            try:
+                self.system.simulate()
+            except InjectedCrash as crash:
+                ended = "crashed"
+                if not self.faults.doomed:
+                    ended, invariant, problem = "failed", "InjectedCrash", str(crash)
+            except InvariantBroken as broken:
+                ended, invariant, problem = "failed", broken.invariant, str(broken)
+            except Exception as error:
+                if self.faults.doomed and _caused_by_crash(error):
+                    ended = "crashed"
+                else:
+                    ended, invariant = "failed", type(error).__name__
+                    problem = "\n".join([str(error), *getattr(error, "__notes__", ())])
+            if not invariant:
+                try:
+                    self._finish(ended)
+                except InvariantBroken as broken:
+                    ended, invariant, problem = "failed", broken.invariant, str(broken)
+        return self._outcome(ended, invariant, problem)
+
+    def _finish(self, ended: str) -> None:
+        if self.oracle is not None:
+            self.oracle.finish()
+        left = self.unresolved()
+        if ended == "resolved" and left:
+            raise Liveness("liveness", f"{len(left)} left: {left[0]}", self.system.now, None)
+
+    def _note(self, envelope: Envelope) -> None:
+        self.trace.update(
+            f"{envelope.time}|{envelope.priority}|{envelope.id}|{envelope.channel.sender}>"
+            f"{envelope.channel.target.name}|{type(envelope.payload).__name__}\n".encode()
+        )
+
+    def _outcome(self, ended: str, invariant: str, problem: str) -> Outcome:
+        records = self.broker.venue.records
+        kinds: dict[str, int] = {}
+        reasons: dict[str, int] = {}
+        for event in records.events:
+            kinds[event.kind.name] = kinds.get(event.kind.name, 0) + 1
+            if event.reason is not None:
+                name = event.reason.name
+                reasons[name] = reasons.get(name, 0) + 1
+        return Outcome(
+            seed=self.plan.seed,
+            events=self.system.statistics().handled,
+            sha256=self._digest(ended, problem),
+            ended=ended,
+            invariant=invariant,
+            problem=problem,
+            fired=dict(self.faults.fired),
+            crashes=dict(self.faults.crashes),
+            simulated_ns=self.market.steps * self.plan.step_ns,
+            orders=len(records.orders),
+            fills=len(records.fills),
+            entries=len(self.account.ledger.entries),
+            checks=0 if self.oracle is None else self.oracle.checks,
+            kinds=kinds,
+            reasons=reasons,
+        )
+
+    def _digest(self, ended: str, problem: str) -> str:
+        digest = self.log.copy()
+        digest.update(journal_sha256(self.account.ledger.rows()).encode())
+        for event in self.broker.venue.records.events:
+            told = [event.time, event.message, event.kind.name, event.branch, event.order_number]
+            told += [event.entry, event.cause, event.sender, event.detail, event.asked]
+            told.append("" if event.volume is None else plain(event.volume))
+            digest.update("|".join(str(one) for one in told).encode())
+        digest.update(f"{ended}|{problem}|{self.system.now}|{self.faults.fired}".encode())
+        return digest.hexdigest()
+
+
+def run_seed(
+    seed: int, events: int, without: frozenset[str] = frozenset(), watched: bool = True
+) -> Outcome:
+    """Draw the world of ``seed``, run it for ``events`` messages and to its end, and judge it."""
+    return World(draw_plan(seed, without), events, watched).run()
+
+
+def _caused_by_crash(error: BaseException | None) -> bool:
+    seen = 0
+    while error is not None and seen < 20:
+        if isinstance(error, InjectedCrash):
+            return True
+        error = error.__cause__ or error.__context__
+        seen += 1
+    return False
+
+
+@contextmanager
+def _captured(digest: Any) -> Iterator[None]:
+    """The log goes into ``digest`` while this lasts, and nowhere else."""
+
+    def take(_: Any, method: str, event: MutableMapping[str, Any]) -> str:
+        digest.update(f"{method}|{sorted(event.items(), key=lambda one: one[0])}\n".encode())
+        raise structlog.DropEvent
+
+    before = structlog.get_config() if structlog.is_configured() else None
+    structlog.configure(
+        processors=[take],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        cache_logger_on_first_use=False,
+    )
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
+        if before is not None:
+            structlog.configure(**before)
