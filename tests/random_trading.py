@@ -51,10 +51,7 @@ class Wild(Strategy):
             ["buy", "sell", "long", "short", "long", "short", "cancel", "modify", "split", "close"]
         )
         if what in ("buy", "sell", "long", "short"):
-            given: dict[str, Any] = {}
-            kind = chance.choice([None, "limit_price", "stop_price"])
-            if kind is not None:
-                given[kind] = near
+            given = self.kind_and_terms(near, last)
             if what in ("long", "short"):
                 sign = 1 if what == "long" else -1
                 given["leverage"] = chance.choice([1, 2, 5, 20])
@@ -70,21 +67,53 @@ class Wild(Strategy):
             return
         if not self.handles:
             return
-        handle = chance.choice(self.handles)
+        handle = chance.choice(self.handles[-20:])
         part = None if chance.random() < 0.5 else volume
         if what == "cancel":
             await handle.cancel(part)
         elif what == "close":
-            await handle.close(part, None if chance.random() < 0.6 else near)
+            given = {} if chance.random() < 0.4 else self.kind(near, last)
+            await handle.close(part, **given)
         elif what == "modify":
-            field = chance.choice(
-                ["volume", "limit_price", "stop_price", "stop_loss", "take_profit"]
-            )
-            await handle.modify(**{field: volume if field == "volume" else near})
+            fields = {
+                "volume": volume,
+                "trail": D(chance.randrange(1, 500)) / 100,
+                "trail_percent": chance.randrange(1, 6),
+                "expires": chance.randrange(1, 900),
+            }
+            prices = ["limit_price", "stop_price", "stop_loss", "take_profit"]
+            chosen = chance.choices([*fields, *prices], k=chance.choice([1, 1, 2]))
+            await handle.modify(**{name: fields.get(name, near) for name in chosen})
         else:
             whole = handle.leaves or handle.open_volume
             half = round(whole / 2, 3)
             self.handles += await handle.split([half, whole - half])
+
+
+    def kind(self, near: Decimal, last: Decimal) -> dict[str, Any]:
+        """The prices that make an order of any kind."""
+        chance = self.random
+        kind = chance.choice(["limit", "stop", "stop_limit", "trail", "trail_percent"])
+        if kind == "trail":
+            return {"trail": D(chance.randrange(1, 500)) / 100}
+        if kind == "trail_percent":
+            return {"trail_percent": D(chance.randrange(1, 60)) / 10}
+        given = {} if kind == "limit" else {"stop_price": near}
+        if kind != "stop":
+            given["limit_price"] = near + (D(chance.randrange(-300, 300)) / 100 if given else 0)
+        return given
+
+    def kind_and_terms(self, near: Decimal, last: Decimal) -> dict[str, Any]:
+        """An order of any kind that lives for any time."""
+        chance = self.random
+        given = self.kind(near, last) if chance.random() < 0.7 else {}
+        if chance.random() < 0.4:
+            given["time_in_force"] = chance.choice(["GTC", "DAY", "IOC", "FOK", "IOC", "FOK"])
+        elif chance.random() < 0.4:
+            given["expires"] = chance.randrange(1, 900)
+        if chance.random() < 0.15:
+            given["post_only"] = True
+        return given
 
 
 def random_bars(seed: int, count: int = 60) -> list[Bar]:
