@@ -203,6 +203,7 @@ class Execution:
     async def _end_immediate(self, book: PairBook) -> None:
         """Cancel what is left of the orders whose opportunity has passed."""
         ended, book.immediate = book.immediate, []
+        ended.sort(key=lambda working: working.sequence)
         for working in ended:
             branch = working.key
             if branch.order is not None and branch.working is working:

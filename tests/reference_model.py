@@ -12,7 +12,8 @@ from typing import Any
 D, ZERO, CENT = Decimal, Decimal(0), Decimal("0.01")
 CREATE, CANCEL, MAINTENANCE = D("0.015"), D("0.25"), D("0.05")  # per volume; flat; of the notional
 FILL, CLOSE, FLAT = (D("0.0015"), D("0.0005")), (D("0.002"), D("0.001")), D("0.07")  # taker, maker
-AT_ONE_PRICE = ("market", "stop", "stop_loss", "liquidation", "limit", "take_profit")
+AT_ONE_PRICE = {"market": 0, "stop": 1, "trailing_stop": 1, "stop_loss": 2, "liquidation": 3}
+STOPS = ("stop", "stop_loss", "trailing_stop")
 Order = dict[str, Any]
 
 
@@ -33,6 +34,7 @@ class Model:
     def working(self, kind: str, buy: bool, price: Any, volume: int, **more: Any) -> Order:
         self.sequence += 1
         own = {"kind": kind, "buy": buy, "price": price, "volume": volume, "seq": self.sequence}
+        own |= {"limit": None, "trail": None, "tif": "GTC", "post": False}
         return own | {"fresh": True, "triggered": False} | more
 
     def fee(self, rates: tuple[Decimal, Decimal], b: Order, amount: int, flat: bool) -> Decimal:
@@ -48,8 +50,12 @@ class Model:
     def price(self, b: Order) -> None:
         """The worst price of an order sent now, and whether it would rest."""
         own, buy, last = b["price"], b["buy"], self.last
-        b["maker"] = b["kind"] == "limit" and (own < last if buy else own > last)
-        if b["kind"] == "stop" or (b["kind"] == "market" and buy):
+        against = last
+        if b["kind"] == "stop_limit":
+            own, against = b["limit"], b["price"]
+        limit = b["kind"] in ("limit", "stop_limit")
+        b["maker"] = limit and (own < against if buy else own > against)
+        if b["kind"] in STOPS or (b["kind"] == "market" and buy):
             own = int(up(D(own or last) * D("1.05"), D(1)))
         b["worst"] = own if buy else max(own or last, last)
 
@@ -81,7 +87,10 @@ class Model:
         leverage: int = 1,
         stop_loss: int | None = None,
         target: int | None = None,
+        **terms: Any,
     ) -> str:
+        if kind == "trailing_stop":
+            price = self.last + (terms["trail"] if buy else -terms["trail"])
         b = self.working(
             kind,
             buy,
@@ -99,9 +108,14 @@ class Model:
             replaced=False,
             reason=None,
             asset="USD" if buy or not spot else "BTC",
+            **terms,
         )
         self.price(b)
-        if self.passed(buy, price or self.last, stop_loss, target):
+        if b["post"] and (kind not in ("limit", "stop_limit") or b["tif"] in ("IOC", "FOK")):
+            return "INVALID_ACTION"
+        if b["post"] and not b["maker"]:
+            return "WOULD_TAKE"
+        if self.passed(buy, b["limit"] or price or self.last, stop_loss, target):
             return "PROTECTION_SIDE"
         if not self.hold(b, self.reserve(b, volume, True), up(CREATE * volume)):
             return "INSUFFICIENT_FUNDS"
@@ -132,10 +146,14 @@ class Model:
         price: int | None = None,
         stop_loss: int | None = None,
     ) -> str:
-        new = {**b, "price": price or b["price"], "sl": stop_loss or b["sl"]}
+        field = "limit" if b["kind"] == "stop_limit" else "price"
+        new = {**b, field: price or b[field], "sl": stop_loss or b["sl"]}
         if not b["volume"] and (volume or price or not b["parts"]):
             return "ALREADY_DONE"
-        if b["volume"] and self.passed(b["buy"], new["price"] or self.last, new["sl"], b["tp"]):
+        if price and b["kind"] == "trailing_stop" and b["triggered"]:
+            return "INVALID_ACTION"
+        about = new[field] or self.last
+        if b["volume"] and self.passed(b["buy"], about, new["sl"], b["tp"]):
             return "PROTECTION_SIDE"
         if any(self.passed(p["buy"], self.last, stop_loss, None) for p in b["parts"]):
             return "PROTECTION_SIDE"
@@ -146,6 +164,8 @@ class Model:
             keeps_place = new["volume"] <= b["volume"] and not price and not stop_loss
             if not keeps_place:
                 self.price(new)
+                if b["post"] and not new["maker"]:
+                    return "WOULD_TAKE"
                 new["worst"] = new["worst"] if price else b["worst"]
             same = all(new[key] == b[key] for key in ("volume", "worst", "maker"))
             reserved = b["reserved"] if same else self.reserve(new, new["volume"], b["first"])
@@ -180,15 +200,24 @@ class Model:
         b.update(volume=0, reserved=ZERO, replaced=True, parts=[] if p else b["parts"])
         return "ok"
 
-    def close(self, b: Order, volume: int | None = None, price: int | None = None) -> str:
+    def close(
+        self,
+        b: Order,
+        volume: int | None = None,
+        kind: str = "market",
+        price: int | None = None,
+        **terms: Any,
+    ) -> str:
         total = sum(p["volume"] for p in b["parts"])
         left = volume or total
         if not total or left > total:
             return "STALE" if total else "ALREADY_DONE"
         for p in b["parts"]:
-            part, kind = min(left, p["volume"]), "limit" if price else "market"
+            part = min(left, p["volume"])
             if part:
-                own = self.working(kind, not p["buy"], price, part, explicit=True)
+                if kind == "trailing_stop":
+                    price = self.last - (terms["trail"] if p["buy"] else -terms["trail"])
+                own = self.working(kind, not p["buy"], price, part, explicit=True, **terms)
                 p["exits"].append(own)
             left -= part
         return "ok"
@@ -211,6 +240,21 @@ class Model:
         for b in self.branches:
             for e in (b, *(e for p in b["parts"] for e in p["exits"])):
                 e["fresh"] = False
+                if e["kind"] == "trailing_stop" and not e["triggered"]:
+                    buy, away = e["buy"], e["trail"]
+                    e["price"] = (
+                        min(e["price"], price + away) if buy else max(e["price"], price - away)
+                    )
+        met = [b for b in self.branches if b["kind"] in ("market", "limit") or b["triggered"]]
+        for b in sorted(met, key=lambda b: b["seq"]):
+            if b["volume"] and b["tif"] in ("IOC", "FOK"):
+                reasons = {"IOC": "IMMEDIATE_OR_CANCEL", "FOK": "FILL_OR_KILL"}
+                self.cancel(b, None, reasons[b["tif"]])
+        for b in self.branches:
+            if b["volume"] and type(b["tif"]) is int:
+                b["tif"] -= 1
+                if not b["tif"]:
+                    self.cancel(b, None, "EXPIRED")
 
     def met(self, e: Order, p: Order | None) -> bool:
         if e["kind"] == "market" or e["triggered"]:
@@ -218,7 +262,13 @@ class Model:
         if p and e["kind"] == "liquidation":
             gain = (self.last - p["entry"]) * p["volume"] * (1 if p["buy"] else -1)
             return bool(p["margin"] + gain <= MAINTENANCE * self.last * p["volume"])
+        if e["kind"] == "stop_limit" and (
+            self.last >= e["price"] if e["buy"] else self.last <= e["price"]
+        ):
+            e.update(kind="limit", price=e["limit"], fresh=True)  # takes where it triggers
         rises = e["buy"] is not (e["kind"] in ("limit", "take_profit"))
+        if e["kind"] == "stop_limit":
+            return False
         return bool(self.last >= e["price"] if rises else self.last <= e["price"])
 
     def rank(self, e: Order) -> tuple[bool, int, int]:
@@ -230,8 +280,8 @@ class Model:
 
     def push_lane(self, b: Order, p: Order) -> None:
         met = [e for e in p["exits"] if self.met(e, p)]
-        met.sort(key=lambda e: (min(AT_ONE_PRICE.index(e["kind"]), 4), *self.rank(e)[1:]))
-        stopped = any(e["triggered"] for e in p["exits"])
+        met.sort(key=lambda e: (AT_ONE_PRICE.get(e["kind"], 4), *self.rank(e)[1:]))
+        stopped = any(e["triggered"] and e["kind"] == "stop_loss" for e in p["exits"])
         if met:
             self.push(met[0], {"b": b, "p": p, "events": met[1:], "stopped": stopped})
 
@@ -242,12 +292,15 @@ class Model:
                 return
             lane["stopped"] = lane["stopped"] or kind == "stop_loss"
             volume = min(volume, lane["p"]["volume"])
-        e["triggered"] = e["triggered"] or (volume > 0 and kind in ("stop", "stop_loss"))
+        e["triggered"] = e["triggered"] or (volume > 0 and kind in STOPS)
+        if volume and e["post"] and e["fresh"]:
+            self.cancel(e, None, "WOULD_TAKE")
+            return
         pool = self.pools[e["buy"]]
         if kind == "liquidation":
             volume = lane["p"]["volume"]  # type: ignore[index]
         elif pool is not None:
-            volume = min(volume, pool)
+            volume = min(volume, 0 if e["tif"] == "FOK" and pool < volume else pool)
         if volume and lane:
             self.close_part(lane["b"], lane["p"], e, volume)
         elif volume and self.passed(e["buy"], self.last, e["sl"], e["tp"]):
@@ -275,7 +328,7 @@ class Model:
         if not b["spot"] and not b["buy"] and sum(cost(volume, at)) + kept > money:
             at = min(at, b["worst"])
         while volume and sum(cost(volume, at)) > money:
-            volume = volume - 1 if b["asset"] == "USD" else 0
+            volume = volume - 1 if b["asset"] == "USD" and b["tif"] != "FOK" else 0
         if volume:
             paid, fee = cost(volume, at)
             if b["asset"] == "BTC":

@@ -21,6 +21,15 @@ from tests.reference_model import CANCEL, CLOSE, CREATE, FILL, FLAT, MAINTENANCE
 
 PRICES = st.integers(60, 140)
 VOLUMES = st.integers(1, 9)
+KINDS = st.sampled_from(["market", "limit", "limit", "stop", "stop_limit", "trailing_stop"])
+TERMS = st.fixed_dictionaries(
+    {
+        "limit": PRICES,
+        "trail": st.integers(1, 20),
+        "tif": st.sampled_from(["GTC", "GTC", "IOC", "FOK", 1, 2, 3]),
+        "post": st.sampled_from([False, False, False, True]),
+    }
+)
 PAIR = pair_of(price_increment="1", volume_increment="1")
 RULES = rules(
     maintenance_rate=str(MAINTENANCE),
@@ -74,6 +83,32 @@ def seen_by(me: Any, handles: list[Any]) -> list[Any]:
     ]
 
 
+def fitting(kind: str, price: int, terms: dict[str, Any]) -> tuple[int | None, dict[str, Any]]:
+    """The price that an order of ``kind`` has, and of ``terms`` what it may have."""
+    wanted = {"tif", "post"}
+    wanted |= {"stop_limit": {"limit"}, "trailing_stop": {"trail"}}.get(kind, set())
+    terms = {name: value for name, value in terms.items() if name in wanted}
+    return (None if kind in ("market", "trailing_stop") else price), terms
+
+
+def spoken(kind: str, price: int | None, terms: dict[str, Any]) -> dict[str, Any]:
+    """The same in the words of a strategy."""
+    given: dict[str, Any] = {}
+    if price is not None:
+        given["limit_price" if kind == "limit" else "stop_price"] = price
+    if "limit" in terms:
+        given["limit_price"] = terms["limit"]
+    if "trail" in terms:
+        given["trail"] = terms["trail"]
+    if terms["post"]:
+        given["post_only"] = True
+    if type(terms["tif"]) is int:
+        given["expires"] = 60 * terms["tif"]
+    elif terms["tif"] != "GTC":
+        given["time_in_force"] = terms["tif"]
+    return given
+
+
 class Orders(RuleBasedStateMachine):
     """Writes the script; `teardown` plays it."""
 
@@ -104,20 +139,24 @@ class Orders(RuleBasedStateMachine):
 
     @rule(
         buy=st.booleans(),
-        kind=st.sampled_from(["market", "limit", "stop"]),
+        kind=KINDS,
         volume=VOLUMES,
         price=PRICES,
+        terms=TERMS,
     )
-    def create_spot(self, buy: bool, kind: str, volume: int, price: int) -> None:
-        at = None if kind == "market" else price
-        answer = self.model.create(True, buy, kind, volume, at)
-        self.step(answer, "create", "buy" if buy else "sell", kind, volume, at, {})
+    def create_spot(
+        self, buy: bool, kind: str, volume: int, price: int, terms: dict[str, Any]
+    ) -> None:
+        at, terms = fitting(kind, price, terms)
+        answer = self.model.create(True, buy, kind, volume, at, **terms)
+        self.step(answer, "create", "buy" if buy else "sell", kind, volume, at, {}, terms)
 
     @rule(
         buy=st.booleans(),
-        kind=st.sampled_from(["market", "limit", "stop"]),
+        kind=KINDS,
         volume=VOLUMES,
         price=PRICES,
+        terms=TERMS,
         leverage=st.sampled_from([1, 2, 3, 7]),
         stop_loss=st.none() | st.integers(1, 40),
         goal=st.none() | st.integers(1, 40),
@@ -131,15 +170,16 @@ class Orders(RuleBasedStateMachine):
         leverage: int,
         stop_loss: int | None,
         goal: int | None,
+        terms: dict[str, Any],
     ) -> None:
-        at = None if kind == "market" else price
+        at, terms = fitting(kind, price, terms)
         sign = 1 if buy else -1
-        about = at or self.model.last
+        about = terms.get("limit") or at or self.model.last
         stop = None if stop_loss is None else about - sign * stop_loss
         take = None if goal is None else about + sign * goal
-        answer = self.model.create(False, buy, kind, volume, at, leverage, stop, take)
+        answer = self.model.create(False, buy, kind, volume, at, leverage, stop, take, **terms)
         more = {"leverage": leverage, "stop_loss": stop, "take_profit": take}
-        self.step(answer, "create", "long" if buy else "short", kind, volume, at, more)
+        self.step(answer, "create", "long" if buy else "short", kind, volume, at, more, terms)
 
     @precondition(lambda self: self.model.branches)
     @rule(data=st.data(), volume=st.none() | VOLUMES)
@@ -182,11 +222,19 @@ class Orders(RuleBasedStateMachine):
         self.step(self.model.split(branch, volumes), "split", place, volumes)
 
     @precondition(lambda self: self.model.branches)
-    @rule(data=st.data(), volume=st.none() | VOLUMES, price=st.none() | PRICES)
-    def close(self, data: st.DataObject, volume: int | None, price: int | None) -> None:
+    @rule(data=st.data(), volume=st.none() | VOLUMES, kind=KINDS, price=PRICES, terms=TERMS)
+    def close(
+        self,
+        data: st.DataObject,
+        volume: int | None,
+        kind: str,
+        price: int,
+        terms: dict[str, Any],
+    ) -> None:
         place = self.pick(data, lambda b: b["parts"])
-        answer = self.model.close(self.model.branches[place], volume, price)
-        self.step(answer, "close", place, volume, price)
+        at, terms = fitting(kind, price, {**terms, "tif": "GTC", "post": False})
+        answer = self.model.close(self.model.branches[place], volume, kind, at, **terms)
+        self.step(answer, "close", place, volume, kind, at, terms)
 
     def teardown(self) -> None:
         if not self.steps:
@@ -220,19 +268,19 @@ class Orders(RuleBasedStateMachine):
 
 async def _carry_out(me: Any, handles: list[Any], words: tuple[Any, ...]) -> None:
     match words:
-        case ("create", side, kind, volume, price, more):
-            if kind != "market":
-                more = more | {f"{kind}_price": price}
+        case ("create", side, kind, volume, price, more, terms):
+            more = more | spoken(kind, price, terms)
             handles.append(await getattr(me, side)("BTCUSD", volume, **more))
         case ("cancel", place, volume):
             await handles[place].cancel(volume)
         case ("modify", place, volume, kind, price, stop_loss):
-            given = {} if price is None else {f"{kind}_price": price}
+            field = "limit_price" if kind in ("limit", "stop_limit") else "stop_price"
+            given = {} if price is None else {field: price}
             await handles[place].modify(volume=volume, stop_loss=stop_loss, **given)
         case ("split", place, volumes):
             handles.extend(await handles[place].split(volumes))
-        case ("close", place, volume, price):
-            await handles[place].close(volume, price)
+        case ("close", place, volume, kind, price, terms):
+            await handles[place].close(volume, **spoken(kind, price, terms))
 
 
 TestOrders = Orders.TestCase
