@@ -14,6 +14,7 @@ from backtest.data.funding import read_funding
 from backtest.errors import ConfigError, FieldError
 from backtest.models import HOUSE, Asset, TradingPair, TradingRules
 from backtest.money import ZERO, decimal_of
+from backtest.profiles import profile as profile_called
 
 __all__ = ["RuleBook", "cash_of", "pair_of", "read_rules"]
 
@@ -121,13 +122,17 @@ class RuleBook:
         return self.assets.get(code) or Asset(code)
 
 
-def read_rules(rules: Any) -> RuleBook:
+def read_rules(rules: Any, profile: str | None = None) -> RuleBook:
     """A rule book from nothing, `TradingRules`, a mapping by pair, plain data, or a TOML file.
 
     A file's top level are `TradingRules` fields for all pairs; ``[pairs.CODE]`` holds base, quote,
     increments and rules of one pair; ``[assets.CODE]`` a ``precision``; ``[accounts.NAME]`` options
-    of an `Account`, such as ``margin_mode``. Raises `ConfigError`.
+    of an `Account`, such as ``margin_mode``; ``profile``, for all pairs or one (or as the argument),
+    names the `backtest.profiles` whose settings hold where nothing else is said. Raises
+    `ConfigError`.
     """
+    if profile is not None:
+        return _with_profile(rules, profile)
     if rules is None:
         return RuleBook()
     if isinstance(rules, RuleBook):
@@ -145,16 +150,34 @@ def read_rules(rules: Any) -> RuleBook:
     )
 
 
+def _with_profile(rules: Any, profile: str) -> RuleBook:
+    if rules is None:
+        return _from_mapping({"profile": profile}, "rules")
+    if isinstance(rules, str | PathLike):
+        return _from_mapping({"profile": profile, **_table(Path(rules))}, str(rules))
+    if isinstance(rules, Mapping) and not any(
+        isinstance(value, TradingRules) for value in rules.values()
+    ):
+        return _from_mapping({"profile": profile, **rules}, "rules")
+    raise ConfigError(
+        "a profile is the base of rules that are plain data; with TradingRules, make them of it: "
+        f"rules=backtest.profiles.profile({profile!r}).rules(...)"
+    )
+
+
 def _read_file(path: Path) -> RuleBook:
+    return _from_mapping(_table(path), str(path))
+
+
+def _table(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot read the rules file {path}: {error.strerror}") from None
     try:
-        table = tomllib.loads(text, parse_float=Decimal)
+        return tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
-    return _from_mapping(table, str(path))
 
 
 def _from_mapping(table: Mapping[str, Any], where: str) -> RuleBook:
@@ -180,7 +203,11 @@ def _from_mapping(table: Mapping[str, Any], where: str) -> RuleBook:
 
 
 def _with_files(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``funding = {file = "rates.csv"}`` read from the file that it names."""
+    """``funding = {file = "rates.csv"}`` read from the file that it names, and the profile's
+    settings put under the others."""
+    if "profile" in settings:
+        own = {name: value for name, value in settings.items() if name != "profile"}
+        settings = {**profile_called(settings["profile"]).settings, **own}
     funding = settings.get("funding")
     if isinstance(funding, Mapping) and "file" in funding:
         if len(funding) > 1:

@@ -80,6 +80,8 @@ class BacktestRunner:
             say it for each of them, under ``[accounts.NAME]``.
         collateral: further assets that count for cross margin accounts, with their weights:
             ``{"BTC": "0.9"}``.
+        profile: the fill rules of another engine, by name (`backtest.profiles`), for what ``rules``
+            do not say.
         bar, stamp, tz, stream: how ``data`` is read; see `backtest.data.open_data`.
         seed: the root of every id and random stream.
         latency: between strategies and the venue, both ways: a length of time or a `Latency`; or
@@ -100,6 +102,7 @@ class BacktestRunner:
     rules: Any = None
     margin_mode: str | None = None
     collateral: Mapping[str, Any] = field(factory=dict)
+    profile: str | None = None
     bar: int | str | timedelta | None = None
     stamp: str = "open"
     tz: str | tzinfo | None = None
@@ -147,7 +150,7 @@ class BacktestRunner:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise ConfigError(f"seed must be a whole number, not {self.seed!r}")
         cash = cash_of(self.cash)
-        book = read_rules(self.rules)
+        book = read_rules(self.rules, self.profile)
         strategies = _named(self.strategies)
         self._given = {name: snapshot(strategy) for name, strategy in strategies.items()}
         assets = list(dict.fromkeys(asset for owned in cash.values() for asset in owned))
@@ -388,6 +391,7 @@ class BacktestRunner:
             self,
             strategies={name: restored(one) for name, one in self._given.items()},
             rules={code: on_path(rules, path) for code, rules in parts["rules"].items()},
+            profile=None,
             progress=None,
             observer=None,
             tracer=None,

@@ -7,6 +7,7 @@ import sys
 from typing import Any, NoReturn
 
 from backtest.analysis.files import FORMATS
+from backtest.profiles import PROFILES
 
 __all__ = ["parser"]
 
@@ -94,6 +95,10 @@ def _run(commands: Any) -> None:
     market.add_argument(
         "--rules", metavar="FILE.toml", help="fees, leverage, increments, fill rules"
     )
+    market.add_argument(
+        "--profile", choices=tuple(PROFILES), metavar="NAME",
+        help=f"fill as another engine does: {', '.join(PROFILES)}",
+    )  # fmt: skip
     money = one.add_argument_group("the strategy")
     money.add_argument(
         "--cash", action="append", required=True, metavar="[ACCOUNT:]AMOUNT",

@@ -42,6 +42,7 @@ def run(arguments: Namespace) -> int:
         rules=arguments.rules,
         margin_mode=arguments.margin,
         collateral=_collateral(arguments.collateral),
+        profile=arguments.profile,
         bar=arguments.bar,
         stamp=arguments.stamp,
         tz=arguments.tz,

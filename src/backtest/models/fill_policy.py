@@ -25,6 +25,8 @@ __all__ = [
     "ExitsFromFill",
     "ExitsFromNextBar",
     "ExitsUnlessUnclear",
+    "GapAtMarket",
+    "GapAtStop",
     "InQueueOrder",
     "LimitPolicy",
     "NextClose",
@@ -35,6 +37,7 @@ __all__ = [
     "PathPolicy",
     "Penetrate",
     "Pessimistic",
+    "StopPolicy",
     "ThisClose",
     "Touch",
     "Unlimited",
@@ -215,6 +218,39 @@ class Penetrate:
 
     def plain(self) -> dict[str, Any]:
         return {"penetration_ticks": self.ticks, "limit_gap": self.gap}
+
+
+# -- what a stop gives that the price has passed at once -------------------------------------------
+
+
+@runtime_checkable
+class StopPolicy(Protocol):
+    """At which price of the market a stop fills that was passed at the first price it saw."""
+
+    def gap(self, stop: Decimal, market: Decimal) -> Decimal:
+        """``market`` is that first price, at or beyond ``stop``; slippage comes on top."""
+
+
+@frozen
+class GapAtMarket:
+    """At the market's price: what a gap costs is lost."""
+
+    def gap(self, stop: Decimal, market: Decimal) -> Decimal:
+        return market
+
+    def plain(self) -> dict[str, Any]:
+        return {"stop_gap": "open"}
+
+
+@frozen
+class GapAtStop:
+    """At the stop's own price, as if there had been no gap: NautilusTrader's bars."""
+
+    def gap(self, stop: Decimal, market: Decimal) -> Decimal:
+        return stop
+
+    def plain(self) -> dict[str, Any]:
+        return {"stop_gap": "stop"}
 
 
 # -- how much of a bar's volume there is for us ----------------------------------------------------

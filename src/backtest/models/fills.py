@@ -15,6 +15,8 @@ from backtest.models.fill_policy import (
     ExitsFromFill,
     ExitsFromNextBar,
     ExitsUnlessUnclear,
+    GapAtMarket,
+    GapAtStop,
     InQueueOrder,
     LimitPolicy,
     NextClose,
@@ -25,6 +27,7 @@ from backtest.models.fill_policy import (
     PathPolicy,
     Penetrate,
     Pessimistic,
+    StopPolicy,
     ThisClose,
     Touch,
     Unlimited,
@@ -52,6 +55,7 @@ class Fills:
                      `InQueueOrder`                                (``path``)
     ``limits``       `Touch`, `Penetrate`                          (``penetration_ticks``,
                      ``limit_gap``)
+    ``stops``        `GapAtMarket`, `GapAtStop`                    (``stop_gap``)
     ``volume``       `Participation`, `Unlimited`                  (``participation``)
     ``slippage``     `NoSlippage`, `FixedSlippage`, `PercentSlippage` (``slippage``,
                      ``slippage_rate``), `VolumeShareSlippage`
@@ -70,6 +74,7 @@ class Fills:
     volume: VolumePolicy | None = None
     slippage: SlippagePolicy | None = None
     exits: ExitPolicy | None = None
+    stops: StopPolicy | None = None
 
     def __attrs_post_init__(self) -> None:
         for name, (protocol, method) in _KINDS.items():
@@ -136,6 +141,7 @@ _KINDS = {
     "volume": ("a VolumePolicy", "pool"),
     "slippage": ("a SlippagePolicy", "slip"),
     "exits": ("an ExitPolicy", "same_bar"),
+    "stops": ("a StopPolicy", "gap"),
 }
 
 # A policy's name, and the field that a bare value fills: {"percent": "0.001"}.
@@ -165,6 +171,7 @@ _NAMES: dict[str, dict[str, tuple[Callable[..., Any], str | None]]] = {
         "next_bar": (ExitsFromNextBar, None),
         "clear": (ExitsUnlessUnclear, None),
     },
+    "stops": {"gap_at_market": (GapAtMarket, None), "gap_at_stop": (GapAtStop, None)},
 }
 
 # The exact types: a subclass of one of them may answer otherwise.

@@ -49,6 +49,7 @@ _CHOICES = (
     ("fill_on", FILL_ON),
     ("queue", QUEUES),
     ("limit_gap", ("open", "limit")),
+    ("stop_gap", ("open", "stop")),
     ("exits_from", ("fill", "next_bar", "clear")),
 )
 
@@ -60,6 +61,7 @@ _PLAIN_OF = {
     "volume": ("participation",),
     "slippage": ("slippage", "slippage_rate"),
     "exits": ("exits_from",),
+    "stops": ("stop_gap",),
 }
 
 _NUMBERS = (
@@ -136,6 +138,7 @@ class TradingRules:
     funding: Funding | None = field(default=None, converter=funding_of)
     limit_gap: str = "open"
     exits_from: str = "fill"
+    stop_gap: str = "open"
     fills: Fills | None = None
     queue: str = "touch"
 

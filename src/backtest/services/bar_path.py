@@ -23,8 +23,10 @@ from backtest.models.fill_policy import (
     ExitPolicy,
     ExitsFromNextBar,
     ExitsUnlessUnclear,
+    GapAtStop,
     LimitPolicy,
     PathPolicy,
+    StopPolicy,
 )
 from backtest.models.slippage import SlippagePolicy
 from backtest.models.trading_pair import TradingPair
@@ -270,10 +272,12 @@ class PathRules:
     contract_size: Decimal = ONE
     limit_gap: str = "open"
     exits_from: str = "fill"
+    stop_gap: str = "open"
     path_policy: PathPolicy | None = None
     limit_policy: LimitPolicy | None = None
     slippage_policy: SlippagePolicy | None = None
     exit_policy: ExitPolicy | None = None
+    stop_policy: StopPolicy | None = None
     penetration: Decimal = field(init=False)
     """How far the price must go beyond a limit; zero for touch."""
     gap_improves: bool = field(init=False)
@@ -302,6 +306,8 @@ class PathRules:
         self.in_queue_order = self.path == "queue_order"
         if self.path_policy is not None:
             self.chooses, self.in_queue_order = self.path_policy, False
+        if self.stop_policy is None and self.stop_gap == "stop":
+            self.stop_policy = GapAtStop()
         self.delays_exits = self.exit_policy or _EXITS[self.exits_from]
 
     @classmethod
@@ -319,10 +325,12 @@ class PathRules:
             contract_size=pair.contract_size,
             limit_gap=rules.limit_gap,
             exits_from=rules.exits_from,
+            stop_gap=rules.stop_gap,
             path_policy=None if own is None else own.path,
             limit_policy=None if own is None else own.limits,
             slippage_policy=None if own is None else own.slippage,
             exit_policy=None if own is None else own.exits,
+            stop_policy=None if own is None else own.stops,
         )
 
 

@@ -123,7 +123,8 @@ def event_of(
             return _stop_limit_event(working, price, working.terms, rank, at, points, rules)
     rises = working.rises
     if (at >= price) if rises else (at <= price):
-        return _taken(working, rank, at, at, bar, rules)
+        market = at if rules.stop_policy is None else rules.stop_policy.gap(price, at)
+        return _taken(working, rank, at, market, bar, rules)
     for later in range(rank or 1, working.end):
         if (points[later] >= price) if rises else (points[later] <= price):
             return _taken(working, later, price, price, bar, rules)
