@@ -22,7 +22,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 MADE := $(VENV)/.made-with-$(subst /,_,$(PYTHON))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types imports wheel examples bench soak coverage mutation docs clean
+.PHONY: help demo test lint format types imports wheel examples bench conformance soak coverage mutation \
+	docs clean
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,6 +60,9 @@ bench: $(VENV)/.with-test ## make bench BENCH_DATA=bars.parquet: engine speed, a
 	@test -n "$(BENCH_DATA)" || { echo "give bars: make bench BENCH_DATA=bars.parquet" >&2; exit 2; }
 	@set -e; for workload in loop sma orders; do \
 		$(BIN)/python benchmarks/bench.py --workload $$workload --data "$(BENCH_DATA)" --json; done
+
+conformance: $(VENV)/.with-test ## run other engines beside this one and compare every fill: minutes
+	$(BIN)/python conformance/run.py
 
 soak: $(VENV)/.with-test ## the long tests too: hours
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest --soak $(PYTEST_ARGS)

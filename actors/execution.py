@@ -317,6 +317,7 @@ class Execution:
             True,
             False,
             holding is None
+            and path.guards
             and protection_passed(working.buy, price, group.stop_loss, group.take_profit),
             at,
             (at,) * 4,

@@ -101,7 +101,9 @@ class Brackets(Brain):
         stop_loss, take_profit = at * 993 // 1000, at * 1007 // 1000
         if self.side == "sell":
             stop_loss, take_profit = take_profit, stop_loss
-        return Do(self.side, self.kind, None if self.kind == "market" else at, stop_loss, take_profit)
+        return Do(
+            self.side, self.kind, None if self.kind == "market" else at, stop_loss, take_profit
+        )
 
 
 def make(name: str) -> Brain:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
@@ -68,11 +69,9 @@ def cents(value: int | None) -> Decimal:
 
 def run(rows: list[data.Row], name: str, fee: str, profile_name: str) -> dict[str, Any]:
     """What `backtest` makes of it: ``fills`` (bar, side, price, volume) and ``equity``."""
-    from datetime import datetime, timezone
+    from datetime import datetime
 
-    times = [
-        to_ns(datetime.strptime(row.time, data.FORMAT).replace(tzinfo=timezone.utc)) for row in rows
-    ]
+    times = [to_ns(datetime.strptime(row.time, data.FORMAT).replace(tzinfo=UTC)) for row in rows]
     length = min(later - one for one, later in zip(times, times[1:], strict=False))
     bars = [
         Bar("BTCUSD", time, time + length, *(cents(one) for one in row[1:]), Decimal(1_000_000))

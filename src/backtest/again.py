@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+from collections.abc import Mapping
+from copy import copy, deepcopy
 from typing import Any
 
 from attrs import evolve
 
+from backtest.config import RuleBook
 from backtest.models import TradingRules
 from backtest.strategies import Strategy
 
-__all__ = ["on_path", "restored", "snapshot"]
+__all__ = ["book_on_path", "on_path", "restored", "snapshot"]
 
 Snapshot = tuple[type[Strategy], dict[str, Any]]
 
@@ -36,6 +38,13 @@ def _copy(value: Any) -> Any:
         return deepcopy(value)
     except Exception:  # whatever the value's own __deepcopy__ or __reduce__ raises
         return value
+
+
+def book_on_path(book: RuleBook, rules: Mapping[str, TradingRules], path: str) -> RuleBook:
+    """A rule book in which the pairs of ``rules`` are walked by the path policy of that name."""
+    again = copy(book)
+    again.by_pair = {code: on_path(one, path) for code, one in rules.items()}
+    return again
 
 
 def on_path(rules: TradingRules, path: str) -> TradingRules:

@@ -28,7 +28,7 @@ from backtest.actors import (
     System,
 )
 from backtest.actors.ids import IdSource
-from backtest.again import on_path, restored, snapshot
+from backtest.again import book_on_path, restored, snapshot
 from backtest.analysis.result import RunResult
 from backtest.config import RuleBook, cash_of, pair_of, read_rules
 from backtest.data import BarSource, SeveralSources, TickSource, merge, open_data, parts_of
@@ -220,6 +220,7 @@ class BacktestRunner:
             },
             "strategies": strategies,
             "pairs": pairs,
+            "book": book,
             "rules": rules,
             "cash": cash,
             "sources": sources,
@@ -390,7 +391,7 @@ class BacktestRunner:
         runner = evolve(
             self,
             strategies={name: restored(one) for name, one in self._given.items()},
-            rules={code: on_path(rules, path) for code, rules in parts["rules"].items()},
+            rules=book_on_path(parts["book"], parts["rules"], path),
             profile=None,
             progress=None,
             observer=None,

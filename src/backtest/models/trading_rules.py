@@ -50,6 +50,7 @@ _CHOICES = (
     ("queue", QUEUES),
     ("limit_gap", ("open", "limit")),
     ("stop_gap", ("open", "stop")),
+    ("passed_entry", ("cancel", "fill")),
     ("exits_from", ("fill", "next_bar", "clear")),
 )
 
@@ -101,7 +102,8 @@ class TradingRules:
     ``min_notional``, where given, go before the pair's. ``maintenance_tiers``, rows of ``(notional
     up to, rate, max_leverage)`` (see `Tiers`), take the place of the flat ``maintenance_rate``.
     ``funding`` is when longs pay shorts, and how much (see `Funding`).
-    ``fills`` takes the fill policies as
+    ``passed_entry`` says whether an entry that would fill at or beyond its own stop-loss or
+    take-profit is cancelled or fills all the same. ``fills`` takes the fill policies as
     objects, your own among them (`Fills`); the built-in ones become the plain fields that say
     the same, and are not kept there.
     ``queue`` is for quotes and trades: ``"touch"``, a resting limit fills when the market reaches
@@ -139,6 +141,7 @@ class TradingRules:
     limit_gap: str = "open"
     exits_from: str = "fill"
     stop_gap: str = "open"
+    passed_entry: str = "cancel"
     fills: Fills | None = None
     queue: str = "touch"
 

@@ -273,6 +273,8 @@ class PathRules:
     limit_gap: str = "open"
     exits_from: str = "fill"
     stop_gap: str = "open"
+    guards: bool = True
+    """Whether an entry at or beyond its own stop-loss or take-profit is cancelled."""
     path_policy: PathPolicy | None = None
     limit_policy: LimitPolicy | None = None
     slippage_policy: SlippagePolicy | None = None
@@ -326,6 +328,7 @@ class PathRules:
             limit_gap=rules.limit_gap,
             exits_from=rules.exits_from,
             stop_gap=rules.stop_gap,
+            guards=rules.passed_entry == "cancel",
             path_policy=None if own is None else own.path,
             limit_policy=None if own is None else own.limits,
             slippage_policy=None if own is None else own.slippage,

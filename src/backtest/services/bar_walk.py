@@ -278,6 +278,7 @@ class BarWalk:
             price = price_of(event, volume, self._bar, self._rules)
         passed = takes or (
             part is None
+            and self._rules.guards
             and protection_passed(working.buy, price, group.stop_loss, group.take_profit)
         )
         otherwise = None

@@ -326,8 +326,9 @@ def outcome(group: Group, points: Points, bar: Bar, rules: PathRules) -> tuple[D
     event = event_of(entry, entry.start, points[entry.start], points, bar, rules)
     if event is not None and event.is_trigger:
         event = event.then
-    if event is None or protection_passed(
-        entry.buy, event.price, group.stop_loss, group.take_profit
+    if event is None or (
+        rules.guards
+        and protection_passed(entry.buy, event.price, group.stop_loss, group.take_profit)
     ):
         return value, fills
     if event.taker and entry.terms is not None and entry.terms.maker_only:
@@ -349,7 +350,10 @@ def joint_outcome(
         if (
             event.is_trigger
             or (event.taker and entry.terms is not None and entry.terms.maker_only)
-            or protection_passed(entry.buy, event.price, group.stop_loss, group.take_profit)
+            or (
+                rules.guards
+                and protection_passed(entry.buy, event.price, group.stop_loss, group.take_profit)
+            )
         ):
             continue
         fills: Fills = {}

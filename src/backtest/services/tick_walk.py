@@ -288,6 +288,7 @@ class TickWalk:
             price = price_of(event, volume, bar, self._rules)
         passed = takes or (
             part is None
+            and self._rules.guards
             and protection_passed(working.buy, price, group.stop_loss, group.take_profit)
         )
         at = event.reached

@@ -1,0 +1,205 @@
+"""Run the peers beside `backtest`, compare every fill, and write the table of agreement.
+
+    python conformance/run.py [--data FILE.csv ...] [--bars 3000] [--home DIR] [--check]
+
+Each peer runs in an environment of its own under ``--home``, made with pip when it is not there.
+The table goes into docs/profiles.md between its markers; ``--check`` compares it instead of writing
+it. Further files of bars (columns timestamp or datetime, open, high, low, close) are run too, and
+their rows printed, not written. Exit code 1 when anything differs that is not known to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+from typing import Any, NamedTuple
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import data  # noqa: E402
+import decisions  # noqa: E402
+import ours  # noqa: E402
+
+DOCS = HERE.parent / "docs" / "profiles.md"
+BEGIN, END = "<!-- conformance: begin -->", "<!-- conformance: end -->"
+SETS = {"calm": (1, 20), "gaps": (2, 60), "wild": (3, 250)}
+"""Name of the made-up market to seed, and the largest gap in cents."""
+
+
+class Peer(NamedTuple):
+    """How an engine is run for a profile."""
+
+    venv: str
+    packages: tuple[str, ...]
+    script: str
+    arguments: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+    """Strategies that the engine cannot express."""
+
+
+PEERS = {
+    "backtrader": Peer("backtrader", ("backtrader==1.9.78.123",), "peer_backtrader.py"),
+    "backtesting.py": Peer("backtesting", ("backtesting==0.6.6",), "peer_backtesting.py"),
+    "nautilus-bar": Peer(
+        "nautilus", ("nautilus_trader==1.221.0",), "peer_nautilus.py", (), ("bracket-stop",)
+    ),
+    "nautilus-bar-adaptive": Peer(
+        "nautilus",
+        ("nautilus_trader==1.221.0",),
+        "peer_nautilus.py",
+        ("adaptive",),
+        ("bracket-stop",),
+    ),
+}
+
+
+class Row(NamedTuple):
+    """One comparison."""
+
+    profile: str
+    strategy: str
+    market: str
+    bars: int
+    fills: int
+    differing: int
+    equity: float
+    difference: float
+    first: str
+    """The first fill that differs, for people."""
+
+    @property
+    def agrees(self) -> bool:
+        return not self.differing and abs(self.difference) < 0.005
+
+
+def interpreter(home: Path, peer: Peer) -> Path:
+    """The Python of the peer's environment, made when it is missing."""
+    place = home / peer.venv
+    python = place / "bin" / "python"
+    done = place / ".installed"
+    if not done.exists() or done.read_text() != " ".join(peer.packages):
+        print(f"making an environment for {', '.join(peer.packages)}", file=sys.stderr)
+        venv.create(place, with_pip=True, clear=True)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, *peer.packages], check=True)
+        done.write_text(" ".join(peer.packages))
+    return python
+
+
+def ask(python: Path, peer: Peer, path: Path, strategy: str) -> dict[str, Any]:
+    """The peer's fills and equity."""
+    command = [str(python), peer.script, str(path), strategy, decisions.FEE, *peer.arguments]
+    told = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
+    if told.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{told.stderr}")
+    found: dict[str, Any] = json.loads(told.stdout.splitlines()[-1])
+    return found
+
+
+def compare(
+    name: str, strategy: str, market: str, rows: list[data.Row], theirs: dict[str, Any]
+) -> Row:
+    """Fill by fill: bar, side, price to the cent, volume; and the final equity."""
+    mine = ours.run(rows, strategy, decisions.FEE, name)
+    left, right = (_rounded(one["fills"]) for one in (theirs, mine))
+    unequal = [
+        place
+        for place in range(max(len(left), len(right)))
+        if left[place : place + 1] != right[place : place + 1]
+    ]
+    first = ""
+    if unequal:
+        place = unequal[0]
+        first = f"{left[place : place + 1]} there, {right[place : place + 1]} here"
+    return Row(
+        name,
+        strategy,
+        market,
+        len(rows),
+        len(left),
+        len(unequal),
+        theirs["equity"],
+        mine["equity"] - theirs["equity"],
+        first,
+    )
+
+
+def _rounded(fills: list[list[Any]]) -> list[tuple[int, str, float, float]]:
+    return [(bar, side, round(price, 2), float(size)) for bar, side, price, size in fills]
+
+
+def table(rows: list[Row]) -> str:
+    """A line for each profile and strategy, over all made-up markets."""
+    lines = [
+        "| profile | strategy | fills compared | fills that differ | final equity differs by |",
+        "|---|---|---|---|---|",
+    ]
+    for profile, peer in PEERS.items():
+        for strategy in decisions.STRATEGIES:
+            some = [row for row in rows if (row.profile, row.strategy) == (profile, strategy)]
+            if strategy in peer.lacks:
+                lines.append(f"| `{profile}` | {strategy} | – | – | – |")
+            elif some:
+                fills, differing = sum(one.fills for one in some), sum(o.differing for o in some)
+                worst = max(abs(round(one.difference, 2)) for one in some)
+                lines.append(
+                    f"| `{profile}` | {strategy} | {fills:,} | {differing:,} | {worst:.2f} |"
+                )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Compare fills with other engines.")
+    parser.add_argument("--data", action="append", default=[], metavar="FILE.csv")
+    parser.add_argument("--bars", type=int, default=3000)
+    parser.add_argument("--home", type=Path, default=HERE / ".venvs")
+    parser.add_argument("--check", action="store_true")
+    arguments = parser.parse_args()
+    rows, others = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        markets = {}
+        for market, (seed, gap) in SETS.items():
+            path = Path(folder) / f"{market}.csv"
+            data.write(path, data.make(arguments.bars, seed, gap))
+            markets[market] = path
+        files = {Path(file).name: Path(file).resolve() for file in arguments.data}
+        cleaned = {}
+        for name, file in files.items():
+            cleaned[name] = Path(folder) / f"real-{name}"
+            data.write(cleaned[name], data.read(file))
+        for profile, peer in PEERS.items():
+            python = interpreter(arguments.home, peer)
+            for strategy in decisions.STRATEGIES:
+                if strategy in peer.lacks:
+                    continue
+                for market, path in {**markets, **cleaned}.items():
+                    theirs = ask(python, peer, path, strategy)
+                    row = compare(profile, strategy, market, data.read(path), theirs)
+                    (others if market in cleaned else rows).append(row)
+                    print(
+                        f"{profile:<22} {strategy:<14} {market:<10} {row.fills:>6} fills, "
+                        f"{row.differing} differ, equity {row.equity:.2f}, by {row.difference:.2f}"
+                        + (f"; first: {row.first}" if row.first else ""),
+                        flush=True,
+                    )
+    text = DOCS.read_text(encoding="utf-8")
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    made = f"{head}{BEGIN}\n\n{table(rows)}\n\n{END}{tail}"
+    if arguments.check:
+        if made != text:
+            print(f"{DOCS.name} does not hold this table: run without --check", file=sys.stderr)
+            return 1
+    else:
+        DOCS.write_text(made, encoding="utf-8")
+    return 0 if all(row.agrees for row in [*rows, *others]) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
