@@ -127,8 +127,9 @@ def read_rules(rules: Any, profile: str | None = None) -> RuleBook:
 
     A file's top level are `TradingRules` fields for all pairs; ``[pairs.CODE]`` holds base, quote,
     increments and rules of one pair; ``[assets.CODE]`` a ``precision``; ``[accounts.NAME]`` options
-    of an `Account`, such as ``margin_mode``; ``profile``, for all pairs or one (or the argument), names
-    the `backtest.profiles` whose settings hold where nothing else is said. Raises `ConfigError`.
+    of an `Account`, such as ``margin_mode``; ``profile``, for all pairs or one (or the argument),
+    names the `backtest.profiles` whose settings hold where nothing else is said. Raises
+    `ConfigError`.
     """
     if profile is not None:
         return _with_profile(rules, profile)

@@ -18,6 +18,8 @@ from backtest.models import (
     ExitsUnlessUnclear,
     Fills,
     FixedSlippage,
+    GapAtMarket,
+    GapAtStop,
     InQueueOrder,
     NextClose,
     NextOpen,
@@ -61,6 +63,8 @@ BAR = bar(100, 105, 95, 102)
         ({"slippage": NoSlippage()}, {}),
         ({"slippage": FixedSlippage("0.5")}, {"slippage": D("0.5")}),
         ({"slippage": PercentSlippage("0.001")}, {"slippage_rate": D("0.001")}),
+        ({"stops": GapAtMarket()}, {}),
+        ({"stops": GapAtStop()}, {"stop_gap": "stop"}),
         ({"exits": ExitsFromNextBar()}, {"exits_from": "next_bar"}),
         ({"exits": ExitsUnlessUnclear()}, {"exits_from": "clear"}),
     ],
@@ -325,6 +329,28 @@ def test_a_limit_policy_of_ones_own() -> None:
 
     assert walked(Group(order("limit", True, 95)), limit_policy=HalfACent()) == []
     assert len(walked(Group(order("limit", True, "95.01")), limit_policy=HalfACent())) == 1
+
+
+@pytest.mark.parametrize(("policy", "price"), [(GapAtMarket(), 100), (GapAtStop(), 98)])
+def test_a_stop_that_the_open_has_passed(policy: Any, price: int) -> None:
+    # A stop buy at 98, the bar opens at 100; then a stop-loss at 101 of a long, opened at 100.
+    assert walked(Group(order("stop", True, 98)), stop_policy=policy) == [
+        Done("stop", "open", D(price), D(1))
+    ]
+    (hit,) = walked(Group(None, parts=[part(True, 104, stop_loss=101)]), stop_policy=policy)
+    assert hit.price == (D(100) if price == 100 else D(101))
+    assert GapAtMarket().gap(D(98), D(100)) == D(100)
+    assert GapAtStop().gap(D(98), D(100)) == D(98)
+
+
+def test_an_entry_beyond_its_own_stop_loss_fills_where_the_rules_say_so() -> None:
+    # Market long at 100 with a stop-loss at 101: cancelled; or filled, and stopped at once.
+    beyond: dict[str, Any] = {"stop_loss": D(101)}
+    assert walked(Group(order("market", True), **beyond)) == []
+    assert walked(Group(order("market", True), **beyond), guards=False) == [
+        Done("market", "open", D(100), D(1)),
+        Done("stop_loss", "open", D(100), D(1)),
+    ]
 
 
 ENTRY: dict[str, Any] = {"stop_loss": D(97), "take_profit": D(104)}
