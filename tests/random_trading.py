@@ -89,7 +89,6 @@ class Wild(Strategy):
             half = round(whole / 2, 3)
             self.handles += await handle.split([half, whole - half])
 
-
     def kind(self, near: Decimal, last: Decimal) -> dict[str, Any]:
         """The prices that make an order of any kind."""
         chance = self.random
