@@ -30,23 +30,23 @@ def stop_limit(buy: bool, stop: Any, limit: Any, volume: Any = 1, **more: Any) -
 
 
 def trailing(buy: bool, level: Any, volume: Any = 1, **more: Any) -> Working:
-    trail = {name: D(more.pop(name)) for name in ("trail", "trail_percent") if name in more}
-    return order("trailing_stop", buy, level, volume, terms=Terms(**trail), **more)
+    terms = Terms(trail=D(more.pop("trail")))
+    return order("trailing_stop", buy, level, volume, terms=terms, **more)
 
 
 @pytest.mark.parametrize(
     ("buy", "price", "terms", "level"),
     [
-        (False, 100, {"trail": 3}, 97),
-        (True, 100, {"trail": 3}, 103),
-        (False, "100.01", {"trail_percent": 1}, "99.00"),  # 99.0099, down
-        (True, "100.01", {"trail_percent": 1}, "101.02"),  # 101.0101, up
-        (False, "100.005", {"trail": 1}, "99.00"),  # a price off the increment
-        (True, "100.005", {"trail": 1}, "101.01"),
+        (False, 100, {"trail": D(3)}, 97),
+        (True, 100, {"trail": D(3)}, 103),
+        (False, "100.01", {"trail_percent": D(1)}, "99.00"),  # 99.0099, down
+        (True, "100.01", {"trail_percent": D(1)}, "101.02"),  # 101.0101, up
+        (False, "100.005", {"trail": D(1)}, "99.00"),  # a price off the increment
+        (True, "100.005", {"trail": D(1)}, "101.01"),
     ],
 )
 def test_where_a_trailing_stop_stands(buy: bool, price: Any, terms: Any, level: Any) -> None:
-    own = Terms(**{name: D(value) for name, value in terms.items()})
+    own = Terms(trail=terms.get("trail"), trail_percent=terms.get("trail_percent"))
     assert trailed(buy, D(price), own, CENT) == D(level)
 
 
