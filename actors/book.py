@@ -19,8 +19,9 @@ from backtest.models import (
     TradingRules,
 )
 from backtest.money import ZERO
+from backtest.services.calendars import calendar_of
 from backtest.services.fills import Group, OpenPart, PathRules, QueueAhead, Terms, Working
-from backtest.services.time_in_force import settled_ns, utc_day_end
+from backtest.services.time_in_force import settled_ns
 
 from .channel import Channel
 from .coverage import Coverage
@@ -237,6 +238,7 @@ class PairBook:
         "bar",
         "base",
         "branches",
+        "calendar",
         "charges",
         "code",
         "coverage",
@@ -327,7 +329,8 @@ class PairBook:
         """When they were accepted, and the orders since which no bar has opened yet."""
         self.immediate: list[Working] = []
         """Orders that must fill on the bar at hand or be cancelled."""
-        self.day_end: Callable[[int], int] = utc_day_end
+        self.calendar = calendar_of(rules.calendar)
+        self.day_end: Callable[[int], int] = self.calendar.day_end
         """When a ``DAY`` order expires that is sent at a time, both in nanoseconds."""
         self.expiring: list[tuple[int, int, Branch]] = []
         """A heap: when orders expire, the numbers of their branches, the branches."""

@@ -278,7 +278,7 @@ class BrokerActor(Actor):
         book = self._books[tick.pair]
         if book.coverage is None:
             book.coverage = Coverage()
-        book.coverage.saw(0, time)
+        book.coverage.ticked(time)
         if (book.charges and self._financing.is_due_at(book, time)) or (
             book.due is not None and book.due <= time
         ):

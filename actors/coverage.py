@@ -10,22 +10,28 @@ __all__ = ["Coverage"]
 class Coverage:
     """Of a pair with several sources: until when each was given, finest first.
 
-    A bar is covered when something finer lies in it: a tick, or a shorter bar that ends in it.
+    A bar is covered when something finer lies in it: a tick from its open on and before its close,
+    or a shorter bar that ends in it.
     """
 
-    __slots__ = ("_ends",)
+    __slots__ = ("_before", "_ends", "_tick")
 
     def __init__(self) -> None:
         self._ends: dict[int, int] = {}
-        """The end of the last event by its length (0: a tick)."""
+        """The end of the last bar by its length."""
+        self._before = self._tick = -(2**63)
+        """The time of the last tick, and of the last one that was earlier."""
 
-    def saw(self, length: int, end: int) -> None:
-        """An event of ``length`` ended at ``end``."""
-        self._ends[length] = end
+    def ticked(self, time: int) -> None:
+        """There was a quote or a trade at ``time``."""
+        if time != self._tick:
+            self._before, self._tick = self._tick, time
 
     def takes(self, bar: Bar) -> bool:
         """Take note of ``bar``; whether finer events have covered it."""
-        length = bar.close_ns - bar.open_ns
+        opened, closes = bar.open_ns, bar.close_ns
+        length = closes - opened
         ends = self._ends
-        ends[length] = bar.close_ns
-        return any(finer < length and end > bar.open_ns for finer, end in ends.items())
+        ends[length] = closes
+        tick = self._tick if self._tick < closes else self._before
+        return tick >= opened or any(finer < length and end > opened for finer, end in ends.items())

@@ -8,7 +8,6 @@ from backtest.models import Bar, SpotOrder, TradingOrder, trusted_bar
 from backtest.models._fast import derive
 from backtest.money import ONE, ZERO, mul, round_up, sub
 from backtest.services.transaction_manager import charge
-from backtest.times import DAY
 
 from .book import Branch, Holding, PairBook
 from .closing_desk import ClosingDesk
@@ -29,9 +28,7 @@ class Financing:
         """Whether a charge falls due by the end of ``bar``."""
         if book.next_rollover is None:
             # The first bar of the pair: what falls due first is what does so after its open.
-            time_of_day = book.rules.rollover_ns
-            days = (bar.open_ns - time_of_day) // DAY + 1
-            book.next_rollover = days * DAY + time_of_day
+            book.next_rollover = book.calendar.rollover(bar.open_ns, book.rules.rollover_ns)
             if book.rules.funding is not None:
                 book.next_funding = book.rules.funding.after(bar.open_ns)
         funding = book.next_funding
@@ -55,7 +52,7 @@ class Financing:
             if due > end:
                 break
             if nightly or funding is None:
-                book.next_rollover += DAY
+                book.next_rollover = book.calendar.rollover(due, book.rules.rollover_ns)
                 await self._overnight(book, due, poorer)
             else:
                 book.next_funding = book.rules.funding.after(due)  # type: ignore[union-attr]

@@ -15,6 +15,8 @@ from weakref import ref
 
 from backtest.errors import BacktestError, FieldTypeError, SimulationEnded, Undeliverable
 from backtest.models import Bar, DecisionAction, MarketEvent, Quote, Tick, Trade
+from backtest.services.calendars import Calendar
+from backtest.services.resampling import Resampler
 from backtest.services.tick_prices import mark_of
 
 from .actor import Actor
@@ -24,7 +26,7 @@ from .fiber import Fiber
 from .latency import Latency, LinkLatencies
 from .message import MARKET_TO_STRATEGY, ORDER_EVENT, TIMER, Envelope
 from .protocol import Amend, BalanceUpdate, Create, Hello, OrderEvent, Welcome
-from .stream import BarStream, Stream
+from .stream import BarStream, ResampledStream, Stream
 
 __all__ = ["Handlers", "Hosted", "StrategyHost", "Timer"]
 
@@ -221,9 +223,7 @@ class StrategyHost(Actor):
             self._streams[bar.pair] = [ref(stream) for stream in streams]
         pushed = False
         for stream in streams:
-            if stream.length is None or bar.close_ns - bar.open_ns == stream.length:
-                stream.push(bar)
-                pushed = True
+            pushed = stream.offer(bar) or pushed
         return pushed
 
     def _wants(self, bar: Bar) -> bool:
@@ -256,7 +256,10 @@ class StrategyHost(Actor):
         if len(streams) < len(references):
             self._tick_streams[kind, tick.pair] = [ref(stream) for stream in streams]
         for stream in streams:
-            stream.push(tick)
+            if type(stream) is ResampledStream:
+                stream.feed(tick)
+            else:
+                stream.push(tick)
         return bool(streams)
 
     def _apply(self, envelope: Envelope) -> None:
@@ -323,6 +326,24 @@ class StrategyHost(Actor):
         if self.is_over:
             stream.close()
         self._tick_streams.setdefault((kind, pair), []).append(ref(stream))
+        return stream
+
+    def resampled(
+        self, pair: str, conflate: bool, length: int, of: str, calendar: Calendar
+    ) -> ResampledStream:
+        """A new stream of bars of ``length`` that are made of the pair's ``of``: ``"bars"``,
+        ``"quotes"`` or ``"trades"``."""
+        resampler = Resampler(pair, length, calendar)
+        stream = ResampledStream(
+            self.system, self.name, self.inbox_bound, conflate, length, resampler
+        )
+        if self.is_over:
+            stream.close()
+        if of == "bars":
+            self._streams.setdefault(pair, []).append(ref(stream))
+        else:
+            kind: type[Tick] = Quote if of == "quotes" else Trade
+            self._tick_streams.setdefault((kind, pair), []).append(ref(stream))
         return stream
 
     def set_timer(self, name: str, at: int, every: int) -> int:

@@ -6,14 +6,15 @@ from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from backtest.errors import InboxOverflow
-from backtest.models import Bar
+from backtest.models import Bar, MarketEvent
+from backtest.services.resampling import Resampler
 
 from .signal import Signal
 
 if TYPE_CHECKING:
     from .system import System
 
-__all__ = ["BarStream", "Stream"]
+__all__ = ["BarStream", "ResampledStream", "Stream"]
 
 T = TypeVar("T")
 
@@ -95,3 +96,51 @@ class BarStream(Stream[Bar]):
     ) -> None:
         super().__init__(system, name, bound, conflate)
         self.length = length
+
+    def offer(self, bar: Bar) -> bool:
+        """Add ``bar`` if it is of the stream's length; whether it was."""
+        if self.length is not None and bar.close_ns - bar.open_ns != self.length:
+            return False
+        self.push(bar)
+        return True
+
+
+class ResampledStream(BarStream):
+    """Bars that are made of the ticks, or of the shorter bars, that are given to it."""
+
+    __slots__ = ("_base", "_resampler")
+
+    def __init__(
+        self,
+        system: System,
+        name: str,
+        bound: int,
+        conflate: bool,
+        length: int,
+        resampler: Resampler,
+    ) -> None:
+        super().__init__(system, name, bound, conflate, length)
+        self._resampler = resampler
+        self._base: int | None = None
+        """The length of the bars that it is made of: that of the first."""
+
+    def offer(self, bar: Bar) -> bool:
+        """Take ``bar``, if it is one of those it is made of."""
+        length = bar.close_ns - bar.open_ns
+        if self._base is None and length <= (self.length or 0):
+            self._base = length
+        if length != self._base:
+            return False
+        self.feed(bar)
+        return True
+
+    def feed(self, event: MarketEvent) -> None:
+        """Take an event; the bars that it completes are added."""
+        for bar in self._resampler.add(event):
+            self.push(bar)
+
+    def close(self) -> None:
+        """No more events will come: the last bar is complete."""
+        for bar in self._resampler.end():
+            self.push(bar)
+        super().close()

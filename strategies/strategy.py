@@ -29,6 +29,7 @@ from backtest.models import (
     TradingPair,
 )
 from backtest.money import decimal_of
+from backtest.services.calendars import calendar_of
 from backtest.times import duration_ns, from_ns, length_ns, to_ns
 
 from .command import Command
@@ -399,15 +400,33 @@ class Strategy:
         return self._desk.last.get(pair)
 
     def bars(
-        self, pair: str, *, length: int | str | timedelta | None = None, conflate: bool = False
+        self,
+        pair: str,
+        *,
+        length: int | str | timedelta | None = None,
+        conflate: bool = False,
+        resample: str | None = None,
     ) -> AsyncIterator[Bar]:
         """The bars of ``pair`` from now on; ends with the data.
 
         ``length`` (``"1h"``, nanoseconds) takes those of that length only, where there are several.
-        Bars are kept while the loop body waits; ``conflate`` keeps only the latest.
+        With ``resample`` they are made here of the pair's shorter ``"bars"``, ``"quotes"`` (their
+        middle) or ``"trades"``, by the pair's calendar: each comes when an event at or after its
+        close proves it complete. Bars are kept while the loop body waits; ``conflate`` keeps only
+        the latest.
         """
         self.pair_of(pair)
-        stream: Stream[Bar] = self._host.stream(pair, conflate, length_ns(length))
+        ns = length_ns(length)
+        stream: Stream[Bar]
+        if resample is None:
+            stream = self._host.stream(pair, conflate, ns)
+            return stream
+        if resample not in ("bars", "quotes", "trades"):
+            raise ConfigError(f"resample must be 'bars', 'quotes' or 'trades', not {resample!r}")
+        if ns is None:
+            raise ConfigError("bars that are made by resample need a length: '1h', say")
+        calendar = calendar_of(self._desk.rules[pair].calendar)
+        stream = self._host.resampled(pair, conflate, ns, resample, calendar)
         return stream
 
     def quotes(self, pair: str, *, conflate: bool = False) -> AsyncIterator[Quote]:

@@ -631,6 +631,8 @@ def rules_text(rules: TradingRules) -> dict[str, Any]:
             text[name] = plain(value)
         elif hasattr(value, "value"):
             text[name] = value.value
+        elif name == "calendar" and not isinstance(value, str):
+            text[name] = value.name
         else:
             text[name] = value
     return text

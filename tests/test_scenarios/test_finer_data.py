@@ -129,10 +129,12 @@ def test_what_covers_a_bar() -> None:
     coverage = Coverage()
     hour = bar(0, 1, length=HOUR)
     assert not coverage.takes(hour)
-    coverage.saw(0, HOUR)  # a tick at the very end of the hour before is of that hour
+    coverage.ticked(2 * HOUR)  # a tick at the very end of an hour is of the next
     assert not coverage.takes(bar(1, 1, length=HOUR))
-    coverage.saw(0, 2 * HOUR + 1)
     assert coverage.takes(bar(2, 1, length=HOUR))
+    coverage.ticked(3 * HOUR)
+    assert coverage.takes(bar(2, 1, length=HOUR))  # by the tick before that one
+    coverage = Coverage()
     assert not coverage.takes(bar(3, 1, length=M, start=3 * HOUR))
     assert coverage.takes(bar(3, 1, length=HOUR))  # by the minute in it
 

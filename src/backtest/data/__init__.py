@@ -7,6 +7,7 @@ from backtest.data.frames import FrameBars, ParquetBars, read_frame, read_parque
 from backtest.data.funding import read_funding
 from backtest.data.merge import merge
 from backtest.data.opening import open_bars, open_data, open_quotes, open_trades
+from backtest.data.resample import ResampledBars, resample
 from backtest.data.several import SeveralSources, parts_of
 from backtest.data.sources import BarReader, BarSource, MemoryBars, canonical_digest
 from backtest.data.synthetic import SyntheticBars, synthetic_bars, synthetic_pairs
@@ -22,6 +23,7 @@ __all__ = [
     "MemoryBars",
     "MemoryTicks",
     "ParquetBars",
+    "ResampledBars",
     "SeveralSources",
     "SyntheticBars",
     "Tick",
@@ -38,6 +40,7 @@ __all__ = [
     "read_funding",
     "read_parquet",
     "read_ticks",
+    "resample",
     "synthetic_bars",
     "synthetic_pairs",
     "tick_digest",

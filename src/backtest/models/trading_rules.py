@@ -108,6 +108,8 @@ class TradingRules:
     the same, and are not kept there.
     ``queue`` is for quotes and trades: ``"touch"``, a resting limit fills when the market reaches
     it, or ``"conservative"``, when what stood ahead of it at its price has traded as well.
+    ``calendar`` says what a day is, to ``DAY`` orders and overnight charges: ``"always_open"``
+    (days of UTC), the name of an exchange (``"XNYS"``), or a `Calendar` of your own.
 
     >>> rules = TradingRules.from_mapping({"fees": {"fill": {"percent_of_notional": "0.001"}}})
     >>> rules.fees_at(FeeStage.FILL)[0].rate
@@ -144,6 +146,7 @@ class TradingRules:
     passed_entry: str = "cancel"
     fills: Fills | None = None
     queue: str = "touch"
+    calendar: Any = "always_open"
 
     def __attrs_post_init__(self) -> None:
         values = self.__dict__
@@ -162,6 +165,10 @@ class TradingRules:
                 raise FieldTypeError(name, f"must be True or False, not {values[name]!r}")
         check_count(self.penetration_ticks, "penetration_ticks")
         check_count(self.rollover_ns, "rollover_ns")
+        if not isinstance(self.calendar, str) and not hasattr(self.calendar, "day_end"):
+            raise FieldTypeError(
+                "calendar", f"must be a Calendar or its name, not {self.calendar!r}"
+            )
         self._check_limits()
 
     def _take_policies(self, given: Fills) -> None:

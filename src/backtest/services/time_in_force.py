@@ -9,17 +9,12 @@ from backtest.errors import OrderRejected, RejectReason
 from backtest.models.instructions import PLAIN, Instructions, TimeInForce
 from backtest.models.market_event import MarketEvent
 from backtest.services.bar_path import Terms
-from backtest.times import DAY, to_ns
+from backtest.times import to_ns
 
-__all__ = ["IMMEDIATE", "ended_because", "expiry_of", "settled_ns", "terms_of", "utc_day_end"]
+__all__ = ["IMMEDIATE", "ended_because", "expiry_of", "settled_ns", "terms_of"]
 
 IMMEDIATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 """What does not fill at its first opportunity is cancelled."""
-
-
-def utc_day_end(now: int) -> int:
-    """The next midnight UTC after ``now`` (nanoseconds): when a ``DAY`` order sent then expires."""
-    return (now // DAY + 1) * DAY
 
 
 def expiry_of(instructions: Instructions, now: int, day_end: Callable[[int], int]) -> int | None:

@@ -1,0 +1,164 @@
+"""Sessions: days of UTC, and those of exchanges."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+
+import pytest
+
+from backtest.data import MemoryBars, MemoryTicks, resample
+from backtest.errors import ConfigError, DataError, FieldTypeError, MissingExtra
+from backtest.models import Bar, Trade, TradingRules
+from backtest.services.calendars import (
+    ALWAYS_OPEN,
+    ExchangeCalendar,
+    Session,
+    always_open,
+    calendar_of,
+    from_exchange,
+)
+from backtest.times import DAY, HOUR, MINUTE, format_ns, to_ns
+from tests.generators import D
+
+
+def ns(text: str) -> int:
+    return to_ns(datetime.fromisoformat(f"{text}+00:00"))
+
+
+def shown(*moments: int) -> list[str]:
+    return [format_ns(one)[:16] for one in moments]
+
+
+def test_always_open_has_days_of_utc() -> None:
+    calendar = always_open()
+    assert calendar is ALWAYS_OPEN is calendar_of(None) is calendar_of("always_open")
+    assert calendar.session(DAY) == Session(DAY, 2 * DAY, 1)
+    assert calendar.session(2 * DAY - 1) == Session(DAY, 2 * DAY, 1)
+    assert (calendar.day_end(DAY - 1), calendar.day_end(DAY)) == (DAY, 2 * DAY)
+    # Nights at 21:00: after 20:59 of the same day, at 21:00 and later of the next.
+    at = 21 * HOUR
+    assert [calendar.rollover(t, at) for t in (at - 1, at, at + 1)] == [at, at + DAY, at + DAY]
+
+
+@pytest.fixture(scope="module")
+def new_york() -> ExchangeCalendar:
+    pytest.importorskip("exchange_calendars")
+    return from_exchange("XNYS")
+
+
+def test_sessions_of_new_york(new_york: ExchangeCalendar) -> None:
+    # 2024: Wednesday 3 July closed at 13:00 (17:00 UTC), the 4th was a holiday.
+    assert from_exchange("XNYS") is new_york is calendar_of("XNYS")
+    third = new_york.session(ns("2024-07-03T15:00"))
+    assert third is not None
+    assert shown(third.open_ns, third.close_ns) == ["2024-07-03T13:30", "2024-07-03T17:00"]
+    assert third.label == ns("2024-07-03T00:00") // DAY
+    assert new_york.session(ns("2024-07-03T17:00")) == third  # the close is still of it
+    for moment in ("2024-07-03T13:29", "2024-07-03T17:01", "2024-07-04T15:00", "2024-07-06T15:00"):
+        assert new_york.session(ns(moment)) is None
+    ends = [
+        new_york.day_end(ns(moment))
+        for moment in (
+            "2024-07-03T16:59",
+            "2024-07-03T17:00",
+            "2024-07-04T12:00",
+            "2024-07-05T21:00",
+        )
+    ]
+    assert shown(*ends) == [
+        "2024-07-03T17:00",
+        "2024-07-05T20:00",
+        "2024-07-05T20:00",
+        "2024-07-08T20:00",
+    ]
+    assert new_york.rollover(ns("2024-07-03T17:00"), 0) == ns("2024-07-05T20:00")
+    # Winter time: an hour later in UTC. And years far away, in any order.
+    winter = new_york.session(ns("2024-12-02T15:00"))
+    assert winter is not None
+    assert shown(winter.open_ns, winter.close_ns) == ["2024-12-02T14:30", "2024-12-02T21:00"]
+    assert shown(new_york.day_end(ns("2012-12-31T22:00"))) == ["2013-01-02T21:00"]
+    assert shown(new_york.day_end(ns("2024-07-03T16:59"))) == ["2024-07-03T17:00"]
+    assert repr(new_york) == "from_exchange('XNYS')"
+
+
+def test_what_is_no_calendar(new_york: ExchangeCalendar) -> None:
+    with pytest.raises(ConfigError, match="there is no calendar 'MARS': give 'always_open'"):
+        calendar_of("MARS")
+    with pytest.raises(FieldTypeError, match="calendar must be a Calendar or its name, not 7"):
+        calendar_of(7)
+    with pytest.raises(FieldTypeError, match="calendar must be a Calendar or its name, not 7"):
+        TradingRules(calendar=7)
+    with pytest.raises(ConfigError, match="calendar XKRX does not know 1950"):
+        from_exchange("XKRX").session(ns("1950-06-01T00:00"))
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "exchange_calendars", None)
+    with pytest.raises(MissingExtra, match=r"exchange_calendars.*backtest-actors\[calendars\]"):
+        from_exchange("XLON")
+
+
+# -- resampling by sessions ------------------------------------------------------------------------
+
+
+def trade(moment: str, price: int) -> Trade:
+    return Trade("X", ns(moment), D(price), D(1))
+
+
+def made(items: list[Trade], length: str) -> list[tuple[str, str, str, str]]:
+    bars = list(resample(MemoryTicks(items, "X"), length, calendar="XNYS"))
+    return [(*shown(b.open_ns, b.close_ns), str(b.open), str(b.close)) for b in bars]  # type: ignore[misc]
+
+
+TRADES = [
+    trade("2024-07-02T19:59", 1),
+    trade("2024-07-02T20:00", 2),  # the closing price is of the session
+    trade("2024-07-02T20:01", 99),  # after hours
+    trade("2024-07-03T13:29", 98),  # before them
+    trade("2024-07-03T13:30", 3),
+    trade("2024-07-03T16:45", 4),
+    trade("2024-07-05T14:00", 5),
+    trade("2024-07-08T14:00", 6),
+]
+
+
+def test_daily_bars_are_sessions(new_york: ExchangeCalendar) -> None:
+    assert made(TRADES, "1d") == [
+        ("2024-07-02T13:30", "2024-07-02T20:00", "1", "2"),
+        ("2024-07-03T13:30", "2024-07-03T17:00", "3", "4"),
+        ("2024-07-05T13:30", "2024-07-05T20:00", "5", "5"),
+        ("2024-07-08T13:30", "2024-07-08T20:00", "6", "6"),
+    ]
+
+
+def test_hours_begin_with_the_session_and_end_with_it(new_york: ExchangeCalendar) -> None:
+    assert made(TRADES, "1h")[:4] == [
+        ("2024-07-02T19:30", "2024-07-02T20:00", "1", "2"),
+        ("2024-07-03T13:30", "2024-07-03T14:30", "3", "3"),
+        ("2024-07-03T16:30", "2024-07-03T17:00", "4", "4"),
+        ("2024-07-05T13:30", "2024-07-05T14:30", "5", "5"),
+    ]
+
+
+def test_weeks_end_with_their_last_session(new_york: ExchangeCalendar) -> None:
+    assert made(TRADES, "1w") == [
+        ("2024-07-02T13:30", "2024-07-05T20:00", "1", "5"),
+        ("2024-07-08T13:30", "2024-07-12T20:00", "6", "6"),
+    ]
+    with pytest.raises(ConfigError, match="give less than a day, '1d' or '1w'"):
+        resample(MemoryTicks(TRADES, "X"), "2d", calendar="XNYS")
+
+
+def test_bars_must_lie_in_sessions_or_outside(new_york: ExchangeCalendar) -> None:
+    def bar(moment: str, length: int) -> Bar:
+        at = ns(moment)
+        return Bar("X", at, at + length, D(1), D(1), D(1), D(1), D(1))
+
+    halves = [bar(f"2024-07-05T{hour}:30", 30 * MINUTE) for hour in (12, 13, 14, 19, 20)]
+    days = list(resample(MemoryBars(halves, "X"), "1d", calendar="XNYS"))
+    # 12:30 and 20:30 are outside; at 20:00, the close, the bar of 19:30 completes the day.
+    assert [(one.volume, *shown(one.close_ns)) for one in days] == [(D(3), "2024-07-05T20:00")]
+    hours = [bar("2024-07-05T13:00", HOUR), bar("2024-07-05T14:00", HOUR)]
+    with pytest.raises(DataError, match="begins before the session of XNYS that opens at 2024-07"):
+        list(resample(MemoryBars(hours, "X"), "1d", calendar="XNYS"))
