@@ -9,12 +9,12 @@ import pytest
 from backtest.errors import OrderRejected, RejectReason
 from backtest.models import PLAIN, Bar, Instructions, TimeInForce, Trade
 from backtest.services.bar_path import Terms
+from backtest.services.calendars import ALWAYS_OPEN
 from backtest.services.time_in_force import (
     ended_because,
     expiry_of,
     settled_ns,
     terms_of,
-    utc_day_end,
 )
 from backtest.times import DAY, HOUR
 
@@ -26,16 +26,16 @@ def never(now: int) -> int:
 
 
 def test_the_day_ends_at_the_next_midnight() -> None:
-    assert utc_day_end(0) == DAY
-    assert utc_day_end(DAY - 1) == DAY
-    assert utc_day_end(DAY) == 2 * DAY
+    assert ALWAYS_OPEN.day_end(0) == DAY
+    assert ALWAYS_OPEN.day_end(DAY - 1) == DAY
+    assert ALWAYS_OPEN.day_end(DAY) == 2 * DAY
 
 
 def test_when_an_order_expires() -> None:
     assert expiry_of(PLAIN, 5, never) is None
     for force in (TimeInForce.IOC, TimeInForce.FOK):
         assert expiry_of(Instructions(force), 5, never) is None
-    assert expiry_of(Instructions(TimeInForce.DAY), 5 * HOUR, utc_day_end) == DAY
+    assert expiry_of(Instructions(TimeInForce.DAY), 5 * HOUR, ALWAYS_OPEN.day_end) == DAY
     assert expiry_of(Instructions(TimeInForce.DAY), 5, lambda now: now + 7) == 12
     moment = datetime(1970, 1, 1, 2, tzinfo=UTC)
     assert expiry_of(Instructions(TimeInForce.GTD, moment), 5, never) == 2 * HOUR
