@@ -125,23 +125,35 @@ class Amendment:
                 detail=f"{uncovered} {quote} of a cancel fee paid by the insurance account",
             )
 
+    def cancel_close(self, branch: Branch, close: int, detail: str, command: int) -> None:
+        """Cancel what is pending of the close that command ``close`` asked for."""
+        self._cancel_closes(branch, RejectReason.REQUESTED, detail, command, close)
+
     def _cancel_closes(
-        self, branch: Branch, reason: RejectReason, detail: str, command: int
+        self, branch: Branch, reason: RejectReason, detail: str, command: int, close: int = 0
     ) -> None:
+        """Cancel the pending closes, or only those that command ``close`` asked for."""
         venue = self._venue
         pending = [
             (holding, closing)
             for holding in branch.holdings
             for closing in holding.closings
-            if closing.kind == "close"
+            if closing.kind == "close" and (not close or closing.command == close)
         ]
         if not pending:
-            refuse(RejectReason.ALREADY_DONE, "nothing of this order is pending any more")
+            what = "close" if close else "order"
+            refuse(RejectReason.ALREADY_DONE, f"nothing of this {what} is pending any more")
         for holding, closing in pending:
             holding.take(closing)
         last = pending[-1][0].order
+        ids = " + ".join(str(closing.id) for _, closing in pending)
         venue.tell(
-            EventKind.CLOSE_CANCELLED, branch, last, reason=reason, detail=detail, command=command
+            EventKind.CLOSE_CANCELLED,
+            branch,
+            last,
+            reason=reason,
+            detail=f"{detail}; order {ids}",
+            command=command,
         )
 
     def live_on(self, branch: Branch, leaves: SpotOrder | TradingOrder) -> None:
@@ -168,6 +180,9 @@ class Amendment:
             refuse(RejectReason.NOTHING_TO_CHANGE, "the modify names nothing to change")
         self._check_protections(branch, changes)
         command: int = action.command
+        protection: dict[str, Any] = {}
+        if branch.holdings:
+            protection = {name: what for name, what in changes.items() if name in _PROTECTIONS}
         if branch.order is not None:
             leaves = branch.order.volume
             if action.volume is not None:
@@ -181,10 +196,10 @@ class Amendment:
                         command,
                     )
                     return
-            await self._modify_order(branch, leaves, changes, command)
-            command = 0
-        if changes.keys() <= _PROTECTION and branch.holdings and changes:
-            self._modify_positions(branch, changes, command)
+            # The command is answered by the last of the events that tell of it.
+            await self._modify_order(branch, leaves, changes, 0 if protection else command)
+        if protection:
+            self._modify_positions(branch, protection, command)
 
     def _changes(self, branch: Branch, action: Amend) -> dict[str, Any]:
         pair = branch.book.pair
@@ -381,6 +396,7 @@ class Amendment:
 
     def _modify_positions(self, branch: Branch, changes: dict[str, Any], command: int) -> None:
         venue, book = self._venue, branch.book
+        last = branch.holdings[-1]
         for holding in list(branch.holdings):
             old = holding.order
             replaced, child = modify(old, at=venue.at, new_id=venue.ids.draw(), changes=changes)
@@ -399,9 +415,8 @@ class Amendment:
                 child,
                 positions=((old.id, None), (child.id, child)),
                 detail=" and ".join(sorted(changes)),
-                command=command,
+                command=command if holding is last else 0,
             )
-            command = 0
 
     def protect(self, holding: Holding, kind: WorkingKind, price: Decimal | None) -> None:
         """Give a position a stop-loss or take-profit accepted now, in the place of the old one."""
@@ -445,6 +460,7 @@ class Amendment:
                 break
             left = sub(left, volume)
             closing = Closing(venue.ids.draw(), "close", holding)
+            closing.command = action.command
             working = Working(
                 closing,
                 kind,

@@ -184,7 +184,7 @@ class Branch:
 class Closing:
     """An order to close a position: explicit, stop-loss, take-profit or liquidation."""
 
-    __slots__ = ("holding", "id", "kind", "paid_flat", "working")
+    __slots__ = ("command", "holding", "id", "kind", "paid_flat", "working")
 
     def __init__(self, closing_id: UUID, kind: str, holding: Holding) -> None:
         self.id = closing_id
@@ -193,6 +193,8 @@ class Closing:
         of the other side."""
         self.holding = holding
         self.paid_flat = False
+        self.command = 0
+        """The owner's command that asked for it; 0 for none."""
         self.working: Working = None  # type: ignore[assignment]
 
 

@@ -357,7 +357,9 @@ class BrokerActor(Actor):
         try:
             branch = self._find(desk, ask.order_id)
             verb = ask.verb
-            if verb is Verb.CANCEL:
+            if verb is Verb.CANCEL and ask.close:
+                amendment.cancel_close(branch, ask.close, desk.request, ask.command)
+            elif verb is Verb.CANCEL:
                 await amendment.cancel(
                     branch, ask.volume, RejectReason.REQUESTED, desk.request, ask.command
                 )

@@ -146,6 +146,10 @@ class Amend(NamedTuple):
     trail: Decimal | None = None
     trail_percent: Decimal | None = None
     expires_at: datetime | None = None
+    take_profits: tuple[Decimal | None, ...] | None = None
+    """Of a split: those of the parts; None for the one there was."""
+    close: int = 0
+    """Of a cancel: the command that asked for the close to be cancelled; 0 for what is pending."""
 
 
 class Post(NamedTuple):

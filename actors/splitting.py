@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from uuid import UUID
 
 from backtest.errors import InsufficientFunds, RejectReason
 from backtest.models import SpotOrder, TradingOrder
@@ -25,6 +24,7 @@ from .acceptance import (
 )
 from .book import Branch
 from .exits import ExitDesk
+from .position_splitting import PositionSplitting
 from .protocol import Amend, Balances, EventKind
 from .venue import Venue
 
@@ -37,27 +37,31 @@ class Splitting:
     def __init__(self, venue: Venue, exits: ExitDesk) -> None:
         self._venue = venue
         self._exits = exits
+        self._positions = PositionSplitting(venue)
 
     async def split(self, branch: Branch, action: Amend) -> None:
-        """Make two or more branches of a pending order, or of an open position."""
+        """Make two or more branches of a pending order, or of what is open of one."""
         volumes = action.volumes
         prices = action.limit_prices
         for volume in volumes:
             check_grid(branch.book.pair, volume)
+        targets = action.take_profits
         if prices is not None:
             check_grid(branch.book.pair, None, *prices)
+        if targets is not None:
+            check_grid(branch.book.pair, None, *targets)
+            if len(targets) != len(volumes):
+                refuse(RejectReason.INVALID_PRICE, "give one take-profit per part")
         if branch.part is not None:
-            self._exits.split(branch, volumes, prices, action.command)
+            if prices is not None and targets is not None:
+                refuse(RejectReason.INVALID_ACTION, "an exit's limit price is its take-profit")
+            self._exits.split(branch, volumes, prices or targets, action.command)
         elif branch.order is not None:
-            await self._split_order(branch, volumes, prices, action.command)
-        elif len(branch.holdings) == 1:
-            self._split_position(branch, volumes, prices, action.command)
+            await self._split_order(branch, volumes, prices, targets, action.command)
         elif branch.holdings:
-            refuse(
-                RejectReason.NOT_SUPPORTED,
-                f"this order filled in {len(branch.holdings)} parts, each a position of its own: "
-                "close them by volume instead",
-            )
+            if prices is not None:
+                refuse(RejectReason.INVALID_ACTION, "a position has no limit prices")
+            self._positions.split(branch, volumes, targets, action.command)
         else:
             refuse(RejectReason.ALREADY_DONE, "this order is done")
 
@@ -66,11 +70,14 @@ class Splitting:
         branch: Branch,
         volumes: Sequence[Decimal],
         prices: Sequence[Decimal] | None,
+        targets: Sequence[Decimal | None] | None,
         command: int,
     ) -> None:
         venue, book = self._venue, branch.book
         order = branch.order
         assert order is not None
+        if targets is not None and branch.spot and not branch.working.buy:
+            refuse(RejectReason.NOT_SUPPORTED, "a spot sell has no take_profit")
         if prices is not None and order.limit_price is None:
             refuse(RejectReason.INVALID_ACTION, "only a limit order can be split to other prices")
         ids = [venue.ids.draw() for _ in volumes]
@@ -82,6 +89,9 @@ class Splitting:
             limit_prices=prices,
             step=book.step,
         )
+        for target, made in zip(targets or (), parts.parts, strict=False):
+            if target is not None:
+                made.__dict__["take_profit"] = target  # a copy that is ours alone still
         balances: Balances = {}
         branches = [
             self._part_branch(branch, part, prices is None or prices[place] == order.limit_price)
@@ -95,14 +105,17 @@ class Splitting:
             check_least(book, part.volume, part.limit_price or part.stop_price or book.last)
         # What was reserved is apportioned exactly. Each part begins a branch and so owes a flat
         # fill fee of its own: what its share lacks is taken from available at the fill.
+        if prices is not None or targets is not None:
+            for own in branches:
+                part = own.order
+                assert part is not None
+                at = part.limit_price or part.stop_price or book.last
+                if at is not None:
+                    check_protection(own.working.buy, at, part.stop_loss, part.take_profit)
         if prices is not None:
             for own in branches:
                 part = own.order
                 assert part is not None
-                if part.limit_price is not None:
-                    check_protection(
-                        own.working.buy, part.limit_price, part.stop_loss, part.take_profit
-                    )
                 part.__dict__["reserved"] = venue.reserve(own, part.volume, not own.paid_flat)
             total = ZERO
             for own in branches:
@@ -186,62 +199,6 @@ class Splitting:
             own.working.sequence, own.working.fresh = old.sequence, old.fresh
             own.working.start = old.start
         return own
-
-    def _split_position(
-        self,
-        branch: Branch,
-        volumes: Sequence[Decimal],
-        prices: Sequence[Decimal] | None,
-        command: int,
-    ) -> None:
-        venue, book = self._venue, branch.book
-        holding = branch.holdings[0]
-        if any(closing.kind == "close" for closing in holding.closings):
-            refuse(RejectReason.STALE, "a close of this position is pending: cancel it first")
-        ids = [venue.ids.draw() for _ in volumes]
-        parts = split(
-            holding.order,
-            at=venue.at,
-            volumes=volumes,
-            ids=ids,
-            limit_prices=prices,
-            step=book.step,
-        )
-        venue.records.keep(parts.replaced)
-        waits = [(at, working) for at, working in book.waiting if working in holding.part.exits]
-        closings = {one.kind: one for one in holding.closings}
-        venue.drop_holding(holding)
-        children = []
-        positions: list[tuple[UUID, TradingOrder | None]] = [(holding.order.id, None)]
-        for part in parts.parts:
-            part.__dict__["order_number"] = venue.next_number()
-            own = Branch(part.id, branch.desk, branch.account, book, branch.spot, branch.leverage)
-            own.number = venue.next_branch()
-            own.asset, own.taker, own.paid_flat = branch.asset, branch.taker, branch.paid_flat
-            own.worst, own.total_filled = branch.worst, part.volume
-            own.working = branch.working
-            piece = venue.open_holding(own, part)
-            piece.since = holding.since
-            for closing in piece.closings:
-                old = closings.get(closing.kind)
-                if old is not None:
-                    closing.working.triggered = old.working.triggered
-                    closing.working.sequence = old.working.sequence
-                    closing.paid_flat = old.paid_flat
-                    book.waiting += [(at, closing.working) for at, w in waits if w is old.working]
-            venue.branch_of[part.id.int] = own
-            venue.records.keep(part)
-            children.append((own.number, part))
-            positions.append((part.id, part))
-        venue.tell(
-            EventKind.SPLIT,
-            branch,
-            parts.replaced,
-            detail=f"into {' + '.join(map(str, volumes))}",
-            command=command,
-            children=tuple(children),
-            positions=tuple(positions),
-        )
 
 
 def _share_offset(parent: Branch, parts: Sequence[Branch]) -> None:

@@ -6,7 +6,7 @@ from backtest.strategies.breakout import Breakout
 from backtest.strategies.command import Command
 from backtest.strategies.desk import BalanceView
 from backtest.strategies.grid import Grid
-from backtest.strategies.handle import OrderHandle
+from backtest.strategies.handle import CloseCommand, OrderHandle
 from backtest.strategies.position import PositionView
 from backtest.strategies.rebalance import Rebalancer
 from backtest.strategies.rsi import RsiReversion
@@ -16,6 +16,7 @@ from backtest.strategies.strategy import Strategy
 __all__ = [
     "BalanceView",
     "Breakout",
+    "CloseCommand",
     "Command",
     "Grid",
     "OrderHandle",

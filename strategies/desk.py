@@ -28,7 +28,7 @@ from backtest.services.margin import liquidation_price_of
 from backtest.times import duration_ns, from_ns, to_ns
 
 from .command import Command
-from .handle import Expires, Number, OrderHandle
+from .handle import CloseCommand, Expires, Number, OrderHandle
 from .position import PositionView, nearest, take_changes
 
 if TYPE_CHECKING:
@@ -182,19 +182,34 @@ class OrderDesk:
         return self._amend(handle, Verb.MODIFY, handle, clear=clear, **given)
 
     def split(
-        self, handle: OrderHandle, volumes: Sequence[Number], prices: Sequence[Number] | None
+        self,
+        handle: OrderHandle,
+        volumes: Sequence[Number],
+        prices: Sequence[Number] | None,
+        take_profits: Sequence[Number | None] | None = None,
     ) -> Command[list[OrderHandle]]:
         chunks = tuple(decimal_of(one, "volumes") for one in volumes)
         limits = None
         if prices is not None:
             limits = tuple(decimal_of(one, "limit_prices") for one in prices)
-        return self._amend(handle, Verb.SPLIT, [], volumes=chunks, limit_prices=limits)
+        targets = None
+        if take_profits is not None:
+            targets = tuple(_maybe(one, "take_profits") for one in take_profits)
+        return self._amend(
+            handle, Verb.SPLIT, [], volumes=chunks, limit_prices=limits, take_profits=targets
+        )
 
     def close(
         self, handle: OrderHandle, volume: Number | None, **prices: Number | None
-    ) -> Command[OrderHandle]:
+    ) -> CloseCommand:
         given = {name: _maybe(price, name) for name, price in prices.items()}
-        return self._amend(handle, Verb.CLOSE, handle, _maybe(volume, "volume"), **given)
+        command = CloseCommand(self, handle)
+        self._amend(handle, Verb.CLOSE, command, _maybe(volume, "volume"), **given)
+        return command
+
+    def cancel_close(self, close: CloseCommand) -> Command[OrderHandle]:
+        """Cancel what is pending of ``close``, and of no other."""
+        return self._amend(close.value, Verb.CANCEL, close.value, close=close.number)
 
     def _amend(
         self,
@@ -213,6 +228,8 @@ class OrderDesk:
             )
         command: Command[Any] = Command(self, value)
         number = self.host.next_command()
+        if type(value) is CloseCommand:
+            command, value.number = value, number
         self._commands[number] = command
         self.host.submit(Amend(number, verb, handle.id, volume, **changes))
         return command
@@ -360,13 +377,20 @@ class OrderDesk:
 
     def _split(self, event: OrderEvent, parent: OrderHandle, command: Command[Any] | None) -> None:
         parent.is_replaced = True
+        if not parent.split_into:
+            parent.split_into = []
         for number, order in event.children:
+            known = self._branches.get(number)
+            if known is not None:  # it takes over from several positions, each told by itself
+                known.take_over(order)  # type: ignore[arg-type]
+                continue
             part = self._new_handle(parent, number, order)
             part.is_triggered = parent.is_triggered
+            parent.split_into.append(part)
             if parent.entry is not None:
                 parent.entry.add_exit(part)
-            if command is not None:
-                command.value.append(part)
+        if command is not None:
+            command.value.extend(parent.split_into)
 
     def _new_handle(
         self, parent: OrderHandle, number: int, order: SpotOrder | TradingOrder
@@ -376,8 +400,7 @@ class OrderDesk:
         made.branch, made.id = number, order.branch_id
         made.answer()
         if order.is_filled:
-            made.parts = {order.id: order}  # type: ignore[dict-item]
-            made.take_over(order.volume, order.fill_price)  # type: ignore[arg-type]
+            made.take_over(order)  # type: ignore[arg-type]
         else:
             made.live = order
             self.open[number] = made

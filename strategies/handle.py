@@ -73,6 +73,8 @@ class OrderHandle(Command["OrderHandle"]):
     """Of such an exit: the handle of the entry."""
     is_replaced = False
     """Whether it was split: its parts have handles of their own."""
+    split_into: list[OrderHandle] = _NO_EXITS
+    """Those handles."""
 
     def __init__(
         self, desk: OrderDesk, pair: str, direction: OrderDirection, volume: Decimal, spot: bool
@@ -253,13 +255,19 @@ class OrderHandle(Command["OrderHandle"]):
         )
 
     def split(
-        self, volumes: Sequence[Number], limit_prices: Sequence[Number] | None = None
+        self,
+        volumes: Sequence[Number],
+        limit_prices: Sequence[Number] | None = None,
+        take_profits: Sequence[Number | None] | None = None,
     ) -> Command[list[OrderHandle]]:
         """Make parts that sum to what is pending (or open); the handles of the parts.
 
-        This handle is then done, ``REPLACED``.
+        Parts of a pending limit order may have ``limit_prices`` of their own, and all parts
+        ``take_profits`` (None for the one there was): so a position leaves at several levels. What
+        is open in several positions is shared out oldest first. This handle is then done,
+        ``REPLACED``.
         """
-        return self._desk.split(self, volumes, limit_prices)
+        return self._desk.split(self, volumes, limit_prices, take_profits)
 
     def close(
         self,
@@ -269,11 +277,12 @@ class OrderHandle(Command["OrderHandle"]):
         stop_price: Number | None = None,
         trail: Number | None = None,
         trail_percent: Number | None = None,
-    ) -> Command[OrderHandle]:
+    ) -> CloseCommand:
         """Close all, or ``volume``, of the open position: at the market, at a limit, or by a stop,
         a stop-limit (both prices) or a trailing stop (``trail``, or ``trail_percent``).
 
-        Awaiting it waits for the venue's acceptance; `closed` waits until it is done.
+        Awaiting it waits for the venue's acceptance; `closed` waits until it is done. What is given
+        back can be kept, to `CloseCommand.cancel` this close and no other.
         """
         return self._desk.close(
             self,
@@ -328,10 +337,15 @@ class OrderHandle(Command["OrderHandle"]):
             self.exits = []
         self.exits.append(exit)
 
-    def take_over(self, volume: Decimal, price: Decimal) -> None:
-        """It begins as part of a position that was filled already."""
-        self.filled_volume = volume
-        self._cost = mul(volume, price)
+    def take_over(self, order: TradingOrder) -> None:
+        """It begins with (a part of) a position that was filled already, or with several."""
+        if self.parts is _NO_PARTS:
+            self.parts = {}
+        else:
+            self.volume = add(self.volume, order.volume)
+        self.parts[order.id] = order
+        self.filled_volume = add(self.filled_volume, order.volume)
+        self._cost = add(self._cost, mul(order.volume, order.fill_price))  # type: ignore[arg-type]
 
     def settle(self) -> None:
         """Let go on whoever waits for what has come true."""
@@ -348,3 +362,14 @@ class OrderHandle(Command["OrderHandle"]):
         if self._events is not None:
             for stream in self._events:
                 stream.close()
+
+
+class CloseCommand(Command[OrderHandle]):
+    """An order to close a position. Awaiting it gives the handle of the position's order."""
+
+    number = 0
+    """The number of the command, by which the venue knows it."""
+
+    def cancel(self) -> Command[OrderHandle]:
+        """Cancel what is pending of this close, and of no other."""
+        return self._desk.cancel_close(self)

@@ -174,30 +174,38 @@ class Model:
             if not keeps_place:
                 new.update(seq=self.working("", True, 0, 0)["seq"], fresh=True)
             b.update(new)
-        for p in b["parts"] if stop_loss and not price else ():
+        for p in b["parts"] if stop_loss else ():
             p["exits"] = [e for e in p["exits"] if e["kind"] != "stop_loss"]
             p["exits"].append(self.working("stop_loss", not p["buy"], stop_loss, p["volume"]))
         return "ok"
 
     def split(self, b: Order, volumes: list[int]) -> str:
-        p = b["parts"][0] if b["parts"] and not b["volume"] else None
-        if not p and not b["volume"]:
+        pending = b["volume"]
+        if not pending and not b["parts"]:
             return "ALREADY_DONE"
-        if p and (len(b["parts"]) > 1 or any("explicit" in e for e in p["exits"])):
-            return "NOT_SUPPORTED" if len(b["parts"]) > 1 else "STALE"
-        whole, amount = (p["volume"], p["margin"]) if p else (b["volume"], b["reserved"])
-        if sum(volumes) != whole:
+        if not pending and any("explicit" in e for p in b["parts"] for e in p["exits"]):
             return "STALE"
-        for volume in volumes:
-            part = share(amount, volume, whole) if b["asset"] == "USD" else D(volume)
-            amount, whole = amount - part, whole - volume
-            own = {**b, "filled": volume if p else 0, "cancelled": 0, "parts": []}
-            own |= {"reason": None, "replaced": False, "first": True}  # a branch of its own
-            if p:
+        if sum(volumes) != (pending or sum(p["volume"] for p in b["parts"])):
+            return "STALE"
+        new = [{**b, "cancelled": 0, "parts": [], "reason": None, "first": True} for _ in volumes]
+        whole, amount = pending, b["reserved"]
+        for own, volume in zip(new, volumes, strict=True):
+            own |= {"filled": 0 if pending else volume, "left": volume}
+            if pending:
+                part = share(amount, volume, whole) if b["asset"] == "USD" else D(volume)
+                amount, whole = amount - part, whole - volume
+                own |= {"volume": volume, "reserved": part}
+        for p in () if pending else b["parts"]:
+            whole, margin = p["volume"], p["margin"]
+            while whole:
+                own = next(one for one in new if one["left"])
+                volume = min(whole, own["left"])
+                part = share(margin, volume, whole)
+                whole, margin, own["left"] = whole - volume, margin - part, own["left"] - volume
                 exits = [{**e, "volume": volume} for e in p["exits"]]
                 own["parts"].append({**p, "volume": volume, "margin": part, "exits": exits})
-            self.branches.append(own if p else own | {"volume": volume, "reserved": part})
-        b.update(volume=0, reserved=ZERO, replaced=True, parts=[] if p else b["parts"])
+        self.branches += new
+        b.update(volume=0, reserved=ZERO, replaced=True, parts=b["parts"] if pending else [])
         return "ok"
 
     def close(

@@ -214,7 +214,7 @@ class Orders(RuleBasedStateMachine):
     @precondition(lambda self: self.model.branches)
     @rule(data=st.data())
     def split(self, data: st.DataObject) -> None:
-        place = self.pick(data, lambda b: b["volume"] > 1 or len(b["parts"]) == 1)
+        place = self.pick(data, lambda b: b["volume"] > 1 or b["parts"])
         branch = self.model.branches[place]
         whole = branch["volume"] or sum(p["volume"] for p in branch["parts"])
         cuts = data.draw(st.lists(st.integers(1, max(1, whole - 1)), min_size=1, max_size=2))

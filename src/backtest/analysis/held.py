@@ -284,7 +284,7 @@ class Positions:
                 name = _LEGS.get(wait.role)
                 if name is None:
                     continue
-                price = part[name] if is_exit else str(wait.working.price)
+                price = part[name if is_exit else wait.role]
                 moved = not price or Decimal(price) != wait.working.price
                 if moved and not price:
                     continue
@@ -294,6 +294,10 @@ class Positions:
                     triggered=wait.working.triggered and not moved,
                 )  # fmt: skip
                 new.stopped = wait.stopped
+            if not is_exit:
+                for role in _LEGS:
+                    if part[role] and all(wait.role != role for wait in old.waits):
+                        self._exit(own, role, role, part[role], volume, Since(since), number)
             if own.margin is not None:
                 self._set_margin(own, own.margin, number)
         for wait in old.waits:
@@ -366,9 +370,10 @@ class Positions:
         """Orders to close were cancelled."""
         if event["reason"] == "ALREADY_DONE":
             return  # they ended with their position
+        orders = event["detail"].partition("; order ")[2].split(" + ")
         for held in self._of(self._chain.orders[event["order_id"]]["branch_id"]):
             for wait in list(held.waits):
-                if wait.role == "close":
+                if wait.role == "close" and wait.closing_id in orders:
                     self._waits.end(wait, number)
                     held.waits.remove(wait)
 
