@@ -76,8 +76,9 @@ coverage: $(VENV)/.with-dev ## branch coverage of the suite; fails below what to
 mutation: $(VENV)/.with-test ## change the code that keeps money, and see whether a test notices: half an hour
 	$(BIN)/python tools/mutate.py $(MUTATION_ARGS)
 
-docs: $(VENV)/.with-dev ## every link of the documents resolves, every python block runs
+docs: $(VENV)/.with-dev ## links resolve, python blocks run, the table of orders is what tests show
 	$(BIN)/python tools/check_docs.py
+	$(BIN)/python tools/order_table.py --check
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.json .mypy_cache .pytest_cache .ruff_cache .hypothesis \
