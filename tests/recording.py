@@ -18,6 +18,7 @@ import pytest
 
 import backtest.actors.acceptance as acceptance
 import backtest.testing.stage as stage
+from backtest.actors import MarketData
 from backtest.errors import OrderRejected
 from backtest.models import SpotOrder
 
@@ -56,7 +57,7 @@ class Recorder:
 
     def watch(self) -> None:
         """Look at every stage from now on."""
-        market, create = stage.MarketData, acceptance.Acceptance.create
+        market, create = MarketData, acceptance.Acceptance.create
         recorder = self
 
         class Market(market):  # type: ignore[misc, valid-type]

@@ -363,11 +363,9 @@ def ending(
 
 
 def met(kind: str, data: str) -> int:
-    """The price of the end: on ticks, that of a resting limit which the price jumps over.
-
-    A close by a limit meets its first price there, so it takes what there is.
-    """
-    return 110 if kind == "take_profit" and data != "bars" else EXITS[kind][2]
+    """The price of the end: on ticks, that of a resting limit which the price jumps over."""
+    limit = {"take_profit": 110, "limit": 105}.get(kind)
+    return EXITS[kind][2] if limit is None or data == "bars" else limit
 
 
 @all_data
@@ -385,8 +383,8 @@ def test_an_exit_in_parts(side: str, kind: str, data: str) -> None:
     price = EXITS[kind][2]
     world, _ = ending(data, side, kind, (price, price), (2, 2))
     first = second = met(kind, data)
-    if data != "bars":  # the rest of a limit offers its own price
-        second = {"limit": 105, "stop_limit": 97}.get(kind, first)
+    if data != "bars" and kind == "stop_limit":  # the rest of it offers its own price
+        second = 97
     if kind == "liquidation":
         assert fills(world)[1:] == [(2, mirrored(side, first))]
     else:
