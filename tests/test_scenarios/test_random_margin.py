@@ -46,14 +46,14 @@ def run(seed: int) -> Any:
     )
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(10))
 def test_every_invariant_holds_after_every_message(seed: int) -> None:
     run(seed)
 
 
 def test_accounts_are_called_and_nothing_is_random() -> None:
     calls = 0
-    for seed in range(16, 20):
+    for seed in range(28, 32):
         one, two = run(seed), run(seed)
         assert one.sha256 == two.sha256
         calls += sum(event.kind is EventKind.LIQUIDATED for event in one.records.events)
