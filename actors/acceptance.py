@@ -36,7 +36,9 @@ __all__ = [
     "check_post_only",
     "check_protection",
     "check_tier",
+    "has_expired",
     "refuse",
+    "refuse_expired",
     "takes",
     "trail_from",
 ]
@@ -57,6 +59,20 @@ _PRICES: dict[str, tuple[bool, bool]] = {
 def refuse(reason: RejectReason, detail: str) -> NoReturn:
     """Refuse the command at hand."""
     raise OrderRejected(reason, detail)
+
+
+def has_expired(branch: Branch, now: int) -> bool:
+    """Whether its time is over, and only the open of the bar under way can still fill it."""
+    return branch.expires is not None and branch.expires <= now
+
+
+def refuse_expired(branch: Branch) -> NoReturn:
+    """Refuse a command that would give an order a new life."""
+    refuse(
+        RejectReason.EXPIRED,
+        f"it was good till {format_ns(branch.expires or 0)}: only the open of the bar that is "
+        "under way can still fill it",
+    )
 
 
 def check_grid(pair: TradingPair, volume: Decimal | None, *prices: Decimal | None) -> None:

@@ -21,6 +21,7 @@ from backtest.services.margin import worst_price_buy, worst_price_sell
 from backtest.services.order_operations import cancel, modify
 from backtest.services.time_in_force import IMMEDIATE, expiry_of, terms_of
 from backtest.services.transaction_manager import change_reserve, release
+from backtest.times import to_ns
 
 from .acceptance import (
     check_cross,
@@ -29,7 +30,9 @@ from .acceptance import (
     check_post_only,
     check_protection,
     check_tier,
+    has_expired,
     refuse,
+    refuse_expired,
     takes,
     trail_from,
 )
@@ -176,6 +179,9 @@ class Amendment:
                 refuse(RejectReason.ALREADY_DONE, "nothing of this order is pending any more")
             if not branch.holdings:
                 refuse(RejectReason.ALREADY_DONE, "this order is done")
+        over = branch.order is not None and has_expired(branch, self._venue.now)
+        if over and (touches_order or not branch.holdings):
+            refuse_expired(branch)
         if not changes and action.volume is None:
             refuse(RejectReason.NOTHING_TO_CHANGE, "the modify names nothing to change")
         self._check_protections(branch, changes)
@@ -183,7 +189,7 @@ class Amendment:
         protection: dict[str, Any] = {}
         if branch.holdings:
             protection = {name: what for name, what in changes.items() if name in _PROTECTIONS}
-        if branch.order is not None:
+        if branch.order is not None and not over:
             leaves = branch.order.volume
             if action.volume is not None:
                 leaves = sub(action.volume, branch.total_filled)
@@ -373,8 +379,8 @@ class Amendment:
         waits = branch.working.kind == "stop_limit"
         branch.terms = terms_of(child.limit_price if waits else None, own)
         if own.expires_at is not None:
-            due = expiry_of(own, venue.now, branch.book.day_end)
-            if due is not None and due != branch.expires:
+            due = to_ns(own.expires_at, "expires_at")
+            if due != branch.expires:
                 branch.expires = due
                 venue.watch(branch, due)
 

@@ -19,7 +19,9 @@ from .acceptance import (
     check_least,
     check_post_only,
     check_protection,
+    has_expired,
     refuse,
+    refuse_expired,
     takes,
 )
 from .book import Branch
@@ -76,6 +78,8 @@ class Splitting:
         venue, book = self._venue, branch.book
         order = branch.order
         assert order is not None
+        if has_expired(branch, venue.now):
+            refuse_expired(branch)
         if targets is not None and branch.spot and not branch.working.buy:
             refuse(RejectReason.NOT_SUPPORTED, "a spot sell has no take_profit")
         if prices is not None and order.limit_price is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -167,6 +168,45 @@ def test_an_expiry_can_be_changed() -> None:
         assert order.end_reason == "EXPIRED"
 
     play([bar(0, 100), bar(1, 100), bar(2, 100)], script)
+
+
+def test_what_has_expired_has_no_second_life() -> None:
+    # Good till 1:30, inside bar 1: whether its open fills the order is known at 2:00. Until then it
+    # can be cancelled, and nothing else; the refusals leave it as it is.
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.buy("BTCUSD", 2, limit_price=90, expires=30)
+        await me.sleep(40)
+        assert not order.is_done
+        changes: list[dict[str, Any]] = [
+            {"expires": "1h"}, {"limit_price": 95}, {"volume": 1}, {"volume": 3},
+        ]  # fmt: skip
+        for change in changes:
+            await refused(me, partial(order.modify, **change), RejectReason.EXPIRED)
+        await refused(me, lambda: order.split([1, 1]), RejectReason.EXPIRED)
+        await order.cancel(1)
+        await me.next()
+        assert order.average_price == D(90)
+
+    world = play([bar(0, 100), bar(1, 90)], script)
+    assert world.orders() == ["LONG 1 CANCELLED REQUESTED", "LONG 1 FILLED"]
+
+
+def test_a_position_keeps_being_protected_when_the_rest_has_expired() -> None:
+    # 1 of 2 fills at the open of bar 1; the rest expires inside bar 2, in which the stop-loss of
+    # what is open is moved.
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.long("BTCUSD", 2, limit_price=100, expires=90, leverage=2)
+        await me.next()
+        assert order.open_volume == 1
+        await me.sleep(40)
+        await order.modify(stop_loss=95)
+        await me.next(2)
+
+    bars = [bar(0, 100), bar(1, 100, volume=1), bar(2, 101), bar(3, 94)]
+    world = play(bars, script)
+    assert world.fills() == ["entry LONG 1 @ 100 open", "stop_loss SHORT 1 @ 94 open"]
 
 
 def test_leaves_children_and_parts_expire_with_the_order() -> None:
