@@ -44,7 +44,7 @@ class Injection:
         self._delay_ns = delay_ns
         self._inner = actor.handle
         # Before the run the actor is nobody's yet: `Actor.run` takes `handle` as it finds it.
-        vars(actor)["handle"] = self._handle
+        actor.handle = self._handle  # type: ignore[method-assign]
 
     def _strikes(self, envelope: Envelope) -> bool:
         number, which = self.count, self._which
