@@ -28,6 +28,7 @@ from backtest.actors import (
     System,
 )
 from backtest.actors.ids import IdSource
+from backtest.actors.system import STALL_BOUND
 from backtest.again import book_on_path, restored, snapshot
 from backtest.analysis.result import RunResult
 from backtest.config import RuleBook, cash_of, pair_of, read_rules
@@ -88,6 +89,7 @@ class BacktestRunner:
             by link: ``{"orders": "20ms", "market_data": "5ms", "order_events": "10ms"}``.
         insurance_fund: what the insurance account starts with, by asset.
         inbox_bound: messages that may wait for a strategy.
+        stall_bound: steps at one simulated time beyond which the run ends with a `Livelock`.
         progress: called with the number of bars now and then.
 
     Raises `ConfigError` and `DataError` for what cannot be run, and what a strategy raises.
@@ -120,6 +122,7 @@ class BacktestRunner:
     ) = None
     insurance_fund: Mapping[str, Any] = field(factory=dict)
     inbox_bound: int = 100_000
+    stall_bound: int = STALL_BOUND
     progress: Callable[[int], None] | None = None
     observer: Callable[[System, Envelope], None] | None = None
     tracer: Callable[[Envelope], None] | None = None
@@ -163,6 +166,7 @@ class BacktestRunner:
                 raise ConfigError(f"the rules name pair {code!r}, which is not in the data")
         _check_precision(cash, pairs, book)
         system = self.system = System(self.seed, SimulatedClock())
+        system.stall_bound = self.stall_bound
         ids = IdSource(system.random_for("ids"))
         run_id, broker_id = ids.draw(), ids.draw()
         options = self._account_options(cash, book)

@@ -8,9 +8,12 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+import backtest
 from backtest.actors import Actor, Envelope, System
 from backtest.actors.system import STALL_BOUND
 from backtest.errors import BacktestError, Livelock
+from backtest.models import Bar
+from backtest.strategies import Strategy
 from backtest.testing import assert_ledger_ok, bar, play
 
 from .kernel import SECOND, Script, Sink
@@ -148,3 +151,15 @@ def test_a_strategy_that_polls_is_named_and_the_ledger_is_whole() -> None:
         play([bar(0, 100), bar(1, 100), bar(2, 50)], script, prepare=prepare)
     assert caught.value.who == ("s0/run",)
     assert_ledger_ok(systems[0])
+
+
+def test_a_run_may_be_given_more_or_less_patience() -> None:
+    class Polls(Strategy):
+        async def on_bar(self, bar: Bar) -> None:
+            while True:
+                await self.sleep(0)
+
+    with pytest.raises(Livelock) as caught:
+        backtest.run(Polls(), data=[bar(0, 100)], pair="BTCUSD", cash="1 USD", stall_bound=5_000)
+    assert caught.value.who == ("strategy/polls",)
+    assert caught.value.steps < 20_000
