@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +52,19 @@ def test_what_is_left_out_leaves_the_rest_as_it_is() -> None:
     assert [one.name for one in less.agents] == [one.name for one in whole.agents[1:]]
     assert less.pairs == whole.pairs
     assert less.rules == whole.rules
+
+
+def _lines() -> list[tuple[int, int, frozenset[str]]]:
+    found = []
+    for line in (Path(__file__).parent.parent / "seeds.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            seed, events, without, _ = line.split(maxsplit=3)
+            left_out = frozenset() if without == "-" else frozenset(without.split(","))
+            found.append((int(seed), int(events), left_out))
+    return found
+
+
+@pytest.mark.parametrize(("seed", "events", "without"), _lines())
+def test_a_seed_that_failed_once_holds(seed: int, events: int, without: frozenset[str]) -> None:
+    outcome = run_seed(seed, events, without)
+    assert outcome.is_good, outcome.problem

@@ -363,6 +363,8 @@ def _rehearse_close(act: _Rehearsal, part: OpenPart, price: Decimal, gone: list[
             act.now.money = add(act.now.money, one.pnl)
             act.now.elsewhere.remove(one)
             return
+    if all(one.key is not part for one in act.now.stakes):
+        return  # closed already; if on another pair, it is no copy and must stay as it is
     gone.append((part, price, part.volume))
     _reduce(act, part, part.volume, price)
     part.volume = ZERO

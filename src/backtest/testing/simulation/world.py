@@ -301,5 +301,9 @@ def _draw_latencies(seed: int, step: int) -> tuple[tuple[str, str, Latency], ...
         ("market-data", "broker", 0.1),
     ):
         if chance.random() < share:
-            drawn.append((sender, target, _draw_latency(chance, step)))
+            latency = _draw_latency(chance, step)
+            if "account" in (sender, target):
+                # Each entry waits for it: the venue must keep up with its market all the same.
+                latency = UniformLatency(0, step // chance.choice([200, 1000, 5000]))
+            drawn.append((sender, target, latency))
     return tuple(drawn)
