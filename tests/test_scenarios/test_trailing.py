@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from backtest.actors import EventKind
+from backtest.actors.protocol import Create
 from backtest.errors import RejectReason
 from backtest.models import ActionType, Instructions, OrderDirection
 from tests.harness import D, M, bar, play, refused, rules
@@ -377,3 +378,78 @@ def test_what_does_not_trail_cannot_be_made_to() -> None:
         )
 
     play([bar(0, 100), bar(1, 100)], script, cash=BOTH)
+
+
+def test_a_distance_and_a_percentage_are_one_too_many() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.sell("BTCUSD", 1, trail=5)
+        position = await me.long("BTCUSD", 1)
+        await me.next()
+        both = {"trail": 5, "trail_percent": 5}
+        await refused(me, lambda: order.modify(**both), RejectReason.INVALID_ACTION)
+        await refused(me, lambda: position.close(**both), RejectReason.INVALID_ACTION)
+
+    play([bar(0, 100), bar(1, 100)], script, cash=BOTH)
+
+
+def test_only_a_trailing_stop_trails() -> None:
+    # What a strategy's calls cannot say, a message can.
+    async def script(me: Any) -> None:
+        await me.next()
+        await me._host.link("broker").send(
+            Create(
+                9, "main", "BTCUSD", True, "market", OrderDirection.SHORT, D(1), None, None,
+                instructions=Instructions(trail=D(5)),
+            )
+        )  # fmt: skip
+        await me.sleep(1)
+        assert me.told() == [("rejected", "INVALID_ACTION")]
+
+    play([bar(0, 100), bar(1, 100)], script, cash=BOTH)
+
+
+def test_a_close_that_came_too_late_is_not_told_of_as_moved() -> None:
+    # The take-profit at 105 closes all on bar 2; the trailing close, which the open of 103 had
+    # moved, is gone with the position.
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.long("BTCUSD", 1, take_profit=105)
+        await me.next()
+        await order.close(trail=4)
+        await me.next()
+        assert order.trail_price is None
+
+    world = play([bar(0, 100), bar(1, 100), bar(2, 103, 106, 103, 106)], script)
+    assert world.strategies["s0"].told(EventKind.TRAILED) == []
+    assert world.fills()[1] == "take_profit SHORT 1 @ 105 high maker"
+
+
+def test_a_partner_that_was_cancelled_is_not_told_of_as_moved() -> None:
+    # The limit at 105 fills on the way up, and cancels its trailing partner, which had moved.
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.sell("BTCUSD", 1, limit_price=105, oco="exit")
+        await me.sell("BTCUSD", 1, trail=4, oco="exit")
+        await me.next()
+
+    world = play([bar(0, 100), bar(1, 103, 106, 103, 106)], script, cash=BOTH)
+    assert world.strategies["s0"].told(EventKind.TRAILED) == []
+    assert world.orders() == ["SHORT 1 FILLED", "SHORT 1 CANCELLED ONE_CANCELS_OTHER"]
+
+
+def test_the_level_reached_first_wins_among_partners() -> None:
+    # Low first: 100 falls to 96, where the trailing stop stands; the limit never comes.
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.sell("BTCUSD", 1, limit_price=105, oco="exit")
+        await me.sell("BTCUSD", 1, trail=4, oco="exit")
+        await me.next()
+
+    world = play(
+        [bar(0, 100), bar(1, 100, 106, 95, 100)],
+        script,
+        cash=BOTH,
+        rules=rules(path="open_low_high_close"),
+    )
+    assert world.fills() == ["entry SHORT 1 @ 96 low ambiguous"]
