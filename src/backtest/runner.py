@@ -544,14 +544,15 @@ def _data_text(source: Source) -> dict[str, Any]:
     return {"kind": source.kind} if isinstance(source, TickSource) else {"bar_ns": source.bar_ns}
 
 
-def _files(data: Any, sources: Mapping[str, Source]) -> dict[str, str]:
+def _files(data: Any, sources: Mapping[str, Source]) -> dict[str, list[str]]:
     """The names of data files by pair, as they were given."""
     given = list(data.values()) if isinstance(data, Mapping) else [data]
-    return {
-        code: os.fspath(one)
-        for code, one in zip(sources, given, strict=True)
-        if isinstance(one, str | os.PathLike)
-    }
+    files: dict[str, list[str]] = {}
+    for code, one in zip(sources, given, strict=True):
+        several = list(one) if _is_several(one) else [one]
+        if all(isinstance(name, str | os.PathLike) for name in several):
+            files[code] = [os.fspath(name) for name in several]
+    return files
 
 
 def _counting(

@@ -254,7 +254,11 @@ class _Story:
         fills = [_line("fills", row) for row in self._tables.rows("fills")]
         orders = [_line("orders", row) for row in self._tables.rows("orders")]
         names = {order["order_id"]: f"order #{order['order_number']}" for order in orders}
-        crossed = frozenset(self._facts["config"].get("cross_margin", ()))
+        crossed = frozenset(
+            name
+            for name, options in self._facts["config"]["accounts"].items()
+            if options["margin_mode"] == "cross"
+        )
         waits = waits_of(orders, self._events, fills, self._entries, rules, crossed)
         taken = Taken(events, (fill for fill in fills if fill["pair"] == code))
         for place, fold in enumerate(folded(silences(waits, self._bars, rules, taken))):

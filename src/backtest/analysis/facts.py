@@ -26,7 +26,7 @@ def facts_of(result: RunResult) -> dict[str, Any]:
     return {
         "receipt": result.receipt,
         "config": dict(result.config),
-        "files": dict(result.files),
+        "files": {code: list(names) for code, names in result.files.items()},
         "cash_asset": result.cash_asset,
         "accounts": {
             name: {"id": str(account.account_id), "house": account.is_house}

@@ -404,7 +404,9 @@ class Positions:
         if held.volume <= ZERO:
             del self.held[order["order_id"]]
             for wait in held.waits:
-                self._waits.end(wait, number, "filled" if wait is done else gone)
+                # Closed at this close, before an order that was to close it there.
+                late = f"gone:{fill['kind']}" if wait.at_close_of == number else gone
+                self._waits.end(wait, number, "filled" if wait is done else late)
             return
         is_exit = order["order_type"] == "exit"
         rest = chain.leaves_of(order) if is_exit else chain.rest_of(order)

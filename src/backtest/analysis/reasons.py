@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from attrs import define, field
 
+from backtest.actors.coverage import Coverage
 from backtest.analysis.waits import MARKET, Line, PairRules, Since, Wait
-from backtest.models import Bar
+from backtest.models import Bar, MarketEvent, Quote, Tick
 from backtest.money import ZERO, add, sub
 from backtest.services.fills import (
     CLOSE_ONLY,
@@ -23,6 +24,7 @@ from backtest.services.fills import (
     Working,
     checked_pool,
     eligibility,
+    flat_bar,
     pool,
 )
 from backtest.services.no_fill import (
@@ -44,7 +46,8 @@ class Silence(NamedTuple):
     wait: Wait
     event: int
     """The number of the market event."""
-    bar: Bar
+    bar: MarketEvent
+    """That event: a bar, a quote or a trade."""
     reason: NoFill
     takers: Sequence[Line]
     """The fills that took the volume of its side, where that is the reason."""
@@ -84,11 +87,12 @@ class Taken:
 
 
 def silences(
-    waits: Sequence[Wait], bars: Iterable[Bar], rules: PairRules, taken: Taken
+    waits: Sequence[Wait], events: Iterable[MarketEvent], rules: PairRules, taken: Taken
 ) -> Iterator[Silence]:
     """A reason for each wait and each market event on which it did not act wholly.
 
-    ``bars`` are all market events of the run, of every pair, in the order of delivery.
+    ``events`` are all of the run, of every pair, in the order of delivery. A bar that finer data of
+    the same time has told already (of a pair with several sources) is no event to an order.
     """
     code = rules.pair.code
     begins: dict[int, list[Wait]] = {}
@@ -101,16 +105,27 @@ def silences(
         begins.setdefault(first, []).append(wait)
     last_begin = max(begins, default=0)
     live: list[Wait] = []
-    own: tuple[int, Bar] | None = None
-    for number, bar in enumerate(bars, 1):
+    own: tuple[int, MarketEvent] | None = None
+    coverage = Coverage() if rules.several else None
+    quoted = False
+    for number, event in enumerate(events, 1):
         if number in begins:
             live += begins[number]
         elif not live and number > last_begin:
             return
-        if bar.pair == code:
-            own = number, bar
-            for wait in live:
-                yield from _silence(wait, number, bar, rules, taken)
+        if event.pair == code:
+            if not isinstance(event, Bar):
+                coverage = coverage or Coverage()
+                coverage.ticked(event.time_ns)
+                quoted = quoted or isinstance(event, Quote)
+                if isinstance(event, Quote) or not quoted:
+                    own = number, event
+                for wait in live:
+                    yield from _on_tick(wait, number, event, rules, taken, quoted)
+            elif coverage is None or not coverage.takes(event):
+                own = number, event
+                for wait in live:
+                    yield from _silence(wait, number, event, rules, taken)
         for wait in live:
             if wait.at_close_of == number and own is not None:
                 yield from _at_close(wait, number, *own, rules, taken)
@@ -145,16 +160,52 @@ def _silence(
     yield Silence(wait, number, bar, reason, takers, False, here == "part", cause)
 
 
+def _on_tick(
+    wait: Wait, number: int, tick: Tick, rules: PairRules, taken: Taken, quoted: bool
+) -> Iterator[Silence]:
+    """The same for a quote or a trade: one point, at which a condition is met or is not."""
+    here = wait.outcome if wait.last == number else ""
+    if number < wait.first and (wait.opened is None or not wait.opened.part_of_event):
+        return
+    working, due = wait.working, wait.expires
+    working.start, working.end = 0, WHOLE_BAR
+    by_quotes = quoted and not isinstance(tick, Quote)
+    wait.since.whole = wait.since.whole or not by_quotes
+    if here in ("filled", "ended") or (due is not None and due <= tick.time_ns):
+        return
+    bar = flat_bar(tick, working.buy)
+    reached = here == "part" or (wait.reached and wait.last == number)
+    reason = None if reached else no_price(working, bar, rules.path)
+    takers: Sequence[Line] = ()
+    cause = ""
+    if by_quotes and not working.is_limit:
+        reason = NoFill(Why.QUOTES_DECIDE, working.price)
+    elif reason is None:
+        takers = taken.of(number, working.buy)
+        reason, cause = _held_back(wait, number, bar, rules, takers, here)
+        if reason.why is Why.UNKNOWN and by_quotes:
+            reason = NoFill(Why.QUOTES_DECIDE, working.price)
+        elif reason.why is Why.UNKNOWN and rules.rules.queue == "conservative":
+            reason = NoFill(Why.AHEAD_IN_QUEUE, working.price)
+        if reason.why is not Why.POOL_USED_UP:
+            takers = ()
+    yield Silence(wait, number, tick, reason, takers, False, here == "part", cause)
+
+
 def _at_close(
-    wait: Wait, number: int, own: int, bar: Bar, rules: PairRules, taken: Taken
+    wait: Wait, number: int, own: int, event: MarketEvent, rules: PairRules, taken: Taken
 ) -> Iterator[Silence]:
     """Why a market order did not fill at the close that had just been, if there was one."""
     here = wait.outcome if wait.last == number else ""
-    if bar.close_ns != wait.since.ns or here in ("filled", "ended"):
+    if event.close_ns != wait.since.ns or here in ("filled", "ended"):
         return
+    bar = event if isinstance(event, Bar) else flat_bar(event, wait.working.buy)
     takers = taken.of(own, wait.working.buy, number)
-    dry = _dry(wait, bar, rules, takers) or NoFill(Why.UNKNOWN)
-    yield Silence(wait, number, bar, dry, takers, True, here == "part")
+    dry, cause = _dry(wait, bar, rules, takers), here.partition(":")[2]
+    if cause:
+        dry = NoFill(Why.OTHER_CAME_FIRST)
+    reason = dry or NoFill(Why.UNKNOWN)
+    yield Silence(wait, number, event, reason, takers, True, here == "part", cause)
 
 
 def _dry(wait: Wait, bar: Bar, rules: PairRules, takers: Sequence[Line]) -> NoFill | None:

@@ -52,7 +52,7 @@ class _Replay:
         self._told: dict[str, Callable[[Line, int, bool], None]] = {
             "accepted": self._accepted,
             "filled": self._filled,
-            "netted": self._filled,
+            "netted": self._netted,
             "cancelled": self._cancelled,
             "modified": self._modified,
             "split": self._split,
@@ -126,9 +126,20 @@ class _Replay:
         if order["order_type"] == "exit":
             self.positions.closed(event, number, in_event)
             return
+        wait = self._fill(order, event, number)
+        if order["order_kind"] == "trading":
+            fill = chain.fills[event["entry_id"]]
+            opened = Opened(number, in_event, wait.working, wait.since, fill["point"])
+            self.positions.hold(order, Decimal(event["volume"]), number, opened)
+
+    def _netted(self, event: Line, number: int, _: bool) -> None:
+        """What filled closed positions of the other side, and opened none."""
+        self._fill(self._chain.orders[event["order_id"]], event, number)
+
+    def _fill(self, order: Line, event: Line, number: int) -> Wait:
+        """Some of what is pending filled, or all of it; the wait that did."""
         wait = self._live.pop(order["branch_id"])
-        volume = Decimal(event["volume"])
-        left = sub(wait.working.volume, volume)
+        left = sub(wait.working.volume, Decimal(event["volume"]))
         if left > ZERO:
             kind = wait.working.kind
             limit = order["limit_price"] if kind == "stop_limit" else ""
@@ -138,16 +149,13 @@ class _Replay:
                 "part",
                 volume=left,
                 triggered=kind in ("stop", "trailing_stop") or wait.working.triggered,
-                order_id=chain.leaves_of(order),
+                order_id=self._chain.leaves_of(order),
                 kind="limit" if limit else None,
                 price=Decimal(limit) if limit else None,
             )
         else:
             self.waits.end(wait, number, "filled")
-        if order["order_kind"] == "trading" and event["kind"] == "filled":
-            fill = chain.fills[event["entry_id"]]
-            opened = Opened(number, in_event, wait.working, wait.since, fill["point"])
-            self.positions.hold(order, volume, number, opened)
+        return wait
 
     def _cancelled(self, event: Line, number: int, in_event: bool) -> None:
         order = self._chain.orders[event["order_id"]]

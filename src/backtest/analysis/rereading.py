@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from backtest.data import BarSource, merge, open_bars
+from backtest.data import SeveralSources, merge, open_data, parts_of
 from backtest.errors import BacktestError
 from backtest.models import Asset, TradingPair
 from backtest.money import decimal_of
@@ -26,13 +26,11 @@ def market_events(
     for code, source in sources.items():
         if source.digest() != inputs[code]:
             return None, f"the market data of {code} is not what the run was made on"
-    if not all(isinstance(source, BarSource) for source in sources.values()):
-        return None, "that is known for runs on bars of one length only"
-    return merge(list(sources.values())), ""
+    return merge([part for source in sources.values() for part in parts_of(source)]), ""
 
 
 def reopened(
-    facts: Mapping[str, Any], given: Mapping[str, str]
+    facts: Mapping[str, Any], given: Mapping[str, Sequence[str]]
 ) -> tuple[Iterable[Any] | None, str]:
     """The market events of a run that was written to files; or None, and why.
 
@@ -41,25 +39,29 @@ def reopened(
     config, known = facts["config"], facts.get("files", {})
     sources: dict[str, Any] = {}
     for code, data in config["data"].items():
-        if "bar_ns" not in data:
-            return None, "that is known for runs on bars of one length only"
-        name = given.get(code) or known.get(code)
-        if name is None:
+        names = given.get(code) or known.get(code)
+        if not names:
             return None, f"give the data of {code}, --data {code}=FILE"
-        if not Path(name).is_file():
-            return None, f"there is no file {name}: give the data of {code}, --data {code}=FILE"
-        text = config["pairs"][code]
-        pair = TradingPair(
-            code,
-            Asset(text["base"], int(text["base_precision"])),
-            Asset(text["quote"], int(text["quote_precision"])),
-            decimal_of(text["price_increment"], "price_increment"),
-            decimal_of(text["volume_increment"], "volume_increment"),
-        )
+        for name in names:
+            if not Path(name).is_file():
+                return None, f"there is no file {name}: give the data of {code}, --data {code}=FILE"
         try:
-            sources[code] = open_bars(
-                name, pair, bar=data["bar_ns"], stamp=config["stamp"], tz=config["tz"], stream=True
-            )
+            parts = [_opened(name, code, data, config, len(names)) for name in names]
+            sources[code] = parts[0] if len(parts) == 1 else SeveralSources(parts)
         except BacktestError as error:
             return None, str(error)
     return market_events(sources, facts["receipt"]["input_sha256"])
+
+
+def _opened(name: str, code: str, data: Mapping[str, Any], config: Any, count: int) -> Any:
+    """One file of a pair, read as it was read then."""
+    text = config["pairs"][code]
+    pair = TradingPair(
+        code,
+        Asset(text["base"], int(text["base_precision"])),
+        Asset(text["quote"], int(text["quote_precision"])),
+        decimal_of(text["price_increment"], "price_increment"),
+        decimal_of(text["volume_increment"], "volume_increment"),
+    )
+    length = data.get("bar_ns") if count == 1 else None
+    return open_data(name, pair, bar=length, stamp=config["stamp"], tz=config["tz"], stream=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from os import PathLike
@@ -74,7 +74,7 @@ class RunResult:
     """Where the market data came from, by pair: it is read again to explain."""
     ticks: int = 0
     """Quotes and trades that the venue was given."""
-    files: Mapping[str, str] = field(factory=dict)
+    files: Mapping[str, Sequence[str]] = field(factory=dict)
     """The names of the files among them, as they were given."""
     again: Callable[[str], RunResult] | None = None
     """Repeats the run under the path policy of that name; None: nobody knows how."""

@@ -8,7 +8,9 @@ from decimal import Decimal
 from backtest.analysis.reasons import Fold, Silence
 from backtest.analysis.text import grouped, moment
 from backtest.analysis.waits import PairRules
+from backtest.models import Bar, Quote
 from backtest.money import plain
+from backtest.services.fills import flat_bar
 from backtest.services.no_fill import Why
 from backtest.times import format_ns
 
@@ -35,6 +37,7 @@ _CAME = {
     "take_profit": "its take-profit",
     "liquidation": "its liquidation",
     "close": "an order to close it",
+    "netting": "an order of the other side that closed it",
 }
 _MOST_TAKERS = 4
 
@@ -50,9 +53,10 @@ def told(fold: Fold, rules: PairRules, names: Mapping[str, str], whose: bool) ->
     what = _ROLES[fold.wait.role]
     if fold.rest:
         what = f"THE REST, {grouped(_left(fold), 0)}, {what}"
-    on = "at this close" if fold.at_close else f"on {fold.events} bars"
+    noun = _noun(fold.first)
+    on = "at this close" if fold.at_close else f"on {fold.events} {noun}s"
     if fold.events == 1 and not fold.at_close:
-        on = "on this bar"
+        on = f"on this {noun}"
     if whose:
         what += f" of order {fold.wait.order_id[:8]}"
     return f"{when}  {what} {on} ({fold.why.phase}): {_words(fold, rules, names)}"
@@ -60,6 +64,29 @@ def told(fold: Fold, rules: PairRules, names: Mapping[str, str], whose: bool) ->
 
 def _at(one: Silence) -> str:
     return moment(format_ns(one.bar.close_ns))
+
+
+def _noun(one: Silence) -> str:
+    return type(one.bar).__name__.lower()
+
+
+def _point(fold: Fold) -> str:
+    """What of the event came nearest: of a quote, the side that the order meets."""
+    if fold.only:
+        return fold.only
+    if isinstance(fold.first.bar, Bar):
+        return "high" if fold.wait.working.rises else "low"
+    if isinstance(fold.first.bar, Quote):
+        return "ask" if fold.wait.working.buy else "bid"
+    return "price"
+
+
+def _volume(fold: Fold) -> Decimal | None:
+    """The volume that the event had for the order's side."""
+    event = fold.first.bar
+    if isinstance(event, Bar):
+        return event.volume
+    return flat_bar(event, fold.wait.working.buy).volume
 
 
 def _left(fold: Fold) -> Decimal:
@@ -91,8 +118,12 @@ def _words(fold: Fold, rules: PairRules, names: Mapping[str, str]) -> str:
     if why is Why.NOT_ALL:
         volume = plain(fold.wait.working.volume)
         return f"all of {volume} must fill or nothing, and {plain(fold.pool)} was there"
+    if why is Why.QUOTES_DECIDE:
+        return "a trade of a market that is quoted fills resting limits only"
+    if why is Why.AHEAD_IN_QUEUE:
+        return "what stood ahead of it in the queue at its price took what there was"
     if why is Why.OTHER_CAME_FIRST:
-        return f"{_CAME.get(fold.cause, fold.cause)} came first on the bar's path"
+        return f"{_CAME.get(fold.cause, fold.cause)} came first"
     if why is Why.STOP_LOSS_TRIGGERED:
         return "its stop-loss has triggered and closes what is left at the following opens"
     return "what was recorded does not tell: please report this run"
@@ -119,7 +150,7 @@ def _not_reached(fold: Fold) -> str:
     role = fold.wait.role
     name = _NAMES.get(role) or _NAMES.get(working.kind, working.kind)
     goal = f"{name} {_price(working.price)}"
-    point = fold.only or ("high" if working.rises else "low")
+    point = _point(fold)
     side = "below" if working.rises else "above"
     assert fold.nearest is not None
     seen = _price(fold.nearest.reason.seen)
@@ -135,7 +166,7 @@ def _not_reached(fold: Fold) -> str:
 
 def _not_penetrated(fold: Fold, rules: PairRules) -> str:
     working = fold.wait.working
-    point = fold.only or ("high" if working.rises else "low")
+    point = _point(fold)
     assert fold.nearest is not None
     reason = fold.nearest.reason
     ticks = rules.rules.penetration_ticks
@@ -148,9 +179,9 @@ def _not_penetrated(fold: Fold, rules: PairRules) -> str:
 
 
 def _no_volume(fold: Fold, rules: PairRules) -> str:
-    volume = fold.first.bar.volume
+    volume, noun = _volume(fold), _noun(fold.first)
     if volume is not None and not volume:
-        return "the bar had no volume" if fold.events == 1 else "the bars had no volume"
+        return f"the {noun} had no volume" if fold.events == 1 else f"the {noun}s had no volume"
     share = rules.rules.participation
     return (
         f"volume {plain(volume or Decimal(0))} x participation {plain(share or Decimal(1))} "
@@ -160,11 +191,11 @@ def _no_volume(fold: Fold, rules: PairRules) -> str:
 
 def _used_up(fold: Fold, rules: PairRules, names: Mapping[str, str]) -> str:
     share = rules.rules.participation
-    volume = fold.first.bar.volume
+    volume = _volume(fold)
     if fold.events == 1 and volume is not None and share is not None:
         text = f"volume {plain(volume)} x participation {plain(share)} = {plain(fold.pool)}"
     else:
-        text = f"the bars' volume for its side, {plain(fold.pool)} in all,"
+        text = f"the {_noun(fold.first)}s' volume for its side, {plain(fold.pool)} in all,"
     parts = [
         f"{plain(taken)} to {'itself' if one == fold.wait.order_id else names.get(one, one)}"
         for one, taken in list(fold.takers.items())[:_MOST_TAKERS]

@@ -194,4 +194,6 @@ class PairRules:
             )
         self.rules = rules
         self.path = PathRules.of(self.rules, self.pair)
+        self.several = "sources" in config["data"][code]
+        """Whether there were several sources of the pair."""
         self.fills_at_close = self.rules.fill_on == "this_close"

@@ -23,7 +23,7 @@ def verify(arguments: Namespace) -> int:
 def explain(arguments: Namespace) -> int:
     """Print the story of the order."""
     run = read_run(arguments.directory)
-    given = {}
+    given: dict[str, list[str]] = {}
     for text in arguments.data:
         code, equals, name = text.partition("=")
         pairs = list(run.facts["config"]["data"])
@@ -33,7 +33,7 @@ def explain(arguments: Namespace) -> int:
             raise ConfigError(
                 f"--data {text}: say which pair it is the data of, --data {pairs[0]}={text}"
             )
-        given[code] = name
+        given.setdefault(code, []).append(name)
     bars, no_bars = reopened(run.facts, given)
     print(told(run, arguments.order, bars, no_bars), end="")
     return 0
