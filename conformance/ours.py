@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import data
@@ -72,7 +73,7 @@ def run(rows: list[data.Row], name: str, fee: str, profile_name: str) -> dict[st
     from datetime import datetime
 
     times = [to_ns(datetime.strptime(row.time, data.FORMAT).replace(tzinfo=UTC)) for row in rows]
-    length = min(later - one for one, later in zip(times, times[1:], strict=False))
+    length = min(later - one for one, later in pairwise(times))
     bars = [
         Bar("BTCUSD", time, time + length, *(cents(one) for one in row[1:]), Decimal(1_000_000))
         for time, row in zip(times, rows, strict=True)

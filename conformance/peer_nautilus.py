@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from decimal import Decimal
+from itertools import pairwise
 
 import data
 import decisions
@@ -84,7 +85,7 @@ class Peer(Strategy):
 def main(path, name, fee, ordering=""):
     rows = data.read(path)
     times = pd.to_datetime([row.time for row in rows], utc=True)
-    length = min(later - one for one, later in zip(times, times[1:]))
+    length = min(later - one for one, later in pairwise(times))
     frame = pd.DataFrame(
         {
             "open": [row.open / 100 for row in rows],
