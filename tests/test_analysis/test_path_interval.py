@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import backtest
 from backtest.analysis.path_interval import PATHS
-from backtest.errors import ConfigError, NotRepeatable
+from backtest.errors import ConfigError, NotRepeatable, OrderRejected
 from backtest.models import Bar
 from backtest.strategies import Strategy
 from tests.harness import D, M, bar
@@ -203,48 +203,59 @@ def test_a_run_without_a_path_is_repeated_under_all() -> None:
 # --- the property: no forks, one profit -----------------------------------------------------------
 
 
+Order = tuple[int, str, str, int, int, int, str | None]
+KINDS = ("market", "limit", "stop", "stop_limit", "trailing")
+
+
 class Scripted(Strategy):
     """Sends the orders that it was given, at the bars that it was given them for."""
 
-    script: tuple[tuple[int, str, int, int, int], ...]
+    script: tuple[Order, ...]
 
     def on_start(self) -> None:
         self.number = 0
 
     async def on_bar(self, bar: Bar) -> None:
-        for at, kind, offset, stop, profit in self.script:
-            if at != self.number:
-                continue
-            price = bar.close + offset
-            long = kind.startswith("long")
-            sign = 1 if long else -1
-            send = self.long if long else self.short
-            settings: dict[str, Any] = {}
-            if stop:
-                settings["stop_loss"] = price - sign * stop
-            if profit:
-                settings["take_profit"] = price + sign * profit
-            if kind.endswith("limit"):
-                settings["limit_price"] = price
-            elif kind.endswith("stop"):
-                settings["stop_price"] = price
-            try:
-                await send("BTCUSD", 2, **settings)
-            except backtest.errors.OrderRejected:
-                pass
+        for at, side, kind, offset, stop, profit, oco in self.script:
+            if at == self.number:
+                await self.place(bar, side, kind, offset, stop, profit, oco)
         self.number += 1
+
+    async def place(
+        self, bar: Bar, side: str, kind: str, offset: int, stop: int, profit: int, oco: str | None
+    ) -> None:
+        price = bar.close + offset
+        sign = 1 if side in ("long", "buy") else -1
+        settings: dict[str, Any] = {"oco": oco}
+        if stop:
+            settings["stop_loss"] = price - sign * stop
+        if profit:
+            settings["take_profit"] = price + sign * profit
+        if kind in ("limit", "stop_limit"):
+            settings["limit_price"] = price
+        if kind in ("stop", "stop_limit"):
+            settings["stop_price"] = price
+        if kind == "trailing":
+            settings["trail"] = abs(offset) + 1
+        if side in ("long", "short"):
+            settings["leverage"] = 10
+        try:
+            await getattr(self, side)("BTCUSD", 2, **settings)
+        except (OrderRejected, TypeError, ValueError):
+            pass  # not every combination is an order
 
 
 @st.composite
-def scripts(draw: st.DrawFn) -> tuple[tuple[int, str, int, int, int], ...]:
-    kinds = [side + kind for side in ("long", "short") for kind in (" market", " limit", " stop")]
+def scripts(draw: st.DrawFn) -> tuple[Order, ...]:
     return tuple(
         (
-            draw(st.integers(0, 5)),
-            draw(st.sampled_from(kinds)),
+            draw(st.integers(0, 4)),
+            draw(st.sampled_from(("long", "short", "buy"))),
+            draw(st.sampled_from(KINDS)),
             draw(st.integers(-6, 6)),
             draw(st.sampled_from([0, 2, 5])),
             draw(st.sampled_from([0, 2, 5])),
+            draw(st.sampled_from([None, None, "group"])),
         )
         for _ in range(draw(st.integers(1, 4)))
     )
@@ -264,11 +275,20 @@ def markets(draw: st.DrawFn) -> list[Bar]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(bars=markets(), script=scripts())
+@given(bars=markets(), script=scripts(), margin=st.sampled_from(["isolated", "cross"]))
 def test_where_no_bar_forks_every_path_gives_the_same_run(
-    bars: list[Bar], script: tuple[tuple[int, str, int, int, int], ...]
+    bars: list[Bar], script: tuple[Order, ...], margin: str
 ) -> None:
-    result = run(Scripted(script=script), bars)
+    # 10 times leverage and 150 of cash: liquidations and margin calls are within reach.
+    result = backtest.run(
+        Scripted(script=script),
+        data=bars,
+        pair="BTCUSD",
+        cash="150 USD",
+        rules={"maintenance_rate": "0.05"},
+        margin_mode=margin,
+    )
+    assert result.again is not None
     others = [result.again(path) for path in PATHS]
     if not result.records.forks:
         assert {one.journal_sha256 for one in others} == {result.journal_sha256}
