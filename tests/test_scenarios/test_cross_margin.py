@@ -204,6 +204,81 @@ def test_on_one_segment_the_price_decides_what_comes_first() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("weights", "price"),
+    [
+        # 300 - 90 + 10 (p - 100) = 0.5 p: 790 / 9.5 = 83.157; what was bought counts nothing
+        ({}, "83.15"),
+        # ... or half: 210 + 0.5 p + 10 (p - 100) = 0.5 p: 79
+        ({"BTC": "0.5"}, "79"),
+    ],
+)
+def test_what_is_spent_on_the_way_stands_behind_nothing_any_more(weights: Any, price: str) -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.long("BTCUSD", 10, leverage=10)
+        await me.buy("BTCUSD", 1, limit_price=90)
+        await me.next(2)
+
+    accounts = {"main": {"margin_mode": "cross", "collateral": weights}}
+    world = run(bar(2, 95, 95, 70, 80), script, accounts=accounts)
+    assert world.fills()[1:] == [
+        "entry LONG 1 @ 90 low maker",
+        f"liquidation SHORT 10 @ {price} low",
+    ]
+
+
+def test_a_spot_bracket_ends_on_the_way_too() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.long("BTCUSD", 10, leverage=10)
+        await me.buy("BTCUSD", 1, limit_price=90, stop_loss=85)
+        await me.next(2)
+
+    # 210 until it is sold again at 85: 295 + 10 (p - 100) = 0.5 p: 705 / 9.5 = 74.21
+    world = run(bar(2, 95, 95, 70, 80), script)
+    assert world.fills()[1:] == [
+        "entry LONG 1 @ 90 low maker",
+        "stop_loss SHORT 1 @ 85 low",
+        "liquidation SHORT 10 @ 74.21 low",
+    ]
+
+
+def test_an_order_that_cancels_another_does_so_before_the_call() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.long("BTCUSD", 10, leverage=10)
+        await me.long("BTCUSD", 1, limit_price=90, leverage=10, oco="a")
+        await me.long("BTCUSD", 5, limit_price=80, leverage=10, oco="a")
+        await me.next(2)
+
+    # As if the second were not there: 790 / 10.45 = 75.598
+    world = run(bar(2, 95, 95, 70, 80), script)
+    assert world.fills()[1:] == [
+        "entry LONG 1 @ 90 low maker",
+        "liquidation SHORT 10 @ 75.59 low",
+    ]
+    assert world.orders()[2] == "LONG 5 CANCELLED ONE_CANCELS_OTHER"
+
+
+def test_what_is_closed_in_part_on_one_path_is_called_whole_on_the_other() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.long("BTCUSD", 10, leverage=10)
+        await me.next()
+        await order.close(5, limit_price=105)
+        await me.next()
+
+    # High first: 25 won, and 325 + 5 (p - 100) = 0.25 p at 36.84, which is not reached. Low first:
+    # called at 73.68. That is worth less, and is taken.
+    last = bar(2, 100, 106, 70, 100)
+    world = run(last, script)
+    assert world.fills()[1:] == ["liquidation SHORT 10 @ 73.68 low ambiguous"]
+    own = rules(maintenance_rate="0.05", path="open_high_low_close")
+    world = run(last, script, rules=own)
+    assert world.fills()[1:] == ["close SHORT 5 @ 105 high maker ambiguous"]
+
+
 # -- several positions -----------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from heapq import heapify, heappop, heappush
 from typing import Any, Protocol
 
-from attrs import define, field
+from attrs import define
 
 from backtest.models.bar import Bar
 from backtest.money import ONE, ZERO, add, mul, sub
@@ -48,7 +48,7 @@ class Watch(Protocol):
 class _Follower:
     """How far along its path an account has come, and what it would come to on either path."""
 
-    watch: Watch
+    watch: Watch | _Rehearsal
     points: Points
     both: tuple[dict[Group, Fills], dict[Group, Fills]]
     """By group, for high first and for low first."""
@@ -108,37 +108,26 @@ class CrossWalk(BarWalk):
         groups: Sequence[Group],
         rules: PathRules,
         pools: tuple[Decimal | None, Decimal | None],
-        watches: Sequence[Watch],
-        forced: bool | None = None,
+        watches: Sequence[Watch | _Rehearsal],
     ) -> None:
-        """``forced``: whether the high comes first, whatever the rules say; None: as they say."""
         super().__init__(bar, groups, rules, pools)
         self._followers: dict[Group, _Follower] = {}
         for watch in watches:
-            self._add_watch(watch, forced)
+            self._add_watch(watch)
         heapify(self._heap)
 
-    def _add_watch(self, watch: Watch, forced: bool | None) -> None:
-        bar, before = self._bar, self._fixed
+    def _add_watch(self, watch: Watch | _Rehearsal) -> None:
+        before = self._fixed
         if self._acts(watch):
-            both: tuple[dict[Group, Fills], dict[Group, Fills]] = ({}, {})
-            calls: tuple[object, object] = (None, None)
-            high_first = forced
-            if high_first is None:
-                high, calls_high = _outcome(watch, bar, self._rules, True, both[0])
-                low, calls_low = _outcome(watch, bar, self._rules, False, both[1])
-                calls = calls_high, calls_low
-                high_first = self._fixed
-                if high_first is None:
-                    buys = watch.groups[0].buys if watch.groups else True
-                    high_first = not buys if high == low else high < low
-                self.forked = self.forked or both[0] != both[1] or calls_high != calls_low
-            points = self._paths[high_first]
-            follower = _Follower(watch, points, both, calls, high_first, points[0])
+            if isinstance(watch, _Rehearsal):
+                points = self._paths[watch.high_first]
+                follower = _Follower(watch, points, ({}, {}), (0, 0), watch.high_first, points[0])
+            else:
+                follower = self._rehearse(watch)
+            points, self._fixed = follower.points, follower.high_first
             for group in watch.groups:
                 for one in group.partners or (group,):
                     self._followers[one] = follower
-            self._fixed = high_first
             for rank in range(4):
                 self._serial += 1
                 # After everything else of its rank.
@@ -147,7 +136,20 @@ class CrossWalk(BarWalk):
             self._add_group(group)
         self._fixed = before
 
-    def _acts(self, watch: Watch) -> bool:
+    def _rehearse(self, watch: Watch) -> _Follower:
+        """Which path the account takes, and what it comes to on either."""
+        both: tuple[dict[Group, Fills], dict[Group, Fills]] = ({}, {})
+        high, calls_high = _outcome(watch, self._bar, self._rules, True, both[0])
+        low, calls_low = _outcome(watch, self._bar, self._rules, False, both[1])
+        high_first = self._fixed
+        if high_first is None:
+            buys = watch.groups[0].buys if watch.groups else True
+            high_first = not buys if high == low else high < low
+        self.forked = self.forked or both[0] != both[1] or calls_high != calls_low
+        points = self._paths[high_first]
+        return _Follower(watch, points, both, (calls_high, calls_low), high_first, points[0])
+
+    def _acts(self, watch: Watch | _Rehearsal) -> bool:
         """Whether anything can happen to the account on this bar."""
         bar, rules = self._bar, self._rules
         for group in watch.groups:
@@ -255,20 +257,10 @@ class _Rehearsal:
     now: Standing
     groups: list[Group]
     working: Working
-    parts: dict[OpenPart, tuple[Group, object]] = field(factory=dict)
-    """Of every open part, whose it is and under what key it is told."""
+    high_first: bool
 
     def standing(self) -> Standing:
         return self.now
-
-    def is_spot(self, entry: Working) -> bool:
-        return self.watch.is_spot(entry)
-
-    def stake(self, part: OpenPart) -> Stake:
-        return self.watch.stake(part)
-
-    def weight(self) -> Decimal:
-        return self.watch.weight()
 
 
 def _outcome(
@@ -282,8 +274,8 @@ def _outcome(
     groups = [_copy_group(group, origin, copies) for group in watch.groups]
     for stake in now.stakes:
         stake.key = copies.get(stake.key, stake.key)
-    act = _Rehearsal(watch, now, groups, copy(watch.working))
-    walk = CrossWalk(bar, (), rules, (None, None), (act,), forced=high_first)
+    act = _Rehearsal(watch, now, groups, copy(watch.working), high_first)
+    walk = CrossWalk(bar, (), rules, (None, None), (act,))
     spot = ZERO
     bought: dict[OpenPart | None, None] = {}
     calls: list[Any] = []
