@@ -154,3 +154,17 @@ def test_one_seed_gives_the_same_bytes_whatever_the_hash_seed(home: Path) -> Non
             seen.setdefault(path.name, set()).add(path.read_bytes())
     assert len(seen) == 8  # standard output, run.json and six tables
     assert all(len(contents) == 1 for contents in seen.values())
+
+
+def test_margin_of_the_whole_account_and_what_counts_for_it(home: Path) -> None:
+    own = ("--cash", "1BTC", "--margin", "cross", "--collateral", "BTC=0.9", "--out", "crossed")
+    done = backtest_command(home, "run", "my.py", *BASIC, *own)
+    assert (done.code, done.err) == (0, "")
+    told = json.loads((home / "crossed" / "run.json").read_text())["config"]["accounts"]["main"]
+    assert (told["margin_mode"], told["collateral"]) == ("cross", {"BTC": "0.9"})
+
+
+def test_collateral_without_a_weight_is_refused(home: Path) -> None:
+    done = backtest_command(home, "run", "my.py", *BASIC, "--collateral", "BTC")
+    assert done.code != 0
+    assert "--collateral takes ASSET=WEIGHT" in done.err

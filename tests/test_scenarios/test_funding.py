@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+import backtest
 from backtest.actors import EventKind
 from backtest.config import read_rules
 from backtest.data import read_funding
 from backtest.errors import ConfigError, DataError, FieldError, FieldTypeError
 from backtest.models import Funding
 from backtest.runner import rules_text
+from backtest.strategies import Strategy
 from tests.harness import HOUR, D, M, bar, play, rules
 
 EIGHT = {"rate": "0.001", "every": "8h"}
@@ -202,6 +204,27 @@ def test_bankrupt_from_insurance() -> None:
     assert world.balance("USD", "insurance") == (D(-95), D(0))
     (event, *_) = [one for one in world.strategies["s0"].heard if one.kind is EventKind.BANKRUPTCY]
     assert event.detail == "95.00 USD of a funding charge borne by the insurance account"
+
+
+class Holds(Strategy):
+    async def run(self) -> None:
+        stream = self.bars("BTCUSD")
+        await anext(stream)
+        await self.long("BTCUSD", 2, leverage=10)
+        await self.short("BTCUSD", 1, leverage=10)
+
+
+def test_a_run_with_funding_verifies_and_tells_its_fees() -> None:
+    result = backtest.run(
+        Holds(),
+        data=hourly((6, 100), (7, 100), (8, 100), (9, 110)),
+        pair="BTCUSD",
+        cash="1000 USD",
+        rules=rules(funding=EIGHT),
+    )
+    assert result.verify().ok, result.verify().problems
+    # 200 x 0.001 less 100 x 0.001
+    assert result.summary["fees"]["overnight"] == {"USD": D("0.1")}
 
 
 # -- what can be written ---------------------------------------------------------------------------
