@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from backtest.errors import FieldError, OrderRejected
 from backtest.models import Bar, TradingRules
 from backtest.strategies import Strategy
 from tests.harness import D, M, World, pair_of, play, rules
 
-__all__ = ["PAIRS", "Wild", "random_bars", "random_rules", "run_wild"]
+__all__ = ["PAIRS", "Wild", "Wildest", "random_bars", "random_rules", "run_wild"]
 
 PAIRS = [pair_of("BTCUSD"), pair_of("ETHUSD", contract_size="1")]
 
 
 class Wild(Strategy):
     """Decides by its own random stream and by the last prices; waits now and then."""
+
+    schemes: ClassVar[bool] = False
+    """Whether it brackets, groups and reduces, too."""
 
     def on_start(self) -> None:
         self.handles: list[Any] = []
@@ -53,8 +56,14 @@ class Wild(Strategy):
         if what in ("buy", "sell", "long", "short"):
             given = self.kind_and_terms(near, last)
             if what in ("long", "short"):
-                sign = 1 if what == "long" else -1
                 given["leverage"] = chance.choice([1, 2, 5, 20])
+            if self.schemes:
+                if what in ("long", "short"):
+                    given["reduce_only"] = chance.random() < 0.1
+                if chance.random() < 0.2:
+                    given["oco"] = chance.choice(["one", "other"])
+            if what in ("long", "short") or (self.schemes and what == "buy"):
+                sign = -1 if what == "short" else 1
                 if chance.random() < 0.5:
                     given["stop_loss"] = round(
                         last * (100 - sign * chance.randrange(1, 9)) / 100, 2
@@ -68,12 +77,17 @@ class Wild(Strategy):
         if not self.handles:
             return
         handle = chance.choice(self.handles[-20:])
+        if self.schemes and handle.exits and chance.random() < 0.5:
+            handle = chance.choice(handle.exits)
         part = None if chance.random() < 0.5 else volume
         if what == "cancel":
             await handle.cancel(part)
         elif what == "close":
             given = {} if chance.random() < 0.4 else self.kind(near, last)
-            await handle.close(part, **given)
+            close = handle.close(part, **given)
+            await close
+            if self.schemes and chance.random() < 0.2:
+                await close.cancel()
         elif what == "modify":
             fields = {
                 "volume": volume,
@@ -87,7 +101,8 @@ class Wild(Strategy):
         else:
             whole = handle.leaves or handle.open_volume
             half = round(whole / 2, 3)
-            self.handles += await handle.split([half, whole - half])
+            targets = [near, None] if self.schemes and chance.random() < 0.3 else None
+            self.handles += await handle.split([half, whole - half], take_profits=targets)
 
     def kind(self, near: Decimal, last: Decimal) -> dict[str, Any]:
         """The prices that make an order of any kind."""
@@ -113,6 +128,12 @@ class Wild(Strategy):
         if chance.random() < 0.15:
             given["post_only"] = True
         return given
+
+
+class Wildest(Wild):
+    """Does that with brackets, groups, reduce-only orders and targets as well."""
+
+    schemes = True
 
 
 def random_bars(seed: int, count: int = 60) -> list[Bar]:
@@ -176,11 +197,14 @@ def run_wild(seed: int, bars: list[Bar] | None = None, **more: Any) -> World:
     """Two wild strategies on one account and one on another, all chance from ``seed``."""
     return play(
         random_bars(seed) if bars is None else bars,
-        kinds=[Wild, Wild, Wild],
+        kinds=[Wildest, Wildest, Wildest],
         cash={"main": {"USD": 2000, "BTC": 3}, "other": {"USD": 500}},
         own=[["main"], ["main"], ["other", "main"]],
         pairs=PAIRS,
         rules=random_rules(seed),
+        accounts={
+            name: {"netting": seed % 3 == place} for place, name in ((1, "main"), (2, "other"))
+        },
         seed=seed,
         **more,
     )

@@ -11,7 +11,7 @@ from attrs import evolve
 from backtest.actors import EventKind
 from backtest.models import Funding, Tiers, TradingRules
 from tests.harness import D, play
-from tests.random_trading import PAIRS, Wild, random_bars, random_rules
+from tests.random_trading import PAIRS, Wildest, random_bars, random_rules
 
 BRACKETS = Tiers([(100, "0.02"), (300, "0.05", 50), (None, "0.10", 25)])
 
@@ -35,7 +35,7 @@ def run(seed: int) -> Any:
     cross: dict[str, Any] = {"margin_mode": "cross", "netting": chance.random() < 0.3}
     return play(
         random_bars(seed, 120),
-        kinds=[Wild, Wild, Wild],
+        kinds=[Wildest, Wildest, Wildest],
         cash={"main": {"USD": 90, "BTC": "0.4"}, "other": {"USD": 50}},
         own=[["main"], ["main"], ["other", "main"]],
         pairs=PAIRS,
