@@ -32,6 +32,7 @@ def shown(*moments: int) -> list[str]:
 
 def test_always_open_has_days_of_utc() -> None:
     calendar = always_open()
+    assert repr(calendar) == "always_open()"
     assert calendar is ALWAYS_OPEN is calendar_of(None) is calendar_of("always_open")
     assert calendar.session(DAY) == Session(DAY, 2 * DAY, 1)
     assert calendar.session(2 * DAY - 1) == Session(DAY, 2 * DAY, 1)

@@ -9,6 +9,7 @@ import pytest
 
 from backtest.errors import FieldError
 from backtest.models import Quote, Trade
+from backtest.models.slippage import VolumeShareSlippage
 from backtest.services.fills import (
     Group,
     Hit,
@@ -347,6 +348,33 @@ def test_exits_of_a_new_position_are_tested_on_the_side_that_they_meet() -> None
     part = OpenPart(None, True, D(2), D(101), D(10), exits(one, True, stop_loss="99.5"))
     walk.report(hit, D(2), part)
     assert hits(walk) == ["stop_loss-2 2 @ 99 bid"]
+
+
+def test_what_is_closed_already_has_nothing_left_to_close() -> None:
+    one = Made()
+    exits = [
+        one.order("market", False, None, "2"),
+        one.order("stop_loss", False, "99", "2"),
+        one.order("stop_limit", False, "99", "2", terms=Terms(limit=D(98))),
+    ]
+    long = position(True, exits)
+    assert hits(TickWalk(quote("98", "99"), [long], RULES)) == ["market-1 2 @ 98 bid"]
+    assert [one.triggered for one in exits] == [False, False, False]
+    assert exits[2].kind == "stop_limit"
+
+
+def test_slippage_by_the_share_of_the_size() -> None:
+    rules = PathRules(
+        price_increment=D("0.0001"),
+        slippage_beyond_bar=True,
+        slippage_policy=VolumeShareSlippage(),
+    )
+    tick = quote("99", "100", "9", "1000")
+    # 100 x 0.1 x (20 / 1000)^2 = 0.004; of 10 that are to be had 0.001.
+    for left, found in (("20", "market-1 20 @ 100.004 ask"), ("10", "market-1 10 @ 100.001 ask")):
+        order = Made().order("market", True, None, "20")
+        (line,) = walked(tick, order, rules=rules, pools=(D(left), None))
+        assert line.replace("0 ask", " ask") == found
 
 
 def test_an_entry_at_or_beyond_its_own_protection_is_passed() -> None:

@@ -419,7 +419,12 @@ def _fill_lines(fill: Line) -> Iterator[str]:
         words.append(f"PnL {signed(Decimal(fill['realised_pnl']))}")
     words.append("as maker" if fill["maker"] == "true" else "as taker")
     yield ", ".join(words)
-    line = f"    at the {fill['point']} of the bar that opened {moment(fill['bar_open'])}"
+    point, opened = fill["point"], moment(fill["bar_open"])
+    line = f"    at the {point} of the bar that opened {opened}"
+    if point in ("bid", "ask"):
+        line = f"    at the {point} of the quote of {opened}"
+    elif point == "trade":
+        line = f"    at the trade of {opened}"
     if fill["ambiguous"] == "true":
         line += "; ambiguous: it hangs on the guess about the bar's path"
     yield line
