@@ -9,7 +9,15 @@ from typing import Any, NamedTuple
 from backtest.errors import RejectReason
 from backtest.models import Bar, Fill, MarketEvent, TradingOrder
 from backtest.money import ZERO, add, sub
-from backtest.services.fills import CLOSE_ONLY, Hit, Walk, flat_bar, slipped, walk_of
+from backtest.services.fills import (
+    CLOSE_ONLY,
+    Hit,
+    Walk,
+    flat_bar,
+    point_of,
+    slipped,
+    walk_of,
+)
 from backtest.services.margin import realised_pnl
 from backtest.services.order_operations import apportion, close
 from backtest.services.transaction_manager import close_position
@@ -78,7 +86,7 @@ class ClosingDesk:
             price,
             part.volume,
             CLOSE_ONLY,
-            "close",
+            point_of(bar, working.buy),
             True,
             False,
             False,

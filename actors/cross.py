@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from decimal import ROUND_CEILING, Decimal
 
 from backtest.errors import RejectReason
-from backtest.models import Bar, MarketEvent, OrderDirection, SpotOrder
+from backtest.models import Bar, MarketEvent, OrderDirection, Quote, SpotOrder
 from backtest.models._fast import derive
 from backtest.money import ONE, ZERO, add, div, mul, sub, to_step
 from backtest.services.cross_margin import Stake, Standing, standing_of
-from backtest.services.fills import Group, Hit, OpenPart, Working, slipped
+from backtest.services.fills import Group, Hit, OpenPart, Working, point_of, slipped
 from backtest.services.order_operations import create_spot, fill
 from backtest.services.transaction_manager import sell_collateral, take_margin
 
@@ -257,6 +257,8 @@ class CrossDesk:
         own = scene is not None and scene.book is book
         price = scene.hit.reached if own and scene is not None else book.last
         bar = scene.bar if own and scene is not None else book.bar
+        if isinstance(bar, Quote):
+            price = bar.bid
         owner = spare or next(self._holdings(account), None)
         if price is None or bar is None or owner is None:
             return
@@ -334,7 +336,7 @@ class CrossDesk:
             price,
             volume,
             3 if at is None else at.rank,
-            "close" if at is None else at.point,
+            point_of(bar, False) if at is None else at.point,
             True,
             False,
             False,

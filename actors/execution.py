@@ -21,7 +21,6 @@ from backtest.services.fills import (
     BarWalk,
     Hit,
     OpenPart,
-    Point,
     TickWalk,
     Walk,
     Working,
@@ -299,12 +298,10 @@ class Execution:
             return
         at, path = meets(bar, working.buy), book.path
         whole: Bar
-        point: Point
         if isinstance(bar, Bar):
-            whole, point = bar, "close"
+            whole = bar
         else:
             whole, path = flat_bar(bar, working.buy), book.tick_path
-            point = point_of(bar, working.buy)
         price = slipped(at, working.buy, whole, path, volume)
         hit = Hit(
             group,
@@ -313,7 +310,7 @@ class Execution:
             price,
             volume,
             CLOSE_ONLY,
-            point,
+            point_of(bar, working.buy),
             True,
             False,
             holding is None

@@ -140,7 +140,8 @@ class ResampledStream(BarStream):
             self.push(bar)
 
     def close(self) -> None:
-        """No more events will come: the last bar is complete."""
+        """No more events will come. The last bar is given if its close has come: never before."""
         for bar in self._resampler.end():
-            self.push(bar)
+            if bar.close_ns <= self._system.now:
+                self.push(bar)
         super().close()

@@ -367,3 +367,74 @@ def test_a_stop_loss_on_the_wrong_side_of_the_middle_is_refused(price: str) -> N
             await me.long("BTCUSD", 1, stop_loss=price)
 
     play([quote(1, 99, 102)], script)
+
+
+def test_a_spot_bracket_exits_once_at_the_bid() -> None:
+    async def script(me: Me) -> None:
+        quotes = me.quotes("BTCUSD")
+        await wait(quotes)
+        await me.buy("BTCUSD", 2, stop_loss="95", take_profit="110")
+        await wait(quotes, 4)
+
+    world = play(
+        [
+            quote(1, 99, 100),
+            quote(2, 99, 100),  # bought at 100; the exits wait at 95 and 110
+            quote(3, 109, 112, 1, 1),
+            quote(4, 111, 113, "0.5", 9),  # half of one at 110, as a maker
+            quote(5, 94, 120),  # the rest at what is bid below 95
+        ],
+        script,
+    )
+    assert world.fills() == [
+        "entry LONG 2 @ 100 ask",
+        "take_profit SHORT 0.5 @ 110 bid maker",
+        "stop_loss SHORT 1.5 @ 94 bid",
+    ]
+    assert world.balance("BTC") == (D(0), D(0))
+    assert world.balance() == (D(1000) - 200 + 55 + 141, D(0))
+
+
+def test_netting_and_reduce_only() -> None:
+    async def script(me: Me) -> None:
+        quotes = me.quotes("BTCUSD")
+        await wait(quotes)
+        await me.long("BTCUSD", 2)
+        await wait(quotes)
+        await me.short("BTCUSD", 5, reduce_only=True)
+        await wait(quotes)
+        assert not me.position("BTCUSD")
+
+    world = play(
+        [quote(1, 99, 100), quote(2, 99, 100), quote(3, 103, 104)],
+        script,
+        accounts={"main": {"netting": True}},
+    )
+    assert [line.split(" ", 1)[1] for line in world.fills()] == [
+        "LONG 2 @ 100 ask",
+        "SHORT 2 @ 103 bid",
+    ]
+    assert world.balance() == (D(1006), D(0))
+
+
+def test_cross_margin_is_called_at_the_marks_and_pays_the_spread() -> None:
+    async def script(me: Me) -> None:
+        quotes = me.quotes("BTCUSD")
+        await wait(quotes)
+        await me.long("BTCUSD", 20, leverage=10)
+        await wait(quotes, 3)
+
+    world = play(
+        [
+            quote(1, 100, 100),
+            quote(2, 100, 100),
+            quote(3, 50, 60),  # at 55: 1000 - 20 x 45 = 100 are left
+            quote(4, 49, 51),  # at 50: nothing is, and 20 are sold at the bid of 49
+        ],
+        script,
+        accounts={"main": {"margin_mode": "cross"}},
+        insurance=[("USD", D(1000))],
+    )
+    assert world.fills() == ["entry LONG 20 @ 100 ask", "liquidation SHORT 20 @ 49 bid"]
+    assert world.balance() == (D(0), D(0))
+    assert world.ledger.balance("insurance", "USD")[0] == D(980)

@@ -26,11 +26,11 @@ def meets(event: MarketEvent, buy: bool) -> Decimal:
     return event.close if isinstance(event, Bar) else event.price
 
 
-def point_of(tick: Tick, buy: bool) -> Point:
-    """Where on ``tick`` a buy or a sell happens: its ask or its bid, or the trade."""
-    if isinstance(tick, Quote):
+def point_of(event: MarketEvent, buy: bool) -> Point:
+    """Where a buy or a sell meets ``event``: at its ask or its bid, the trade, or the close."""
+    if isinstance(event, Quote):
         return "ask" if buy else "bid"
-    return "trade"
+    return "close" if isinstance(event, Bar) else "trade"
 
 
 def mark_of(event: MarketEvent, price_increment: Decimal) -> Decimal:
