@@ -134,6 +134,27 @@ def test_a_buy_reserves_its_limit() -> None:
     play([bar(0, 100), bar(1, 100)], script)
 
 
+def test_fees_are_those_of_what_it_does_at_its_stop() -> None:
+    # Takers pay 0.2 %, makers 0.1 %, up to the cent. Limit 103 below the stop rests: 103 + 0.11 in
+    # reserve, 0.11 paid. Limit 107 above it takes: 107 + 0.22 in reserve; filled at 105: 0.21.
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.buy("BTCUSD", 1, stop_price=105, limit_price=103)
+        assert me.balance("USD") == (D("896.89"), D("103.11"))
+        await me.buy("BTCUSD", 1, stop_price=105, limit_price=107)
+        assert me.balance("USD") == (D("789.67"), D("210.33"))
+        await me.next(2)
+
+    fees = {"fill": {"percent_of_notional": "0.002", "maker": "0.001"}}
+    bars = [bar(0, 100), bar(1, 104, 106, 104, 104), bar(2, 104, 104, 102, 103)]
+    world = play(bars, script, rules=rules(fees=fees))
+    assert world.fills() == [
+        "entry LONG 1 @ 105 high fee 0.21",
+        "entry LONG 1 @ 103 low fee 0.11 maker",
+    ]
+    assert world.balance() == (D("791.68"), D(0))
+
+
 def test_a_short_reserves_the_higher_of_limit_and_last() -> None:
     async def script(me: Any) -> None:
         await me.next()

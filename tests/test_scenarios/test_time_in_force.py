@@ -444,6 +444,26 @@ def test_a_position_of_an_ioc_order_keeps_its_protection() -> None:
     assert world.balance() == (D(988), D(0))
 
 
+def test_ends_pay_the_cancel_fee_once() -> None:
+    # A flat fee of 1 for a cancel: for the rest of an IOC order, for a FOK order, for an expiry.
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.buy("BTCUSD", 3, time_in_force="IOC")
+        await me.buy("BTCUSD", 3, time_in_force="FOK")
+        await me.buy("BTCUSD", 1, limit_price=50, expires="1m")
+        await me.next()
+        assert me.balance("USD") == (D(797), D(0))
+
+    world = play(
+        [bar(0, 100), bar(1, 100, volume=2)],
+        script,
+        rules=rules(fees={"cancel": {"flat_per_trade": 1}}),
+    )
+    assert [line for line in world.journal() if line.startswith("FEE_CANCEL")] == [
+        "FEE_CANCEL USD -1 0"
+    ] * 3
+
+
 # -- fill or kill ----------------------------------------------------------------------------------
 
 
