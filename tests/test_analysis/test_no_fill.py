@@ -22,7 +22,7 @@ from backtest.services.fills import Working
 from backtest.services.no_fill import Why
 from backtest.services.path_outcome import event_of, reachable
 from tests.harness import D
-from tests.random_trading import PAIRS, Wild, random_bars, random_rules
+from tests.random_trading import PAIRS, Wild, Wildest, random_bars, random_rules
 
 PRICE = {Why.PRICE_NOT_REACHED, Why.PENETRATION_NOT_MET, Why.STOP_NOT_REACHED}
 
@@ -242,7 +242,7 @@ def wild_run(seed: int, kind: type[Wild] = Wild, **more: Any) -> tuple[RunResult
     return runner.run(), bars
 
 
-@pytest.mark.parametrize("kind", [Wild, Wilder])
+@pytest.mark.parametrize("kind", [Wild, Wilder, Wildest])
 @pytest.mark.parametrize("first", range(0, 30, 10))
 def test_every_event_without_a_fill_has_the_right_reason(
     first: int, kind: type[Wild], monkeypatch: pytest.MonkeyPatch

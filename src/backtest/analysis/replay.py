@@ -159,7 +159,9 @@ class _Replay:
 
     def _cancelled(self, event: Line, number: int, in_event: bool) -> None:
         order = self._chain.orders[event["order_id"]]
-        here = in_event or event["sender"] == VENUE
+        # A partner filled at the close that had just been: by then the event was over.
+        after = event["reason"] == "ONE_CANCELS_OTHER"
+        here = in_event or (event["sender"] == VENUE and not after)
         outcome = ("late" if event["reason"] in _LATE else "ended") if here else ""
         volume = Decimal(event["volume"])
         if order["order_type"] == "exit":
