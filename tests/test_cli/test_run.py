@@ -168,3 +168,36 @@ def test_collateral_without_a_weight_is_refused(home: Path) -> None:
     done = backtest_command(home, "run", "my.py", *BASIC, "--collateral", "BTC")
     assert done.code != 0
     assert "--collateral takes ASSET=WEIGHT" in done.err
+
+
+def test_quotes_are_run_as_they_are_and_bars_beside_them(home: Path) -> None:
+    rows = [f"20200101 17{n // 60:02d}{n % 60:02d}000,{100 + n},{101 + n},0" for n in range(120)]
+    (home / "quotes.csv").write_text("\n".join(rows) + "\n")
+    (home / "minutes.csv").write_text(
+        "time,open,high,low,close\n2020-01-01 22:00,1,1,1,1\n2020-01-01 22:01,1,1,1,1\n"
+    )
+    (home / "quoted.py").write_text(
+        "from backtest.strategies import Strategy\n\n\n"
+        "class Quoted(Strategy):\n"
+        '    pair: str = "BTCUSD"\n'
+        "    seen: int = 0\n\n"
+        "    def on_quote(self, quote):\n"
+        "        self.seen += 1\n"
+        "        if self.seen == 10:\n"
+        "            self.buy(self.pair, 1)\n"
+    )
+    given = ("--data", "quotes.csv", "--pair", "BTCUSD", "--cash", "10000USD", "--json")
+    done = backtest_command(home, "run", "quoted.py", *given)
+    assert (done.code, done.err) == (0, "")
+    told = json.loads(done.out)
+    # Decided on the tenth quote, 109 / 110; bought at the ask of the eleventh.
+    assert (told["bars"], told["ticks"], told["fills"]) == (0, 120, 1)
+    assert told["balances"]["main"]["USD"]["available"] == "9889"
+    zone = ("--tz", "Etc/GMT+5", "--out", "quoted")
+    more = ("--data", "minutes.csv", "--pair", "BTCUSD")
+    done = backtest_command(home, "run", "quoted.py", *given, *more, "--bar", "1m", *zone)
+    told = json.loads(done.out)
+    assert (told["bars"], told["ticks"], told["fills"]) == (2, 120, 1)
+    assert backtest_command(home, "verify", "quoted").code == 0
+    done = backtest_command(home, "explain", "quoted", "1")
+    assert "at the ask of the quote of 2020-01-01 22:00:10" in done.out

@@ -83,6 +83,8 @@ def test_rules_that_cannot_be_are_refused(fields: dict[str, Any], message: str) 
 def test_names_of_paths_and_moments_are_checked() -> None:
     with pytest.raises(FieldError, match=r"^path must be one of pessimistic, .*, not 'best'"):
         TradingRules(path="best")
+    with pytest.raises(FieldError, match=r"^queue must be one of touch, conservative, not 'no'"):
+        TradingRules(queue="no")
     with pytest.raises(FieldError, match=r"^fill_on must be one of next_open, .*, not 'now'"):
         TradingRules(fill_on="now")
     with pytest.raises(FieldError, match=r"^rollover_ns must be a time of day"):

@@ -6,6 +6,7 @@ from typing import Any
 
 from backtest.models import Trade
 from backtest.strategies import Strategy
+from backtest.testing import tick_by_tick
 from tests.harness import D, Me, play, quote, rules, trade
 
 
@@ -121,3 +122,18 @@ def test_a_volume_policy_is_asked_about_the_tick() -> None:
 
     world = play([trade(1, 100), trade(2, 100, 8)], script, rules=rules(participation="0.25"))
     assert world.fills() == ["entry LONG 2 @ 100 trade"]
+
+
+def test_a_market_that_a_test_moves_tick_by_tick() -> None:
+    async def script(me: Any, market: Any) -> None:
+        await market.quote(99, 100, bid_size=3, ask_size="0.5")
+        order = await me.buy("BTCUSD", 1)
+        await market.quote(98, 99, 3, "0.4", after="10s")
+        assert order.filled_volume == D("0.4")
+        await market.trade(98, 2, "sell")  # quotes say what market orders meet
+        assert order.filled_volume == D("0.4")
+        await market.quote(100, 101)
+        assert order.average_price == (D("0.4") * 99 + D("0.6") * 101)
+
+    world = tick_by_tick(script)
+    assert [one.timestamp_ns // 10**9 for one in world.records.fills] == [11, 13]

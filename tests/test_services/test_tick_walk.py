@@ -6,11 +6,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from backtest.errors import FieldError
-from backtest.models import Quote, Trade
+from backtest.models import Bar, Quote, Trade
 from backtest.models.slippage import VolumeShareSlippage
 from backtest.services.fills import (
+    BarWalk,
     Group,
     Hit,
     OpenPart,
@@ -528,3 +531,54 @@ def test_marks_and_meetings() -> None:
     assert mark_of(quote("1.00", "1.01"), D("0.01")) == D("1.00")  # 1.005
     assert mark_of(quote("0.001", "0.002"), D("0.01")) == D("0.0015")  # not 0
     assert mark_of(trade("7.123"), D("0.01")) == D("7.123")
+
+
+# -- against the walk along a bar ------------------------------------------------------------------
+
+PRICES = st.sampled_from([D(98), D(99), D(100), D(101), D(102)])
+
+
+@st.composite
+def orders(draw: st.DrawFn) -> list[tuple[Any, ...]]:
+    """Orders whose limits are at the price or do not reach it: resting, the walks differ."""
+    made: list[tuple[Any, ...]] = []
+    for _ in range(draw(st.integers(0, 6))):
+        kind = draw(st.sampled_from(["market", "limit", "stop", "stop_limit"]))
+        buy, price = draw(st.booleans()), draw(PRICES)
+        fresh = draw(st.booleans())
+        if kind == "limit" and not fresh:
+            price = max(price, D(100)) if not buy else min(price, D(100))
+        terms = None
+        if kind == "stop_limit":
+            terms = Terms(limit=draw(PRICES))
+        volume = D(draw(st.integers(1, 40))) / 10
+        made.append((kind, buy, None if kind == "market" else price, volume, fresh, terms))
+    return made
+
+
+@given(orders(), st.sampled_from([None, D(0), D("2.5"), D(100)]))
+def test_a_trade_is_a_bar_that_does_not_move(
+    drawn: list[tuple[Any, ...]], volume: Decimal | None
+) -> None:
+    """Where a limit does not rest beyond the price, `TickWalk` and `BarWalk` say the same."""
+
+    def groups() -> list[Group]:
+        return [
+            Group(Working(n, kind, buy, price, size, 0, n, fresh=fresh, terms=terms))
+            for n, (kind, buy, price, size, fresh, terms) in enumerate(drawn)
+        ]
+
+    def told(walk: Any) -> list[tuple[Any, ...]]:
+        found = []
+        while (hit := walk.next()) is not None:
+            found.append((hit.working.key, hit.price, hit.volume, hit.taker, hit.passed))
+            walk.report(hit, hit.volume)
+        triggered = [(one.key, one.kind) for one in walk.triggered]
+        return [*found, (walk.pools, sorted(triggered))]
+
+    flat = Bar("BTCUSD", 0, 1, D(100), D(100), D(100), D(100), volume)
+    tick = Trade("BTCUSD", 1, D(100), volume or None)
+    pools = (volume, volume)
+    assert told(TickWalk(tick, groups(), RULES, pools)) == told(
+        BarWalk(flat, groups(), RULES, pools)
+    )

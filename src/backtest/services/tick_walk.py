@@ -10,6 +10,7 @@ from typing import Any
 from attrs import define
 
 from backtest.errors import FieldError
+from backtest.models.bar import trusted_bar
 from backtest.models.market_event import MarketEvent, Tick
 from backtest.models.quote import Quote
 from backtest.money import ZERO, add, sub, to_step
@@ -34,6 +35,8 @@ from backtest.services.queue_ahead import QueueAhead
 from backtest.services.tick_prices import flat_bar, meets, point_of
 
 __all__ = ["TickWalk"]
+
+_NO_BAR = trusted_bar("", 0, 0, ZERO, ZERO, ZERO, ZERO, None)
 
 
 @define(eq=False)
@@ -111,7 +114,9 @@ class TickWalk:
         else:
             self._buy_at = self._sell_at = tick.price
         # What policies are asked about; without them nobody looks at it.
-        self._buy_bar, self._sell_bar = flat_bar(tick, True), flat_bar(tick, False)
+        self._buy_bar = self._sell_bar = _NO_BAR
+        if rules.slippage_policy is not None or rules.delays_exits is not None:
+            self._buy_bar, self._sell_bar = flat_bar(tick, True), flat_bar(tick, False)
         self._queue = queue
         self._before, self._quoted = before, quoted
         self._rooms: dict[Working, Decimal] = {}

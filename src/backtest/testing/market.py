@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from backtest.actors import Actor, System
 from backtest.actors.broker import BROKER
 from backtest.actors.message import MARKET_TO_VENUE, TIMER
 from backtest.actors.protocol import EndOfData
-from backtest.models import Bar, TradingPair, TradingRules
+from backtest.models import Bar, MarketEvent, Quote, Trade, TradingPair, TradingRules
 from backtest.money import decimal_of
 from backtest.strategies import Strategy
 from backtest.times import duration_ns
@@ -75,8 +75,44 @@ class Market(Actor):
         await self.send(made)
         return made
 
-    async def send(self, *bars: Bar) -> None:
-        """Send bars that were made elsewhere, each at its close, in this order."""
+    async def quote(
+        self,
+        bid: Price,
+        ask: Price,
+        bid_size: Price | None = None,
+        ask_size: Price | None = None,
+        *,
+        pair: str | None = None,
+        after: Length = "1s",
+    ) -> Quote:
+        """A quote, ``after`` so long from now. No sizes: no cap."""
+        at = self.system.now + duration_ns(after, "after")
+        sizes = (
+            None if size is None else decimal_of(size, name)
+            for size, name in ((bid_size, "bid_size"), (ask_size, "ask_size"))
+        )
+        made = Quote(pair or self.pair, at, decimal_of(bid, "bid"), decimal_of(ask, "ask"), *sizes)
+        await self.send(made)
+        return made
+
+    async def trade(
+        self,
+        price: Price,
+        volume: Price | None = None,
+        aggressor: Literal["buy", "sell"] | None = None,
+        *,
+        pair: str | None = None,
+        after: Length = "1s",
+    ) -> Trade:
+        """A trade of the market, ``after`` so long from now. No ``volume``: no cap."""
+        at = self.system.now + duration_ns(after, "after")
+        size = None if volume is None else decimal_of(volume, "volume")
+        made = Trade(pair or self.pair, at, decimal_of(price, "price"), size, aggressor)
+        await self.send(made)
+        return made
+
+    async def send(self, *bars: MarketEvent) -> None:
+        """Send events that were made elsewhere, bars at their close, in this order."""
         for one in bars:
             self._post(one.close_ns, one)
             self.sent += 1
