@@ -502,7 +502,7 @@ def _has_turned(branch: Branch) -> bool:
     working, terms = branch.working, branch.terms
     if working.kind == "limit":
         return terms is not None and terms.limit is not None
-    return working.kind == "trailing_stop" and working.triggered
+    return working.triggered
 
 
 def _closing_terms(

@@ -150,7 +150,7 @@ class Model:
         new = {**b, field: price or b[field], "sl": stop_loss or b["sl"]}
         if not b["volume"] and (volume or price or not b["parts"]):
             return "ALREADY_DONE"
-        if price and b["kind"] == "trailing_stop" and b["triggered"]:
+        if price and b["triggered"]:
             return "INVALID_ACTION"
         about = new[field] or self.last
         if b["volume"] and self.passed(b["buy"], about, new["sl"], b["tp"]):

@@ -359,3 +359,21 @@ def test_cancelling_a_pending_close_keeps_the_position() -> None:
         await refused(me, lambda: order.cancel(), RejectReason.ALREADY_DONE)
 
     play([bar(0, 100), bar(1, 100), bar(2, 120)], script)
+
+
+def test_a_stop_that_was_reached_has_no_stop_price_any_more() -> None:
+    # 1 of 3 fills on bar 1; the rest is a market order, and a new stop price would say nothing.
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.buy("BTCUSD", 3, stop_price=105)
+        await order.modify(stop_price=104)
+        await me.next()
+        assert (order.leaves, order.is_triggered) == (D(2), True)
+        await refused(me, lambda: order.modify(stop_price=120), RejectReason.INVALID_ACTION)
+        await order.modify(volume=2)
+        await me.next()
+        assert order.filled_volume == 2
+
+    bars = [bar(0, 100), bar(1, 101, 106, 101, 103, volume=1), bar(2, 103)]
+    world = play(bars, script)
+    assert world.fills() == ["entry LONG 1 @ 104 high", "entry LONG 1 @ 103 open"]
