@@ -185,6 +185,27 @@ class ClosingDesk:
         venue.tell_uncovered(branch, done, uncovered, asset, "a loss beyond the margin")
         venue.tell_uncovered(branch, done, fee_uncovered, asset, "a close fee")
 
+    def worth(self, book: PairBook, holding: Holding, price: Decimal, *, maker: bool) -> Decimal:
+        """What closing all of a position at ``price`` would make available."""
+        part, pair = holding.part, book.pair
+        pnl = realised_pnl(
+            1 if part.long else -1,
+            part.entry_price,
+            price,
+            part.volume,
+            pair.contract_size,
+            book.step,
+        )
+        fee = self._venue.fee(
+            book,
+            book.fees_close,
+            volume=part.volume,
+            notional=pair.notional(part.volume, price),
+            margin=part.margin,
+            maker=maker,
+        )
+        return sub(max(ZERO, add(part.margin, pnl)), fee)
+
     def _uncovered(
         self,
         branch: Branch,

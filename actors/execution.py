@@ -359,6 +359,12 @@ class Execution:
         self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit, branch: Branch
     ) -> None:
         """Close what is open on the other side, and open what is left."""
+        terms = branch.terms
+        if terms is not None and terms.whole and not self._netting.fills_whole(book, hit, branch):
+            walk.drop(hit.working)
+            reason, detail = ended_because(branch.order.instructions)  # type: ignore[union-attr]
+            await self._amendment.cancel(branch, None, reason, detail)
+            return
         closed, left = await self._netting.close(book, bar, walk, hit, branch)
         if branch.oco is not None and closed:
             await self._cancel_partners(walk, branch, branch.oco)

@@ -59,6 +59,31 @@ class NettingDesk:
             left = ZERO
         return closed, left
 
+    def fills_whole(self, book: PairBook, hit: Hit, branch: Branch) -> bool:
+        """Whether all of the order could fill: there is enough to close, or the money to open what
+        is beyond that, with what the closes bring."""
+        venue, pair, order = self._venue, book.pair, branch.order
+        assert isinstance(order, TradingOrder)
+        opens, closes = hit.volume, self._closing_desk
+        money = add(order.reserved, venue.spendable(branch.account, branch.asset))
+        for holding in venue.opposite(book, branch.account, hit.working.buy):
+            opens = sub(opens, holding.part.volume)
+            money = add(money, closes.worth(book, holding, hit.price, maker=not hit.taker))
+        if opens <= ZERO or branch.reduces:
+            return opens <= ZERO
+        at = hit.price if hit.working.buy else min(hit.price, branch.worst)
+        margin = venue.margin(book, opens, at, order.leverage)
+        fee = venue.fee(
+            book,
+            book.fees_fill,
+            volume=opens,
+            notional=pair.notional(opens, hit.price),
+            margin=margin,
+            maker=not hit.taker,
+            first=not branch.paid_flat,
+        )
+        return add(margin, fee) <= money
+
     async def _settle(self, branch: Branch, price: Decimal, volume: Decimal) -> None:
         """``volume`` of the order is done: it closed as much, and opened nothing."""
         venue, order = self._venue, branch.order

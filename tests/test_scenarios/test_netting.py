@@ -475,3 +475,49 @@ def test_partners_and_exits_on_a_cross_margin_account() -> None:
         "entry SHORT 1 @ 95 low ambiguous",
         "take_profit SHORT 1 @ 106 high maker",
     ]
+
+
+async def _fill_or_kill(me: Any) -> Any:
+    """Short 5 at 100, and long 8 at the market, all or nothing."""
+    await me.next()
+    await me.short("BTCUSD", 5)
+    await me.next()
+    order = await me.long("BTCUSD", 8, time_in_force="FOK")
+    # 500 of margin, and 3 x 105 for what is beyond the five
+    assert me.balance("USD") == (D(185), D(815))
+    await me.next()
+    return order
+
+
+def test_fill_or_kill_fills_with_what_the_closes_bring() -> None:
+    async def script(me: Any) -> None:
+        order = await _fill_or_kill(me)
+        # The gap to 150: the close loses 250 and brings 250; 3 x 150 of the 750 there are then.
+        assert (order.filled_volume, order.open_volume) == (8, 3)
+        assert me.balance("USD") == (D(300), D(450))
+
+    play([bar(0, 100), bar(1, 100), bar(2, 150)], script, **NETS)
+
+
+def test_fill_or_kill_closes_nothing_when_it_cannot_open_the_rest() -> None:
+    async def script(me: Any) -> None:
+        order = await _fill_or_kill(me)
+        # The gap to 190: the close would bring 50; 3 x 190 of 550 cannot be paid.
+        assert (order.filled_volume, order.end_reason) == (0, "FILL_OR_KILL")
+        assert me.position("BTCUSD").volume == -5
+        assert me.balance("USD") == (D(500), D(500))
+
+    play([bar(0, 100), bar(1, 100), bar(2, 190)], script, **NETS)
+
+
+def test_fill_or_kill_reduces_all_of_it_or_nothing() -> None:
+    async def script(me: Any) -> None:
+        await _open(me, 2)
+        much = await me.short("BTCUSD", 3, reduce_only=True, time_in_force="FOK")
+        some = await me.short("BTCUSD", 1, reduce_only=True, time_in_force="FOK")
+        await me.next()
+        assert (much.filled_volume, much.end_reason) == (0, "FILL_OR_KILL")
+        assert some.is_filled
+        assert me.position("BTCUSD").volume == 1
+
+    play([bar(0, 100), bar(1, 100), bar(2, 100)], script)
