@@ -45,6 +45,15 @@ SAYS = {
         "Spent on BTC: 49900 USD",
         "Latest balance: 50065 USD in all",
     ],
+    "why_not.py": [
+        # A tenth of 2 is 0.2, for an order of 1.
+        "THE REST, 0.8, NOT FILLED",
+        "volume 2 x participation 0.1 = 0.2 was used up: 0.2 to itself",
+        "the low was never at or below the limit 95.00; nearest 95.05 at 1970-01-01 04:00",
+        "(ONE_CANCELS_OTHER: another order of its group filled)",
+        "NO STOP-LOSS on",
+        "its take-profit was reached",
+    ],
     "two_strategies_one_broker.py": [
         "trend  on account trend",
         "grid   on account grid",

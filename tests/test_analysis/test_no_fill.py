@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from random import Random
 from typing import Any, NamedTuple
 
 import pytest
+from attrs import evolve
 
 import backtest.actors.execution as execution
 from backtest.actors.book import Branch
 from backtest.analysis.reasons import Silence, Taken, silences
 from backtest.analysis.replay import waits_of
+from backtest.analysis.rereading import market_events
 from backtest.analysis.result import RunResult
 from backtest.analysis.tables import COLUMNS
 from backtest.analysis.waits import Line, PairRules
-from backtest.models import Bar
+from backtest.models import Bar, Quote, Trade
 from backtest.money import ZERO
 from backtest.runner import BacktestRunner
 from backtest.services.bar_walk import BarWalk
@@ -163,6 +166,11 @@ def all_silences(result: RunResult, bars: list[Bar]) -> list[Silence]:
             fills,
             {entry: taken for entry, taken in legs.items() if taken[0]["order_id"] in ids},
             rules,
+            frozenset(
+                name
+                for name, options in result.config["accounts"].items()
+                if options["margin_mode"] == "cross"
+            ),
         )
         taken = Taken(events, [fill for fill in fills if fill["pair"] == chain[0]["pair"]])
         found += list(silences(waits, bars, rules, taken))
@@ -309,3 +317,60 @@ def _compare(
     if why in (Why.NO_VOLUME, Why.POOL_USED_UP):
         assert one.left == 0, (key, one, silence.reason)
     assert silence.rest is bool(one.filled), (key, one)
+
+
+class Ticking(Wilder):
+    """Decides on quotes and trades."""
+
+    async def on_quote(self, quote: Any) -> None:
+        if self.random.random() < 0.3:
+            await self.act(quote.pair, quote.bid)
+
+    async def on_trade(self, trade: Any) -> None:
+        if self.random.random() < 0.3:
+            await self.act(trade.pair, trade.price)
+
+
+def ticking_run(seed: int) -> RunResult:
+    """Quotes, trades, or both, some with bars beside them."""
+    chance = Random(seed)
+    data: dict[Any, Any] = {}
+    for pair in PAIRS:
+        bars = [one for one in random_bars(seed) if one.pair == pair.code]
+        quotes, trades = [], []
+        for one in bars:
+            for place, price in enumerate((one.open, one.high, one.low, one.close)):
+                at = one.open_ns + (place + 1) * (one.close_ns - one.open_ns) // 5
+                size = chance.choice([None, ZERO, D(chance.randrange(1, 3000)) / 1000])
+                spread = D(chance.randrange(20)) / 100
+                quotes.append(Quote(pair.code, at, price, price + spread, size, size))
+                trades.append(Trade(pair.code, at + 1, price, size or None))
+        data[pair] = [
+            [quotes, trades], quotes, trades, [quotes, bars], [trades, bars], bars,
+        ][chance.randrange(6)]  # fmt: skip
+    rules = {
+        code: evolve(one, queue=chance.choice(["touch", "conservative"]))
+        for code, one in random_rules(seed).items()
+    }
+    return BacktestRunner(
+        strategies={"s0": Ticking(), "s1": Ticking()},
+        data=data,
+        cash={"main": {"USD": 4000, "BTC": 3}},
+        rules=rules,
+        seed=seed,
+        netting=bool(seed % 2),
+        margin_mode="cross" if seed % 3 == 0 else "isolated",
+    ).run()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_the_data_nothing_is_without_a_reason(seed: int) -> None:
+    result = ticking_run(seed)
+    events, problem = market_events(result.sources, result.inputs)
+    assert events is not None, problem
+    found = all_silences(result, list(events))
+    assert len(found) > 100
+    for one in found:
+        assert one.reason.why is not Why.UNKNOWN, one
+    for order in result.orders[::25]:
+        assert "At the end of the data" in result.explain(order.id)

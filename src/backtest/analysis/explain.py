@@ -9,6 +9,7 @@ from typing import Any
 from backtest.analysis.reasons import Taken, folded, silences
 from backtest.analysis.replay import waits_of
 from backtest.analysis.silence_words import told as why_not
+from backtest.analysis.story_words import REASONS, cause, fill_lines, prices, state, what
 from backtest.analysis.tables import COLUMNS, Row, Tables
 from backtest.analysis.text import columns, grouped, moment, signed
 from backtest.analysis.waits import MARKET, Line, PairRules
@@ -17,21 +18,6 @@ from backtest.models import TradingRules
 from backtest.money import ZERO, add
 
 __all__ = ["UnknownOrder", "explain"]
-
-_REASONS = {
-    "REQUESTED": "its owner asked for it",
-    "MODIFIED_AWAY": "a modify left nothing of it",
-    "INSUFFICIENT_FUNDS": "the account could not pay for it",
-    "ONE_CANCELS_OTHER": "another order of its group filled",
-    "EXPIRED": "its time was over",
-    "IMMEDIATE_OR_CANCEL": "what does not fill at once is cancelled",
-    "FILL_OR_KILL": "all of it at once or nothing",
-    "WOULD_TAKE": "post-only: it must not take liquidity",
-    "REDUCE_ONLY": "it may only reduce what is open",
-    "MARGIN_CALL": "its account had to be liquidated",
-    "PROTECTION_PASSED": "the fill would have been at or beyond its own stop-loss or take-profit",
-}
-_SIDES = {("spot", "LONG"): "buy", ("spot", "SHORT"): "sell"}
 
 
 class UnknownOrder(AccountError):
@@ -104,6 +90,11 @@ def _find(tables: Tables, orders: list[Line], asked: str) -> Line:
         fill = _line("fills", row)
         if fill["closing_order_id"]:
             closings[fill["closing_order_id"]] = fill["order_id"]
+    for row in tables.rows("events"):
+        event = _line("events", row)
+        if event["kind"] == "closing":
+            for one in event["detail"].rpartition("; order ")[2].split(" + "):
+                closings.setdefault(one, event["order_id"])
     known = {order["order_id"]: order for order in orders}
     if asked in closings:
         return known[closings[asked]]
@@ -178,7 +169,7 @@ class _Story:
         ordered = next((one["volume"] for one in self._events if one["kind"] == "accepted"), "")
         lines = [
             f"Order {asked['order_id']}",
-            f"  {_what(root, ordered)}, by strategy {strategy!r} on account {root['account']!r}",
+            f"  {what(root, ordered)}, by strategy {strategy!r} on account {root['account']!r}",
         ]
         if asked["order_id"] != root["order_id"]:
             lines.append(f"  part of the chain of order {root['order_id']}")
@@ -190,7 +181,7 @@ class _Story:
                     one["order_id"],
                     one["status"].lower(),
                     grouped(Decimal(one["volume"]), 0),
-                    _prices(one),
+                    prices(one),
                     "<- asked for" if one is asked else "",
                 )
                 for one in self._chain
@@ -223,19 +214,19 @@ class _Story:
         if event["volume"]:
             words.append(f"{grouped(Decimal(event['volume']), 0)} of order {event['order_id'][:8]}")
         if event["reason"]:
-            words.append(f"({event['reason']}: {_REASONS.get(event['reason'], 'refused')})")
+            words.append(f"({event['reason']}: {REASONS.get(event['reason'], 'refused')})")
         yield " ".join(words)
         # What the entry below says again need not be said twice.
         if event["detail"] and event["kind"] not in ("closed", "liquidated"):
             yield f"    {event['detail']}"
         where = "part of" if event["sender"] == MARKET else "after"
         yield (
-            f"    by message {event['message']} from {event['sender']}{_cause(event)}, "
+            f"    by message {event['message']} from {event['sender']}{cause(event)}, "
             f"{where} market event {event['market_event']}"
         )
         fill = self._fill(event)
         if fill is not None:
-            yield from _fill_lines(fill)
+            yield from fill_lines(fill)
         if event["entry"] and event["entry"] not in told:
             told.add(event["entry"])
             yield from self._entry(event["entry"])
@@ -314,7 +305,8 @@ class _Story:
         lines.append("At the end of the data")
         for order in self._chain:
             if order["status"] != "REPLACED":
-                lines.append(f"  {grouped(Decimal(order['volume']), 0)} {self._state(order)}")
+                volume = grouped(Decimal(order["volume"]), 0)
+                lines.append(f"  {volume} {state(order, self._facts['prices']['last'])}")
         sums: dict[str, Decimal] = {}
         fees: dict[str, Decimal] = {}
         for legs in self._entries.values():
@@ -334,113 +326,3 @@ class _Story:
             if total:
                 lines.append(f"  of that, {grouped(total)} {asset} were fees")
         return lines
-
-    def _state(self, order: Line) -> str:
-        status = order["status"]
-        if status == "PENDING":
-            reserved = grouped(Decimal(order["reserved"]))
-            return f"still pending{self._waits(order)}; {reserved} in reserve"
-        if status == "CANCELLED":
-            reason = order["end_reason"]
-            return (
-                f"cancelled at {moment(order['cancel_timestamp'])}: {_REASONS.get(reason, reason)}"
-            )
-        price = grouped(Decimal(order["fill_price"]))
-        if status == "CLOSED":
-            net = signed(Decimal(order["net_pnl"]))
-            return (
-                f"filled at {price} and closed at {grouped(Decimal(order['close_price']))} "
-                f"({order['closing_reason'].replace('_', ' ')}), net PnL {net}"
-            )
-        if order["order_kind"] == "trading":
-            margin = grouped(Decimal(order["margin_reserved"]))
-            return f"filled at {price}: an open position, margin {margin}{self._protected(order)}"
-        return f"filled at {price}"
-
-    def _waits(self, order: Line) -> str:
-        """What a pending order waits for, and why that has not come."""
-        last = self._facts["prices"]["last"].get(order["pair"])
-        now = "" if last is None else f" (the last price is {grouped(Decimal(last))})"
-        buy = order["direction"] == "LONG"
-        for name, below in (("limit_price", buy), ("stop_price", not buy)):
-            if order[name]:
-                price = grouped(Decimal(order[name]))
-                return f", for a price of {price} or {'less' if below else 'more'}{now}"
-        return ", for the next bar that has volume for it"
-
-    def _protected(self, order: Line) -> str:
-        words = [
-            f"{word} {grouped(Decimal(order[name]))}"
-            for word, name in (("stop-loss", "stop_loss"), ("take-profit", "take_profit"))
-            if order[name]
-        ]
-        return f", {', '.join(words)}" if words else ""
-
-
-def _what(order: Line, volume: str) -> str:
-    side = _SIDES.get((order["order_kind"], order["direction"]), order["direction"].lower())
-    amount = grouped(Decimal(volume or order["volume"]), 0)
-    text = f"{side} {amount} {order['pair']}, {_prices(order)}"
-    if order["leverage"] and order["leverage"] != "1":
-        text += f", leverage {order['leverage']}"
-    return text
-
-
-def _prices(order: Line) -> str:
-    words = [order["order_type"]]
-    if order["order_type"] == "exit":
-        for word, name in (("stop-loss", "stop_price"), ("take-profit", "limit_price")):
-            if order[name]:
-                words.append(f"{word} {grouped(Decimal(order[name]))}")
-        return " ".join(words)
-    for name in ("limit_price", "stop_price"):
-        if order[name]:
-            words.append(f"at {grouped(Decimal(order[name]))}")
-    for word, name in (("stop-loss", "stop_loss"), ("take-profit", "take_profit")):
-        if order[name]:
-            words.append(f"{word} {grouped(Decimal(order[name]))}")
-    return " ".join(words)
-
-
-def _cause(event: Line) -> str:
-    return "" if event["cause"] == "0" else f", which message {event['cause']} led to"
-
-
-def _fill_lines(fill: Line) -> Iterator[str]:
-    price, fee = grouped(Decimal(fill["price"])), Decimal(fill["fee"])
-    side = "bought" if fill["direction"] == "LONG" else "sold"
-    words = [
-        f"    {side} {grouped(Decimal(fill['volume']), 0)} at {price}",
-        f"worth {grouped(Decimal(fill['notional']))}",
-    ]
-    if fee:
-        words.append(f"fee {grouped(fee)} {fill['fee_asset']}")
-    if fill["realised_pnl"]:
-        words.append(f"PnL {signed(Decimal(fill['realised_pnl']))}")
-    words.append("as maker" if fill["maker"] == "true" else "as taker")
-    yield ", ".join(words)
-    point, opened = fill["point"], moment(fill["bar_open"])
-    line = f"    at the {point} of the bar that opened {opened}"
-    if point in ("bid", "ask"):
-        line = f"    at the {point} of the quote of {opened}"
-    elif point == "trade":
-        line = f"    at the trade of {opened}"
-    if fill["ambiguous"] == "true":
-        line += "; ambiguous: it hangs on the guess about the bar's path"
-    yield line
-    if fill["ambiguous"] == "true":
-        yield f"    with the bar's extremes the other way round: {_otherwise(fill)}"
-
-
-def _otherwise(fill: Line) -> str:
-    """What the ambiguous fill, and the rest of its position, would have come to."""
-    own = "this would not have filled"
-    if fill["other_price"]:
-        volume, price = Decimal(fill["other_volume"]), Decimal(fill["other_price"])
-        own = f"{grouped(volume, 0)} at {grouped(price)}"
-    others = [
-        one.replace("_", "-").replace("@", "at")
-        for one in fill["otherwise"].split("; ")
-        if one and one.partition(" ")[0] != fill["kind"]
-    ]
-    return own if not others else f"{own}; {', '.join(others)}"

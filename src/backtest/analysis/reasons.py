@@ -219,6 +219,8 @@ def _dry(wait: Wait, bar: Bar, rules: PairRules, takers: Sequence[Line]) -> NoFi
     for fill in takers:
         used = add(used, Decimal(fill["volume"]))
     dry = no_volume(there, used, increment)
+    if dry is not None and dry.why is Why.NO_VOLUME and bar.volume:
+        dry = NoFill(Why.SHARE_TOO_SMALL, pool=there)
     terms = wait.working.terms
     if dry is None and there is not None and terms is not None and terms.whole:
         left = sub(there, used)
@@ -314,11 +316,14 @@ class Fold:
     """The volume that there was on these bars."""
     takers: dict[str, Decimal] = field(factory=dict)
     """Who took how much of it, by the id of the order."""
+    kinds: dict[str, None] = field(factory=dict)
+    """The kinds of the events: ``bar``, ``quote``, ``trade``."""
 
     def take(self, one: Silence) -> None:
         """Add a silence with the same reason."""
         self.last = one
         self.events += 1
+        self.kinds[type(one.bar).__name__.lower()] = None
         reason = one.reason
         if reason.seen is not None:
             best = None if self.nearest is None else self.nearest.reason.seen

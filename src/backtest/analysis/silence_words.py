@@ -53,7 +53,7 @@ def told(fold: Fold, rules: PairRules, names: Mapping[str, str], whose: bool) ->
     what = _ROLES[fold.wait.role]
     if fold.rest:
         what = f"THE REST, {grouped(_left(fold), 0)}, {what}"
-    noun = _noun(fold.first)
+    noun = _noun(fold)
     on = "at this close" if fold.at_close else f"on {fold.events} {noun}s"
     if fold.events == 1 and not fold.at_close:
         on = f"on this {noun}"
@@ -66,17 +66,18 @@ def _at(one: Silence) -> str:
     return moment(format_ns(one.bar.close_ns))
 
 
-def _noun(one: Silence) -> str:
-    return type(one.bar).__name__.lower()
+def _noun(fold: Fold) -> str:
+    return next(iter(fold.kinds)) if len(fold.kinds) == 1 else "event"
 
 
 def _point(fold: Fold) -> str:
     """What of the event came nearest: of a quote, the side that the order meets."""
     if fold.only:
         return fold.only
-    if isinstance(fold.first.bar, Bar):
+    event = (fold.nearest or fold.first).bar
+    if isinstance(event, Bar):
         return "high" if fold.wait.working.rises else "low"
-    if isinstance(fold.first.bar, Quote):
+    if isinstance(event, Quote):
         return "ask" if fold.wait.working.buy else "bid"
     return "price"
 
@@ -103,7 +104,9 @@ def _words(fold: Fold, rules: PairRules, names: Mapping[str, str]) -> str:
     if why is Why.PENETRATION_NOT_MET:
         return _not_penetrated(fold, rules)
     if why is Why.NO_VOLUME:
-        return _no_volume(fold, rules)
+        return _no_volume(fold)
+    if why is Why.SHARE_TOO_SMALL:
+        return _too_little(fold, rules)
     if why is Why.POOL_USED_UP:
         return _used_up(fold, rules, names)
     if why is Why.BEFORE_ENTRY:
@@ -178,11 +181,13 @@ def _not_penetrated(fold: Fold, rules: PairRules) -> str:
     )
 
 
-def _no_volume(fold: Fold, rules: PairRules) -> str:
-    volume, noun = _volume(fold), _noun(fold.first)
-    if volume is not None and not volume:
-        return f"the {noun} had no volume" if fold.events == 1 else f"the {noun}s had no volume"
-    share = rules.rules.participation
+def _no_volume(fold: Fold) -> str:
+    noun = _noun(fold)
+    return f"the {noun} had no volume" if fold.events == 1 else f"the {noun}s had no volume"
+
+
+def _too_little(fold: Fold, rules: PairRules) -> str:
+    volume, share = _volume(fold), rules.rules.participation
     return (
         f"volume {plain(volume or Decimal(0))} x participation {plain(share or Decimal(1))} "
         f"is less than one increment of {plain(rules.pair.volume_increment)}"
@@ -195,7 +200,7 @@ def _used_up(fold: Fold, rules: PairRules, names: Mapping[str, str]) -> str:
     if fold.events == 1 and volume is not None and share is not None:
         text = f"volume {plain(volume)} x participation {plain(share)} = {plain(fold.pool)}"
     else:
-        text = f"the {_noun(fold.first)}s' volume for its side, {plain(fold.pool)} in all,"
+        text = f"the {_noun(fold)}s' volume for its side, {plain(fold.pool)} in all,"
     parts = [
         f"{plain(taken)} to {'itself' if one == fold.wait.order_id else names.get(one, one)}"
         for one, taken in list(fold.takers.items())[:_MOST_TAKERS]
