@@ -14,12 +14,12 @@ from backtest.data import merge, resample
 from backtest.data.sources import MemoryBars
 from backtest.models import Bar, MarketEvent, Quote, Trade
 from tests.harness import D, World, play
-from tests.random_trading import PAIRS, Wild, random_bars, random_rules
+from tests.random_trading import PAIRS, Wildest, random_bars, random_rules
 
 S = 10**9
 
 
-class WildOnTicks(Wild):
+class WildOnTicks(Wildest):
     async def on_quote(self, quote: Quote) -> None:
         if self.random.random() < 0.5:
             await self.act(quote.pair, self.last_price(quote.pair) or quote.bid)
@@ -77,6 +77,7 @@ def run(seed: int, events: list[MarketEvent], prepare: Any = None) -> World:
         events,
         kinds=[WildOnTicks, WildOnTicks],
         cash=cash,
+        accounts={"main": {"netting": seed % 3 == 0}},
         rules=rules,
         pairs=PAIRS,
         insurance=[("USD", D(100_000))],

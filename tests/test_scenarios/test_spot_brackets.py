@@ -8,7 +8,7 @@ from typing import Any
 import backtest
 from backtest.actors import EventKind
 from backtest.errors import OrderRejected, RejectReason
-from backtest.models import Bar, SpotOrder
+from backtest.models import Bar, Quote, SpotOrder
 from backtest.strategies import Strategy
 from tests.harness import D, bar, pair_of, play, refused, rules
 
@@ -519,3 +519,44 @@ def test_a_forged_link_is_found() -> None:
         **{**orders[place].__dict__, "entry_order_id": orders[place].id}
     )
     assert not result.verify().ok
+
+
+def _quote(second: int, bid: int, ask: int) -> Quote:
+    return Quote("BTCUSD", 60_000_000_000 + second * 1_000_000_000, D(bid), D(ask))
+
+
+def test_on_quotes_an_exit_sells_to_the_bid() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        entry = await me.buy("BTCUSD", 1, stop_loss=95, take_profit=110)
+        await entry.filled()
+        (exit,) = entry.exits
+        await exit.done()
+        assert entry.average_price == 102
+        # The ask of 111 is nothing to a seller; the bid of 110 is.
+        assert exit.average_price == 110
+
+    ticks = [_quote(1, 100, 102), _quote(2, 109, 111), _quote(3, 110, 112), _quote(4, 80, 82)]
+    world = play([bar(0, 100), *ticks], script)
+    assert world.balance("USD") == (D(1008), D(0))
+
+
+def test_on_quotes_one_partner_fills_and_a_netting_order_closes_first() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        long = await me.long("BTCUSD", 1, limit_price=99, oco="a")
+        other = await me.long("BTCUSD", 1, stop_price=105, oco="a")
+        await long.filled()
+        await other.done()
+        assert other.end_reason == "ONE_CANCELS_OTHER"
+        out = await me.short("BTCUSD", 2, limit_price=104)
+        await out.filled()
+        assert me.position("BTCUSD").volume == -1
+
+    ticks = [_quote(1, 97, 98), _quote(2, 100, 101), _quote(3, 105, 106), _quote(4, 105, 106)]
+    world = play([bar(0, 100), *ticks], script, accounts={"main": {"netting": True}})
+    assert [line.split(" @ ")[0] for line in world.fills()] == [
+        "entry LONG 1",
+        "netting SHORT 1",
+        "entry SHORT 1",
+    ]
