@@ -33,6 +33,8 @@ class ChainAudit:
 
     def __init__(self, records: Any, fail: Callable[[str, str], NoReturn]) -> None:
         self.entries: list[Any] = []
+        self.positions: dict[UUID, Any] = {}
+        """Open positions, as the table of orders tells them."""
         self._records = records
         self._fail = fail
         self._orders: list[Any] = []
@@ -106,6 +108,10 @@ class ChainAudit:
             change = _holds(order) - (_NOTHING if old is None else _holds(old))
             self._held[root] = self._held.get(root, _NOTHING) + change
             touched[root] = None
+            if order.status.name == "FILLED" and not _is_spot(order):
+                self.positions[order.id] = order
+            else:
+                self.positions.pop(order.id, None)
         self._orders = list(orders)
         return touched
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any, NoReturn
 
@@ -14,7 +14,8 @@ Key = tuple[str, str]
 
 
 class MarginAudit:
-    """Counts again where cross margin accounts stand after a bar of a pair they hold positions in.
+    """Counts again after a bar of a pair what isolated positions in it, and cross margin accounts
+    with positions in it, have and must have.
 
     ``broker`` is the venue's actor; ``fail`` is called with an invariant and a problem.
     """
@@ -29,15 +30,19 @@ class MarginAudit:
             if account.margin_mode == "cross"
         }
 
-    def check(self, pair: str, money: Mapping[Key, tuple[Fraction, Fraction]]) -> None:
-        """After a bar of ``pair``; ``money`` is the oracle's."""
-        if not self._accounts:
-            return
+    def check(
+        self,
+        pair: str,
+        positions: Iterable[Any],
+        money: Mapping[Key, tuple[Fraction, Fraction]],
+    ) -> None:
+        """After a bar of ``pair``; ``positions`` are those open, ``money`` is the oracle's."""
         held: dict[Any, list[Any]] = {}
-        for order in self._venue.records.orders:
-            if order.status.name == "FILLED" and hasattr(order, "leverage"):
-                if order.account_id in self._accounts:
-                    held.setdefault(order.account_id, []).append(order)
+        for order in positions:
+            if order.account_id in self._accounts:
+                held.setdefault(order.account_id, []).append(order)
+            elif order.trading_pair_code == pair:
+                self._check_isolated(order)
         for account_id, orders in held.items():
             if any(order.trading_pair_code == pair for order in orders):
                 self._check(self._accounts[account_id], orders, money)
@@ -60,6 +65,16 @@ class MarginAudit:
                 "I13",
                 f"account {account.name} has {float(equity)} and must maintain {float(needed)}",
             )
+
+    def _check_isolated(self, order: Any) -> None:
+        book = self._venue.books[order.trading_pair_code]
+        mark, size = Fraction(book.last), Fraction(order.volume) * Fraction(order.contract_size)
+        if mark % Fraction(book.pair.price_increment):
+            return  # off the grid: it is liquidated at the next price that is on it
+        gain = (mark - Fraction(order.fill_price)) * size * order.direction.sign
+        needed = maintained(book.rules, mark * size)
+        if Fraction(order.margin_reserved) + gain <= needed:
+            self._fail("I13", f"position {order.id} stands below its maintenance at {book.last}")
 
     def _price(self, asset: str, settlement: str) -> Fraction:
         for book in self._venue.books.values():

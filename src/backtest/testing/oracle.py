@@ -13,7 +13,7 @@ the first message after which one of the invariants does not hold:
 * I7 time and ``(time, priority, sequence)`` rise, nothing is handled before it was sent
 * I10 folding the journal from empty gives the live balances
 * I11 no NaN, no infinity, no price or volume at or below zero
-* I13 after a bar, no cross margin account that it concerns stands below its maintenance
+* I13 after a bar, no position or cross margin account that it concerns is below its maintenance
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Oracle:
 
     def _check_margins(self, message: Envelope) -> None:
         if message.channel.target is self._broker.fiber and type(message.payload) is Bar:
-            self._margins.check(message.payload.pair, self._money)
+            self._margins.check(message.payload.pair, self._chains.positions.values(), self._money)
 
     def finish(self) -> None:
         """Check once more when the run is over, and fold the whole journal anew."""
