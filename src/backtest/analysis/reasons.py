@@ -148,7 +148,7 @@ def _silence(
     working.end = _end(wait, bar)
     if working.end == OPEN_ONLY and working.start == CLOSE_ONLY and due is not None:
         working.start = NOT_ON_THIS_BAR
-    reached = here == "part" or (wait.reached and wait.last == number)
+    reached = here == "part" or (number == wait.last and _was_reached(wait, bar.close_ns))
     reason = None if reached else no_price(working, bar, rules.path)
     takers: Sequence[Line] = ()
     cause = ""
@@ -174,7 +174,7 @@ def _on_tick(
     if here in ("filled", "ended") or (due is not None and due <= tick.time_ns):
         return
     bar = flat_bar(tick, working.buy)
-    reached = here == "part" or (wait.reached and wait.last == number)
+    reached = here == "part" or (number == wait.last and _was_reached(wait, tick.time_ns))
     reason = None if reached else no_price(working, bar, rules.path)
     takers: Sequence[Line] = ()
     cause = ""
@@ -204,7 +204,7 @@ def _at_close(
     dry, cause = _dry(wait, bar, rules, takers), here.partition(":")[2]
     if cause:
         dry = NoFill(Why.OTHER_CAME_FIRST)
-    reason = dry or NoFill(Why.UNKNOWN)
+    reason = dry or _unless_reduced(wait)
     yield Silence(wait, number, event, reason, takers, True, here == "part", cause)
 
 
@@ -227,6 +227,22 @@ def _dry(wait: Wait, bar: Bar, rules: PairRules, takers: Sequence[Line]) -> NoFi
         if left < wait.working.volume:
             return NoFill(Why.NOT_ALL, pool=left)
     return dry
+
+
+def _was_reached(wait: Wait, now: int) -> bool:
+    """Whether the stop of ``wait`` was reached on its last event, which ended at ``now``.
+
+    One that must fill at once waits for its stop: that it was cancelled for not filling tells.
+    """
+    terms, due = wait.working.terms, wait.expires
+    in_time = due is None or due >= now
+    at_once = terms is not None and terms.immediate
+    return wait.reached or (
+        wait.outcome == "late"
+        and at_once
+        and in_time
+        and wait.working.kind in ("stop", "trailing_stop")
+    )
 
 
 def _end(wait: Wait, bar: Bar) -> int:
@@ -281,7 +297,15 @@ def _held_back(
         return NoFill(Why.STOP_LOSS_TRIGGERED, working.price), ""
     if dry is not None:
         return dry, ""
-    return NoFill(Why.UNKNOWN, working.price), ""
+    return _unless_reduced(wait), ""
+
+
+def _unless_reduced(wait: Wait) -> NoFill:
+    """What remains to be said where price and volume were there."""
+    terms = wait.working.terms
+    if wait.reduces and terms is not None and terms.whole:
+        return NoFill(Why.LESS_TO_REDUCE)
+    return NoFill(Why.UNKNOWN, wait.working.price)
 
 
 def _paths(bar: Bar, rules: PairRules) -> list[Points]:

@@ -100,6 +100,7 @@ class _Replay:
             terms=_terms(order, kind),
             expires=expires,
         )
+        wait.reduces = order["reduce_only"] == "true"
         self._live[order["branch_id"]] = wait
         return wait
 

@@ -121,6 +121,9 @@ def _words(fold: Fold, rules: PairRules, names: Mapping[str, str]) -> str:
     if why is Why.NOT_ALL:
         volume = plain(fold.wait.working.volume)
         return f"all of {volume} must fill or nothing, and {plain(fold.pool)} was there"
+    if why is Why.LESS_TO_REDUCE:
+        volume = plain(fold.wait.working.volume)
+        return f"all of {volume} must fill or nothing, and less was open on the other side"
     if why is Why.QUOTES_DECIDE:
         return "a trade of a market that is quoted fills resting limits only"
     if why is Why.AHEAD_IN_QUEUE:

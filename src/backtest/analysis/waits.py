@@ -79,6 +79,8 @@ class Wait:
     """When the order expires."""
     reached: bool = False
     """Its stop was reached on event ``last``."""
+    reduces: bool = False
+    """It is a reduce-only order."""
 
 
 class Waits:
@@ -166,6 +168,7 @@ class Waits:
             closing_id=wait.closing_id,
             before=wait,
             expires=wait.expires,
+            reduces=wait.reduces,
         )
         self.all.append(new)
         return new

@@ -60,6 +60,8 @@ class Why(Enum):
     """Where a market is quoted, a trade fills resting limits only."""
     AHEAD_IN_QUEUE = "ahead_in_queue", "match"
     """What stood ahead of it at its price took what there was (``queue="conservative"``)."""
+    LESS_TO_REDUCE = "less_to_reduce", "match"
+    """Less was open on the other side than a reduce-only order must fill whole."""
     OTHER_CAME_FIRST = "other_came_first", "trigger"
     """Another exit of the position came first on the path and left nothing."""
     STOP_LOSS_TRIGGERED = "stop_loss_triggered", "trigger"
