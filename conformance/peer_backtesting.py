@@ -43,7 +43,7 @@ class Peer(Strategy):
         )
 
 
-def main(path, name, fee):
+def main(path, name, fee, when=""):
     rows = data.read(path)
     frame = pd.DataFrame(
         {
@@ -56,7 +56,9 @@ def main(path, name, fee):
         index=pd.to_datetime([row.time for row in rows]),
     )
     Peer.name = name
-    test = Backtest(frame, Peer, cash=decisions.CASH, commission=float(fee))
+    test = Backtest(
+        frame, Peer, cash=decisions.CASH, commission=float(fee), trade_on_close=when == "close"
+    )
     stats = test.run()
     broker = stats["_strategy"]._broker
     fills = []
@@ -69,4 +71,4 @@ def main(path, name, fee):
     print(json.dumps({"fills": fills, "equity": stats["Equity Final [$]"]}))
 
 
-main(*sys.argv[1:4])
+main(*sys.argv[1:5])

@@ -1,11 +1,12 @@
 """Run the peers beside `backtest`, compare every fill, and write the table of agreement.
 
-    python conformance/run.py [--data FILE.csv ...] [--bars 3000] [--home DIR] [--check]
+    python conformance/run.py [--data FILE.csv ...] [--bars 3000] [--home DIR] [--only PROFILE]
 
 Each peer runs in an environment of its own under ``--home``, made with pip when it is not there.
 The table goes into docs/profiles.md between its markers; ``--check`` compares it instead of writing
 it. Further files of bars (columns timestamp or datetime, open, high, low, close) are run too, and
-their rows printed, not written. Exit code 1 when anything differs that is not known to.
+their rows printed, not written. ``--only`` runs one profile and keeps what was found of the others.
+Exit code 1 when anything differs.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ class Peer(NamedTuple):
 PEERS = {
     "backtrader": Peer("backtrader", ("backtrader==1.9.78.123",), "peer_backtrader.py"),
     "backtesting.py": Peer("backtesting", ("backtesting==0.6.6",), "peer_backtesting.py"),
+    "backtesting.py-on-close": Peer(
+        "backtesting", ("backtesting==0.6.6",), "peer_backtesting.py", ("close",)
+    ),
     "nautilus-bar": Peer(
         "nautilus", ("nautilus_trader==1.221.0",), "peer_nautilus.py", (), ("bracket-stop",)
     ),
@@ -134,6 +138,15 @@ def _rounded(fills: list[list[Any]]) -> list[tuple[int, str, float, float]]:
     return [(bar, side, round(price, 2), float(size)) for bar, side, price, size in fills]
 
 
+def kept(home: Path, only: list[str]) -> list[Row]:
+    """What an earlier run found of the profiles that this one leaves out."""
+    results = home / "results.json"
+    if not only or not results.exists():
+        return []
+    found = [Row(**row) for row in json.loads(results.read_text())]
+    return [row for row in found if row.profile not in only]
+
+
 def table(rows: list[Row]) -> str:
     """A line for each profile and strategy, over all made-up markets."""
     lines = [
@@ -159,9 +172,10 @@ def main() -> int:
     parser.add_argument("--data", action="append", default=[], metavar="FILE.csv")
     parser.add_argument("--bars", type=int, default=3000)
     parser.add_argument("--home", type=Path, default=HERE / ".venvs")
+    parser.add_argument("--only", action="append", default=[], metavar="PROFILE")
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
-    rows, others = [], []
+    rows, others = kept(arguments.home, arguments.only), []
     with tempfile.TemporaryDirectory() as folder:
         markets = {}
         for market, (seed, gap) in SETS.items():
@@ -174,6 +188,8 @@ def main() -> int:
             cleaned[name] = Path(folder) / f"real-{name}"
             data.write(cleaned[name], data.read(file))
         for profile, peer in PEERS.items():
+            if arguments.only and profile not in arguments.only:
+                continue
             python = interpreter(arguments.home, peer)
             for strategy in decisions.STRATEGIES:
                 if strategy in peer.lacks:
@@ -188,6 +204,8 @@ def main() -> int:
                         + (f"; first: {row.first}" if row.first else ""),
                         flush=True,
                     )
+    results = arguments.home / "results.json"
+    results.write_text(json.dumps([row._asdict() for row in rows], indent=1))
     text = DOCS.read_text(encoding="utf-8")
     head, _, rest = text.partition(BEGIN)
     _, _, tail = rest.partition(END)

@@ -72,6 +72,19 @@ _ALL = (
         },
     ),
     Profile(
+        "backtesting.py-on-close",
+        "backtesting.py 0.6.6 with trade_on_close",
+        {
+            # Entries start from the close before the bar, so their stops know no gap.
+            "fill_on": "this_close",
+            "path": "queue_order",
+            "exits_from": "clear",
+            "passed_entry": "fill",
+            "stop_gap": "order_stop",
+            "participation": "none",
+        },
+    ),
+    Profile(
         "nautilus-bar",
         "NautilusTrader 1.221.0, bar execution",
         {

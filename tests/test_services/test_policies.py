@@ -65,6 +65,7 @@ BAR = bar(100, 105, 95, 102)
         ({"slippage": PercentSlippage("0.001")}, {"slippage_rate": D("0.001")}),
         ({"stops": GapAtMarket()}, {}),
         ({"stops": GapAtStop()}, {"stop_gap": "stop"}),
+        ({"stops": GapAtStop(exits=False)}, {"stop_gap": "order_stop"}),
         ({"exits": ExitsFromNextBar()}, {"exits_from": "next_bar"}),
         ({"exits": ExitsUnlessUnclear()}, {"exits_from": "clear"}),
     ],
@@ -339,8 +340,11 @@ def test_a_stop_that_the_open_has_passed(policy: Any, price: int) -> None:
     ]
     (hit,) = walked(Group(None, parts=[part(True, 104, stop_loss=101)]), stop_policy=policy)
     assert hit.price == (D(100) if price == 100 else D(101))
-    assert GapAtMarket().gap(D(98), D(100)) == D(100)
-    assert GapAtStop().gap(D(98), D(100)) == D(98)
+    for kind in ("stop", "stop_loss"):
+        assert GapAtMarket().gap(kind, D(98), D(100)) == D(100)
+        assert GapAtStop().gap(kind, D(98), D(100)) == D(98)
+    assert GapAtStop(exits=False).gap("stop", D(98), D(100)) == D(98)
+    assert GapAtStop(exits=False).gap("stop_loss", D(98), D(100)) == D(100)
 
 
 def test_an_entry_beyond_its_own_stop_loss_fills_where_the_rules_say_so() -> None:

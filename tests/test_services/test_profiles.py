@@ -43,6 +43,7 @@ def test_every_profile_makes_rules_and_says_which_engine_it_is() -> None:
     assert list(PROFILES) == [
         "backtrader",
         "backtesting.py",
+        "backtesting.py-on-close",
         "nautilus-bar",
         "nautilus-bar-adaptive",
     ]
@@ -75,6 +76,12 @@ def test_backtesting_py_exits_a_limit_entry_from_the_next_bar() -> None:
         ("entry", D(99), 1),
         ("stop_loss", D(97), 2),
     ]
+
+
+def test_backtesting_py_on_close_fills_there_and_looks_at_the_next_bar() -> None:
+    # Filled at the close of bar 0; the stop-loss comes first on bar 1.
+    name = "backtesting.py-on-close"
+    assert fills(name, WIDE) == [("entry", D(100), 0), ("stop_loss", D(97), 1)]
 
 
 def test_nautilus_fills_at_the_close_and_walks_high_first() -> None:

@@ -227,15 +227,16 @@ class Penetrate:
 class StopPolicy(Protocol):
     """At which price of the market a stop fills that was passed at the first price it saw."""
 
-    def gap(self, stop: Decimal, market: Decimal) -> Decimal:
-        """``market`` is that first price, at or beyond ``stop``; slippage comes on top."""
+    def gap(self, kind: str, stop: Decimal, market: Decimal) -> Decimal:
+        """``market`` is that first price, at or beyond ``stop``; slippage comes on top. ``kind`` is
+        ``"stop"`` for orders, ``"stop_loss"`` or ``"liquidation"`` for exits."""
 
 
 @frozen
 class GapAtMarket:
     """At the market's price: what a gap costs is lost."""
 
-    def gap(self, stop: Decimal, market: Decimal) -> Decimal:
+    def gap(self, kind: str, stop: Decimal, market: Decimal) -> Decimal:
         return market
 
     def plain(self) -> dict[str, Any]:
@@ -244,13 +245,16 @@ class GapAtMarket:
 
 @frozen
 class GapAtStop:
-    """At the stop's own price, as if there had been no gap: NautilusTrader's bars."""
+    """At the stop's own price, as if there had been no gap: NautilusTrader's bars. Without
+    ``exits`` only stop orders: backtesting.py when it trades on the close."""
 
-    def gap(self, stop: Decimal, market: Decimal) -> Decimal:
-        return stop
+    exits: bool = True
+
+    def gap(self, kind: str, stop: Decimal, market: Decimal) -> Decimal:
+        return stop if self.exits or kind == "stop" else market
 
     def plain(self) -> dict[str, Any]:
-        return {"stop_gap": "stop"}
+        return {"stop_gap": "stop" if self.exits else "order_stop"}
 
 
 # -- how much of a bar's volume there is for us ----------------------------------------------------

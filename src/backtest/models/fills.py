@@ -171,7 +171,7 @@ _NAMES: dict[str, dict[str, tuple[Callable[..., Any], str | None]]] = {
         "next_bar": (ExitsFromNextBar, None),
         "clear": (ExitsUnlessUnclear, None),
     },
-    "stops": {"gap_at_market": (GapAtMarket, None), "gap_at_stop": (GapAtStop, None)},
+    "stops": {"gap_at_market": (GapAtMarket, None), "gap_at_stop": (GapAtStop, "exits")},
 }
 
 # The exact types: a subclass of one of them may answer otherwise.

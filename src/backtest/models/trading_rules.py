@@ -49,7 +49,7 @@ _CHOICES = (
     ("fill_on", FILL_ON),
     ("queue", QUEUES),
     ("limit_gap", ("open", "limit")),
-    ("stop_gap", ("open", "stop")),
+    ("stop_gap", ("open", "stop", "order_stop")),
     ("passed_entry", ("cancel", "fill")),
     ("exits_from", ("fill", "next_bar", "clear")),
 )

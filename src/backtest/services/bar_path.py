@@ -308,8 +308,8 @@ class PathRules:
         self.in_queue_order = self.path == "queue_order"
         if self.path_policy is not None:
             self.chooses, self.in_queue_order = self.path_policy, False
-        if self.stop_policy is None and self.stop_gap == "stop":
-            self.stop_policy = GapAtStop()
+        if self.stop_policy is None and self.stop_gap != "open":
+            self.stop_policy = GapAtStop(exits=self.stop_gap == "stop")
         self.delays_exits = self.exit_policy or _EXITS[self.exits_from]
 
     @classmethod

@@ -123,7 +123,8 @@ def event_of(
             return _stop_limit_event(working, price, working.terms, rank, at, points, rules)
     rises = working.rises
     if (at >= price) if rises else (at <= price):
-        market = at if rules.stop_policy is None else rules.stop_policy.gap(price, at)
+        policy = rules.stop_policy
+        market = at if policy is None else policy.gap(working.kind, price, at)
         return _taken(working, rank, at, market, bar, rules)
     for later in range(rank or 1, working.end):
         if (points[later] >= price) if rises else (points[later] <= price):
