@@ -273,3 +273,22 @@ def test_a_run_of_it_proves_and_explains_itself() -> None:
     )
     assert result.verify().ok
     assert result.orders == [] or all(result.explain(one.id) for one in result.orders[:40])
+
+
+def test_protection_that_no_bar_has_seen_yet_waits_in_the_parts_too() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.long("BTCUSD", 2, stop_loss=90)
+        await me.next()
+        await me.sleep(30)
+        # Inside the bar that falls to 94 and closes at 99: the new stop counts at its close only.
+        await order.modify(stop_loss=95)
+        one, two = await order.split([1, 1])
+        await me.next()
+        assert (one.open_volume, two.open_volume) == (1, 1)
+        await me.next()
+        assert (one.open_volume, two.open_volume) == (0, 0)
+
+    bars = [bar(0, 100), bar(1, 100), bar(2, 100, 100, 94, 99), bar(3, 94)]
+    world = play(bars, script)
+    assert world.fills()[1:] == ["stop_loss SHORT 1 @ 94 open"] * 2

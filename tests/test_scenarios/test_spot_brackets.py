@@ -560,3 +560,30 @@ def test_on_quotes_one_partner_fills_and_a_netting_order_closes_first() -> None:
         "netting SHORT 1",
         "entry SHORT 1",
     ]
+
+
+def test_an_exit_neither_trails_nor_expires() -> None:
+    async def script(me: Any) -> None:
+        exit = await _entered(me)
+        await refused(me, lambda: exit.modify(trail=5), RejectReason.INVALID_ACTION)
+        await refused(me, lambda: exit.modify(expires="1h"), RejectReason.INVALID_ACTION)
+
+    play([bar(0, 100), bar(1, 100)], script)
+
+
+def test_an_exit_with_one_leg_gets_targets_by_splitting() -> None:
+    async def script(me: Any) -> None:
+        exit = await _entered(me, take_profit=None)
+        await exit.modify(stop_loss=97)
+        one, two = await exit.split([1, 1], take_profits=[105, None])
+        assert (one.live.stop_price, one.live.limit_price) == (97, 105)
+        assert (two.live.stop_price, two.live.limit_price) == (97, None)
+        await me.next()
+        assert (one.average_price, two.leaves) == (105, 1)
+        await me.next()
+        assert two.average_price == 97
+
+    bars = [bar(0, 100), bar(1, 100), bar(2, 100, 106), bar(3, 98, 98, 96, 96)]
+    world = play(bars, script)
+    # 1000 - 200 + 105 + 97
+    assert world.balance("USD") == (D(1002), D(0))
