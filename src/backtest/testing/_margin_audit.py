@@ -37,6 +37,9 @@ class MarginAudit:
         money: Mapping[Key, tuple[Fraction, Fraction]],
     ) -> None:
         """After a bar of ``pair``; ``positions`` are those open, ``money`` is the oracle's."""
+        book = self._venue.books[pair]
+        if Fraction(book.last) % Fraction(book.pair.price_increment):
+            return  # off the grid: what is due is due at the next price that is on it
         held: dict[Any, list[Any]] = {}
         for order in positions:
             if order.account_id in self._accounts:
@@ -69,8 +72,6 @@ class MarginAudit:
     def _check_isolated(self, order: Any) -> None:
         book = self._venue.books[order.trading_pair_code]
         mark, size = Fraction(book.last), Fraction(order.volume) * Fraction(order.contract_size)
-        if mark % Fraction(book.pair.price_increment):
-            return  # off the grid: it is liquidated at the next price that is on it
         gain = (mark - Fraction(order.fill_price)) * size * order.direction.sign
         needed = maintained(book.rules, mark * size)
         if Fraction(order.margin_reserved) + gain <= needed:

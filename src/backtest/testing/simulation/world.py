@@ -11,7 +11,7 @@ import attrs
 
 from backtest.actors import Latency, UniformLatency
 from backtest.actors.latency import FixedLatency
-from backtest.models import Account, Asset, TradingPair, TradingRules
+from backtest.models import Account, Asset, Funding, TradingPair, TradingRules
 
 from .chance import draw_weighted, power, stream
 
@@ -114,6 +114,7 @@ def draw_plan(seed: int, without: frozenset[str] = frozenset()) -> Plan:
             pairs[code] = pair
             markets[code] = _draw_market(own, step)
     rules = {code: _draw_rules(stream(seed, f"rules/{code}"), pairs[code]) for code in pairs}
+    rules = {code: _draw_margin(stream(seed, f"margin/{code}"), rules[code]) for code in pairs}
     account_kinds, opening = _draw_money(seed, pairs, markets)
     accounts = {
         name: Account(UUID(int=100 + place), name, CASH, **kind)
@@ -228,6 +229,20 @@ def _draw_rules(chance: Random, pair: TradingPair) -> TradingRules:
     return TradingRules.from_mapping({name: drawn[name] for name in drawn if name in known})
 
 
+def _draw_margin(chance: Random, rules: TradingRules) -> TradingRules:
+    """``rules``, now and then with brackets of maintenance, and with funding."""
+    if chance.random() < 0.3:
+        bounds = sorted({power(chance, 1, 6) * chance.randrange(1, 10) for _ in range(3)})
+        rates = sorted(D(chance.randrange(0, 150)) / 1000 for _ in range(len(bounds) + 1))
+        rows = [*zip(bounds, rates, strict=False), (None, rates[-1])]
+        rules = attrs.evolve(rules, maintenance_rate=D(0), maintenance_tiers=rows)
+    if chance.random() < 0.4:
+        rate = D(chance.randrange(-100, 200)) / 10_000
+        every = chance.choice(["7m", "30m", "1h", "8h"])
+        rules = attrs.evolve(rules, funding=Funding(rate, every=every))
+    return rules
+
+
 def _draw_money(
     seed: int, pairs: Mapping[str, TradingPair], markets: Mapping[str, MarketPlan]
 ) -> tuple[dict[str, dict[str, Any]], list[tuple[str, str, Decimal]]]:
@@ -245,6 +260,12 @@ def _draw_money(
             kind["netting"] = True
         if "margin_mode" in options and cross:
             kind["margin_mode"] = "cross"
+            backing = stream(seed, f"collateral/{name}")
+            kind["collateral"] = {
+                pair.base.code: D(backing.randrange(1, 11)) / 10
+                for pair in pairs.values()
+                if pair.quote.code == CASH and backing.random() < 0.5
+            }
         accounts[name] = kind
         # Tiny: a few units of the last digit. Huge: more than any order costs.
         size = draw_weighted(chance, [("enough", 6), ("tiny", 1), ("huge", 2), ("tight", 3)])
