@@ -367,7 +367,7 @@ class BarWalk:
         points = self._paths[high_first]
         owners = {one.entry: one for one in group.partners if one.entry is not None}
         nothing: Fills = {}
-        for one in group.partners:
+        for one in () if rules.in_queue_order else group.partners:
             self._contested[one] = high_fills.get(one, nothing), low_fills.get(one, nothing)
         events = lane_events(list(owners), points, bar, rules)
         both = _together(high_fills), _together(low_fills)
