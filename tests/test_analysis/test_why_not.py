@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from backtest.analysis.files import read_run
 from backtest.analysis.rereading import reopened
 from backtest.analysis.result import RunResult
 from backtest.cli import main
-from backtest.models import Asset, MarketEvent, TradingPair
+from backtest.models import Asset, Fills, MarketEvent, TradingPair, TradingRules
 from backtest.strategies import Strategy
 from tests.harness import bar, quote, trade
 
@@ -47,7 +47,7 @@ class Says(Strategy):
 def run(
     events: Sequence[MarketEvent],
     *script: Callable[[Any], Awaitable[Any]] | None,
-    rules: Mapping[str, Any] | None = None,
+    rules: Any = None,
     **more: Any,
 ) -> RunResult:
     return backtest.run(
@@ -321,3 +321,28 @@ def test_the_command_finds_the_data_or_says_what_it_needs(
     moved.write_text(moved.read_text("utf-8").replace("103", "102"), encoding="utf-8")
     assert main(["explain", str(folder), "1", "--data", str(moved)]) == 0
     assert "is not what the run was made on" in capsys.readouterr().out
+
+
+def test_policies_that_are_code_do_not_stand_in_files(tmp_path: Path) -> None:
+    class Half:
+        """Of each bar's volume a half."""
+
+        def pool(self, bar: Any, increment: D) -> D | None:
+            return None if bar.volume is None else bar.volume / 2
+
+    bars = [bar(0, 99, volume=4), bar(1, 99, volume="0.8")]
+    rules = TradingRules(fills=Fills(volume=Half()))
+    result = run(bars, buy_limit, rules=rules)
+    assert "0.4 to itself" in result.explain(1)
+    files = read_run(result.write(tmp_path / "run"))
+    story = explain(files, "1", bars)
+    assert "is not told: its rules cannot be read from files" in story
+    assert "bought 0.4 at 99.00" in story
+
+
+def test_rules_that_do_not_decide_fills_are_left_aside(tmp_path: Path) -> None:
+    rules = {"funding": {"rate": "0.0001"}, "path": "adaptive"}
+    bars = [bar(0, 105), bar(1, 105, 106, 103)]
+    result = run(bars, buy_limit, rules=rules)
+    files = read_run(result.write(tmp_path / "run"))
+    assert explain(files, "1", bars) == result.explain(1)

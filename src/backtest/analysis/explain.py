@@ -238,7 +238,7 @@ class _Story:
         code = self._chain[0]["pair"]
         try:
             rules = PairRules(code, self._facts["config"], self._rules.get(code))
-        except BacktestError as error:  # policies that are code of the user's own
+        except (BacktestError, TypeError, LookupError) as error:  # policies that are code
             self._bars, self._no_bars = None, f"its rules cannot be read from files: {error}"
             return
         events = [_line("events", row) for row in self._tables.rows("events")]

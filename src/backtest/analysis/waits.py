@@ -27,6 +27,10 @@ VENUE = "broker"
 """The sender of what the venue does of its own accord between two market events."""
 
 
+_NO_MATTER = frozenset({"fees", "funding", "calendar"})
+"""Rules that decide nothing about when an order fills."""
+
+
 @define(eq=False)
 class Since:
     """When a condition was accepted; ``whole`` once a bar has opened since, so that all counts."""
@@ -193,7 +197,7 @@ class PairRules:
         if rules is None:
             text = config["rules"][code]
             rules = TradingRules.from_mapping(
-                {name: value for name, value in text.items() if name != "fees"}
+                {name: value for name, value in text.items() if name not in _NO_MATTER}
             )
         self.rules = rules
         self.path = PathRules.of(self.rules, self.pair)
