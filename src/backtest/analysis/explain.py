@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from backtest.analysis.reasons import Taken, folded, silences
+from backtest.analysis.reasons import Taken, silences
 from backtest.analysis.replay import waits_of
+from backtest.analysis.silence_folds import folded
 from backtest.analysis.silence_words import told as why_not
 from backtest.analysis.story_words import REASONS, cause, fill_lines, prices, state, what
 from backtest.analysis.tables import COLUMNS, Row, Tables

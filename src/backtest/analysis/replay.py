@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
-from backtest.analysis.held import Chain, Positions
+from backtest.analysis.chain import Chain
+from backtest.analysis.held import Positions
 from backtest.analysis.waits import MARKET, VENUE, Line, Opened, PairRules, Since, Wait, Waits
 from backtest.money import ZERO, sub
 from backtest.services.fills import Terms

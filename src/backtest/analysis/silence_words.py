@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from backtest.analysis.reasons import Fold, Silence
+from backtest.analysis.reasons import Silence
+from backtest.analysis.silence_folds import Fold
 from backtest.analysis.text import grouped, moment
 from backtest.analysis.waits import PairRules
 from backtest.models import Bar, Quote
