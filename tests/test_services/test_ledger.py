@@ -180,6 +180,12 @@ class TestRefusals:
         error = self._refused(_leg("other", "-5", asset="BTC"), _leg("market", "5", asset="BTC"))
         assert (error.account, error.asset, error.available, error.needed) == ("other", "BTC", 0, 5)
 
+    def test_nothing_available_is_enough_where_the_reserve_lacks(self) -> None:
+        # 60 - 60 are there, 40 - 50 are not
+        error = self._refused(_leg("main", "-60", "-50"), _leg("market", "110"))
+        assert (error.available, error.needed) == (40, 50)
+        assert "40 USD in reserve" in str(error)
+
     def test_of_what_is_just_there_is_none(self) -> None:
         ledger = _ledger()
         _post(ledger, _leg("main", "-60", "60"))
@@ -189,6 +195,7 @@ class TestRefusals:
     def test_of_what_does_not_sum_to_zero(self) -> None:
         for legs in (
             [_leg("main", "-1", "2")],
+            [_leg("main", "5", "5")],  # one leg that moves as much into both
             [_leg("main", "-1"), _leg("market", "1.01")],
             [_leg("main", "-1"), _leg("market", "1", asset="BTC")],
             [_leg("market", "1"), _leg("fees", "1"), _leg("world", "-1")],

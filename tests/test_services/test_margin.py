@@ -186,3 +186,17 @@ def test_the_callers_decimal_context_does_not_matter() -> None:
         context.prec = 3
         assert initial_margin(D("1.2345"), D("50001"), D(1), D(10), CENT) == D("6172.63")
         # 1.2345 x 50 001 = 61 726.2345; / 10 = 6 172.62345 -> 6 172.63
+
+
+def test_the_size_of_a_contract_counts_everywhere() -> None:
+    # 2 contracts of 10 at 50: a notional of 1000
+    given = {"volume": D(2), "price": D(50), "contract_size": D(10), "step": CENT}
+    assert required_margin(TradingRules(), leverage=D(4), **given) == D(250)
+    none = TradingRules(leverage_kind=LeverageKind.NONE)
+    assert required_margin(none, leverage=D(4), **given) == D(1000)
+    assert maintenance(D(2), D(50), D(10), D("0.05")) == D(50)
+    assert maintenance(D("0.5"), D(50), D(10), D("0.05")) == D("12.5")
+    assert realised_pnl(1, D(100), D(103), D(2), D(10), CENT) == D(60)
+    # 200 of margin, a loss of 2 x 7.5 x 10 = 150: what is left is the maintenance, 5 % of 1000
+    assert is_liquidatable(1, D("57.5"), D(50), D(2), D(10), D(200), D("0.05"))
+    assert not is_liquidatable(1, D("57.5"), D(50), D(2), D(10), D("200.01"), D("0.05"))

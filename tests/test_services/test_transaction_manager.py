@@ -38,6 +38,23 @@ class TestOrders:
             "fees FEE_CREATE USD 0.5 0",
         ]
 
+    def test_created_without_a_reserve(self) -> None:
+        ((_, _, _, available, unavailable),) = legs_of.create_order(A, Q, D(0))
+        assert (str(available), str(unavailable)) == ("0", "0")  # and not -0
+
+    def test_less_than_one_is_more_than_nothing(self) -> None:
+        cents = D("0.01")
+        assert _lines(legs_of.change_reserve(A, Q, D(1), D(1) + cents)) == [
+            "main RESERVE_MARGIN USD -0.01 0.01"
+        ]
+        assert _lines(legs_of.change_reserve(A, Q, D(1) + cents, D(1))) == [
+            "main RETURN_MARGIN USD 0.01 -0.01"
+        ]
+        bought = _lines(legs_of.fill_spot_buy(A, B, Q, D(1), D(10), D(0), D(10) + cents))
+        assert bought[-1] == "main RETURN_MARGIN USD 0.01 -0.01"
+        bought = _lines(legs_of.fill_spot_buy(A, B, Q, D(1), D(10), D(0), D(10) - cents))
+        assert bought[0] == "main RESERVE_MARGIN USD -0.01 0.01"
+
     def test_a_fee_is_in_the_reserves_asset_unless_told_otherwise(self) -> None:
         assert _lines(legs_of.create_order(A, B, D(1), D(2)))[1] == "main FEE_CREATE BTC -2 0"
         assert _lines(legs_of.change_reserve(A, B, D(1), D(1), D(2))) == [
@@ -45,6 +62,10 @@ class TestOrders:
             "fees FEE_CREATE BTC 2 0",
         ]
         assert _lines(legs_of.release(A, B, D(0), D(2)))[0] == "main FEE_CANCEL BTC -2 0"
+        assert _lines(legs_of.release(A, B, D(0), D(2), uncovered=D(1)))[:2] == [
+            "main ADJUSTMENT BTC 1 0",
+            "insurance ADJUSTMENT BTC -1 0",
+        ]
 
     def test_a_reserve_changed(self) -> None:
         assert _lines(legs_of.change_reserve(A, Q, D(10), D(12))) == [
