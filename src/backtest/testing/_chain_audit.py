@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any, NoReturn
 from uuid import UUID
 
+from ._units import Units, shown, units
+
 __all__ = ["ChainAudit"]
 
-_NOTHING = Fraction(0)
+_NOTHING: Units = 0
 _FINAL = frozenset(("CANCELLED", "CLOSED", "REPLACED"))
 _POSITIVE = (
     "limit_price",
@@ -39,20 +40,20 @@ class ChainAudit:
         self._fail = fail
         self._orders: list[Any] = []
         self._place: dict[UUID, int] = {}
-        self._born: dict[UUID, Fraction] = {}
+        self._born: dict[UUID, Units] = {}
         """The volume with which every order began."""
         self._born_open: set[UUID] = set()
         """Those that began as positions: an order may fill before the first check sees it."""
         self._children: dict[UUID, list[Any]] = {}
         self._fills = 0
-        self._traded: dict[UUID, tuple[Fraction, Fraction]] = {}
+        self._traded: dict[UUID, tuple[Units, Units]] = {}
         """By root: volume of the fills that entered, and of those that closed."""
-        self._held: dict[UUID, Fraction] = {}
+        self._held: dict[UUID, Units] = {}
         """By root: what its live orders say they hold in reserve or margin."""
-        self._locked: dict[UUID, dict[Key, Fraction]] = {}
+        self._locked: dict[UUID, dict[Key, Units]] = {}
         """By root: what the journal locked for its orders, less what it gave back."""
-        self._in_chains: dict[Key, Fraction] = {}
-        self._netted: dict[UUID, Fraction] = {}
+        self._in_chains: dict[Key, Units] = {}
+        self._netted: dict[UUID, Units] = {}
         """By branch: what its fills closed of the other side, as the positions there say."""
         self._exits: dict[UUID, UUID] = {}
         """By filled order: the exit of a spot bracket, which reserves with that fill."""
@@ -62,12 +63,13 @@ class ChainAudit:
         an order loses it loses by a message to the account actor, so it is seen whole before."""
         orders = self._records.orders
         for order in orders[len(self._born) :]:
-            self._born[order.id] = Fraction(order.volume)
+            self._born[order.id] = units(order.volume)
             if order.fill_volume is not None:
                 self._born_open.add(order.id)
 
-    def check(self, money: Mapping[Key, tuple[Fraction, Fraction]]) -> None:
+    def check(self, money: Mapping[Key, tuple[Units, Units]]) -> None:
         """Take note of what is new and check the chains it concerns; ``money`` is the oracle's."""
+        moved = {(leg[0], leg[1]): None for entry in self.entries for leg in entry.legs}
         touched = self._read_orders()
         self._read_fills()
         self._read_entries(touched)
@@ -76,13 +78,19 @@ class ChainAudit:
         for root in touched:
             self._check_volumes(root)
             self._check_reserve(root)
-        for key, both in money.items():
+        # What is unavailable, and what chains hold of it, changes by an entry or not at all.
+        for key in moved:
+            both = money[key]
             if both[1] != self._in_chains.get(key, _NOTHING):
                 self._fail(
                     "I4",
-                    f"{key[0]} has {float(both[1])} {key[1]} unavailable, orders hold "
-                    f"{float(self._in_chains.get(key, _NOTHING))}",
+                    f"{key[0]} has {shown(both[1])} {key[1]} unavailable, orders hold "
+                    f"{shown(self._in_chains.get(key, _NOTHING))}",
                 )
+
+    def order(self, order_id: UUID) -> Any:
+        """The order in its last state."""
+        return self._records.orders[self._place[order_id]]
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -139,7 +147,7 @@ class ChainAudit:
         entry = None if place is None else self._records.orders[place]
         if entry is None or entry.status.name != "FILLED" or entry_id in self._exits:
             self._fail("I5", f"exit {order.id} belongs to no fill of its own: {entry_id}")
-        if Fraction(entry.volume) != self._born[order.id]:
+        if units(entry.volume) != self._born[order.id]:
             self._fail("I5", f"exit {order.id} began with another volume than {entry.volume}")
         self._exits[entry_id] = order.id
 
@@ -172,12 +180,12 @@ class ChainAudit:
                     self._fail("I11", f"a fill of {fill.order_id} has {name} {value!r}")
             if fill.kind == "netting":
                 netted = self._netted.get(fill.closing_order_id, _NOTHING)
-                self._netted[fill.closing_order_id] = netted + Fraction(fill.volume)
+                self._netted[fill.closing_order_id] = netted + units(fill.volume)
             entered, closed = self._traded.get(fill.root_id, (_NOTHING, _NOTHING))
             if fill.kind == "entry" or fill.order_kind == "spot":
-                entered += Fraction(fill.volume)
+                entered += units(fill.volume)
             else:
-                closed += Fraction(fill.volume)
+                closed += units(fill.volume)
             self._traded[fill.root_id] = entered, closed
 
     def _read_entries(self, touched: dict[UUID, None]) -> None:
@@ -197,7 +205,7 @@ class ChainAudit:
                     if exit is not None and asset == bought and kind.name == "RESERVE_MARGIN":
                         chain = exit
                     locked = self._locked.setdefault(chain, {})
-                    key, change = (account, asset), Fraction(unavailable)
+                    key, change = (account, asset), units(unavailable)
                     locked[key] = locked.get(key, _NOTHING) + change
                     self._in_chains[key] = self._in_chains.get(key, _NOTHING) + change
         self.entries.clear()
@@ -215,10 +223,15 @@ class ChainAudit:
     def _check_volumes(self, root: UUID) -> None:
         """Root volume + increases = pending + filled or closed + cancelled (decreases too)."""
         put_in = self._born[root]
-        live = {"PENDING": _NOTHING, "FILLED": _NOTHING, "CLOSED": _NOTHING, "CANCELLED": _NOTHING}
-        offset: dict[UUID, Fraction] = {}
+        live: dict[str, Units] = {
+            "PENDING": _NOTHING,
+            "FILLED": _NOTHING,
+            "CLOSED": _NOTHING,
+            "CANCELLED": _NOTHING,
+        }
+        offset: dict[UUID, Units] = {}
         for order in self._chain(root):
-            volume = Fraction(order.volume)
+            volume = units(order.volume)
             if getattr(order, "closing_reason", None) == "offset":
                 offset[order.branch_id] = offset.get(order.branch_id, _NOTHING) + volume
                 continue
@@ -232,17 +245,17 @@ class ChainAudit:
                 if (child.id in self._born_open) == was_open:
                     below += self._born[child.id]
             if was_open and below != volume:
-                self._fail("I5", f"position {order.id} of {order.volume} went on as {float(below)}")
+                self._fail("I5", f"position {order.id} of {order.volume} went on as {shown(below)}")
             if below > volume:
                 put_in += below - volume
             else:
                 live["CANCELLED"] += volume - below
         for branch, volume in offset.items():
             if self._netted.get(branch, _NOTHING) != volume:
-                self._fail("I5", f"branch {branch} closed {float(volume)}, others say otherwise")
+                self._fail("I5", f"branch {branch} closed {shown(volume)}, others say otherwise")
         if put_in != sum(live.values()) + sum(offset.values()):
-            became = {name: float(volume) for name, volume in live.items()}
-            self._fail("I5", f"of chain {root} {float(put_in)} was ordered, it became {became}")
+            became = {name: shown(volume) for name, volume in live.items()}
+            self._fail("I5", f"of chain {root} {shown(put_in)} was ordered, it became {became}")
         entered, closed = self._traded.get(root, (_NOTHING, _NOTHING))
         if entered != live["FILLED"] + live["CLOSED"] or closed != live["CLOSED"]:
             self._fail("I5", f"the fills of chain {root} are not what its orders say")
@@ -251,9 +264,9 @@ class ChainAudit:
         locked = {key: amount for key, amount in self._locked.get(root, {}).items() if amount}
         held = self._held.get(root, _NOTHING)
         if len(locked) > 1 or sum(locked.values()) != held:
-            amounts = {key: float(amount) for key, amount in locked.items()}
+            amounts = {key: shown(amount) for key, amount in locked.items()}
             self._fail(
-                "I4", f"chain {root} has locked {amounts}, its live orders hold {float(held)}"
+                "I4", f"chain {root} has locked {amounts}, its live orders hold {shown(held)}"
             )
 
 
@@ -274,11 +287,11 @@ def _is_final(order: Any) -> bool:
     return status in _FINAL or (status == "FILLED" and _is_spot(order))
 
 
-def _holds(order: Any) -> Fraction:
+def _holds(order: Any) -> Units:
     """What an order says that it holds: its reserve while pending, its margin while open."""
     status = order.status.name
     if status == "PENDING":
-        return Fraction(order.reserved)
+        return units(order.reserved)
     if status == "FILLED" and not _is_spot(order):
-        return Fraction(order.margin_reserved)
+        return units(order.margin_reserved)
     return _NOTHING

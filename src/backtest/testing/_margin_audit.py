@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any, NoReturn
 
+from ._units import Units, whole
+
 __all__ = ["MarginAudit"]
 
 _NOTHING = Fraction(0)
@@ -34,7 +36,7 @@ class MarginAudit:
         self,
         pair: str,
         positions: Iterable[Any],
-        money: Mapping[Key, tuple[Fraction, Fraction]],
+        money: Mapping[Key, tuple[Units, Units]],
     ) -> None:
         """After a bar of ``pair``; ``positions`` are those open, ``money`` is the oracle's."""
         book = self._venue.books[pair]
@@ -51,11 +53,11 @@ class MarginAudit:
                 self._check(self._accounts[account_id], orders, money)
 
     def _check(
-        self, account: Any, orders: list[Any], money: Mapping[Key, tuple[Fraction, Fraction]]
+        self, account: Any, orders: list[Any], money: Mapping[Key, tuple[Units, Units]]
     ) -> None:
-        equity = sum(money.get((account.name, account.settlement_asset), ()), _NOTHING)
+        equity = whole(sum(money.get((account.name, account.settlement_asset), ())))
         for asset, weight in account.collateral.items():
-            owned = sum(money.get((account.name, asset), ()), _NOTHING)
+            owned = whole(sum(money.get((account.name, asset), ())))
             equity += owned * Fraction(weight) * self._price(asset, account.settlement_asset)
         needed = _NOTHING
         for order in orders:

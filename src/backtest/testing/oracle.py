@@ -11,31 +11,40 @@ the first message after which one of the invariants does not hold:
 * I5 the volume of every order chain is conserved, and final orders never change
 * I6 entries appear only when the account actor was asked for one
 * I7 time and ``(time, priority, sequence)`` rise, nothing is handled before it was sent
+* I8 every message sent was delivered, is on its way, or was dropped on purpose
+* I9 a command has one effect, however often it is sent
 * I10 folding the journal from empty gives the live balances
 * I11 no NaN, no infinity, no price or volume at or below zero
+* I12 what trades brought an account is what its fills say
 * I13 after a bar, no position or cross margin account that it concerns is below its maintenance
+* I14 notional, fee, PnL and margin of every fill are those of the formulas
+* I15 its price is within its bar and its limit, and not from before its acceptance
+* I16 what filled on one side of a bar is within the volume that there was
+* I17 whatever happens to an order is told to its owner
+* I18 the venue's mirror of the balances is the ledger
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any, NoReturn
 
 from backtest.actors import Envelope, System
 from backtest.actors.fiber import HANDLE
 from backtest.actors.protocol import Post
 from backtest.errors import BacktestError
-from backtest.models import Bar
+from backtest.models import Bar, Quote, Trade
 
 from ._chain_audit import ChainAudit
 from ._margin_audit import MarginAudit
+from ._message_audit import MessageAudit
+from ._trade_audit import TradeAudit
+from ._units import Units, shown, units
 
 __all__ = ["InvariantBroken", "Oracle"]
 
+_MARKET = frozenset((Bar, Quote, Trade))
 _HOUSE = frozenset(("market", "clearing", "fees", "insurance", "world"))
-_NOTHING = Fraction(0)
-
 Key = tuple[str, str]
 
 
@@ -71,16 +80,26 @@ class Oracle:
         self._key = (-1, 0, 0)
         self._asked: Any = None
         """The legs that the account actor was asked to post and has not posted."""
-        self._money: dict[Key, tuple[Fraction, Fraction]] = {}
-        self._came_in: dict[str, Fraction] = {}
+        self._money: dict[Key, tuple[Units, Units]] = {}
+        self._came_in: dict[str, Units] = {}
+        self._touched: dict[Key, None] = {}
+        """Balances that new entries moved, and that were not compared yet."""
+        self._seen: dict[str, dict[str, tuple[Decimal, Decimal]]] = {}
+        """The live balances as they were at the last check."""
+        self._unmirrored: dict[Key, None] = {}
+        """Balances that changed since the venue's mirror was looked at."""
+        self._worth: dict[Key, Units] = {}
+        self._totals: dict[str, Units] = {}
+        """By asset: what all accounts together have, live."""
         self._settled = True
         """Whether the venue had finished what it was doing at the last check."""
         self._entries = 0
         self._transactions = 0
         self._last_time = 0
-        self._live: dict[Key, tuple[tuple[Decimal, Decimal], tuple[Fraction, Fraction]]] = {}
         self._chains = ChainAudit(broker.venue.records, self._fail)
         self._margins = MarginAudit(broker, self._fail)
+        self._trades = TradeAudit(broker, self._chains.order, self._fail)
+        self.messages = MessageAudit(system, broker, self._fail)
         self._before = (system.tracer, system.observer)
         system.tracer, system.observer = self.trace, self.check
 
@@ -98,6 +117,9 @@ class Oracle:
                 "I7", f"sent at {message.sent}, due at {message.time}, handled at {self.system.now}"
             )
         self._key = key
+        self.messages.saw(message)
+        if type(message.payload) in _MARKET and message.channel.target is self._broker.fiber:
+            self._trades.saw(message.payload)
         if message.channel.target is self._account.fiber and type(message.payload) is Post:
             self._asked = message.payload.legs
 
@@ -112,9 +134,22 @@ class Oracle:
         # While the venue waits for the account actor the order is not yet what the money says.
         self._settled = self._broker.fiber.waiting is HANDLE
         if self._settled:
-            self._chains.check(self._money)
+            self._check_settled()
             self._check_margins(message)
+        self.messages.check()
         self.checks += 1
+
+    def _check_settled(self) -> None:
+        """What holds whenever the venue has finished what it was doing."""
+        self._chains.check(self._money)
+        self._trades.check()
+        mirror = self._broker.venue.money
+        for key in self._unmirrored:
+            if key[0] in self._broker.venue.sharers and mirror.get(key) != self._seen.get(
+                key[0], {}
+            ).get(key[1]):
+                self._fail("I18", f"the venue takes {mirror.get(key)} for {key}")
+        self._unmirrored.clear()
 
     def _check_margins(self, message: Envelope) -> None:
         if message.channel.target is self._broker.fiber and type(message.payload) is Bar:
@@ -128,7 +163,10 @@ class Oracle:
         self._check_balances()
         if self._settled:
             # Else the run ended, by an error, while the venue waited for the account actor.
-            self._chains.check(self._money)
+            self._check_settled()
+        # Nothing is taken as compared now.
+        self._seen = {}
+        self._check_balances()
         seen, self._money = self._money, {}
         for entry in self._account.ledger.entries:
             self._fold(entry)
@@ -162,64 +200,88 @@ class Oracle:
             self._fail("I7", f"entry {entry.number} is of {entry.time}, the last {self._last_time}")
         self._last_time = entry.time
         self._transactions += len(entry.legs)
-        sums: dict[str, Fraction] = {}
+        sums: dict[str, Units] = {}
         worldly = False
         for account, asset, kind, available, unavailable in entry.legs:
             for amount in (available, unavailable):
                 if type(amount) is not Decimal or not amount.is_finite():
                     self._fail("I11", f"entry {entry.number} moves {amount!r} of {asset}")
-            change = Fraction(available) + Fraction(unavailable)
-            sums[asset] = sums.get(asset, _NOTHING) + change
+            change = units(available) + units(unavailable)
+            if change:
+                sums[asset] = sums.get(asset, 0) + change
             if account == "world":
                 worldly = True
-                self._came_in[asset] = self._came_in.get(asset, _NOTHING) - change
+                self._came_in[asset] = self._came_in.get(asset, 0) - change
                 if kind.name != "ADJUSTMENT":
                     self._fail("I1", f"entry {entry.number}: {kind.name} with the world")
         for asset, total in sums.items():
             if total:
-                self._fail("I2", f"entry {entry.number} ({entry.why}) sums to {total} {asset}")
+                self._fail(
+                    "I2", f"entry {entry.number} ({entry.why}) sums to {shown(total)} {asset}"
+                )
         self._fold(entry)
         self._chains.entries.append(entry)
+        self._trades.entries.append(entry)
         return worldly and entry.cause == 0
 
     def _fold(self, entry: Any) -> None:
+        money, touched = self._money, self._touched
         for account, asset, _, available, unavailable in entry.legs:
-            old = self._money.get((account, asset), (_NOTHING, _NOTHING))
-            new = (old[0] + Fraction(available), old[1] + Fraction(unavailable))
-            self._money[account, asset] = new
+            key = (account, asset)
+            old = money.get(key, (0, 0))
+            money[key] = (
+                old[0] + units(available) if available else old[0],
+                old[1] + units(unavailable) if unavailable else old[1],
+            )
+            touched[key] = None
 
     # -- balances: I1, I3, I10 ---------------------------------------------------------------------
 
     def _check_balances(self) -> None:
-        totals: dict[str, Fraction] = {}
-        world: dict[str, Fraction] = {}
-        found = 0
-        for account, assets in self._account.ledger.balances().items():
-            for asset, both in assets.items():
-                found += 1
-                own = self._fraction((account, asset), both)
-                if own != self._money.get((account, asset)):
-                    self._fail("I10", f"{account} has {both} {asset}, the journal folds to another")
-                if account not in _HOUSE and (own[0] < 0 or own[1] < 0):
-                    self._fail("I3", f"{account} has {both[0]} + {both[1]} {asset}")
-                totals[asset] = totals.get(asset, _NOTHING) + own[0] + own[1]
-                if account == "world":
-                    world[asset] = own[0] + own[1]
-        if found != len(self._money):
-            self._fail("I10", f"{found} balances are live, the journal has {len(self._money)}")
-        for asset, total in totals.items():
-            if total:
-                self._fail("I1", f"all accounts together have {total} {asset}, not nothing")
-            if -world.get(asset, _NOTHING) != self._came_in.get(asset, _NOTHING):
-                self._fail("I1", f"{asset}: what is there is not what came in")
+        """Compare the live balances, all of them, with the journal's.
 
-    def _fraction(self, key: Key, both: tuple[Decimal, Decimal]) -> tuple[Fraction, Fraction]:
-        """A live balance in fractions; the same object as last time is not read again."""
-        known = self._live.get(key)
-        if known is not None and known[0] is both:
-            return known[1]
+        A balance that is the same object as at the last check, and that no new entry concerns, has
+        been compared; whether it is the same object is asked of every one, by `dict`, in C.
+        """
+        live = self._account.ledger.balances()
+        changed = self._touched
+        if live != self._seen:
+            found = 0
+            for account, assets in live.items():
+                found += len(assets)
+                seen = self._seen.get(account, {})
+                if seen != assets:
+                    for asset, both in assets.items():
+                        if seen.get(asset) is not both:
+                            changed[account, asset] = None
+            if found != len(self._money):
+                self._fail("I10", f"{found} balances are live, the journal has {len(self._money)}")
+            self._seen = live
+        if changed:
+            self._touched = {}
+            for key in changed:
+                self._check_balance(key, live)
+            self._unmirrored.update(changed)
+            for asset in {asset: None for _, asset in changed}:
+                if self._totals[asset]:
+                    total = shown(self._totals[asset])
+                    self._fail("I1", f"all accounts together have {total} {asset}, not nothing")
+                if -self._worth.get(("world", asset), 0) != self._came_in.get(asset, 0):
+                    self._fail("I1", f"{asset}: what is there is not what came in")
+
+    def _check_balance(self, key: Key, live: dict[str, dict[str, tuple[Decimal, Decimal]]]) -> None:
+        account, asset = key
+        both = live.get(account, {}).get(asset)
+        if both is None:
+            self._fail("I10", f"{account} has no {asset}, the journal says it has")
         if not (both[0].is_finite() and both[1].is_finite()):
-            self._fail("I11", f"{key[0]} has {both} {key[1]}")
-        read = (Fraction(both[0]), Fraction(both[1]))
-        self._live[key] = (both, read)
-        return read
+            self._fail("I11", f"{account} has {both} {asset}")
+        own = (units(both[0]), units(both[1]))
+        if own != self._money.get(key):
+            self._fail("I10", f"{account} has {both} {asset}, the journal folds to another")
+        if account not in _HOUSE and (own[0] < 0 or own[1] < 0):
+            self._fail("I3", f"{account} has {both[0]} + {both[1]} {asset}")
+        worth = own[0] + own[1]
+        change = worth - self._worth.get(key, 0)
+        self._worth[key] = worth
+        self._totals[asset] = self._totals.get(asset, 0) + change

@@ -19,6 +19,7 @@ from backtest.actors import (
     MarketData,
     StrategyHost,
 )
+from backtest.actors.fiber import HANDLE
 from backtest.log import get_logger
 from backtest.models import Agent
 from backtest.money import plain
@@ -86,7 +87,7 @@ class World:
         )
         self.system = FaultySystem(plan.seed, self.faults)
         self.market = Market(plan, self.faults, self._is_enough, self._is_resolved)
-        self._doomed_at = 0
+        self._doomed_at = self._calm = 0
         self.log = hashlib.sha256()
         self.trace = hashlib.sha256()
         self.traders: dict[str, Trader] = {}
@@ -144,7 +145,10 @@ class World:
         return enough and not self.faults.doomed
 
     def _is_resolved(self) -> bool:
-        return not self.unresolved()
+        """Whether nothing is left, and nobody is at anything, for some steps now."""
+        busy = self.unresolved() or self.broker.fiber.waiting is not HANDLE
+        self._calm = 0 if busy or self.broker.fiber.inbox else self._calm + 1
+        return self._calm > 3
 
     def unresolved(self) -> list[str]:
         """What is pending or open of agents that live: in words."""
@@ -173,12 +177,18 @@ class World:
         """Run to the end; what came of it. Raises nothing but an interruption."""
         invariant = problem = ""
         ended = "resolved"
-        tracer = self.system.tracer
-        if tracer is not None:
+        tracer, observer, oracle = self.system.tracer, self.system.observer, self.oracle
+        if tracer is not None and observer is not None and oracle is not None:
 
             def trace(envelope: Envelope) -> None:
                 self._note(envelope)
                 tracer(envelope)
+
+            def check(envelope: Envelope) -> None:
+                oracle.messages.lost = self.faults.dropped
+                observer(envelope)
+
+            self.system.observer = check
 
             self.system.tracer = trace
         with _captured(self.log):

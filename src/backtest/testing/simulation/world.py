@@ -12,6 +12,7 @@ import attrs
 from backtest.actors import Latency, UniformLatency
 from backtest.actors.latency import FixedLatency
 from backtest.models import Account, Asset, Funding, TradingPair, TradingRules
+from backtest.money import to_step
 
 from .chance import draw_weighted, power, stream
 
@@ -276,12 +277,12 @@ def _draw_money(
             "huge": D(chance.randrange(1, 9)) * 10**13,
         }[size]
         step = steps.get(CASH, D("0.01"))
-        opening.append((name, CASH, max(step, money.quantize(step))))
+        opening.append((name, CASH, max(step, to_step(money, step))))
         for code in sorted(steps):
             if code == CASH or chance.random() < 0.5:
                 continue
             amount = D(chance.randrange(1, 10_000)) / chance.choice([1, 100, 1000])
-            opening.append((name, code, max(steps[code], amount.quantize(steps[code]))))
+            opening.append((name, code, max(steps[code], to_step(amount, steps[code]))))
     return accounts, opening
 
 

@@ -1,0 +1,274 @@
+"""What the oracle reckons again of every fill, from its price, its volume and the rules alone.
+
+* I12 what fills brought each account is what the journal's fills, fees and PnL moved
+* I14 notional, fee, PnL and margin of a fill are those of the formulas
+* I15 its price is within its bar, no worse than its limit, and not from before its acceptance
+* I16 what filled on one side of a bar is within the volume that there was
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from math import ceil, floor
+from typing import Any, NoReturn
+from uuid import UUID
+
+from backtest.actors import EventKind
+from backtest.models import Bar, FeeKind, FeeStage, LeverageKind
+
+from ._units import Units, shown, units
+
+__all__ = ["TradeAudit"]
+
+_TRADES = frozenset(
+    ("FILL_BUY", "FILL_SELL", "SPOT_EXCHANGE", "FEE_FILL", "FEE_CLOSE", "CLOSE_PNL")
+)
+_AFTERWARDS = frozenset(("stop_loss", "take_profit", "liquidation"))
+"""Closings whose flat fee a split position may have paid already."""
+
+Key = tuple[str, str]
+Sides = tuple[Fraction | None, dict[bool, Fraction]]
+
+
+class TradeAudit:
+    """Follows the fills of ``broker``'s venue; ``orders`` gives an order's last state by its id."""
+
+    def __init__(
+        self,
+        broker: Any,
+        orders: Callable[[UUID], Any],
+        fail: Callable[[str, str], NoReturn],
+    ) -> None:
+        self.entries: list[Any] = []
+        """New ledger entries; put them here before `check`."""
+        self._venue = broker.venue
+        self._orders = orders
+        self._fail = fail
+        self._names = {
+            account.account_id: account.name
+            for _, owned in broker._agents.values()
+            for account in owned
+        }
+        self._cross = {
+            account.account_id
+            for _, owned in broker._agents.values()
+            for account in owned
+            if account.margin_mode == "cross"
+        }
+        self._bars: dict[tuple[str, int], list[Bar]] = {}
+        self._ticked: set[str] = set()
+        """Pairs that were matched on quotes or trades: their fills belong to no bar."""
+        self._pools: dict[tuple[str, int], Sides] = {}
+        self._fills = 0
+        self._events = 0
+        self._roots: dict[UUID, int] = {}
+        """When the venue accepted an order, by the root of its chain."""
+        self._forced: set[UUID] = set()
+        """Sales of collateral: at once, at the price of the call, whatever volume there was."""
+        self._paid: set[tuple[str, UUID]] = set()
+        self._moved: dict[Key, Units] = {}
+        """What the journal's trades moved, less what the fills say."""
+
+    def saw(self, event: Any) -> None:
+        """A market event is delivered to the venue."""
+        if type(event) is Bar:
+            self._bars.setdefault((event.pair, event.open_ns), []).append(event)
+        else:
+            self._ticked.add(event.pair)
+
+    def check(self) -> None:
+        """Look at what is new."""
+        self._read_events()
+        touched: dict[Key, None] = {}
+        for entry in self.entries:
+            for account, asset, kind, available, unavailable in entry.legs:
+                if kind.name in _TRADES:
+                    self._move((account, asset), units(available) + units(unavailable), touched)
+        self.entries.clear()
+        fills = self._venue.records.fills
+        while self._fills < len(fills):
+            fill = fills[self._fills]
+            self._fills += 1
+            self._check_fill(fill, touched)
+        for key in touched:
+            if self._moved[key] and key[0] in self._venue.sharers:
+                self._fail(
+                    "I12",
+                    f"the trades moved {shown(self._moved[key])} {key[1]} of {key[0]} more than "
+                    "its fills say",
+                )
+
+    def _move(self, key: Key, change: Units, touched: dict[Key, None]) -> None:
+        self._moved[key] = self._moved.get(key, 0) + change
+        touched[key] = None
+
+    def _read_events(self) -> None:
+        records = self._venue.records
+        for event in records.events[self._events :]:
+            if event.kind is EventKind.ACCEPTED:
+                order = records.orders[event.order_number - 1]
+                self._roots[order.root_id] = event.time
+                if not event.entry and getattr(order, "entry_order_id", None) is None:
+                    # What the venue sells itself when an account is called reserves nothing.
+                    self._forced.add(order.root_id)
+        self._events = len(records.events)
+
+    # -- a fill ------------------------------------------------------------------------------------
+
+    def _check_fill(self, fill: Any, touched: dict[Key, None]) -> None:
+        book = self._venue.books[fill.pair]
+        order = self._orders(fill.order_id)
+        worth = Fraction(fill.volume) * Fraction(fill.price) * Fraction(book.pair.contract_size)
+        notional = _half_even(worth, book.pair.quote.precision)
+        if Fraction(fill.notional) != notional:
+            self._fail("I14", f"{_told(fill)} is worth {float(notional)}, not {fill.notional}")
+        self._check_fee(fill, order, book, notional)
+        if fill.realised_pnl is not None:
+            self._check_pnl(fill, order, book)
+        elif fill.order_kind == "trading":
+            self._check_margin(fill, order, book)
+        if fill.pair not in self._ticked and fill.root_id not in self._forced:
+            self._check_place(fill, order, book)
+        self._book(fill, book, touched)
+
+    def _book(self, fill: Any, book: Any, touched: dict[Key, None]) -> None:
+        account, quote = self._names[fill.account_id], book.quote
+        money = -units(fill.fee)
+        if fill.realised_pnl is not None:
+            money += units(fill.realised_pnl)
+        elif fill.order_kind == "spot":
+            buys = fill.direction.sign > 0
+            money += -units(fill.notional) if buys else units(fill.notional)
+            base = units(fill.volume) if buys else -units(fill.volume)
+            self._move((account, book.base), -base, touched)
+        self._move((account, quote), -money, touched)
+
+    def _check_fee(self, fill: Any, order: Any, book: Any, notional: Fraction) -> None:
+        closes = fill.realised_pnl is not None
+        fees = book.rules.fees_at(FeeStage.CLOSE if closes else FeeStage.FILL)
+        payer = ("close", fill.closing_order_id) if closes else ("fill", fill.branch_id)
+        first = payer not in self._paid
+        self._paid.add(payer)
+        if not fees:
+            if fill.fee:
+                self._fail("I14", f"{_told(fill)} costs {fill.fee}, and nothing is charged there")
+            return
+        margin = Fraction(getattr(order, "margin_reserved", 0) or 0)
+        allowed = {_fee(fees, fill, notional, margin, first, book.pair.quote.precision)}
+        if closes and fill.kind in _AFTERWARDS:
+            allowed.add(_fee(fees, fill, notional, margin, False, book.pair.quote.precision))
+        if Fraction(fill.fee) in allowed:
+            return
+        by_margin = any(one.kind is FeeKind.PERCENT_OF_MARGIN for one in fees)
+        if by_margin and (closes or self._changed(fill, order)):
+            return  # the margin of the moment is not on the order any more
+        self._fail("I14", f"{_told(fill)} costs {[float(one) for one in allowed]}, not {fill.fee}")
+
+    def _check_pnl(self, fill: Any, order: Any, book: Any) -> None:
+        moved = Fraction(fill.price) - Fraction(order.fill_price)
+        size = Fraction(fill.volume) * Fraction(book.pair.contract_size)
+        # The side of a close is the opposite of its position's.
+        pnl = _half_even(-fill.direction.sign * moved * size, book.pair.quote.precision)
+        if Fraction(fill.realised_pnl) != pnl:
+            self._fail("I14", f"{_told(fill)} brings {float(pnl)}, not {fill.realised_pnl}")
+
+    def _check_margin(self, fill: Any, order: Any, book: Any) -> None:
+        if self._changed(fill, order):
+            return
+        rules, digits = book.rules, book.pair.quote.precision
+        volume, price = Fraction(fill.volume), Fraction(fill.price)
+        if rules.leverage_kind is LeverageKind.FLAT_MARGIN_PER_VOLUME:
+            needed = volume * Fraction(rules.margin_per_volume)
+        else:
+            needed = volume * price * Fraction(book.pair.contract_size)
+            if rules.leverage_kind is not LeverageKind.NONE:
+                needed /= Fraction(order.leverage)
+        needed = _up(needed, digits)
+        held = Fraction(order.margin_reserved)
+        # A sell at a better price that it cannot pay for takes the margin of its reserve's price.
+        if held != needed and not (fill.direction.sign < 0 and held < needed):
+            self._fail("I14", f"{_told(fill)} needs a margin of {float(needed)}, not {held}")
+
+    def _changed(self, fill: Any, order: Any) -> bool:
+        """Whether the position is not what the fill made it any more, or shares its margin."""
+        return bool(
+            order.status.name != "FILLED"
+            or order.volume != fill.volume
+            or order.fees_on_overnight
+            or order.account_id in self._cross
+        )
+
+    # -- where and when ----------------------------------------------------------------------------
+
+    def _check_place(self, fill: Any, order: Any, book: Any) -> None:
+        bars = self._bars.get((fill.pair, fill.bar_open_ns))
+        if not bars:
+            self._fail("I15", f"{_told(fill)} on a bar that nobody sent")
+        bar = bars[-1]
+        if not book.rules.slippage_beyond_bar and not bar.low <= fill.price <= bar.high:
+            self._fail("I15", f"{_told(fill)} outside its bar: {bar.low} to {bar.high}")
+        if fill.timestamp_ns < bar.close_ns:
+            self._fail("I15", f"{_told(fill)} at {fill.timestamp_ns}, before its bar has closed")
+        limit = order.limit_price if fill.kind == "entry" else None
+        if fill.kind == "take_profit":
+            limit = order.take_profit if fill.order_kind == "trading" else order.limit_price
+        if limit is not None and (fill.price - limit) * fill.direction.sign > 0:
+            self._fail("I15", f"{_told(fill)} is worse than its limit {limit}")
+        born = self._roots.get(fill.root_id)
+        if born is not None and fill.kind == "entry":
+            seen = bar.close_ns if fill.point == "close" else bar.open_ns
+            if born > seen:
+                self._fail(
+                    "I15",
+                    f"{_told(fill)} at the {fill.point} of a bar from {bar.open_ns}, but was "
+                    f"accepted at {born}",
+                )
+        if fill.kind != "liquidation":
+            self._check_pool(fill, bars, book)
+
+    def _check_pool(self, fill: Any, bars: list[Bar], book: Any) -> None:
+        share = book.rules.participation
+        if share is None or any(bar.volume is None for bar in bars):
+            return
+        key = (fill.pair, fill.bar_open_ns)
+        sides = self._pools.setdefault(key, (None, {True: Fraction(0), False: Fraction(0)}))[1]
+        buys = fill.direction.sign > 0
+        sides[buys] += Fraction(fill.volume)
+        step = Fraction(book.pair.volume_increment)
+        most = sum(floor(Fraction(bar.volume or 0) * Fraction(share) / step) * step for bar in bars)
+        if sides[buys] > most:
+            self._fail(
+                "I16", f"{_told(fill)}: {float(sides[buys])} filled, {float(most)} was there"
+            )
+
+
+def _told(fill: Any) -> str:
+    return f"fill of {fill.volume} {fill.pair} at {fill.price} ({fill.kind}, {fill.order_id})"
+
+
+def _half_even(value: Fraction, digits: int) -> Fraction:
+    return Fraction(round(value * 10**digits), 10**digits)
+
+
+def _up(value: Fraction, digits: int) -> Fraction:
+    return Fraction(ceil(value * 10**digits), 10**digits)
+
+
+def _fee(
+    fees: Any, fill: Any, notional: Fraction, margin: Fraction, first: bool, digits: int
+) -> Fraction:
+    total = Fraction(0)
+    for one in fees:
+        rate: Decimal = one.rate
+        if fill.maker and one.maker_rate is not None:
+            rate = one.maker_rate
+        basis = {
+            FeeKind.PERCENT_OF_NOTIONAL: notional,
+            FeeKind.FLAT_PER_VOLUME: Fraction(fill.volume),
+            FeeKind.PERCENT_OF_MARGIN: margin,
+            FeeKind.FLAT_PER_TRADE: Fraction(int(first)),
+        }.get(one.kind, Fraction(0))
+        total += _up(Fraction(rate) * basis, digits)
+    return total
