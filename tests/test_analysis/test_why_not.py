@@ -17,6 +17,7 @@ from backtest.analysis.result import RunResult
 from backtest.cli import main
 from backtest.models import Asset, Fills, MarketEvent, TradingPair, TradingRules
 from backtest.strategies import Strategy
+from backtest.times import format_ns, parse_ns
 from tests.harness import bar, quote, trade
 
 PAIR = TradingPair("BTCUSD", "BTC", Asset("USD", 2), D("0.01"), D("0.1"))
@@ -346,3 +347,10 @@ def test_rules_that_do_not_decide_fills_are_left_aside(tmp_path: Path) -> None:
     result = run(bars, buy_limit, rules=rules)
     files = read_run(result.write(tmp_path / "run"))
     assert explain(files, "1", bars) == result.explain(1)
+
+
+@pytest.mark.parametrize(
+    "ns", [0, 1, 999, 1_000, 1_500_000, 10**9, 1_577_836_800_000_000_001, 253_402_300_799 * 10**9]
+)
+def test_a_time_is_read_as_it_was_written(ns: int) -> None:
+    assert parse_ns(format_ns(ns)) == ns
