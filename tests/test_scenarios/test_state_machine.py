@@ -7,7 +7,7 @@ the same script and must have answered the same, with the same money and orders 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from backtest.errors import OrderRejected
 from tests.harness import D, bar, pair_of, play, rules
 from tests.reference_model import CANCEL, CLOSE, CREATE, FILL, FLAT, MAINTENANCE, Model
+from tests.reference_netting import NettingModel
 
 PRICES = st.integers(60, 140)
 VOLUMES = st.integers(1, 9)
@@ -112,6 +113,9 @@ def spoken(kind: str, price: int | None, terms: dict[str, Any]) -> dict[str, Any
 class Orders(RuleBasedStateMachine):
     """Writes the script; `teardown` plays it."""
 
+    model_of: type[Model] = Model
+    accounts: Mapping[str, Any] = {}
+
     def __init__(self) -> None:
         super().__init__()
         self.steps: list[tuple[Any, ...]] = []
@@ -128,7 +132,7 @@ class Orders(RuleBasedStateMachine):
 
     @initialize(usd=st.integers(200, 3_000), btc=st.integers(0, 10))
     def begin(self, usd: int, btc: int) -> None:
-        self.model = Model(usd, btc)
+        self.model = self.model_of(usd, btc)
         self.cash = {"USD": usd, "BTC": btc}
         self.bar(100, None)
 
@@ -258,7 +262,9 @@ class Orders(RuleBasedStateMachine):
             bar(number, words[1], volume=words[2])
             for number, words in enumerate(one for one in self.steps if one[0] == "bar")
         ]
-        world = play(bars, script, cash=self.cash, rules=RULES, pairs=[PAIR])
+        world = play(
+            bars, script, cash=self.cash, rules=RULES, pairs=[PAIR], accounts=self.accounts
+        )
         for step, expected, got in zip(self.steps, self.expected, found, strict=True):
             assert got[0] == expected[0], step
             for mine, its in zip(got[1], expected[1], strict=True):
@@ -285,3 +291,15 @@ async def _carry_out(me: Any, handles: list[Any], words: tuple[Any, ...]) -> Non
 
 TestOrders = Orders.TestCase
 TestOrders.settings = settings(max_examples=150, stateful_step_count=30)
+
+
+class NettingOrders(Orders):
+    """The same on a netting account: orders, cancels and closes."""
+
+    model_of = NettingModel
+    accounts = {"main": {"netting": True}}  # noqa: RUF012 - never written to
+    modify = split = None  # type: ignore[assignment]
+
+
+TestNettingOrders = NettingOrders.TestCase
+TestNettingOrders.settings = settings(max_examples=100, stateful_step_count=30)
