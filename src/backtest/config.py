@@ -10,13 +10,15 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from backtest.actors import FixedLatency, Latency, LinkLatencies
 from backtest.data.funding import read_funding
 from backtest.errors import ConfigError, FieldError
 from backtest.models import HOUSE, Asset, TradingPair, TradingRules
-from backtest.money import ZERO, decimal_of
+from backtest.money import ZERO, decimal_of, is_multiple
 from backtest.profiles import profile as profile_called
+from backtest.times import duration_ns
 
-__all__ = ["RuleBook", "cash_of", "pair_of", "read_rules"]
+__all__ = ["RuleBook", "cash_of", "check_precision", "latency_of", "pair_of", "read_rules"]
 
 _CASH = re.compile(r"\s*([0-9][0-9_.]*)\s*([A-Za-z][A-Za-z0-9.]*)\s*")
 _PAIR_FIELDS = (
@@ -243,4 +245,40 @@ def _parts(
         f"cannot tell the quote asset of pair {code!r}: it does not end with the cash asset "
         f"({', '.join(cash_assets)}). Write it as BASE/QUOTE, or name base and quote under "
         f"[pairs.{code}] in the rules file, or give TradingPair({code!r}, base=..., quote=...)"
+    )
+
+
+def check_precision(
+    cash: Mapping[str, Mapping[str, Decimal]], pairs: Mapping[str, TradingPair], book: RuleBook
+) -> None:
+    """Refuse opening balances that have more digits than their asset."""
+    known = {one.code: one for pair in pairs.values() for one in (pair.base, pair.quote)}
+    for account, owned in cash.items():
+        for code, amount in owned.items():
+            asset = known.get(code) or book.asset(code)
+            if not is_multiple(amount, asset.step):
+                raise ConfigError(
+                    f"{account}'s cash of {amount} {code} has more digits than {code}: "
+                    f"{asset.precision} after the point"
+                )
+
+
+def latency_of(latency: Any) -> Latency | LinkLatencies | None:
+    """The latency between strategies and the venue: a length of time or a `Latency`, for all links
+    or by link. Raises `ConfigError` for a link that there is not."""
+    if latency is None or isinstance(latency, Latency | LinkLatencies):
+        return latency
+    if not isinstance(latency, Mapping):
+        return FixedLatency(duration_ns(latency, "latency"))
+    for link in latency:
+        if link not in LinkLatencies._fields:
+            known = ", ".join(LinkLatencies._fields)
+            raise ConfigError(f"no link is called {link!r}; known: {known}")
+    return LinkLatencies(
+        **{
+            link: one
+            if isinstance(one, Latency)
+            else FixedLatency(duration_ns(one, f"latency of {link}"))
+            for link, one in latency.items()
+        }
     )

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from backtest.errors import ConfigError, FieldError, FieldTypeError, RejectReason
+from backtest.manifest import rules_text
 from backtest.models import Tier, Tiers, TradingRules
-from backtest.runner import rules_text
 from backtest.services.margin import is_liquidatable, liquidation_price
 from tests.harness import D, bar, play, refused, rules
 

@@ -11,6 +11,7 @@ import pytest
 from attrs import frozen
 
 from backtest.errors import ConfigError, FieldError, FieldTypeError
+from backtest.manifest import rules_text
 from backtest.models import (
     Adaptive,
     Bar,
@@ -37,7 +38,6 @@ from backtest.models import (
     VolumeShareSlippage,
 )
 from backtest.models.fill_policy import policy_text
-from backtest.runner import rules_text
 from backtest.services.fills import BarWalk, Group, PathRules, checked_pool, eligibility, slipped
 from tests.test_services.walking import D, Done, bar, follow, order, part, rules
 

@@ -1,0 +1,83 @@
+"""The market data of a run: opened, by pair."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from backtest.config import RuleBook, pair_of
+from backtest.data import BarSource, SeveralSources, TickSource
+from backtest.errors import ConfigError
+from backtest.models import Bar, MarketEvent, Quote, Trade, TradingPair
+
+__all__ = ["Source", "counting", "files_of", "opened"]
+
+Source = BarSource | TickSource | SeveralSources
+
+
+def opened(
+    data: Any,
+    pair: str | TradingPair | None,
+    cash_assets: list[str],
+    book: RuleBook,
+    open_one: Callable[[Any, TradingPair], BarSource | TickSource],
+) -> tuple[dict[str, Source], dict[str, TradingPair]]:
+    """The sources of ``data`` and its pairs, by code; ``open_one`` opens one source of a pair."""
+    if isinstance(data, Mapping):
+        if pair is not None:
+            raise ConfigError("give the pairs as the keys of data, or one pair beside it, not both")
+        wanted = dict(data)
+    elif pair is None:
+        first = data[0] if _is_several(data) else data
+        code = getattr(first, "pair", None)
+        if not isinstance(code, str):
+            raise ConfigError("which pair is the data of? Give pair='BTCUSD'")
+        wanted = {code: data}
+    else:
+        wanted = {pair: data}
+    if not wanted:
+        raise ConfigError("there is no data: give at least one pair")
+    sources: dict[str, Source] = {}
+    pairs = {}
+    for key, given in wanted.items():
+        made = pair_of(key, cash_assets, book)
+        pairs[made.code] = made
+        if isinstance(given, SeveralSources):
+            given = given.parts
+        if _is_several(given):
+            parts = [open_one(one, made) for one in given]
+            sources[made.code] = parts[0] if len(parts) == 1 else SeveralSources(parts)
+        else:
+            sources[made.code] = open_one(given, made)
+    return sources, pairs
+
+
+def files_of(data: Any, sources: Mapping[str, Source]) -> dict[str, list[str]]:
+    """The names of data files by pair, as they were given."""
+    given = list(data.values()) if isinstance(data, Mapping) else [data]
+    files: dict[str, list[str]] = {}
+    for code, one in zip(sources, given, strict=True):
+        several = list(one) if _is_several(one) else [one]
+        if all(isinstance(name, str | os.PathLike) for name in several):
+            files[code] = [os.fspath(name) for name in several]
+    return files
+
+
+def counting(
+    events: Iterator[MarketEvent], progress: Callable[[int], None]
+) -> Iterator[MarketEvent]:
+    """``events``; ``progress`` is called with how many there were, now and then."""
+    count = 0
+    for count, event in enumerate(events, 1):
+        if count & 0x3FFF == 0:
+            progress(count)
+        yield event
+    progress(count)
+
+
+def _is_several(data: Any) -> bool:
+    """Whether ``data`` are several sources of one pair, not one list of bars or ticks."""
+    if not isinstance(data, list | tuple) or not data:
+        return False
+    return not any(isinstance(one, Bar | Quote | Trade) for one in data)

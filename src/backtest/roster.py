@@ -1,0 +1,115 @@
+"""Who takes part in a run: strategies by name, accounts with their options, who trades on which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from backtest.config import RuleBook
+from backtest.errors import ConfigError
+from backtest.models import Account
+from backtest.strategies import Strategy
+
+__all__ = ["account_options", "accounts_of", "named"]
+
+_ACCOUNT_OPTIONS = ("margin_mode", "collateral", "netting")
+
+
+def named(strategies: Any) -> dict[str, Strategy]:
+    """The strategies by name; a class name in lower case where none was given."""
+    if isinstance(strategies, Strategy):
+        strategies = [strategies]
+    if isinstance(strategies, Mapping):
+        found = dict(strategies)
+    else:
+        found = {}
+        for strategy in strategies:
+            name = stem = type(strategy).__name__.lower()
+            number = 1
+            while name in found:
+                number += 1
+                name = f"{stem}-{number}"
+            found[name] = strategy
+    if not found:
+        raise ConfigError("there is no strategy to run")
+    for name, strategy in found.items():
+        if isinstance(strategy, type):
+            raise ConfigError(
+                f"{strategy.__name__} is a class: give an instance, {strategy.__name__}()"
+            )
+        if not isinstance(strategy, Strategy):
+            raise ConfigError(f"{name} is not a Strategy but a {type(strategy).__name__}")
+        if hasattr(strategy, "_host"):
+            raise ConfigError(f"strategy {name!r} has run already: make a new one for each run")
+    if len(set(found.values())) < len(found):  # strategies compare by identity
+        raise ConfigError("the same strategy object is given twice: make one for each name")
+    return found
+
+
+def accounts_of(
+    name: str, given: str | Sequence[str] | None, accounts: Mapping[str, Account]
+) -> tuple[str, ...]:
+    """The accounts that strategy ``name`` trades on; ``given`` is what was asked for it."""
+    if given is None:
+        if name in accounts:
+            return (name,)
+        if len(accounts) == 1:
+            return tuple(accounts)
+        raise ConfigError(
+            f"which of the accounts {', '.join(accounts)} does strategy {name!r} trade on? "
+            f"Give accounts={{{name!r}: ...}}"
+        )
+    owned = (given,) if isinstance(given, str) else tuple(given)
+    for one in owned:
+        if one not in accounts:
+            raise ConfigError(
+                f"strategy {name!r} is to trade on account {one!r}, but cash is given for: "
+                f"{', '.join(accounts)}"
+            )
+    return owned
+
+
+def account_options(
+    cash: Mapping[str, Any],
+    book: RuleBook,
+    *,
+    margin_mode: str | None,
+    collateral: Mapping[str, Any],
+    netting: bool | str | Sequence[str],
+) -> dict[str, dict[str, Any]]:
+    """What `Account` takes beside its id, name and asset, by account."""
+    for name in book.accounts:
+        if name not in cash:
+            raise ConfigError(
+                f"the rules name account {name!r}, but cash is given for: {', '.join(cash)}"
+            )
+    general: dict[str, Any] = {}
+    if margin_mode is not None:
+        general["margin_mode"] = margin_mode
+    if collateral:
+        general["collateral"] = collateral
+    options = {name: {**general, **book.accounts.get(name, {})} for name in cash}
+    for name in _netting(netting, cash):
+        options[name].setdefault("netting", True)
+    for name, own in options.items():
+        for option in own:
+            if option not in _ACCOUNT_OPTIONS:
+                raise ConfigError(
+                    f"no option of account {name!r} is called {option!r}; known: "
+                    f"{', '.join(_ACCOUNT_OPTIONS)}"
+                )
+    return options
+
+
+def _netting(netting: bool | str | Sequence[str], accounts: Iterable[str]) -> list[str]:
+    """The accounts that net."""
+    known = list(accounts)
+    if isinstance(netting, bool):
+        return known if netting else []
+    wanted = [netting] if isinstance(netting, str) else list(netting)
+    for one in wanted:
+        if one not in known:
+            raise ConfigError(
+                f"account {one!r} is to net, but cash is given for: {', '.join(known)}"
+            )
+    return wanted
