@@ -228,7 +228,7 @@ class Venue:
             book.fees_fill,
             volume=leaves,
             notional=notional,
-            margin=held,
+            margin=ZERO if branch.spot else held,
             maker=not branch.taker,
             first=first,
             step=book.step,

@@ -9,7 +9,7 @@ import pytest
 from backtest.actors import Actor, BrokerActor, Directive, Envelope, Supervision, System
 from backtest.errors import RejectReason
 from backtest.models import Bar
-from tests.harness import bar, play, refused
+from tests.harness import D, bar, play, refused, rules
 
 BARS = [bar(0, 100), bar(1, 101), bar(2, 103), bar(3, 99)]
 
@@ -92,3 +92,25 @@ def test_a_stopped_strategy_does_not_take_the_venue_with_it() -> None:
     told = [type(one.envelope.payload).__name__ for one in world.system.dead_letters]
     assert told == ["Bar", "OrderEvent"]
     assert world.orders() == ["LONG 1 FILLED", "LONG 2 FILLED"]
+
+
+def test_a_spot_buy_reserves_no_fee_on_a_margin_that_it_has_not() -> None:
+    """It reserved a fee of 10 % of its notional, which no fill of it is charged."""
+
+    async def script(me: Any) -> None:
+        await me.next()
+        # 2 x 98 = 196, and nothing else: a spot order has no margin to charge 10 % of.
+        order = await me.buy("BTCUSD", 2, limit_price=98)
+        assert me.balance("USD").unavailable == D(196)
+        await order.cancel()
+        # All there is buys 10 at 100: with the fee on top it was refused.
+        order = await me.buy("BTCUSD", 10, limit_price=100)
+        await me.next(3)
+        assert order.is_filled
+        assert me.balance("USD").total == D(10)  # 1000 - 10 x 99, no fee
+
+    play(
+        BARS,
+        script,
+        rules=rules(fees={"fill": {"percent_of_margin": "0.1"}}),
+    )

@@ -34,6 +34,8 @@ class ChainAudit:
 
     def __init__(self, records: Any, fail: Callable[[str, str], NoReturn]) -> None:
         self.entries: list[Any] = []
+        self.changed: list[Any] = []
+        """Orders that are new or changed; whoever reads it clears it."""
         self.positions: dict[UUID, Any] = {}
         """Open positions, as the table of orders tells them."""
         self._records = records
@@ -105,6 +107,7 @@ class ChainAudit:
             old = self._orders[place] if place < known else None
             if order is old:
                 continue
+            self.changed.append(order)
             self._check_numbers(order)
             if order.order_number != place + 1:
                 self._fail("I5", f"order {order.id}: number {order.order_number} at {place + 1}")

@@ -10,6 +10,9 @@ from backtest.models import Bar
 
 __all__ = ["MessageAudit"]
 
+_UNTOLD = frozenset(("PENDING", "FILLED", "REPLACED"))
+"""These may be told of with others: leaves with their fill, a rest with what was closed."""
+
 
 class MessageAudit:
     """Counts what is sent and what is delivered. Call `saw` before each delivery."""
@@ -23,6 +26,9 @@ class MessageAudit:
         self._fail = fail
         self._told = 0
         """Order events delivered."""
+        self._read = 0
+        self._known: set[int] = set()
+        """Numbers of orders of which something was told."""
         self._done: set[tuple[str, int]] = set()
         """Commands that had an effect, by sender and number."""
 
@@ -71,3 +77,13 @@ class MessageAudit:
             self._fail(
                 "I17", f"{happened} things happened to orders, {self._told + told} were told"
             )
+
+    def check_told(self, changed: list[Any]) -> None:
+        """Of every order in ``changed`` that filled or ended, something was told."""
+        events = self._broker.venue.records.events
+        while self._read < len(events):
+            self._known.add(events[self._read].order_number)
+            self._read += 1
+        for order in changed:
+            if order.status.name not in _UNTOLD and order.order_number not in self._known:
+                self._fail("I17", f"order {order.id} is {order.status.name}, and nobody was told")

@@ -4,6 +4,8 @@
 * I14 notional, fee, PnL and margin of a fill are those of the formulas
 * I15 its price is within its bar, no worse than its limit, and not from before its acceptance
 * I16 what filled on one side of a bar is within the volume that there was
+* I19 at one point of a bar limits fill by price, then by acceptance
+* I20 what an accepted order reserves is what the formula says
 """
 
 from __future__ import annotations
@@ -57,6 +59,12 @@ class TradeAudit:
             for account in owned
             if account.margin_mode == "cross"
         }
+        self._netting = {
+            account.account_id
+            for _, owned in broker._agents.values()
+            for account in owned
+            if account.netting
+        }
         self._bars: dict[tuple[str, int], list[Bar]] = {}
         self._ticked: set[str] = set()
         """Pairs that were matched on quotes or trades: their fills belong to no bar."""
@@ -68,6 +76,9 @@ class TradeAudit:
         self._forced: set[UUID] = set()
         """Sales of collateral: at once, at the price of the call, whatever volume there was."""
         self._paid: set[tuple[str, UUID]] = set()
+        self._queue: dict[tuple[str, int, str, bool], tuple[Fraction, int]] = {}
+        """The plain limit that filled last at a point of a bar: its price, turned so that less is
+        better, and its number in the order of acceptance."""
         self._moved: dict[Key, Units] = {}
         """What the journal's trades moved, less what the fills say."""
 
@@ -113,7 +124,44 @@ class TradeAudit:
                 if not event.entry and getattr(order, "entry_order_id", None) is None:
                     # What the venue sells itself when an account is called reserves nothing.
                     self._forced.add(order.root_id)
+                elif order.status.name == "PENDING" and order.parent_id is None:
+                    self._check_reserve(order)
         self._events = len(records.events)
+
+    def _check_reserve(self, order: Any) -> None:
+        """What a new order reserves: only where no price of the moment is part of it."""
+        book = self._venue.books[order.trading_pair_code]
+        pair, rules = book.pair, book.rules
+        held, volume = Fraction(order.reserved), Fraction(order.volume)
+        spot = not hasattr(order, "leverage")
+        buys = order.direction.sign > 0
+        if spot and not buys:
+            needed = {volume}
+        elif not buys or order.limit_price is None or order.stop_price is not None:
+            return
+        elif order.account_id in self._cross or order.account_id in self._netting:
+            return
+        elif order.instructions.reduce_only:
+            return  # what it closes is there already
+        else:
+            digits = pair.quote.precision
+            worth = volume * Fraction(order.limit_price) * Fraction(pair.contract_size)
+            notional = _half_even(worth, digits)
+            margin = Fraction(0)
+            if not spot:
+                margin = _margin(rules, volume, worth, Fraction(order.leverage), digits)
+            fees = rules.fees_at(FeeStage.FILL)
+            needed = {
+                max(
+                    Fraction(0),
+                    (notional if spot else margin)
+                    + _fee(fees, volume, notional, margin, True, maker, digits),
+                )
+                for maker in (True, False)
+            }
+        if held not in needed:
+            wanted = [float(one) for one in sorted(needed)]
+            self._fail("I20", f"order {order.id} reserves {held}, the formula says {wanted}")
 
     # -- a fill ------------------------------------------------------------------------------------
 
@@ -156,9 +204,10 @@ class TradeAudit:
                 self._fail("I14", f"{_told(fill)} costs {fill.fee}, and nothing is charged there")
             return
         margin = Fraction(getattr(order, "margin_reserved", 0) or 0)
-        allowed = {_fee(fees, fill, notional, margin, first, book.pair.quote.precision)}
+        volume, digits = Fraction(fill.volume), book.pair.quote.precision
+        allowed = {_fee(fees, volume, notional, margin, first, fill.maker, digits)}
         if closes and fill.kind in _AFTERWARDS:
-            allowed.add(_fee(fees, fill, notional, margin, False, book.pair.quote.precision))
+            allowed.add(_fee(fees, volume, notional, margin, False, fill.maker, digits))
         if Fraction(fill.fee) in allowed:
             return
         by_margin = any(one.kind is FeeKind.PERCENT_OF_MARGIN for one in fees)
@@ -177,15 +226,9 @@ class TradeAudit:
     def _check_margin(self, fill: Any, order: Any, book: Any) -> None:
         if self._changed(fill, order):
             return
-        rules, digits = book.rules, book.pair.quote.precision
-        volume, price = Fraction(fill.volume), Fraction(fill.price)
-        if rules.leverage_kind is LeverageKind.FLAT_MARGIN_PER_VOLUME:
-            needed = volume * Fraction(rules.margin_per_volume)
-        else:
-            needed = volume * price * Fraction(book.pair.contract_size)
-            if rules.leverage_kind is not LeverageKind.NONE:
-                needed /= Fraction(order.leverage)
-        needed = _up(needed, digits)
+        digits = book.pair.quote.precision
+        worth = Fraction(fill.volume) * Fraction(fill.price) * Fraction(book.pair.contract_size)
+        needed = _margin(book.rules, Fraction(fill.volume), worth, Fraction(order.leverage), digits)
         held = Fraction(order.margin_reserved)
         # A sell at a better price that it cannot pay for takes the margin of its reserve's price.
         if held != needed and not (fill.direction.sign < 0 and held < needed):
@@ -216,6 +259,8 @@ class TradeAudit:
             limit = order.take_profit if fill.order_kind == "trading" else order.limit_price
         if limit is not None and (fill.price - limit) * fill.direction.sign > 0:
             self._fail("I15", f"{_told(fill)} is worse than its limit {limit}")
+        if fill.kind == "entry" and book.rules.fills is None:
+            self._check_price(fill, order, bar, book)
         born = self._roots.get(fill.root_id)
         if born is not None and fill.kind == "entry":
             seen = bar.close_ns if fill.point == "close" else bar.open_ns
@@ -228,9 +273,41 @@ class TradeAudit:
         if fill.kind != "liquidation":
             self._check_pool(fill, bars, book)
 
+    def _check_price(self, fill: Any, order: Any, bar: Bar, book: Any) -> None:
+        """A plain market or limit order has only so many prices at which it can fill."""
+        if order.stop_price is not None or order.instructions.is_trailing:
+            return
+        buys, limit = fill.direction.sign > 0, order.limit_price
+        if limit is None:
+            met = [bar.open, bar.close] if fill.point == "close" else [bar.open]
+            prices = [_slipped(one, buys, bar, book) for one in met]
+        else:
+            met = [bar.close if fill.point == "close" else bar.open]
+            prices = [Fraction(one) for one in met if (one <= limit if buys else one >= limit)]
+            prices.append(Fraction(limit))
+        if Fraction(fill.price) not in prices:
+            self._fail("I15", f"{_told(fill)}: it could be {[float(one) for one in prices]}")
+        if limit is not None and len(self._bars[fill.pair, fill.bar_open_ns]) == 1:
+            self._check_queue(fill, order, -limit if buys else limit)
+
+    def _check_queue(self, fill: Any, order: Any, price: Decimal) -> None:
+        if fill.order_kind != "spot" or order.stop_loss or order.take_profit:
+            return
+        if order.instructions.oco is not None or order.account_id in self._cross:
+            return
+        rules = self._venue.books[fill.pair].rules
+        if rules.path == "queue_order" or order.parent_id is not None:
+            return  # the order of acceptance alone; or a child, whose place is not its number
+        key = (fill.pair, fill.bar_open_ns, fill.point, fill.direction.sign > 0)
+        place = (Fraction(price), order.order_number)
+        last = self._queue.get(key)
+        if last is not None and place < last:
+            self._fail("I19", f"{_told(fill)} filled after one that was behind it")
+        self._queue[key] = place
+
     def _check_pool(self, fill: Any, bars: list[Bar], book: Any) -> None:
         share = book.rules.participation
-        if share is None or any(bar.volume is None for bar in bars):
+        if share is None or book.rules.fills is not None or any(bar.volume is None for bar in bars):
             return
         key = (fill.pair, fill.bar_open_ns)
         sides = self._pools.setdefault(key, (None, {True: Fraction(0), False: Fraction(0)}))[1]
@@ -248,6 +325,19 @@ def _told(fill: Any) -> str:
     return f"fill of {fill.volume} {fill.pair} at {fill.price} ({fill.kind}, {fill.order_id})"
 
 
+def _slipped(price: Decimal, buys: bool, bar: Bar, book: Any) -> Fraction:
+    """``price`` with the slippage of the rules: on the grid, inside the bar unless beyond it."""
+    rules, step = book.rules, Fraction(book.pair.price_increment)
+    slip = Fraction(rules.slippage) + Fraction(price) * Fraction(rules.slippage_rate)
+    if not slip:
+        return Fraction(price)
+    if buys:
+        worse = ceil((Fraction(price) + slip) / step) * step
+        return worse if rules.slippage_beyond_bar else min(worse, Fraction(bar.high))
+    worse = floor((Fraction(price) - slip) / step) * step
+    return max(worse, step) if rules.slippage_beyond_bar else max(worse, Fraction(bar.low))
+
+
 def _half_even(value: Fraction, digits: int) -> Fraction:
     return Fraction(round(value * 10**digits), 10**digits)
 
@@ -257,18 +347,33 @@ def _up(value: Fraction, digits: int) -> Fraction:
 
 
 def _fee(
-    fees: Any, fill: Any, notional: Fraction, margin: Fraction, first: bool, digits: int
+    fees: Any,
+    volume: Fraction,
+    notional: Fraction,
+    margin: Fraction,
+    first: bool,
+    maker: bool,
+    digits: int,
 ) -> Fraction:
     total = Fraction(0)
     for one in fees:
         rate: Decimal = one.rate
-        if fill.maker and one.maker_rate is not None:
+        if maker and one.maker_rate is not None:
             rate = one.maker_rate
         basis = {
             FeeKind.PERCENT_OF_NOTIONAL: notional,
-            FeeKind.FLAT_PER_VOLUME: Fraction(fill.volume),
+            FeeKind.FLAT_PER_VOLUME: volume,
             FeeKind.PERCENT_OF_MARGIN: margin,
             FeeKind.FLAT_PER_TRADE: Fraction(int(first)),
         }.get(one.kind, Fraction(0))
         total += _up(Fraction(rate) * basis, digits)
     return total
+
+
+def _margin(
+    rules: Any, volume: Fraction, worth: Fraction, leverage: Fraction, digits: int
+) -> Fraction:
+    """The margin of ``volume`` contracts that are ``worth`` so much, unrounded."""
+    if rules.leverage_kind is LeverageKind.FLAT_MARGIN_PER_VOLUME:
+        return _up(volume * Fraction(rules.margin_per_volume), digits)
+    return _up(worth if rules.leverage_kind is LeverageKind.NONE else worth / leverage, digits)

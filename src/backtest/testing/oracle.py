@@ -22,6 +22,8 @@ the first message after which one of the invariants does not hold:
 * I16 what filled on one side of a bar is within the volume that there was
 * I17 whatever happens to an order is told to its owner
 * I18 the venue's mirror of the balances is the ledger
+* I19 at one point of a bar plain limits fill by price, then by acceptance
+* I20 what an accepted order reserves is what the formula says
 """
 
 from __future__ import annotations
@@ -143,6 +145,8 @@ class Oracle:
         """What holds whenever the venue has finished what it was doing."""
         self._chains.check(self._money)
         self._trades.check()
+        self.messages.check_told(self._chains.changed)
+        self._chains.changed.clear()
         mirror = self._broker.venue.money
         for key in self._unmirrored:
             if key[0] in self._broker.venue.sharers and mirror.get(key) != self._seen.get(

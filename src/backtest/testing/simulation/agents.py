@@ -30,6 +30,8 @@ __all__ = ["Trader"]
 
 D = Decimal
 _REFUSALS = (OrderRejected, FieldError, FieldTypeError, AccountError)
+_MANY = 25
+"""With how many orders and positions an agent begins to tidy up."""
 _MOST = 60
 """How many order handles an agent keeps in mind."""
 _SPOT = frozenset(signature(Strategy.buy).parameters)
@@ -97,6 +99,9 @@ class Trader(Strategy):
             return
         chance = self.random
         habits = _HABITS[self.plan.style]
+        if len(self._desk.open) + sum(map(len, self._desk.positions.values())) > _MANY:
+            # Enough is enough: what a bar costs grows with all that is pending and open.
+            await self.once("close_all", bar.pair)
         for _ in range(chance.randrange(self.plan.eager + 10) // 10):
             await self.once(draw_weighted(chance, habits), bar.pair)
 
