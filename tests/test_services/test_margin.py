@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from backtest.errors import FieldError
 from backtest.models._fast import derive
+from backtest.models.tiers import Tiers
 from backtest.models.trading_pair import TradingPair
 from backtest.models.trading_rules import LeverageKind, TradingRules
 from backtest.services.margin import (
@@ -186,6 +187,21 @@ def test_the_callers_decimal_context_does_not_matter() -> None:
         context.prec = 3
         assert initial_margin(D("1.2345"), D("50001"), D(1), D(10), CENT) == D("6172.63")
         # 1.2345 x 50 001 = 61 726.2345; / 10 = 6 172.62345 -> 6 172.63
+
+
+def test_a_price_just_inside_a_bracket_is_of_that_bracket() -> None:
+    tiers, step = Tiers([(500, "0.01", 20), (1000, "0.05", 10)]), D("0.0001")
+    # Long: at 500 of notional 0.50 would be left, so it ends below: 494.5 / (10 x 0.99)
+    price = liquidation_price(True, D(100), D(10), D(1), D("505.5"), tiers, step)
+    assert price == D("49.9494")
+    # Short: at 500 of notional 0.50 is left, so it ends above: (400 + 105.5 + 20) / (4 x 1.05)
+    price = liquidation_price(False, D(100), D(4), D(1), D("105.5"), tiers, step)
+    assert price == D("125.1191")
+
+
+def test_a_stop_limit_sell_reserves_for_its_limit() -> None:
+    assert worst_price_sell(D(100), D(120), D(90), D("0.05"), PAIR) == 100
+    assert worst_price_buy(D(100), D(80), D(90), D("0.05"), PAIR) == 100
 
 
 def test_the_size_of_a_contract_counts_everywhere() -> None:
