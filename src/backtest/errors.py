@@ -39,6 +39,21 @@ __all__ = [
 class BacktestError(Exception):
     """Base of every error raised on purpose."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is pickled as its class and its message, which are not the arguments of most
+        # of these: without this, one that was raised in a process of a pool would break the pool.
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    kind: type[BacktestError], args: tuple[Any, ...], state: dict[str, Any]
+) -> BacktestError:
+    """An error as it was, in another process."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 class FieldError(BacktestError, ValueError):
     """A field holds a value that it may not hold; the message begins with the field's name."""

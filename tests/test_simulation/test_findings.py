@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
 
 from backtest.actors import Actor, BrokerActor, Directive, Envelope, Supervision, System
-from backtest.errors import RejectReason
+from backtest.errors import (
+    BacktestError,
+    DataError,
+    Deadlock,
+    FieldError,
+    InboxOverflow,
+    InsufficientFunds,
+    OrderRejected,
+    RejectReason,
+)
 from backtest.models import Bar
 from tests.harness import D, bar, play, refused, rules
 
@@ -114,3 +124,22 @@ def test_a_spot_buy_reserves_no_fee_on_a_margin_that_it_has_not() -> None:
         script,
         rules=rules(fees={"fill": {"percent_of_margin": "0.1"}}),
     )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FieldError("volume", "must be positive"),
+        OrderRejected(RejectReason.STALE, "too late"),
+        Deadlock([("broker", "account")]),
+        InsufficientFunds("main", "USD", D(1), D(2), "available"),
+        DataError("no number", source="bars.csv", line=3),
+        InboxOverflow("slow", 16),
+    ],
+)
+def test_errors_come_back_whole_from_another_process(error: BacktestError) -> None:
+    """They could be pickled, but not read again: the pool whose process raised one broke down."""
+    twin = pickle.loads(pickle.dumps(error))
+    assert type(twin) is type(error)
+    assert str(twin) == str(error)
+    assert vars(twin) == vars(error)

@@ -18,7 +18,7 @@ from backtest.errors import (
     FieldTypeError,
     OrderRejected,
 )
-from backtest.models import ActionType, Bar, OrderDirection, TradingPair
+from backtest.models import ActionType, Bar, OrderDirection, Quote, Trade, TradingPair
 from backtest.models._fast import derive
 from backtest.strategies import Strategy
 from backtest.strategies.handle import OrderHandle
@@ -92,8 +92,18 @@ class Trader(Strategy):
             self.ids.setdefault(child.branch_id, {})[child.id if child.is_filled else None] = True
 
     async def on_bar(self, bar: Bar) -> None:
+        await self.hear(bar.pair)
+
+    async def on_quote(self, quote: Quote) -> None:
+        await self.hear(quote.pair)
+
+    async def on_trade(self, trade: Trade) -> None:
+        await self.hear(trade.pair)
+
+    async def hear(self, pair: str) -> None:
+        """The market of ``pair`` moved."""
         if self.phase() == "liveness":
-            await self.wind_down(bar.pair)
+            await self.wind_down(pair)
             return
         if self.phase() == "doomed" and self.random.random() < 0.5:
             return
@@ -101,9 +111,9 @@ class Trader(Strategy):
         habits = _HABITS[self.plan.style]
         if len(self._desk.open) + sum(map(len, self._desk.positions.values())) > _MANY:
             # Enough is enough: what a bar costs grows with all that is pending and open.
-            await self.once("close_all", bar.pair)
+            await self.once("close_all", pair)
         for _ in range(chance.randrange(self.plan.eager + 10) // 10):
-            await self.once(draw_weighted(chance, habits), bar.pair)
+            await self.once(draw_weighted(chance, habits), pair)
 
     async def on_timer(self, name: str) -> None:
         if self.phase() != "liveness" and self.random.random() < 0.3:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from operator import attrgetter
 from random import Random
+from typing import Literal
 
-from backtest.models import Bar
+from backtest.models import Bar, MarketEvent, Quote, Trade
 
 from .chance import stream
 from .faults import Faults
@@ -16,7 +18,10 @@ __all__ = ["Market"]
 
 TAIL = 240
 """How many quiet steps there are at most for everything to resolve."""
+START_NS = 1_700_000_000 * 10**9
 D = Decimal
+_TIME = attrgetter("close_ns")
+_SIDES: tuple[Literal["buy", "sell"] | None, ...] = ("buy", "sell", None)
 
 
 class Market:
@@ -36,6 +41,8 @@ class Market:
         self.phase = "safety"
         self.steps = 0
         self.tail = 0
+        self.begin_ns = START_NS // plan.step_ns * plan.step_ns - 4 * plan.step_ns
+        """Before everything that a market event tells of."""
         self._plan = plan
         self._faults = faults
         self._is_enough = is_enough
@@ -43,10 +50,10 @@ class Market:
         self._chances = {code: stream(plan.seed, f"bars/{code}") for code in plan.pairs}
         self._last = {code: market.first for code, market in plan.markets.items()}
 
-    def bars(self) -> Iterator[Bar]:
-        """The bars of the run. Ends when everything is resolved, or will not be any more."""
+    def events(self) -> Iterator[MarketEvent]:
+        """The market events of the run, until everything is resolved, or will not be any more."""
         plan, step = self._plan, self._plan.step_ns
-        start = 1_700_000_000 * 10**9 // step * step
+        start = START_NS // step * step
         while True:
             if self.phase == "safety" and self.steps and self._is_enough():
                 self.phase = "liveness"
@@ -57,24 +64,48 @@ class Market:
                     return
             self.steps += 1
             close = start + self.steps * step
+            found: list[MarketEvent] = []
             for code, market in plan.markets.items():
                 if self.steps * step % market.length_ns == 0:
-                    yield from self._bars_at(code, market, close)
+                    found += self._events_at(code, market, close)
+            found.sort(key=_TIME)  # stable: at one time in the order of registration
+            yield from found
 
-    def _bars_at(self, code: str, market: MarketPlan, close: int) -> Iterator[Bar]:
+    def _events_at(self, code: str, market: MarketPlan, close: int) -> list[MarketEvent]:
         chance = self._chances[code]
         quiet = self.phase == "liveness"
         bar = self._bar(code, market, close, chance, quiet)
+        made: list[MarketEvent] = [bar]
+        if market.feed != "bars":
+            made = self._ticks(bar, market, chance)
         if quiet:
-            yield bar
-            return
+            return made
         if chance.randrange(1000) < market.holes and self.steps > 20:
-            return
+            return []
         if self._faults.strikes("bar_gap"):
-            return
-        yield bar
+            return []
         if self._faults.strikes("bar_duplicate"):
-            yield bar
+            made = [one for one in made for _ in range(2)]
+        return made
+
+    def _ticks(self, bar: Bar, market: MarketPlan, chance: Random) -> list[MarketEvent]:
+        """Quotes or trades along ``bar``; with ``both`` the bar as well, last."""
+        tick, length = self._plan.pairs[bar.pair].price_increment, bar.close_ns - bar.open_ns
+        prices = [bar.open, bar.high, bar.low, bar.close]
+        if chance.random() < 0.5 and market.feed != "both":
+            prices = prices[3:]
+        volume = bar.volume / 4 if bar.volume else None
+        made: list[MarketEvent] = []
+        for place, price in enumerate(prices, 1):
+            # Now and then all at the last moment, one behind the other.
+            at = bar.open_ns + length * place // len(prices)
+            if market.feed == "quotes":
+                spread = tick * chance.choice([1, 1, 2, 20])
+                made.append(Quote(bar.pair, at, price, price + spread, volume, volume))
+            else:
+                side = chance.choice(_SIDES)
+                made.append(Trade(bar.pair, at, price, volume, side))
+        return [*made, bar] if market.feed == "both" else made
 
     def _bar(self, code: str, market: MarketPlan, close: int, chance: Random, quiet: bool) -> Bar:
         tick = self._plan.pairs[code].price_increment

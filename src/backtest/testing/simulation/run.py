@@ -98,9 +98,9 @@ class World:
         plan, system, faults = self.plan, self.system, self.faults
         for sender, target, latency in plan.latencies:
             system._latencies[sender, target] = latency
-        data = MarketData(self.market.bars())
+        data = MarketData(self.market.events())
         assert data.first is not None
-        system.now = system.clock.ns = data.first.open_ns  # type: ignore[attr-defined]
+        system.now = system.clock.ns = self.market.begin_ns  # type: ignore[attr-defined]
         agents = {}
         for place, one in enumerate(plan.agents):
             owned = tuple(plan.accounts[name] for name in one.accounts)

@@ -59,6 +59,8 @@ class MarketPlan:
     """Of a thousand bars, how many do not move at all."""
     volume: str
     """``none``, ``thin``, ``thick`` or ``mixed`` (zero among them)."""
+    feed: str
+    """``bars``, ``quotes``, ``trades``, or ``both``: bars and the trades that made them."""
 
 
 @attrs.frozen(kw_only=True)
@@ -113,7 +115,8 @@ def draw_plan(seed: int, without: frozenset[str] = frozenset()) -> Plan:
         pair = _draw_pair(own, code, base, quote, precisions)
         if f"pair:{code}" not in without:
             pairs[code] = pair
-            markets[code] = _draw_market(own, step)
+            feed = stream(seed, f"feed/{code}").choice(["bars"] * 7 + ["quotes", "trades", "both"])
+            markets[code] = _draw_market(own, step, feed)
     rules = {code: _draw_rules(stream(seed, f"rules/{code}"), pairs[code]) for code in pairs}
     rules = {code: _draw_margin(stream(seed, f"margin/{code}"), rules[code]) for code in pairs}
     account_kinds, opening = _draw_money(seed, pairs, markets)
@@ -162,15 +165,17 @@ def _draw_pair(
     )
 
 
-def _draw_market(chance: Random, step: int) -> MarketPlan:
+def _draw_market(chance: Random, step: int, feed: str) -> MarketPlan:
+    length = step * chance.choice([1, 1, 1, 2, 5])
     return MarketPlan(
-        length_ns=step * chance.choice([1, 1, 1, 2, 5]),
+        length_ns=length if feed == "bars" else step,
         first=chance.choice([3, 50, 2_000, 10_000, 10_000, 10_000, 1_000_000, 10**9]),
         swing=chance.choice([5, 30, 30, 100, 400, 1500]),
         gaps=chance.choice([0, 20, 150]),
         holes=chance.choice([0, 0, 50, 400]),
         flats=chance.choice([0, 50, 300]),
         volume=chance.choice(["none", "thin", "thick", "mixed", "mixed"]),
+        feed=feed,
     )
 
 
@@ -226,6 +231,17 @@ def _draw_rules(chance: Random, pair: TradingPair) -> TradingRules:
     }
     if chance.random() < 0.06:
         drawn["allowed_directions"] = [chance.choice(["LONG", "SHORT"])]
+    # Rules of other engines, and what came later.
+    for name, values in (
+        ("limit_gap", ["limit"]),
+        ("stop_gap", ["stop", "order_stop"]),
+        ("exits_from", ["next_bar", "clear"]),
+        ("passed_entry", ["fill"]),
+        ("path", ["queue_order"]),
+        ("queue", ["conservative"]),
+    ):
+        if chance.random() < 0.08:
+            drawn[name] = chance.choice(values)
     known = {one.name for one in attrs.fields(TradingRules)}
     return TradingRules.from_mapping({name: drawn[name] for name in drawn if name in known})
 
