@@ -5,6 +5,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
+from .agenda import is_stale
 from .message import MARKET_TO_VENUE, Envelope
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Live:
     def _pump(self) -> None:
         system = self._system
         self._kicked = False
-        if system._over:
+        if system._course.is_over:
             return
         try:
             self._deliver()
@@ -56,8 +57,8 @@ class Live:
             self.kick()
         elif system._ending:
             # The end was asked for, and all that was due is done.
-            if not system._closing:
-                system._finish()
+            if not system.is_closing:
+                system._course.finish()
         elif heap and (self._next is None or heap[0][0] < self._next):
             self._next = heap[0][0]
             system.loop.call_later(max(0, self._next - system.now) / 1e9, self._wake)
@@ -96,7 +97,7 @@ class Live:
                 system._emit()
                 if not system._ending:
                     self.feed()
-            elif not system._is_stale(item[3]):
+            elif not is_stale(item[3]):
                 system.queues[item[1]].append(item)
 
     def _wake(self) -> None:

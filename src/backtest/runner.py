@@ -23,7 +23,7 @@ from backtest.actors import (
     System,
 )
 from backtest.actors.ids import IdSource
-from backtest.actors.system import STALL_BOUND
+from backtest.actors.standstill import STALL_BOUND
 from backtest.again import book_on_path, restored, snapshot
 from backtest.analysis.result import RunResult
 from backtest.assembly import Assembly
