@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from backtest.strategies.balance import BalanceView
 from backtest.strategies.breakout import Breakout
 from backtest.strategies.command import Command
-from backtest.strategies.desk import BalanceView
 from backtest.strategies.grid import Grid
 from backtest.strategies.handle import CloseCommand, OrderHandle
 from backtest.strategies.position import PositionView

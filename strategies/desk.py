@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from backtest.actors import BalanceUpdate, EventKind, OrderEvent, StrategyHost, System, Welcome
@@ -21,36 +21,21 @@ from backtest.models import (
     TradingOrder,
 )
 from backtest.models._fast import derive
-from backtest.money import ZERO, add, decimal_of
-from backtest.services.cross_margin import stake_of, standing_of
+from backtest.money import add, decimal_of
 from backtest.services.fills import WorkingKind
-from backtest.services.margin import liquidation_price_of
 from backtest.times import duration_ns, from_ns, to_ns
 
 from .command import Command
+from .exposure import Exposure
 from .handle import CloseCommand, Expires, Number, OrderHandle
-from .position import PositionView, nearest, take_changes
+from .position import take_changes
 
 if TYPE_CHECKING:
     from .strategy import Strategy
 
-__all__ = ["BalanceView", "OrderDesk"]
+__all__ = ["OrderDesk"]
 
-_NOTHING = (ZERO, ZERO)
 _new = tuple.__new__
-
-
-class BalanceView(NamedTuple):
-    """What an account has of one asset."""
-
-    available: Decimal
-    """Free to use."""
-    unavailable: Decimal
-    """Locked in orders and positions."""
-
-    @property
-    def total(self) -> Decimal:
-        return add(self.available, self.unavailable)
 
 
 class OrderDesk:
@@ -63,9 +48,6 @@ class OrderDesk:
         self.agent_id = welcome.agent_id
         self.pairs = welcome.pairs
         self.rules = welcome.rules
-        self._cross = welcome.cross
-        self._others: dict[UUID, TradingOrder] = {}
-        """Open positions of others in cross margin accounts that are this strategy's, too."""
         self.accounts = {name: account_id for account_id, name in welcome.accounts}
         self.default_account = welcome.accounts[0][1] if welcome.accounts else ""
         self.balances = dict(welcome.balances)
@@ -74,6 +56,7 @@ class OrderDesk:
         self.positions: dict[str, dict[UUID, TradingOrder]] = {code: {} for code in self.pairs}
         self.last = host.last
         """The last close of each pair that the strategy was given."""
+        self.exposure = Exposure(self, welcome.cross)
         self.over = False
         self._strategy = strategy
         self._branches: dict[int, OrderHandle] = {}
@@ -289,34 +272,6 @@ class OrderDesk:
             )
         return account_id
 
-    def position(self, pair: str, parts: Iterable[TradingOrder]) -> PositionView:
-        """The view of ``parts``, open positions in ``pair``."""
-        return PositionView(pair, parts, self.last.get(pair), self._liquidation_price)
-
-    def _liquidation_price(self, part: TradingOrder) -> Decimal | None:
-        code = part.trading_pair_code
-        cross = self._cross.get(part.account_id)
-        if cross is None:
-            return liquidation_price_of(part, self.pairs[code], self.rules[code])
-        mark = self.last.get(code)
-        if mark is None:
-            return None
-        own = [one for held in self.positions.values() for one in held.values()]
-        standing = standing_of(
-            cross.asset,
-            cross.collateral,
-            lambda asset: add(*self.balances.get((cross.name, asset), _NOTHING)),
-            [
-                (one.trading_pair_code, stake_of(one, self.rules[one.trading_pair_code]))
-                for one in [*own, *self._others.values()]
-                if one.account_id == part.account_id
-            ],
-            self.last.get,
-            code,
-            self.pairs[code].price_increment,
-        )
-        return nearest(standing.triggers(mark), mark)
-
     def handles_with_positions(self, pair: str | None) -> list[OrderHandle]:
         """Handles of the strategy's open positions, oldest first."""
         return [
@@ -337,7 +292,7 @@ class OrderDesk:
             self.balances.update(event.balances)
         if type(event) is not OrderEvent:
             if event.positions:
-                take_changes(self._others, event.positions)
+                take_changes(self.exposure.others, event.positions)
             return
         command = self._commands.pop(event.command, None) if event.command else None
         kind = event.kind

@@ -163,7 +163,7 @@ class OrderHandle(Command["OrderHandle"]):
     def liquidation_price(self) -> Decimal | None:
         """The price at which the venue liquidates a position that this order opened: the one
         nearest to the last price, if there are several. None when no price does."""
-        return self._desk.position(self.pair, self.parts.values()).liquidation_price
+        return self._desk.exposure.position(self.pair, self.parts.values()).liquidation_price
 
     # -- waiting -----------------------------------------------------------------------------------
 

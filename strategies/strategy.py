@@ -7,34 +7,22 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from random import Random
-from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, dataclass_transform
 from uuid import UUID
 
 import attrs
 
 from backtest.actors import Handlers, OrderEvent, StrategyHost
 from backtest.actors.protocol import BalanceUpdate, Welcome
-from backtest.errors import BacktestError, ConfigError, FieldError, OrderRejected, RejectReason
+from backtest.errors import BacktestError, ConfigError, FieldError
 from backtest.log import get_logger
-from backtest.models import (
-    PLAIN,
-    ActionType,
-    Bar,
-    DecisionAction,
-    Instructions,
-    OrderDirection,
-    Quote,
-    TimeInForce,
-    Trade,
-    TradingPair,
-)
-from backtest.money import decimal_of
+from backtest.models import Bar, Quote, Trade, TradingPair
 from backtest.services.calendars import calendar_of
 from backtest.times import duration_ns, from_ns, length_ns, to_ns
 
-from .command import Command
-from .desk import BalanceView, OrderDesk
-from .handle import Number, OrderHandle
+from .balance import BalanceView
+from .desk import OrderDesk
+from .ordering import Ordering
 from .position import PositionView
 
 if TYPE_CHECKING:
@@ -42,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Strategy"]
 
-_LONG, _SHORT = OrderDirection.LONG, OrderDirection.SHORT
-_GTC = TimeInForce.GTC
 _HANDLERS = (
     "on_start",
     "on_bar",
@@ -57,7 +43,7 @@ _HANDLERS = (
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(attrs.field,))
-class Strategy:
+class Strategy(Ordering):
     """Subclass it; annotated class attributes are parameters, given by name to the constructor.
 
     Two styles, which mix freely: override handlers (`on_start`, `on_bar`, `on_order`, `on_timer`,
@@ -77,12 +63,6 @@ class Strategy:
                 if not await order.filled(timeout="1h"):
                     await order.cancel()
     """
-
-    warmup_bars: ClassVar[int] = 0
-    """How many bars a strategy must have seen before it may order; until then `is_warming_up`."""
-
-    _host: StrategyHost
-    _desk: OrderDesk
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -118,238 +98,6 @@ class Strategy:
 
     async def run(self) -> None:
         """The strategy as one coroutine, beside its handlers."""
-
-    # -- orders ------------------------------------------------------------------------------------
-
-    def buy(
-        self,
-        pair: str,
-        volume: Number,
-        *,
-        limit_price: Number | None = None,
-        stop_price: Number | None = None,
-        stop_loss: Number | None = None,
-        take_profit: Number | None = None,
-        trail: Number | None = None,
-        trail_percent: Number | None = None,
-        time_in_force: TimeInForce | str = _GTC,
-        expires: datetime | float | timedelta | str | None = None,
-        post_only: bool = False,
-        oco: str | None = None,
-        account: str | None = None,
-    ) -> OrderHandle:
-        """Buy ``volume`` of the base asset for the quote asset.
-
-        Without a price a market order; with a limit, a stop, or both, such an order (both: once
-        the stop is reached, a limit order). ``trail`` (a distance in price) or ``trail_percent``
-        (2 means 2 %) makes it a trailing stop, which may begin at ``stop_price``.
-        ``time_in_force`` is ``"GTC"``, ``"DAY"``, ``"IOC"``, ``"FOK"``, or ``"GTD"`` with
-        ``expires``: a moment, or how long from now. ``post_only``: it must not take liquidity.
-        Orders with the same label ``oco`` are one-cancels-other. ``stop_loss`` and
-        ``take_profit`` sell what was bought, whichever is reached first.
-
-        The order is sent at once. Await the handle to wait for its acceptance; that raises
-        `OrderRejected` when the venue refuses.
-        """
-        self._may_order()
-        terms = self._terms(trail, trail_percent, time_in_force, expires, post_only, False, oco)
-        return self._desk.create(
-            True,
-            pair,
-            _LONG,
-            volume,
-            limit_price,
-            stop_price,
-            account,
-            None,
-            stop_loss,
-            take_profit,
-            terms,
-        )
-
-    def sell(
-        self,
-        pair: str,
-        volume: Number,
-        *,
-        limit_price: Number | None = None,
-        stop_price: Number | None = None,
-        trail: Number | None = None,
-        trail_percent: Number | None = None,
-        time_in_force: TimeInForce | str = _GTC,
-        expires: datetime | float | timedelta | str | None = None,
-        post_only: bool = False,
-        oco: str | None = None,
-        account: str | None = None,
-    ) -> OrderHandle:
-        """Sell ``volume`` of the base asset that the account owns; otherwise like `buy`."""
-        self._may_order()
-        terms = self._terms(trail, trail_percent, time_in_force, expires, post_only, False, oco)
-        return self._desk.create(
-            True,
-            pair,
-            _SHORT,
-            volume,
-            limit_price,
-            stop_price,
-            account,
-            None,
-            None,
-            None,
-            terms,
-        )
-
-    def long(
-        self,
-        pair: str,
-        volume: Number,
-        *,
-        leverage: Number = 1,
-        limit_price: Number | None = None,
-        stop_price: Number | None = None,
-        stop_loss: Number | None = None,
-        take_profit: Number | None = None,
-        trail: Number | None = None,
-        trail_percent: Number | None = None,
-        time_in_force: TimeInForce | str = _GTC,
-        expires: datetime | float | timedelta | str | None = None,
-        post_only: bool = False,
-        reduce_only: bool = False,
-        oco: str | None = None,
-        account: str | None = None,
-    ) -> OrderHandle:
-        """Open a long position of ``volume`` contracts on margin; otherwise like `buy`.
-
-        ``stop_loss`` and ``take_profit`` close it at those prices, whichever is reached first.
-        """
-        self._may_order()
-        terms = self._terms(
-            trail, trail_percent, time_in_force, expires, post_only, reduce_only, oco
-        )
-        return self._desk.create(
-            False,
-            pair,
-            _LONG,
-            volume,
-            limit_price,
-            stop_price,
-            account,
-            leverage,
-            stop_loss,
-            take_profit,
-            terms,
-        )
-
-    def short(
-        self,
-        pair: str,
-        volume: Number,
-        *,
-        leverage: Number = 1,
-        limit_price: Number | None = None,
-        stop_price: Number | None = None,
-        stop_loss: Number | None = None,
-        take_profit: Number | None = None,
-        trail: Number | None = None,
-        trail_percent: Number | None = None,
-        time_in_force: TimeInForce | str = _GTC,
-        expires: datetime | float | timedelta | str | None = None,
-        post_only: bool = False,
-        reduce_only: bool = False,
-        oco: str | None = None,
-        account: str | None = None,
-    ) -> OrderHandle:
-        """Open a short position of ``volume`` contracts on margin; otherwise like `long`."""
-        self._may_order()
-        terms = self._terms(
-            trail, trail_percent, time_in_force, expires, post_only, reduce_only, oco
-        )
-        return self._desk.create(
-            False,
-            pair,
-            _SHORT,
-            volume,
-            limit_price,
-            stop_price,
-            account,
-            leverage,
-            stop_loss,
-            take_profit,
-            terms,
-        )
-
-    def _terms(
-        self,
-        trail: Number | None,
-        trail_percent: Number | None,
-        time_in_force: TimeInForce | str,
-        expires: datetime | float | timedelta | str | None,
-        post_only: bool,
-        reduce_only: bool,
-        oco: str | None,
-    ) -> Instructions:
-        """What an order asks for beside its prices; most ask for nothing."""
-        if (
-            time_in_force is _GTC
-            and trail is None
-            and trail_percent is None
-            and expires is None
-            and oco is None
-            and not post_only
-            and not reduce_only
-        ):
-            return PLAIN
-        try:
-            force = TimeInForce(time_in_force)
-        except ValueError:
-            known = ", ".join(one.value for one in TimeInForce)
-            raise FieldError("time_in_force", f"must be one of {known}") from None
-        if expires is not None:
-            if force is _GTC:
-                force = TimeInForce.GTD
-        return Instructions(
-            force,
-            None if expires is None else self._desk.moment(expires),
-            post_only,
-            reduce_only,
-            None if trail is None else decimal_of(trail, "trail"),
-            None if trail_percent is None else decimal_of(trail_percent, "trail_percent"),
-            oco,
-        )
-
-    async def close_all(self, pair: str | None = None) -> None:
-        """Cancel what is pending and close, at the market, what is open; of all pairs or of one."""
-        for handle in self.open_orders(pair):
-            await handle.cancel()
-        for handle in self._desk.handles_with_positions(pair):
-            await handle.close()
-
-    def action(
-        self, action_type: ActionType, pair: str, *, account: str | None = None, **fields: Any
-    ) -> DecisionAction:
-        """A command as a value, for `submit`: ids and time are filled in here, ``fields`` are the
-        others of `DecisionAction`."""
-        return self._desk.action(action_type, pair, account, fields)
-
-    def submit(self, action: DecisionAction) -> Command[Any]:
-        """Send a command that is a value; await what is given back for its outcome.
-
-        For a new order that is its `OrderHandle`, for a split the handles of the parts.
-        Raises `OrderRejected` for one that is not complete in itself.
-        """
-        self._may_order()
-        good, problem = action.validate()
-        if not good:
-            raise OrderRejected(RejectReason.INVALID_ACTION, problem, action.order_id)
-        return self._desk.submit(action)
-
-    def _may_order(self) -> None:
-        if self._host.bars_seen < self.warmup_bars:
-            raise OrderRejected(
-                RejectReason.WARMING_UP,
-                f"{self._host.bars_seen} of {self.warmup_bars} warm-up bars seen: "
-                "check self.is_warming_up before ordering",
-            )
 
     # -- what it sees ------------------------------------------------------------------------------
 
@@ -388,11 +136,7 @@ class Strategy:
     def position(self, pair: str) -> PositionView:
         """The strategy's open positions in ``pair`` taken together; false when there is none."""
         self.pair_of(pair)
-        return self._desk.position(pair, self._desk.positions[pair].values())
-
-    def open_orders(self, pair: str | None = None) -> list[OrderHandle]:
-        """Orders with something pending, in the order of their acceptance."""
-        return [one for one in self._desk.open.values() if pair is None or one.pair == pair]
+        return self._desk.exposure.position(pair, self._desk.positions[pair].values())
 
     def last_price(self, pair: str) -> Decimal | None:
         """The last price of ``pair`` that the strategy was given, at which the venue marks: a bar's

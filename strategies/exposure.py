@@ -1,0 +1,64 @@
+"""What a strategy stands to lose: its positions, and the prices at which they are liquidated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from backtest.models import TradingOrder
+from backtest.money import ZERO, add
+from backtest.services.cross_margin import stake_of, standing_of
+from backtest.services.margin import liquidation_price_of
+
+from .position import PositionView, nearest
+
+if TYPE_CHECKING:
+    from backtest.actors.cross_account import CrossAccount
+
+    from .desk import OrderDesk
+
+__all__ = ["Exposure"]
+
+_NOTHING = (ZERO, ZERO)
+
+
+class Exposure:
+    """Made by the desk; ``cross`` are the cross margin accounts of its strategy, by id."""
+
+    __slots__ = ("_cross", "_desk", "others")
+
+    def __init__(self, desk: OrderDesk, cross: Mapping[UUID, CrossAccount]) -> None:
+        self._desk = desk
+        self._cross = cross
+        self.others: dict[UUID, TradingOrder] = {}
+        """Open positions of others in cross margin accounts that are this strategy's, too."""
+
+    def position(self, pair: str, parts: Iterable[TradingOrder]) -> PositionView:
+        """The view of ``parts``, open positions in ``pair``."""
+        return PositionView(pair, parts, self._desk.last.get(pair), self._liquidation_price)
+
+    def _liquidation_price(self, part: TradingOrder) -> Decimal | None:
+        desk, code = self._desk, part.trading_pair_code
+        cross = self._cross.get(part.account_id)
+        if cross is None:
+            return liquidation_price_of(part, desk.pairs[code], desk.rules[code])
+        mark = desk.last.get(code)
+        if mark is None:
+            return None
+        own = [one for held in desk.positions.values() for one in held.values()]
+        standing = standing_of(
+            cross.asset,
+            cross.collateral,
+            lambda asset: add(*desk.balances.get((cross.name, asset), _NOTHING)),
+            [
+                (one.trading_pair_code, stake_of(one, desk.rules[one.trading_pair_code]))
+                for one in [*own, *self.others.values()]
+                if one.account_id == part.account_id
+            ],
+            desk.last.get,
+            code,
+            desk.pairs[code].price_increment,
+        )
+        return nearest(standing.triggers(mark), mark)

@@ -1,0 +1,271 @@
+"""The orders of a strategy: how it places them, and how it commands by values."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from backtest.actors import StrategyHost
+from backtest.errors import FieldError, OrderRejected, RejectReason
+from backtest.models import (
+    PLAIN,
+    ActionType,
+    DecisionAction,
+    Instructions,
+    OrderDirection,
+    TimeInForce,
+)
+from backtest.money import decimal_of
+
+from .command import Command
+from .desk import OrderDesk
+from .handle import Number, OrderHandle
+
+__all__ = ["Ordering"]
+
+_LONG, _SHORT = OrderDirection.LONG, OrderDirection.SHORT
+_GTC = TimeInForce.GTC
+
+
+class Ordering:
+    """The part of `Strategy` that gives orders; write strategies from `Strategy`, not from this."""
+
+    warmup_bars: ClassVar[int] = 0
+    """How many bars a strategy must have seen before it may order; until then `is_warming_up`."""
+
+    _host: StrategyHost
+    _desk: OrderDesk
+
+    def buy(
+        self,
+        pair: str,
+        volume: Number,
+        *,
+        limit_price: Number | None = None,
+        stop_price: Number | None = None,
+        stop_loss: Number | None = None,
+        take_profit: Number | None = None,
+        trail: Number | None = None,
+        trail_percent: Number | None = None,
+        time_in_force: TimeInForce | str = _GTC,
+        expires: datetime | float | timedelta | str | None = None,
+        post_only: bool = False,
+        oco: str | None = None,
+        account: str | None = None,
+    ) -> OrderHandle:
+        """Buy ``volume`` of the base asset for the quote asset.
+
+        Without a price a market order; with a limit, a stop, or both, such an order (both: once
+        the stop is reached, a limit order). ``trail`` (a distance in price) or ``trail_percent``
+        (2 means 2 %) makes it a trailing stop, which may begin at ``stop_price``.
+        ``time_in_force`` is ``"GTC"``, ``"DAY"``, ``"IOC"``, ``"FOK"``, or ``"GTD"`` with
+        ``expires``: a moment, or how long from now. ``post_only``: it must not take liquidity.
+        Orders with the same label ``oco`` are one-cancels-other. ``stop_loss`` and
+        ``take_profit`` sell what was bought, whichever is reached first.
+
+        The order is sent at once. Await the handle to wait for its acceptance; that raises
+        `OrderRejected` when the venue refuses.
+        """
+        self._may_order()
+        terms = self._terms(trail, trail_percent, time_in_force, expires, post_only, False, oco)
+        return self._desk.create(
+            True,
+            pair,
+            _LONG,
+            volume,
+            limit_price,
+            stop_price,
+            account,
+            None,
+            stop_loss,
+            take_profit,
+            terms,
+        )
+
+    def sell(
+        self,
+        pair: str,
+        volume: Number,
+        *,
+        limit_price: Number | None = None,
+        stop_price: Number | None = None,
+        trail: Number | None = None,
+        trail_percent: Number | None = None,
+        time_in_force: TimeInForce | str = _GTC,
+        expires: datetime | float | timedelta | str | None = None,
+        post_only: bool = False,
+        oco: str | None = None,
+        account: str | None = None,
+    ) -> OrderHandle:
+        """Sell ``volume`` of the base asset that the account owns; otherwise like `buy`."""
+        self._may_order()
+        terms = self._terms(trail, trail_percent, time_in_force, expires, post_only, False, oco)
+        return self._desk.create(
+            True,
+            pair,
+            _SHORT,
+            volume,
+            limit_price,
+            stop_price,
+            account,
+            None,
+            None,
+            None,
+            terms,
+        )
+
+    def long(
+        self,
+        pair: str,
+        volume: Number,
+        *,
+        leverage: Number = 1,
+        limit_price: Number | None = None,
+        stop_price: Number | None = None,
+        stop_loss: Number | None = None,
+        take_profit: Number | None = None,
+        trail: Number | None = None,
+        trail_percent: Number | None = None,
+        time_in_force: TimeInForce | str = _GTC,
+        expires: datetime | float | timedelta | str | None = None,
+        post_only: bool = False,
+        reduce_only: bool = False,
+        oco: str | None = None,
+        account: str | None = None,
+    ) -> OrderHandle:
+        """Open a long position of ``volume`` contracts on margin; otherwise like `buy`.
+
+        ``stop_loss`` and ``take_profit`` close it at those prices, whichever is reached first.
+        """
+        self._may_order()
+        terms = self._terms(
+            trail, trail_percent, time_in_force, expires, post_only, reduce_only, oco
+        )
+        return self._desk.create(
+            False,
+            pair,
+            _LONG,
+            volume,
+            limit_price,
+            stop_price,
+            account,
+            leverage,
+            stop_loss,
+            take_profit,
+            terms,
+        )
+
+    def short(
+        self,
+        pair: str,
+        volume: Number,
+        *,
+        leverage: Number = 1,
+        limit_price: Number | None = None,
+        stop_price: Number | None = None,
+        stop_loss: Number | None = None,
+        take_profit: Number | None = None,
+        trail: Number | None = None,
+        trail_percent: Number | None = None,
+        time_in_force: TimeInForce | str = _GTC,
+        expires: datetime | float | timedelta | str | None = None,
+        post_only: bool = False,
+        reduce_only: bool = False,
+        oco: str | None = None,
+        account: str | None = None,
+    ) -> OrderHandle:
+        """Open a short position of ``volume`` contracts on margin; otherwise like `long`."""
+        self._may_order()
+        terms = self._terms(
+            trail, trail_percent, time_in_force, expires, post_only, reduce_only, oco
+        )
+        return self._desk.create(
+            False,
+            pair,
+            _SHORT,
+            volume,
+            limit_price,
+            stop_price,
+            account,
+            leverage,
+            stop_loss,
+            take_profit,
+            terms,
+        )
+
+    def _terms(
+        self,
+        trail: Number | None,
+        trail_percent: Number | None,
+        time_in_force: TimeInForce | str,
+        expires: datetime | float | timedelta | str | None,
+        post_only: bool,
+        reduce_only: bool,
+        oco: str | None,
+    ) -> Instructions:
+        """What an order asks for beside its prices; most ask for nothing."""
+        if (
+            time_in_force is _GTC
+            and trail is None
+            and trail_percent is None
+            and expires is None
+            and oco is None
+            and not post_only
+            and not reduce_only
+        ):
+            return PLAIN
+        try:
+            force = TimeInForce(time_in_force)
+        except ValueError:
+            known = ", ".join(one.value for one in TimeInForce)
+            raise FieldError("time_in_force", f"must be one of {known}") from None
+        if expires is not None:
+            if force is _GTC:
+                force = TimeInForce.GTD
+        return Instructions(
+            force,
+            None if expires is None else self._desk.moment(expires),
+            post_only,
+            reduce_only,
+            None if trail is None else decimal_of(trail, "trail"),
+            None if trail_percent is None else decimal_of(trail_percent, "trail_percent"),
+            oco,
+        )
+
+    def open_orders(self, pair: str | None = None) -> list[OrderHandle]:
+        """Orders with something pending, in the order of their acceptance."""
+        return [one for one in self._desk.open.values() if pair is None or one.pair == pair]
+
+    async def close_all(self, pair: str | None = None) -> None:
+        """Cancel what is pending and close, at the market, what is open; of all pairs or of one."""
+        for handle in self.open_orders(pair):
+            await handle.cancel()
+        for handle in self._desk.handles_with_positions(pair):
+            await handle.close()
+
+    def action(
+        self, action_type: ActionType, pair: str, *, account: str | None = None, **fields: Any
+    ) -> DecisionAction:
+        """A command as a value, for `submit`: ids and time are filled in here, ``fields`` are the
+        others of `DecisionAction`."""
+        return self._desk.action(action_type, pair, account, fields)
+
+    def submit(self, action: DecisionAction) -> Command[Any]:
+        """Send a command that is a value; await what is given back for its outcome.
+
+        For a new order that is its `OrderHandle`, for a split the handles of the parts.
+        Raises `OrderRejected` for one that is not complete in itself.
+        """
+        self._may_order()
+        good, problem = action.validate()
+        if not good:
+            raise OrderRejected(RejectReason.INVALID_ACTION, problem, action.order_id)
+        return self._desk.submit(action)
+
+    def _may_order(self) -> None:
+        if self._host.bars_seen < self.warmup_bars:
+            raise OrderRejected(
+                RejectReason.WARMING_UP,
+                f"{self._host.bars_seen} of {self.warmup_bars} warm-up bars seen: "
+                "check self.is_warming_up before ordering",
+            )
