@@ -216,14 +216,8 @@ def sell_collateral(
     account: str, base: str, quote: str, volume: Decimal, notional: Decimal, fee: Decimal
 ) -> list[Leg]:
     """Collateral sold to the market: unlike a spot sell, out of what is available."""
-    legs: list[Leg] = [
-        (account, base, _FILL_SELL, volume.copy_negate(), ZERO),
-        (account, quote, _EXCHANGE, notional, ZERO),
-        (MARKET, base, _FILL_SELL, volume, ZERO),
-        (MARKET, quote, _EXCHANGE, notional.copy_negate(), ZERO),
-    ]
-    if fee:
-        legs += _fee(account, quote, _FEE_FILL, fee)
+    legs = fill_spot_sell(account, base, quote, volume, notional, fee)
+    legs[0] = (account, base, _FILL_SELL, volume.copy_negate(), ZERO)
     return legs
 
 
