@@ -11,7 +11,7 @@ from backtest.analysis.replay import waits_of
 from backtest.analysis.silence_folds import folded
 from backtest.analysis.silence_words import told as why_not
 from backtest.analysis.story_words import REASONS, cause, fill_lines, prices, state, what
-from backtest.analysis.tables import COLUMNS, Row, Tables
+from backtest.analysis.tables import COLUMNS, Tables
 from backtest.analysis.text import columns, grouped, moment, signed
 from backtest.analysis.waits import MARKET, Line, PairRules
 from backtest.errors import AccountError, BacktestError
@@ -42,7 +42,7 @@ def explain(
     Taken are the ids of orders, of their parts and of closing orders, the beginning of one (six
     characters or more, if no other begins so), and the number of an order. Raises `UnknownOrder`.
     """
-    orders = [_line("orders", row) for row in tables.rows("orders")]
+    orders = list(_lines(tables, "orders"))
     refused = _refused(tables, order_id.strip().lower())
     if refused is not None:
         return refused
@@ -55,11 +55,11 @@ def explain(
 
 def _refused(tables: Tables, asked: str) -> str | None:
     """The short story of an order that was refused when it was new; None for any other id."""
-    known = {_line("orders", row)["order_id"] for row in tables.rows("orders")}
+    known = {order["order_id"] for order in _lines(tables, "orders")}
     found = [
         event
-        for row in tables.rows("events")
-        if (event := _line("events", row))["kind"] == "rejected"
+        for event in _lines(tables, "events")
+        if event["kind"] == "rejected"
         and event["order_id"] not in known
         and event["branch_id"] == ""
         and (
@@ -78,8 +78,9 @@ def _refused(tables: Tables, asked: str) -> str | None:
     )
 
 
-def _line(table: str, row: Row) -> Line:
-    return dict(zip(COLUMNS[table], row, strict=True))
+def _lines(tables: Tables, table: str) -> Iterator[Line]:
+    for row in tables.rows(table):
+        yield dict(zip(COLUMNS[table], row, strict=True))
 
 
 def _find(tables: Tables, orders: list[Line], asked: str) -> Line:
@@ -87,12 +88,10 @@ def _find(tables: Tables, orders: list[Line], asked: str) -> Line:
         if asked in (order["order_id"], order["order_number"]):
             return order
     closings = {}
-    for row in tables.rows("fills"):
-        fill = _line("fills", row)
+    for fill in _lines(tables, "fills"):
         if fill["closing_order_id"]:
             closings[fill["closing_order_id"]] = fill["order_id"]
-    for row in tables.rows("events"):
-        event = _line("events", row)
+    for event in _lines(tables, "events"):
         if event["kind"] == "closing":
             for one in event["detail"].rpartition("; order ")[2].split(" + "):
                 closings.setdefault(one, event["order_id"])
@@ -133,24 +132,18 @@ class _Story:
         self._chain = chain
         ids = {order["order_id"] for order in chain}
         self._agents = set(tables.facts["config"]["cash"])
-        self._events = [
-            event
-            for row in tables.rows("events")
-            if (event := _line("events", row))["order_id"] in ids
-        ]
+        self._events = [event for event in _lines(tables, "events") if event["order_id"] in ids]
         self._fills = {
             (fill["order_id"], fill["kind"] == "entry" or fill["order_kind"] == "spot"): fill
-            for row in tables.rows("fills")
-            if (fill := _line("fills", row))["order_id"] in ids
+            for fill in _lines(tables, "fills")
+            if fill["order_id"] in ids
         }
         self._entries: dict[str, list[Line]] = {}
         self._balances: dict[str, list[tuple[str, str, str, str]]] = {}
-        for row in tables.rows("transactions"):
-            leg = _line("transactions", row)
+        for leg in _lines(tables, "transactions"):
             if leg["order_id"] in ids:
                 self._entries.setdefault(leg["entry"], []).append(leg)
-        for row in tables.rows("balances"):
-            after = _line("balances", row)
+        for after in _lines(tables, "balances"):
             if after["entry"] in self._entries:
                 self._balances.setdefault(after["entry"], []).append(
                     (
@@ -242,9 +235,9 @@ class _Story:
         except (BacktestError, TypeError, LookupError) as error:  # policies that are code
             self._bars, self._no_bars = None, f"its rules cannot be read from files: {error}"
             return
-        events = [_line("events", row) for row in self._tables.rows("events")]
-        fills = [_line("fills", row) for row in self._tables.rows("fills")]
-        orders = [_line("orders", row) for row in self._tables.rows("orders")]
+        events = list(_lines(self._tables, "events"))
+        fills = list(_lines(self._tables, "fills"))
+        orders = list(_lines(self._tables, "orders"))
         names = {order["order_id"]: f"order #{order['order_number']}" for order in orders}
         crossed = frozenset(
             name

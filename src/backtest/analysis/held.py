@@ -12,11 +12,10 @@ from decimal import Decimal
 from attrs import define, field
 
 from backtest.analysis.chain import Chain
+from backtest.analysis.margins import Margins, from_margin
 from backtest.analysis.waits import Line, Opened, Since, Wait, Waits
-from backtest.models import LeverageKind
-from backtest.money import ZERO, add, sub
+from backtest.money import ZERO, sub
 from backtest.services.fills import Terms, Working
-from backtest.services.margin import liquidation_price
 from backtest.times import parse_ns
 
 __all__ = ["Held", "Positions"]
@@ -49,8 +48,7 @@ class Positions:
         self.held: dict[str, Held] = {}
         self._chain = chain
         self._waits = waits
-        self._charges: dict[str, Decimal] = {}
-        """What charges will take out of the margin of a position, by the id of its order."""
+        self.margins = Margins(chain)
 
     # -- beginning ---------------------------------------------------------------------------------
 
@@ -96,7 +94,7 @@ class Positions:
     def _new(self, order: Line, volume: Decimal) -> Held:
         margin = None
         if order["account"] not in self._chain.crossed:
-            margin = self._margin_of(order)
+            margin = self.margins.of(order)
         held = Held(
             order["order_id"],
             volume,
@@ -105,7 +103,7 @@ class Positions:
             margin,
         )
         self.held[held.order_id] = held
-        if margin is not None and not self._can_end(order):
+        if margin is not None and not self.margins.can_end(order):
             held.margin = None
         return held
 
@@ -131,41 +129,10 @@ class Positions:
 
     # -- margin ------------------------------------------------------------------------------------
 
-    def expect(self, event: Line) -> None:
-        """Note, before the replay, what a charge takes out of a position's margin."""
-        for leg in self._chain.legs.get(event["entry"], []):
-            old = self._charges.get(event["order_id"], ZERO)
-            self._charges[event["order_id"]] = add(old, _from_margin(leg))
-
-    def _margin_of(self, order: Line) -> Decimal:
-        """What the position of ``order`` held as margin when it began."""
-        charged = self._charges.get(order["order_id"], ZERO)
-        margin = add(Decimal(order["margin_reserved"] or 0), charged)
-        rest = self._chain.rest_of(order) if order["status"] == "CLOSED" else None
-        return margin if rest is None else add(margin, self._margin_of(self._chain.orders[rest]))
-
-    def _can_end(self, order: Line) -> bool:
-        """Whether a new position could be liquidated: a fully paid long without maintenance
-        cannot."""
-        rules = self._chain.rules.rules
-        flat = rules.leverage_kind is LeverageKind.FLAT_MARGIN_PER_VOLUME
-        kept = rules.maintenance_rate or rules.maintenance_tiers is not None
-        paid = Decimal(order["leverage"]) == 1 and not flat
-        return not (order["direction"] == "LONG" and paid and not kept)
-
     def _liquidation(self, held: Held) -> Decimal | None:
         if held.margin is None:
             return None
-        rules, pair = self._chain.rules.rules, self._chain.rules.pair
-        return liquidation_price(
-            held.long,
-            held.price,
-            held.volume,
-            pair.contract_size,
-            held.margin,
-            rules.maintenance,
-            pair.price_increment,
-        )
+        return self.margins.liquidation(held.long, held.price, held.volume, held.margin)
 
     def _set_margin(self, held: Held, margin: Decimal, number: int) -> None:
         """The margin changed, or the volume, and with it the liquidation price."""
@@ -187,7 +154,7 @@ class Positions:
         """A night or funding: what available cannot pay comes out of the margin."""
         held = self.held.get(event["order_id"])
         for leg in self._chain.legs.get(event["entry"], []):
-            margin = _from_margin(leg)
+            margin = from_margin(leg)
             if margin and held is not None and held.margin is not None:
                 self._set_margin(held, sub(held.margin, margin), number)
 
@@ -389,7 +356,7 @@ class Positions:
             )
             held.change(wait, new)
         if held.margin is not None or (not is_exit and order["account"] not in chain.crossed):
-            self._set_margin(held, self._margin_of(chain.orders[rest]), number)
+            self._set_margin(held, self.margins.of(chain.orders[rest]), number)
 
 
 def _done(held: Held, fill: Line) -> Wait | None:
@@ -399,10 +366,3 @@ def _done(held: Held, fill: Line) -> Wait | None:
             if wait.role != "close" or wait.closing_id == fill["closing_order_id"]:
                 return wait
     return None
-
-
-def _from_margin(leg: Line) -> Decimal:
-    """What a transaction of a charge took out of a position's margin."""
-    if leg["transaction_type"] != "RETURN_MARGIN":
-        return ZERO
-    return Decimal(leg["unavailable_balance_change"]).copy_negate()

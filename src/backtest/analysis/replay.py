@@ -34,7 +34,7 @@ def waits_of(
     replay = _Replay(Chain(orders, fills, legs, rules, crossed))
     for event in events:
         if event["kind"] == "charged":
-            replay.positions.expect(event)
+            replay.positions.margins.expect(event)
     for event in events:
         replay.tell(event)
     return replay.waits.all
