@@ -213,7 +213,8 @@ class TradeAudit:
         by_margin = any(one.kind is FeeKind.PERCENT_OF_MARGIN for one in fees)
         if by_margin and (closes or self._changed(fill, order)):
             return  # the margin of the moment is not on the order any more
-        self._fail("I14", f"{_told(fill)} costs {[float(one) for one in allowed]}, not {fill.fee}")
+        wanted = [float(one) for one in sorted(allowed)]
+        self._fail("I14", f"{_told(fill)} costs {wanted}, not {fill.fee}")
 
     def _check_pnl(self, fill: Any, order: Any, book: Any) -> None:
         moved = Fraction(fill.price) - Fraction(order.fill_price)
