@@ -32,6 +32,10 @@ def test_times_are_aware() -> None:
     assert bar().close_time == datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
 
 
+def test_its_length_is_from_open_to_close() -> None:
+    assert bar(open_ns=40_000_000_000).length == 20_000_000_000
+
+
 def test_a_flat_bar_without_volume_is_a_bar() -> None:
     flat = bar(open=D(1), high=D(1), low=D(1), close=D(1), volume=None)
     assert flat.volume is None

@@ -10,6 +10,7 @@ import pytest
 
 from backtest.errors import FieldError, FieldTypeError
 from backtest.models import PLAIN, Instructions, TimeInForce
+from backtest.models.instructions import check_instructions
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
 
@@ -52,3 +53,11 @@ def test_what_makes_no_sense_is_refused_by_name(
 ) -> None:
     with pytest.raises(error, match=f"^{field}"):
         Instructions(**given)
+
+
+def test_what_are_no_instructions_is_refused() -> None:
+    check_instructions(PLAIN)
+    with pytest.raises(
+        FieldTypeError, match=r"^instructions must be Instructions\(...\), not 'GTC'"
+    ):
+        check_instructions("GTC")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -92,6 +93,69 @@ def test_what_is_no_calendar(new_york: ExchangeCalendar) -> None:
         TradingRules(calendar=7)
     with pytest.raises(ConfigError, match="calendar XKRX does not know 1950"):
         from_exchange("XKRX").session(ns("1950-06-01T00:00"))
+
+
+class Nights:
+    """A market of one's own: open from 18:00 to 6:00 UTC, and charged for at 6:00."""
+
+    name = "nights"
+
+    def session(self, ns: int) -> Session | None:
+        day = (ns + 6 * HOUR) // DAY  # a session is of the day it ends on
+        closes = day * DAY + 6 * HOUR
+        return Session(closes - 12 * HOUR, closes, day) if ns <= closes else None
+
+    def day_end(self, ns: int) -> int:
+        return (ns + 18 * HOUR) // DAY * DAY + 6 * HOUR
+
+    def rollover(self, ns: int, time_of_day: int) -> int:
+        return self.day_end(ns)
+
+
+def test_a_calendar_of_ones_own_is_taken_as_it_is_but_not_its_class() -> None:
+    own = Nights()
+    assert calendar_of(own) is own is TradingRules(calendar=own).calendar
+    with pytest.raises(FieldTypeError, match="calendar must be a Calendar or its name, not <class"):
+        calendar_of(Nights)
+    # Trades at 19:00, 5:00, noon (closed) and 19:00 again: two nights.
+    items = [
+        Trade("X", hour * HOUR, D(price), D(1))
+        for hour, price in ((19, 1), (29, 2), (36, 99), (43, 3))
+    ]
+    nights = [
+        (one.open_ns // HOUR, one.close_ns // HOUR, one.open, one.close)
+        for one in resample(MemoryTicks(items, "X"), "1d", calendar=own)
+    ]
+    assert nights == [(18, 30, D(1), D(2)), (42, 54, D(3), D(3))]
+
+
+def test_an_exchange_that_shut_for_good_has_no_next_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exchanges = pytest.importorskip("exchange_calendars")
+    pandas = pytest.importorskip("pandas")
+    monkeypatch.setattr("backtest.services.calendars._known", {})
+    first = date(2021, 1, 1)
+    shut = [pandas.Timestamp(first + timedelta(days=n)) for n in range(730)]
+    members = {
+        "name": "SHUT",
+        "tz": ZoneInfo("UTC"),
+        "open_times": ((None, time(9)),),
+        "close_times": ((None, time(17)),),
+        "adhoc_holidays": shut,
+    }
+    kind = type("Shut", (exchanges.ExchangeCalendar,), members)
+    exchanges.register_calendar_type("SHUT", kind)
+    try:
+        calendar = from_exchange("SHUT")
+        # The last day of trading was Thursday 31 December 2020.
+        last = ns("2020-12-31T17:00")
+        assert calendar.day_end(ns("2020-12-31T12:00")) == last
+        assert calendar.session(ns("2021-01-04T12:00")) is None
+        with pytest.raises(ConfigError, match="SHUT knows no session after 2020-12-31 17:00"):
+            calendar.day_end(last)
+    finally:
+        exchanges.deregister_calendar("SHUT")
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
