@@ -101,6 +101,10 @@ def _number(value: Decimal | None) -> str:
     return "" if value is None else plain(value)
 
 
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
 def _time(value: datetime | None) -> str:
     return "" if value is None else format_ns(to_ns(value))
 
@@ -170,8 +174,8 @@ def _orders(result: RunResult) -> Iterator[Row]:
             _id(get("entry_order_id")),
             asked.time_in_force.value,
             _time(asked.expires_at),
-            "true" if asked.post_only else "false",
-            "true" if asked.reduce_only else "false",
+            _flag(asked.post_only),
+            _flag(asked.reduce_only),
             _number(asked.trail),
             _number(asked.trail_percent),
             asked.oco or "",
@@ -245,8 +249,8 @@ def _fills(result: RunResult) -> Iterator[Row]:
             plain(fill.fee),
             fill.fee_asset,
             _number(fill.realised_pnl),
-            "true" if fill.maker else "false",
-            "true" if fill.ambiguous else "false",
+            _flag(fill.maker),
+            _flag(fill.ambiguous),
             _number(fill.other_price),
             _number(fill.other_volume),
             "; ".join(
