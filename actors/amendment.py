@@ -23,7 +23,9 @@ from backtest.services.time_in_force import IMMEDIATE, expiry_of, terms_of
 from backtest.services.transaction_manager import change_reserve, release
 from backtest.times import to_ns
 
-from .acceptance import (
+from .book import PairBook
+from .branch import Branch, Closing, Holding
+from .checks import (
     check_cross,
     check_grid,
     check_least,
@@ -36,7 +38,6 @@ from .acceptance import (
     takes,
     trail_from,
 )
-from .book import Branch, Closing, Holding, PairBook
 from .protocol import Amend, Balances, EventKind
 from .venue import Venue
 

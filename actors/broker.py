@@ -25,12 +25,14 @@ from .acceptance import Acceptance
 from .account import ACCOUNT
 from .actor import Actor
 from .amendment import Amendment
-from .book import Branch, Closing, Desk, PairBook
+from .book import PairBook
+from .branch import Branch, Closing
 from .channel import Channel
 from .closing_desk import ClosingDesk
 from .coverage import Coverage
 from .cross import CrossDesk
 from .cross_account import cross_accounts
+from .desk import Desk
 from .dues import Dues
 from .execution import Execution
 from .exits import ExitDesk

@@ -22,7 +22,8 @@ from backtest.services.margin import realised_pnl
 from backtest.services.order_operations import apportion, close
 from backtest.services.transaction_manager import close_position
 
-from .book import Branch, Closing, Holding, PairBook
+from .book import PairBook
+from .branch import Branch, Closing, Holding
 from .cross_account import CrossAccount
 from .fill_record import record_fill, signed_size
 from .protocol import Balances, EventKind

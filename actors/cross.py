@@ -15,7 +15,8 @@ from backtest.services.order_operations import create_spot, fill
 from backtest.services.transaction_manager import sell_collateral, take_margin
 
 from .amendment import Amendment
-from .book import Branch, Closing, Holding, PairBook
+from .book import PairBook
+from .branch import Branch, Closing, Holding
 from .closing_desk import ClosingDesk, Scene
 from .cross_account import CrossAccount
 from .fill_record import record_fill

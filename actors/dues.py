@@ -10,7 +10,8 @@ from backtest.services.fills import CLOSE_ONLY, NOT_ON_THIS_BAR, OPEN_ONLY
 from backtest.times import format_ns
 
 from .amendment import Amendment
-from .book import Holding, PairBook
+from .book import PairBook
+from .branch import Holding
 from .financing import Financing
 from .venue import Venue
 

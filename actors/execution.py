@@ -45,7 +45,8 @@ from backtest.services.transaction_manager import (
 )
 
 from .amendment import Amendment
-from .book import Branch, Closing, Holding, PairBook
+from .book import PairBook
+from .branch import Branch, Closing, Holding
 from .closing_desk import ClosingDesk, Scene
 from .cross import CrossDesk
 from .cross_account import CrossAccount

@@ -12,9 +12,9 @@ from backtest.services.fills import Group, OpenPart, Working, WorkingKind
 from backtest.services.order_operations import create_spot, modify, split
 from backtest.services.transaction_manager import change_reserve
 
-from .acceptance import check_grid, check_protection, refuse
 from .amendment import Amendment
-from .book import Branch
+from .branch import Branch
+from .checks import check_grid, check_protection, refuse
 from .protocol import Amend, Balances, EventKind
 from .venue import Venue
 

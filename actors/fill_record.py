@@ -10,7 +10,8 @@ from backtest.money import mul
 from backtest.services.fills import Hit
 from backtest.services.ledger import entry_uuid
 
-from .book import Branch, Closing, PairBook
+from .book import PairBook
+from .branch import Branch, Closing
 from .venue import Venue
 
 __all__ = ["record_fill", "signed_size"]

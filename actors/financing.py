@@ -9,7 +9,8 @@ from backtest.models._fast import derive
 from backtest.money import ONE, ZERO, mul, round_up, sub
 from backtest.services.transaction_manager import charge
 
-from .book import Branch, Holding, PairBook
+from .book import PairBook
+from .branch import Branch, Holding
 from .closing_desk import ClosingDesk
 from .protocol import EventKind
 from .venue import Venue

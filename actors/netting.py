@@ -14,7 +14,8 @@ from backtest.services.order_operations import offset
 from backtest.services.transaction_manager import release
 
 from .amendment import Amendment
-from .book import Branch, Closing, PairBook
+from .book import PairBook
+from .branch import Branch, Closing
 from .closing_desk import ClosingDesk
 from .protocol import Balances, EventKind
 from .venue import Venue

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NoReturn
 from backtest.errors import OrderRejected, RejectReason
 
 if TYPE_CHECKING:
-    from .book import Branch, Desk
+    from .branch import Branch
+    from .desk import Desk
 
 __all__ = ["OcoGroup", "OcoGroups"]
 

@@ -12,8 +12,8 @@ from backtest.models import TradingOrder
 from backtest.money import ZERO, add, sub
 from backtest.services.order_operations import modify, split
 
-from .acceptance import check_protection, refuse
-from .book import Branch, Holding
+from .branch import Branch, Holding
+from .checks import check_protection, refuse
 from .protocol import EventKind
 from .venue import Venue
 

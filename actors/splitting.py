@@ -13,7 +13,8 @@ from backtest.services.order_operations import apportion, split
 from backtest.services.time_in_force import terms_of
 from backtest.services.transaction_manager import change_reserve
 
-from .acceptance import (
+from .branch import Branch
+from .checks import (
     check_cross,
     check_grid,
     check_least,
@@ -24,7 +25,6 @@ from .acceptance import (
     refuse_expired,
     takes,
 )
-from .book import Branch
 from .exits import ExitDesk
 from .position_splitting import PositionSplitting
 from .protocol import Amend, Balances, EventKind

@@ -28,9 +28,11 @@ from backtest.services.valuation import Valuation
 
 from .account import ACCOUNT
 from .actor import Actor
-from .book import Branch, Closing, Desk, Holding, PairBook
+from .book import PairBook
+from .branch import Branch, Closing, Holding
 from .channel import Channel
 from .cross_account import CrossAccount
+from .desk import Desk
 from .ids import IdSource
 from .message import ORDER_EVENT
 from .oco import OcoGroups

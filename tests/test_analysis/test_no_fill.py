@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve
 
 import backtest.actors.execution as execution
-from backtest.actors.book import Branch
+from backtest.actors.branch import Branch
 from backtest.analysis.reasons import Silence, Taken, silences
 from backtest.analysis.replay import waits_of
 from backtest.analysis.rereading import market_events

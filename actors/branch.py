@@ -1,0 +1,163 @@
+"""What one order comes to at the venue: its branch, and the positions that it has opened."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from backtest.models import SpotOrder, TradingOrder
+from backtest.money import ZERO
+from backtest.services.fills import Group, OpenPart, Terms, Working
+
+from .desk import Desk
+from .oco import OcoGroup
+
+if TYPE_CHECKING:
+    from .book import PairBook
+
+__all__ = ["Branch", "Closing", "Holding"]
+
+
+class Branch:
+    """A live line of orders under one id: an order, leaves of its fills, modified children."""
+
+    __slots__ = (
+        "accepted",
+        "account",
+        "asset",
+        "book",
+        "closing",
+        "desk",
+        "expires",
+        "group",
+        "holdings",
+        "id",
+        "leverage",
+        "nets",
+        "number",
+        "oco",
+        "oco_member",
+        "offset",
+        "order",
+        "paid_flat",
+        "part",
+        "reduces",
+        "spot",
+        "taker",
+        "terms",
+        "total_filled",
+        "working",
+        "worst",
+    )
+
+    def __init__(
+        self,
+        branch_id: UUID,
+        desk: Desk,
+        account: str,
+        book: PairBook,
+        spot: bool,
+        leverage: Decimal,
+    ) -> None:
+        self.number = 0
+        """Its number at the venue, from 1; 0 until it is accepted."""
+        self.id = branch_id
+        self.desk = desk
+        self.account = account
+        self.book = book
+        self.spot = spot
+        self.leverage = leverage
+        self.order: SpotOrder | TradingOrder | None = None
+        """What is pending; None when nothing is."""
+        self.accepted = 0
+        """When the venue accepted it, in nanoseconds."""
+        self.asset: str
+        """The asset in which its reserve is held."""
+        self.worst: Decimal
+        """The price for which it reserves."""
+        self.taker = True
+        """Whether the fill fee in its reserve is a taker's."""
+        self.paid_flat = False
+        """Whether it had its first fill, with which flat fees are charged."""
+        self.terms: Terms | None = None
+        """What it asks of the walk beside kind, price and volume; None for nothing."""
+        self.expires: int | None = None
+        """When it expires, in nanoseconds; None for never."""
+        self.total_filled = ZERO
+        self.oco: OcoGroup | None = None
+        """Its one-cancels-other group, which it has left when nothing of it is pending."""
+        self.oco_member = 0
+        self.nets = False
+        """Whether it closes what is open on the other side before it opens anything."""
+        self.reduces = False
+        """Whether it opens nothing at all (reduce-only)."""
+        self.offset = ZERO
+        """How much of its order reserves nothing, since it is to close what is open already."""
+        self.closing: Closing | None = None
+        """As what it closes the other side, once it has."""
+        self.working: Working
+        self.group: Group
+        self.part: OpenPart | None = None
+        """What the exit of a spot bracket sells: its legs are the exits of this part, and its
+        ``working`` is one of them. None for all other orders."""
+        self.holdings: list[Holding] = []
+        """Its open positions, oldest first."""
+
+    def resize(self, volume: Decimal) -> None:
+        """``volume`` is what is left of its order now."""
+        self.working.volume = volume
+        if self.part is not None:
+            self.part.volume = volume
+            for leg in self.part.exits:
+                leg.volume = volume
+
+
+class Closing:
+    """An order to close a position: explicit, stop-loss, take-profit or liquidation."""
+
+    __slots__ = ("command", "holding", "id", "kind", "paid_flat", "working")
+
+    def __init__(self, closing_id: UUID, kind: str, holding: Holding) -> None:
+        self.id = closing_id
+        self.kind = kind
+        """``close``, ``stop_loss``, ``take_profit`` or ``liquidation``; ``netting`` for an order
+        of the other side."""
+        self.holding = holding
+        self.paid_flat = False
+        self.command = 0
+        """The owner's command that asked for it; 0 for none."""
+        self.working: Working = None  # type: ignore[assignment]
+
+
+class Holding:
+    """One open position (hedging: every filled part is one), with what may close it."""
+
+    __slots__ = ("branch", "closings", "group", "order", "part", "since")
+
+    def __init__(self, branch: Branch, order: TradingOrder, part: OpenPart) -> None:
+        self.branch = branch
+        self.order = order
+        self.part = part
+        self.closings: list[Closing] = []
+        self.since = 0
+        """The earliest moment at which it can have been opened, in nanoseconds."""
+        self.group = Group(entry=None, parts=[part])
+
+    def closing(self, kind: str) -> Closing | None:
+        """Its stop-loss, take-profit or liquidation, if it has one."""
+        for closing in self.closings:
+            if closing.kind == kind:
+                return closing
+        return None
+
+    def put(self, closing: Closing, working: Working) -> None:
+        """Let ``working`` act on the position."""
+        closing.working = working
+        self.closings.append(closing)
+        self.part.exits.append(working)
+
+    def take(self, closing: Closing) -> None:
+        """Let it act no more."""
+        self.closings.remove(closing)
+        self.part.exits.remove(closing.working)
