@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Collection, Mapping
 from typing import Any
 from uuid import UUID
 
-from backtest.errors import BacktestError, Deadlock, OrderRejected, RejectReason
+from backtest.errors import BacktestError, Deadlock, RejectReason
 from backtest.models import (
     Account,
     Agent,
@@ -21,27 +21,26 @@ from backtest.models import (
 from backtest.services.fills import mark_of
 from backtest.services.valuation import Valuation
 
-from .acceptance import Acceptance
 from .account import ACCOUNT
 from .actor import Actor
-from .amendment import Amendment
 from .book import PairBook
-from .branch import Branch, Closing
+from .branch import Branch
+from .cancellation import Cancellation
 from .channel import Channel
 from .closing_desk import ClosingDesk
+from .commands import AtThisClose, CommandDesk
 from .coverage import Coverage
 from .cross import CrossDesk
 from .cross_account import cross_accounts
 from .desk import Desk
 from .dues import Dues
+from .entry_desk import EntryDesk
 from .execution import Execution
 from .exits import ExitDesk
 from .financing import Financing
 from .message import MARKET_TO_STRATEGY, Envelope
 from .netting import NettingDesk
-from .protocol import Amend, Create, EndOfData, FallDue, Hello, ReadBalances, Verb, Welcome
-from .splitting import Splitting
-from .translation import message_of
+from .protocol import Amend, Create, EndOfData, FallDue, Hello, ReadBalances, Welcome
 from .venue import Venue
 
 __all__ = ["BROKER", "BrokerActor"]
@@ -50,15 +49,6 @@ _MARKET = frozenset((Bar, Quote, Trade, EndOfData))
 
 BROKER = "broker"
 """The name of the broker actor."""
-
-
-class _AtThisClose:
-    """The broker to itself: fill this market order at the close that has just been."""
-
-    __slots__ = ("what",)
-
-    def __init__(self, what: Branch | Closing) -> None:
-        self.what = what
 
 
 class BrokerActor(Actor):
@@ -86,22 +76,21 @@ class BrokerActor(Actor):
         for code in several:
             self._books[code].coverage = Coverage()
         self._agents = agents
-        self._acceptance = Acceptance(self.venue)
-        self._amendment = Amendment(self.venue)
+        cancellation = Cancellation(self.venue)
+        exits = ExitDesk(self.venue, cancellation)
+        self._commands = CommandDesk(self.venue, cancellation, exits)
         self._closing_desk = ClosingDesk(self.venue)
-        self._exits = ExitDesk(self.venue, self._amendment)
-        self._cross = CrossDesk(self.venue, self._amendment, self._closing_desk)
+        self._cross = CrossDesk(self.venue, cancellation, self._closing_desk)
         self._execution = Execution(
             self.venue,
-            self._amendment,
+            cancellation,
             self._closing_desk,
-            self._exits,
-            NettingDesk(self.venue, self._amendment, self._closing_desk),
+            EntryDesk(self.venue, cancellation, exits),
+            NettingDesk(self.venue, cancellation, self._closing_desk),
             self._cross,
         )
-        self._splitting = Splitting(self.venue, self._exits)
         self._financing = Financing(self.venue, self._closing_desk)
-        self._dues = Dues(self.venue, self._amendment, self._financing)
+        self._dues = Dues(self.venue, cancellation, self._financing)
         self._listeners: list[Channel] = []
         self._know_cross()
         self.bars = 0
@@ -177,14 +166,14 @@ class BrokerActor(Actor):
         if kind is Bar:
             return self._on_bar(payload)
         if kind is Create:
-            return self._on_create(envelope, payload)
+            return self._commands.create(envelope, payload)
         if kind is Quote or kind is Trade:
             return self._on_tick(payload)
         if kind is Amend:
-            return self._on_amend(envelope, payload)
+            return self._commands.amend(envelope, payload)
         if kind is DecisionAction:
-            return self._on_action(envelope, payload)
-        if kind is _AtThisClose:
+            return self._commands.act(envelope, payload)
+        if kind is AtThisClose:
             if type(payload.what) is Branch:
                 return self._execution.match_close(payload.what)
             return self._execution.match_closing(payload.what)
@@ -200,7 +189,7 @@ class BrokerActor(Actor):
 
     def _welcome(self, envelope: Envelope) -> None:
         venue = self.venue
-        desk = self._desk_of(envelope)
+        desk = self._commands.desk_of(envelope)
         names = set(desk.accounts.values())
         welcome = Welcome(
             {code: book.pair for code, book in venue.books.items()},
@@ -330,99 +319,3 @@ class BrokerActor(Actor):
         """Let the strategies decide."""
         for listener in self._listeners:
             listener.post(tick, MARKET_TO_STRATEGY)
-
-    # -- commands ----------------------------------------------------------------------------------
-
-    async def _on_create(self, envelope: Envelope, ask: Create) -> None:
-        desk = self._desk_of(envelope)
-        if ask[0] > 0 and not desk.is_new(ask[0]):
-            self._refuse_again(desk, ask[0])
-            return
-        order_id = self.venue.ids.draw()  # a refused order has an id, too
-        try:
-            branch = await self._acceptance.create(desk, ask, order_id)
-        except OrderRejected as refusal:
-            self.venue.refuse(
-                desk, ask.command, refusal.reason, refusal.detail, None, order_id, order_id
-            )
-            return
-        if branch.book.fills_at_close and branch.working.kind == "market":
-            self._at_this_close(branch)
-
-    async def _on_amend(self, envelope: Envelope, ask: Amend) -> None:
-        desk = self._desk_of(envelope)
-        if ask[0] > 0 and not desk.is_new(ask[0]):
-            self._refuse_again(desk, ask[0])
-            return
-        amendment = self._amendment
-        branch = None
-        try:
-            branch = self._find(desk, ask.order_id)
-            verb = ask.verb
-            if verb is Verb.CANCEL and ask.close:
-                amendment.cancel_close(branch, ask.close, desk.request, ask.command)
-            elif verb is Verb.CANCEL:
-                await amendment.cancel(
-                    branch, ask.volume, RejectReason.REQUESTED, desk.request, ask.command
-                )
-            elif verb is Verb.MODIFY:
-                if branch.part is not None:
-                    await self._exits.modify(branch, ask)
-                else:
-                    await amendment.modify(branch, ask)
-            elif verb is Verb.SPLIT:
-                await self._splitting.split(branch, ask)
-            else:
-                for closing in amendment.close(branch, ask):
-                    if branch.book.fills_at_close and closing.working.kind == "market":
-                        self._at_this_close(closing)
-        except OrderRejected as refusal:
-            self.venue.refuse(
-                desk, ask.command, refusal.reason, refusal.detail, branch, ask.order_id
-            )
-
-    def _on_action(self, envelope: Envelope, action: DecisionAction) -> Awaitable[None] | None:
-        desk = self._desk_of(envelope)
-        given = action.command_id
-        if given is not None and not (isinstance(given, int) and given > 0):
-            if not desk.is_new_id(given):
-                self._refuse_again(desk, given)
-                return None
-        try:
-            ask = message_of(action, desk.accounts)
-        except OrderRejected as refusal:
-            command = action.command_id if isinstance(action.command_id, int) else 0
-            self.venue.refuse(desk, command, refusal.reason, refusal.detail, None, action.order_id)
-            return None
-        if isinstance(ask, Create):
-            return self._on_create(envelope, ask)
-        return self._on_amend(envelope, ask)
-
-    def _refuse_again(self, desk: Desk, command: UUID | int) -> None:
-        """A command that came before has no second effect; its own answer stays what it was."""
-        detail = f"command {command} came before: it has one effect"
-        self.venue.refuse(desk, 0, RejectReason.DUPLICATE_COMMAND, detail, None)
-
-    def _desk_of(self, envelope: Envelope) -> Desk:
-        desk = self.venue.desks.get(envelope[3].sender)
-        if desk is None:
-            raise BacktestError(f"no agent called {envelope.channel.sender!r} may trade here")
-        return desk
-
-    def _find(self, desk: Desk, order_id: UUID | None) -> Branch:
-        known = self.venue.branch_of
-        branch = None if order_id is None else known.get(order_id.int)
-        if branch is not None and branch.desk is desk:
-            return branch
-        if order_id is None or order_id.int not in known:
-            raise OrderRejected(
-                RejectReason.UNKNOWN_ORDER, f"there is no order {order_id} here", order_id
-            )
-        if branch is None:
-            raise OrderRejected(RejectReason.ALREADY_DONE, "this order is done", order_id)
-        raise OrderRejected(
-            RejectReason.NOT_YOURS, f"this order belongs to {branch.desk.name}", order_id
-        )
-
-    def _at_this_close(self, what: Branch | Closing) -> None:
-        self.link(self.name).post(_AtThisClose(what))

@@ -253,11 +253,9 @@ class ClosingDesk:
             venue.drop_holding(holding)
             return ((old, None),)
         walk.report(hit, hit.volume)
-        rest.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone still
-        rest.__dict__["margin_reserved"] = margin
+        rest.__dict__["margin_reserved"] = margin  # a copy that is ours alone still
         holding.order = rest
-        venue.branch_of[rest.id.int] = branch
-        venue.records.keep(rest)
+        venue.take_on(rest, branch)
         venue.set_margin(holding, margin)
         if closing.working.volume <= ZERO and closing.kind != "netting":
             holding.take(closing)

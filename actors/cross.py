@@ -14,9 +14,9 @@ from backtest.services.fills import Group, Hit, OpenPart, Working, point_of, sli
 from backtest.services.order_operations import create_spot, fill
 from backtest.services.transaction_manager import sell_collateral, take_margin
 
-from .amendment import Amendment
 from .book import PairBook
 from .branch import Branch, Closing, Holding
+from .cancellation import Cancellation
 from .closing_desk import ClosingDesk, Scene
 from .cross_account import CrossAccount
 from .fill_record import record_fill
@@ -56,9 +56,9 @@ class _Watch:
 class CrossDesk:
     """Calls cross margin accounts, and finds the money for what they owe."""
 
-    def __init__(self, venue: Venue, amendment: Amendment, closing_desk: ClosingDesk) -> None:
+    def __init__(self, venue: Venue, cancellation: Cancellation, closing_desk: ClosingDesk) -> None:
         self._venue = venue
-        self._amendment = amendment
+        self._cancellation = cancellation
         self._closing_desk = closing_desk
         self._scene: Scene | None = None
         """Where the account is called whose positions on another pair are being closed."""
@@ -143,7 +143,7 @@ class CrossDesk:
                     if scene is not None and book is scene.book:
                         for leg in [branch.working] if branch.part is None else branch.part.exits:
                             scene.walk.drop(leg)
-                    await self._amendment.cancel(branch, None, RejectReason.MARGIN_CALL, detail)
+                    await self._cancellation.cancel(branch, None, RejectReason.MARGIN_CALL, detail)
 
     async def _close(self, holding: Holding, scene: Scene | None, detail: str) -> None:
         """Liquidate one position: on the pair that is walked where its price is, else at the mark

@@ -9,9 +9,9 @@ from backtest.models import Bar
 from backtest.services.fills import CLOSE_ONLY, NOT_ON_THIS_BAR, OPEN_ONLY
 from backtest.times import format_ns
 
-from .amendment import Amendment
 from .book import PairBook
 from .branch import Holding
+from .cancellation import Cancellation
 from .financing import Financing
 from .venue import Venue
 
@@ -35,9 +35,9 @@ class Dues:
     open still counts: `PairBook.settled_ns` says when it can.
     """
 
-    def __init__(self, venue: Venue, amendment: Amendment, financing: Financing) -> None:
+    def __init__(self, venue: Venue, cancellation: Cancellation, financing: Financing) -> None:
         self._venue = venue
-        self._amendment = amendment
+        self._cancellation = cancellation
         self._financing = financing
 
     async def settle(self, book: PairBook, end: int) -> list[Holding]:
@@ -63,7 +63,7 @@ class Dues:
             due, _, branch = heappop(expiring)
             book.due = expiring[0][0] if expiring else None
             if branch.order is not None and branch.expires == due:
-                await self._amendment.cancel(
+                await self._cancellation.cancel(
                     branch, None, RejectReason.EXPIRED, f"it was good till {format_ns(due)}"
                 )
 

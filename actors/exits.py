@@ -12,8 +12,8 @@ from backtest.services.fills import Group, OpenPart, Working, WorkingKind
 from backtest.services.order_operations import create_spot, modify, split
 from backtest.services.transaction_manager import change_reserve
 
-from .amendment import Amendment
 from .branch import Branch
+from .cancellation import Cancellation
 from .checks import check_grid, check_protection, refuse
 from .protocol import Amend, Balances, EventKind
 from .venue import Venue
@@ -34,9 +34,9 @@ class ExitDesk:
     with a stop-loss and a take-profit that share what is left of it.
     """
 
-    def __init__(self, venue: Venue, amendment: Amendment) -> None:
+    def __init__(self, venue: Venue, cancellation: Cancellation) -> None:
         self._venue = venue
-        self._amendment = amendment
+        self._cancellation = cancellation
 
     def open(self, entry: Branch, filled: SpotOrder) -> Branch:
         """The exit of what ``filled`` bought, whose base is in reserve already; not yet told of."""
@@ -111,7 +111,7 @@ class ExitDesk:
                     f"an exit sells what its entry bought: {order.volume} are left of it",
                 )
             if leaves <= ZERO:
-                await self._amendment.cancel(
+                await self._cancellation.cancel(
                     branch,
                     None,
                     RejectReason.MODIFIED_AWAY,
@@ -132,10 +132,7 @@ class ExitDesk:
             reserved=leaves,
         )
         venue.records.keep(replaced)
-        child.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone still
-        venue.records.keep(child)
-        branch.order = child
-        venue.branch_of[child.id.int] = branch
+        venue.live_on(branch, child)
         branch.resize(leaves)
         for kind, name in _LEGS:
             if name in changes:

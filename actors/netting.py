@@ -13,9 +13,9 @@ from backtest.services.fills import Hit, Walk
 from backtest.services.order_operations import offset
 from backtest.services.transaction_manager import release
 
-from .amendment import Amendment
 from .book import PairBook
 from .branch import Branch, Closing
+from .cancellation import Cancellation
 from .closing_desk import ClosingDesk
 from .protocol import Balances, EventKind
 from .venue import Venue
@@ -26,9 +26,9 @@ __all__ = ["NettingDesk"]
 class NettingDesk:
     """Fills orders of netting accounts, and reduce-only orders, against the opposite positions."""
 
-    def __init__(self, venue: Venue, amendment: Amendment, closing_desk: ClosingDesk) -> None:
+    def __init__(self, venue: Venue, cancellation: Cancellation, closing_desk: ClosingDesk) -> None:
         self._venue = venue
-        self._amendment = amendment
+        self._cancellation = cancellation
         self._closing_desk = closing_desk
 
     async def close(
@@ -111,7 +111,7 @@ class NettingDesk:
         if leaves is None:
             venue.unlist(branch)
         else:
-            self._amendment.live_on(branch, leaves)
+            venue.live_on(branch, leaves)
         venue.tell(
             EventKind.NETTED,
             branch,
@@ -126,7 +126,7 @@ class NettingDesk:
             return
         if not there:
             walk.drop(hit.working)
-        await self._amendment.cancel(
+        await self._cancellation.cancel(
             branch,
             sub(branch.order.volume, there),
             RejectReason.REDUCE_ONLY,

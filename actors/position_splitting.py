@@ -120,13 +120,11 @@ class PositionSplitting:
             if own is None:
                 own = owners[place] = self._new_branch(branch, part)
             part.__dict__["branch_id"] = own.id
-            part.__dict__["order_number"] = venue.next_number()
             own.total_filled = add(own.total_filled, part.volume)
             piece = venue.open_holding(own, part)
             piece.since = holding.since
             self._inherit(piece, closings, waits)
-            venue.branch_of[part.id.int] = own
-            venue.records.keep(part)
+            venue.take_on(part, own)
             children.append((own.number, part))
             positions.append((part.id, part))
         venue.tell(

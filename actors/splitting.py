@@ -142,7 +142,6 @@ class Splitting:
             kept = own.working.sequence == branch.working.sequence
             part = own.order
             assert part is not None
-            part.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone still
             venue.list_branch(own)
             venue.ocos.inherit(own, branch)
             accepted = book.waiting.pop()
@@ -150,7 +149,7 @@ class Splitting:
                 book.waiting.append(accepted)
             elif waiting:
                 book.waiting.append((waiting[0], own.working))
-            venue.records.keep(part)
+            venue.take_on(part, own)
         venue.unlist(branch)
         venue.tell(
             EventKind.SPLIT,

@@ -109,6 +109,18 @@ class Venue:
         self._numbers += 1
         return self._numbers
 
+    def take_on(self, order: SpotOrder | TradingOrder, branch: Branch) -> None:
+        """``order``, a copy that is ours alone still, is the next in the table of orders, and of
+        ``branch``."""
+        order.__dict__["order_number"] = self.next_number()
+        self.branch_of[order.id.int] = branch
+        self.records.keep(order)
+
+    def live_on(self, branch: Branch, leaves: SpotOrder | TradingOrder) -> None:
+        """``leaves`` is what is pending of the branch now."""
+        branch.order = leaves
+        self.take_on(leaves, branch)
+
     def next_branch(self) -> int:
         self._branches += 1
         return self._branches

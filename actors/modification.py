@@ -1,4 +1,4 @@
-"""Changes to what is at the venue already: cancel, modify, split, close."""
+"""Modifies: other prices, volumes and instructions, of pending orders and of positions."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from backtest.errors import (
     OrderRejected,
     RejectReason,
 )
-from backtest.models import Instructions, SpotOrder, TimeInForce, TradingOrder
+from backtest.models import SpotOrder, TimeInForce, TradingOrder
 from backtest.money import ZERO, add, sub
-from backtest.services.fills import Terms, Working, WorkingKind
+from backtest.services.fills import Working, WorkingKind
 from backtest.services.margin import worst_price_buy, worst_price_sell
-from backtest.services.order_operations import cancel, modify
+from backtest.services.order_operations import modify
 from backtest.services.time_in_force import IMMEDIATE, expiry_of, terms_of
-from backtest.services.transaction_manager import change_reserve, release
+from backtest.services.transaction_manager import change_reserve
 from backtest.times import to_ns
 
-from .book import PairBook
 from .branch import Branch, Closing, Holding
+from .cancellation import Cancellation
 from .checks import (
     check_cross,
     check_grid,
@@ -41,134 +41,19 @@ from .checks import (
 from .protocol import Amend, Balances, EventKind
 from .venue import Venue
 
-__all__ = ["Amendment"]
+__all__ = ["Modification"]
 
 
-class Amendment:
-    """Carries out commands about a branch; raises `OrderRejected` with nothing changed."""
+_PROTECTIONS: tuple[WorkingKind, ...] = ("stop_loss", "take_profit")
+_PROTECTION = frozenset(_PROTECTIONS)
 
-    def __init__(self, venue: Venue) -> None:
+
+class Modification:
+    """Carries out modifies of a branch; raises `OrderRejected` with nothing changed."""
+
+    def __init__(self, venue: Venue, cancellation: Cancellation) -> None:
         self._venue = venue
-
-    # -- cancel ------------------------------------------------------------------------------------
-
-    async def cancel(
-        self,
-        branch: Branch,
-        volume: Decimal | None,
-        reason: RejectReason,
-        detail: str,
-        command: int = 0,
-    ) -> None:
-        """Cancel ``volume`` of what is pending (None: all of it), or the pending closes."""
-        venue, book = self._venue, branch.book
-        order = branch.order
-        if order is None:
-            self._cancel_closes(branch, reason, detail, command)
-            return
-        if volume is None:
-            volume = order.volume
-        else:
-            check_grid(book.pair, volume)
-            if volume > order.volume:
-                refuse(
-                    RejectReason.STALE, f"{volume} is more than the {order.volume} left to cancel"
-                )
-        left = sub(order.volume, volume)
-        kept = venue.reserve(branch, left, not branch.paid_flat)
-        if kept > order.reserved:
-            kept = order.reserved
-        back = sub(order.reserved, kept)
-        fee = ZERO
-        if book.fees_cancel and branch.part is None:
-            notional = book.pair.notional(volume, branch.worst)
-            margin = venue.order_margin(branch, volume)
-            fee = venue.fee(book, book.fees_cancel, volume=volume, notional=notional, margin=margin)
-        quote = book.quote
-        uncovered = ZERO
-        if fee:
-            # A cancel is never refused for its fee: what the account lacks, the insurance pays.
-            free = venue.available(branch.account, quote)
-            free = add(free, back) if branch.asset == quote else free
-            uncovered = max(ZERO, sub(fee, free))
-        balances: Balances = {}
-        legs = release(branch.account, branch.asset, back, fee, quote, uncovered)
-        if legs:
-            balances = await venue.post(legs, branch.id, f"order cancelled, {reason.value.lower()}")
-        cancelled, leaves = cancel(
-            order,
-            at=venue.at,
-            volume=volume,
-            leaves_id=venue.ids.draw() if left else None,
-            fee=fee,
-            reason=reason,
-            reserved_left=kept,
-            step=book.step,
-        )
-        venue.records.keep(cancelled)
-        if leaves is None:
-            branch.resize(ZERO)
-            venue.unlist(branch)
-        else:
-            self.live_on(branch, leaves)
-            branch.resize(leaves.volume)
-        venue.tell(
-            EventKind.CANCELLED,
-            branch,
-            cancelled,
-            reason=reason,
-            detail=detail,
-            command=command,
-            balances=balances,
-        )
-        if uncovered:
-            venue.tell(
-                EventKind.BANKRUPTCY,
-                branch,
-                cancelled,
-                detail=f"{uncovered} {quote} of a cancel fee paid by the insurance account",
-            )
-
-    def cancel_close(self, branch: Branch, close: int, detail: str, command: int) -> None:
-        """Cancel what is pending of the close that command ``close`` asked for."""
-        self._cancel_closes(branch, RejectReason.REQUESTED, detail, command, close)
-
-    def _cancel_closes(
-        self, branch: Branch, reason: RejectReason, detail: str, command: int, close: int = 0
-    ) -> None:
-        """Cancel the pending closes, or only those that command ``close`` asked for."""
-        venue = self._venue
-        pending = [
-            (holding, closing)
-            for holding in branch.holdings
-            for closing in holding.closings
-            if closing.kind == "close" and (not close or closing.command == close)
-        ]
-        if not pending:
-            what = "close" if close else "order"
-            refuse(RejectReason.ALREADY_DONE, f"nothing of this {what} is pending any more")
-        for holding, closing in pending:
-            holding.take(closing)
-        last = pending[-1][0].order
-        ids = " + ".join(str(closing.id) for _, closing in pending)
-        venue.tell(
-            EventKind.CLOSE_CANCELLED,
-            branch,
-            last,
-            reason=reason,
-            detail=f"{detail}; order {ids}",
-            command=command,
-        )
-
-    def live_on(self, branch: Branch, leaves: SpotOrder | TradingOrder) -> None:
-        """``leaves`` is what is pending of the branch now."""
-        venue = self._venue
-        leaves.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone still
-        branch.order = leaves
-        venue.branch_of[leaves.id.int] = branch
-        venue.records.keep(leaves)
-
-    # -- modify ------------------------------------------------------------------------------------
+        self._cancellation = cancellation
 
     async def modify(self, branch: Branch, action: Amend) -> None:
         """Change prices and total volume of a pending order, stop-loss and take-profit of both."""
@@ -195,7 +80,7 @@ class Amendment:
             if action.volume is not None:
                 leaves = sub(action.volume, branch.total_filled)
                 if leaves <= ZERO:
-                    await self.cancel(
+                    await self._cancellation.cancel(
                         branch,
                         None,
                         RejectReason.MODIFIED_AWAY,
@@ -360,7 +245,7 @@ class Amendment:
             fee=fee,
         )
         venue.records.keep(replaced)
-        self.live_on(branch, child)
+        venue.live_on(branch, child)
         if keeps_place:
             branch.working.volume = leaves
         else:
@@ -407,14 +292,12 @@ class Amendment:
         for holding in list(branch.holdings):
             old = holding.order
             replaced, child = modify(old, at=venue.at, new_id=venue.ids.draw(), changes=changes)
-            child.__dict__["order_number"] = venue.next_number()
             venue.records.keep(replaced)
-            venue.records.keep(child)
+            venue.take_on(child, branch)
             holding.order = child
-            venue.branch_of[child.id.int] = branch
             for kind in _PROTECTIONS:
                 if kind in changes:
-                    self.protect(holding, kind, changes[kind])
+                    self._protect(holding, kind, changes[kind])
             book.groups = None
             venue.tell(
                 EventKind.MODIFIED,
@@ -425,7 +308,7 @@ class Amendment:
                 command=command if holding is last else 0,
             )
 
-    def protect(self, holding: Holding, kind: WorkingKind, price: Decimal | None) -> None:
+    def _protect(self, holding: Holding, kind: WorkingKind, price: Decimal | None) -> None:
         """Give a position a stop-loss or take-profit accepted now, in the place of the old one."""
         venue = self._venue
         old = holding.closing(kind)
@@ -444,59 +327,6 @@ class Amendment:
             holding.put(closing, working)
             holding.branch.book.waiting.append((venue.now, working))
 
-    # -- close -------------------------------------------------------------------------------------
-
-    def close(self, branch: Branch, action: Amend) -> list[Closing]:
-        """Accept orders that close ``volume`` of the branch's positions, oldest first."""
-        venue, book = self._venue, branch.book
-        if not branch.holdings:
-            word = "done" if branch.order is None else "not filled yet: cancel it instead"
-            refuse(RejectReason.ALREADY_DONE, f"there is no open position, this order is {word}")
-        check_grid(book.pair, action.volume, action.limit_price, action.stop_price, action.trail)
-        total = ZERO
-        for holding in branch.holdings:
-            total = add(total, holding.part.volume)
-        left = total if action.volume is None else action.volume
-        if left > total:
-            refuse(RejectReason.STALE, f"{left} is more than the {total} that is open")
-        kind, price, terms = _closing_terms(book, not branch.holdings[0].part.long, action)
-        accepted = []
-        for holding in branch.holdings:
-            volume = min(left, holding.part.volume)
-            if volume <= ZERO:
-                break
-            left = sub(left, volume)
-            closing = Closing(venue.ids.draw(), "close", holding)
-            closing.command = action.command
-            working = Working(
-                closing,
-                kind,
-                not holding.part.long,
-                price,
-                volume,
-                sequence=venue.next_sequence(),
-                fresh=True,
-                terms=terms,
-            )
-            holding.put(closing, working)
-            book.waiting.append((venue.now, working))
-            accepted.append(closing)
-        how = f"at {price}" if kind == "limit" else f"by a {kind} at {price}"
-        if kind == "stop_limit":
-            how += f" with limit {action.limit_price}"
-        ids = " + ".join(str(closing.id) for closing in accepted)
-        venue.tell(
-            EventKind.CLOSING,
-            branch,
-            branch.holdings[0].order,
-            detail=f"close {total if action.volume is None else action.volume} "
-            + ("at the market" if price is None else how)
-            + f"; order {ids}",
-            command=action.command,
-            level=price if kind == "trailing_stop" else None,
-        )
-        return accepted
-
 
 def _has_turned(branch: Branch) -> bool:
     """Whether it is an order whose stop was reached: a limit order now, or one at the market."""
@@ -504,30 +334,3 @@ def _has_turned(branch: Branch) -> bool:
     if working.kind == "limit":
         return terms is not None and terms.limit is not None
     return working.triggered
-
-
-def _closing_terms(
-    book: PairBook, buy: bool, action: Amend
-) -> tuple[WorkingKind, Decimal | None, Terms | None]:
-    """The kind of the closing order that the command's prices make, its price, what else it asks.
-
-    Refuses prices that make no order.
-    """
-    limit, stop = action.limit_price, action.stop_price
-    if action.trail is not None or action.trail_percent is not None:
-        if limit is not None:
-            refuse(RejectReason.INVALID_ACTION, "a trailing stop has no limit price")
-        try:
-            own = Instructions(trail=action.trail, trail_percent=action.trail_percent)
-        except FieldError as wrong:
-            refuse(RejectReason.INVALID_ACTION, str(wrong))
-        return "trailing_stop", trail_from(book, buy, stop, own), terms_of(None, own)
-    if stop is None:
-        return ("market" if limit is None else "limit"), limit, None
-    if limit is None:
-        return "stop", stop, None
-    return "stop_limit", stop, Terms(limit)
-
-
-_PROTECTIONS: tuple[WorkingKind, ...] = ("stop_loss", "take_profit")
-_PROTECTION = frozenset(_PROTECTIONS)

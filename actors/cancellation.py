@@ -1,0 +1,137 @@
+"""Cancels: of what is pending of an order, and of the orders that close positions."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from backtest.errors import (
+    RejectReason,
+)
+from backtest.money import ZERO, add, sub
+from backtest.services.order_operations import cancel
+from backtest.services.transaction_manager import release
+
+from .branch import Branch
+from .checks import (
+    check_grid,
+    refuse,
+)
+from .protocol import Balances, EventKind
+from .venue import Venue
+
+__all__ = ["Cancellation"]
+
+
+class Cancellation:
+    """Cancels what is pending of a branch; raises `OrderRejected` with nothing changed."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+
+    async def cancel(
+        self,
+        branch: Branch,
+        volume: Decimal | None,
+        reason: RejectReason,
+        detail: str,
+        command: int = 0,
+    ) -> None:
+        """Cancel ``volume`` of what is pending (None: all of it), or the pending closes."""
+        venue, book = self._venue, branch.book
+        order = branch.order
+        if order is None:
+            self._cancel_closes(branch, reason, detail, command)
+            return
+        if volume is None:
+            volume = order.volume
+        else:
+            check_grid(book.pair, volume)
+            if volume > order.volume:
+                refuse(
+                    RejectReason.STALE, f"{volume} is more than the {order.volume} left to cancel"
+                )
+        left = sub(order.volume, volume)
+        kept = venue.reserve(branch, left, not branch.paid_flat)
+        if kept > order.reserved:
+            kept = order.reserved
+        back = sub(order.reserved, kept)
+        fee = ZERO
+        if book.fees_cancel and branch.part is None:
+            notional = book.pair.notional(volume, branch.worst)
+            margin = venue.order_margin(branch, volume)
+            fee = venue.fee(book, book.fees_cancel, volume=volume, notional=notional, margin=margin)
+        quote = book.quote
+        uncovered = ZERO
+        if fee:
+            # A cancel is never refused for its fee: what the account lacks, the insurance pays.
+            free = venue.available(branch.account, quote)
+            free = add(free, back) if branch.asset == quote else free
+            uncovered = max(ZERO, sub(fee, free))
+        balances: Balances = {}
+        legs = release(branch.account, branch.asset, back, fee, quote, uncovered)
+        if legs:
+            balances = await venue.post(legs, branch.id, f"order cancelled, {reason.value.lower()}")
+        cancelled, leaves = cancel(
+            order,
+            at=venue.at,
+            volume=volume,
+            leaves_id=venue.ids.draw() if left else None,
+            fee=fee,
+            reason=reason,
+            reserved_left=kept,
+            step=book.step,
+        )
+        venue.records.keep(cancelled)
+        if leaves is None:
+            branch.resize(ZERO)
+            venue.unlist(branch)
+        else:
+            venue.live_on(branch, leaves)
+            branch.resize(leaves.volume)
+        venue.tell(
+            EventKind.CANCELLED,
+            branch,
+            cancelled,
+            reason=reason,
+            detail=detail,
+            command=command,
+            balances=balances,
+        )
+        if uncovered:
+            venue.tell(
+                EventKind.BANKRUPTCY,
+                branch,
+                cancelled,
+                detail=f"{uncovered} {quote} of a cancel fee paid by the insurance account",
+            )
+
+    def cancel_close(self, branch: Branch, close: int, detail: str, command: int) -> None:
+        """Cancel what is pending of the close that command ``close`` asked for."""
+        self._cancel_closes(branch, RejectReason.REQUESTED, detail, command, close)
+
+    def _cancel_closes(
+        self, branch: Branch, reason: RejectReason, detail: str, command: int, close: int = 0
+    ) -> None:
+        """Cancel the pending closes, or only those that command ``close`` asked for."""
+        venue = self._venue
+        pending = [
+            (holding, closing)
+            for holding in branch.holdings
+            for closing in holding.closings
+            if closing.kind == "close" and (not close or closing.command == close)
+        ]
+        if not pending:
+            what = "close" if close else "order"
+            refuse(RejectReason.ALREADY_DONE, f"nothing of this {what} is pending any more")
+        for holding, closing in pending:
+            holding.take(closing)
+        last = pending[-1][0].order
+        ids = " + ".join(str(closing.id) for _, closing in pending)
+        venue.tell(
+            EventKind.CLOSE_CANCELLED,
+            branch,
+            last,
+            reason=reason,
+            detail=f"{detail}; order {ids}",
+            command=command,
+        )
