@@ -203,7 +203,7 @@ class Acceptance:
             book.has_oco = True
         venue.records.orders.append(order)
         detail = "" if instructions is PLAIN else _asked(branch, stop)
-        venue.tell(
+        venue.herald.tell(
             EventKind.ACCEPTED, branch, order, detail=detail, command=command, balances=balances
         )
         return branch
@@ -212,7 +212,7 @@ class Acceptance:
         """Let an order close the other side first; a reduce-only order must have one to close."""
         venue, book = self._venue, branch.book
         branch.nets, branch.reduces = True, reduces
-        if reduces and not venue.opposite(book, branch.account, branch.working.buy):
+        if reduces and not book.opposite(branch.account, branch.working.buy):
             side = "short" if branch.working.buy else "long"
             refuse(
                 RejectReason.REDUCE_ONLY,
@@ -221,16 +221,16 @@ class Acceptance:
         branch.offset = venue.offset(branch, volume)
 
     def _create_fee(self, branch: Branch, volume: Decimal) -> Decimal:
-        venue, book = self._venue, branch.book
+        book = branch.book
         margin = ZERO
         opens = sub(volume, branch.offset)
         if not branch.spot and opens > ZERO:
-            margin = venue.margin(book, opens, branch.worst, branch.leverage)
+            margin = book.margin(opens, branch.worst, branch.leverage)
             least = book.rules.min_margin
             if least is not None and margin < least:
                 refuse(RejectReason.MIN_MARGIN, f"{margin} is below the least margin {least}")
         notional = book.pair.notional(volume, branch.worst)
-        return venue.fee(book, book.fees_create, volume=volume, notional=notional, margin=margin)
+        return book.fee(book.fees_create, volume=volume, notional=notional, margin=margin)
 
     def _check_rules(
         self, book: PairBook, ask: Create, volume: Decimal, price: Decimal, buy: bool

@@ -8,14 +8,19 @@ from decimal import Decimal
 from attrs import evolve
 
 from backtest.models import (
+    Fee,
     FeeStage,
+    LeverageKind,
     MarketEvent,
     Quote,
     TradingPair,
     TradingRules,
 )
+from backtest.money import ZERO
 from backtest.services.calendars import calendar_of
+from backtest.services.fees import fee_amount
 from backtest.services.fills import Group, PathRules, QueueAhead, Working
+from backtest.services.margin import liquidation_price, required_margin
 from backtest.services.time_in_force import settled_ns
 
 from .branch import Branch, Closing, Holding
@@ -161,6 +166,69 @@ class PairBook:
         if quote is None:
             return self.last
         return quote.ask if buy else quote.bid
+
+    def opposite(self, account: str, long: bool) -> list[Holding]:
+        """The positions of ``account`` on the other side than ``long``, oldest first."""
+        return [
+            holding
+            for holding in self.holdings
+            if holding.part.long is not long and holding.branch.account == account
+        ]
+
+    def fee(
+        self,
+        fees: tuple[Fee, ...],
+        *,
+        volume: Decimal,
+        notional: Decimal,
+        margin: Decimal = ZERO,
+        maker: bool = False,
+        first: bool = True,
+    ) -> Decimal:
+        """What ``fees``, those of one stage on this pair, come to."""
+        if not fees:
+            return ZERO
+        return fee_amount(
+            fees,
+            volume=volume,
+            notional=notional,
+            margin=margin,
+            maker=maker,
+            first=first,
+            step=self.step,
+        )
+
+    def margin(self, volume: Decimal, price: Decimal, leverage: Decimal) -> Decimal:
+        """The margin of ``volume`` contracts at ``price``."""
+        return required_margin(
+            self.rules,
+            volume=volume,
+            price=price,
+            contract_size=self.pair.contract_size,
+            leverage=leverage,
+            step=self.step,
+        )
+
+    def can_liquidate(self, long: bool, leverage: Decimal) -> bool:
+        """Whether a position could be liquidated: a fully paid long without maintenance cannot."""
+        rules = self.rules
+        paid = leverage == 1 and rules.leverage_kind is not LeverageKind.FLAT_MARGIN_PER_VOLUME
+        kept = rules.maintenance_rate or rules.maintenance_tiers is not None
+        return not (long and paid and not kept)
+
+    def liquidation(
+        self, long: bool, price: Decimal, volume: Decimal, margin: Decimal
+    ) -> Decimal | None:
+        """The price at which a position is liquidated; None for never."""
+        return liquidation_price(
+            long,
+            price,
+            volume,
+            self.pair.contract_size,
+            margin,
+            self.maintenance,
+            self.pair.price_increment,
+        )
 
     def all_groups(self) -> list[Group]:
         """The groups on this pair: orders, then positions, each in the order of acceptance."""

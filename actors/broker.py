@@ -103,7 +103,7 @@ class BrokerActor(Actor):
         venue = self.venue
         accounts = {one.name: one for _, owned in self._agents.values() for one in owned}
         pairs = {code: book.pair for code, book in venue.books.items()}
-        venue.cross = cross_accounts(accounts.values(), pairs)
+        venue.cross.update(cross_accounts(accounts.values(), pairs))
         for code, book in venue.books.items():
             book.crossed = frozenset(venue.cross)
             book.backs = any(code in one.weights for one in venue.cross.values())
@@ -122,7 +122,7 @@ class BrokerActor(Actor):
             desk.channel.forgives = self._forget
             venue.desks[name] = desk
             for one in accounts:
-                venue.sharers.setdefault(one.name, []).append(desk)
+                venue.herald.attend(desk, one.name)
                 if one.netting:
                     venue.netting.add(one.name)
             self._listeners.append(desk.channel)
@@ -144,7 +144,7 @@ class BrokerActor(Actor):
             return
         if not events or events[-1].message != envelope.id:
             asked = getattr(envelope.payload, "order_id", None)
-            self.venue.refuse(
+            self.venue.herald.refuse(
                 desk,
                 command,
                 RejectReason.VENUE_FAILED,

@@ -59,7 +59,7 @@ class Cancellation:
         if book.fees_cancel and branch.part is None:
             notional = book.pair.notional(volume, branch.worst)
             margin = venue.order_margin(branch, volume)
-            fee = venue.fee(book, book.fees_cancel, volume=volume, notional=notional, margin=margin)
+            fee = book.fee(book.fees_cancel, volume=volume, notional=notional, margin=margin)
         quote = book.quote
         uncovered = ZERO
         if fee:
@@ -88,7 +88,7 @@ class Cancellation:
         else:
             venue.live_on(branch, leaves)
             branch.resize(leaves.volume)
-        venue.tell(
+        venue.herald.tell(
             EventKind.CANCELLED,
             branch,
             cancelled,
@@ -98,7 +98,7 @@ class Cancellation:
             balances=balances,
         )
         if uncovered:
-            venue.tell(
+            venue.herald.tell(
                 EventKind.BANKRUPTCY,
                 branch,
                 cancelled,
@@ -127,7 +127,7 @@ class Cancellation:
             holding.take(closing)
         last = pending[-1][0].order
         ids = " + ".join(str(closing.id) for _, closing in pending)
-        venue.tell(
+        venue.herald.tell(
             EventKind.CLOSE_CANCELLED,
             branch,
             last,

@@ -71,7 +71,7 @@ class CloseOrders:
         if kind == "stop_limit":
             how += f" with limit {action.limit_price}"
         ids = " + ".join(str(closing.id) for closing in accepted)
-        venue.tell(
+        venue.herald.tell(
             EventKind.CLOSING,
             branch,
             branch.holdings[0].order,

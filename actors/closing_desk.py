@@ -26,6 +26,7 @@ from .book import PairBook
 from .branch import Branch, Closing, Holding
 from .cross_account import CrossAccount
 from .fill_record import record_fill, signed_size
+from .holdings import drop_holding, set_margin
 from .protocol import Balances, EventKind
 from .venue import Venue
 
@@ -120,8 +121,7 @@ class ClosingDesk:
             pair.contract_size,
             book.step,
         )
-        fee = venue.fee(
-            book,
+        fee = book.fee(
             book.fees_close,
             volume=volume,
             notional=notional,
@@ -176,15 +176,15 @@ class ClosingDesk:
         )
         self._tell_closed(branch, closing, done, positions, record, balances, detail)
         if rest is None and in_vain:
-            venue.tell(
+            venue.herald.tell(
                 EventKind.CLOSE_CANCELLED,
                 branch,
                 done,
                 reason=RejectReason.ALREADY_DONE,
                 detail="there is nothing left to close",
             )
-        venue.tell_uncovered(branch, done, uncovered, asset, "a loss beyond the margin")
-        venue.tell_uncovered(branch, done, fee_uncovered, asset, "a close fee")
+        venue.herald.tell_uncovered(branch, done, uncovered, asset, "a loss beyond the margin")
+        venue.herald.tell_uncovered(branch, done, fee_uncovered, asset, "a close fee")
 
     def worth(self, book: PairBook, holding: Holding, price: Decimal, *, maker: bool) -> Decimal:
         """What closing all of a position at ``price`` would make available."""
@@ -197,8 +197,7 @@ class ClosingDesk:
             pair.contract_size,
             book.step,
         )
-        fee = self._venue.fee(
-            book,
+        fee = book.fee(
             book.fees_close,
             volume=part.volume,
             notional=pair.notional(part.volume, price),
@@ -250,13 +249,13 @@ class ClosingDesk:
         venue, branch, old = self._venue, holding.branch, holding.order.id
         if rest is None:
             walk.report(hit, hit.volume)
-            venue.drop_holding(holding)
+            drop_holding(venue, holding)
             return ((old, None),)
         walk.report(hit, hit.volume)
         rest.__dict__["margin_reserved"] = margin  # a copy that is ours alone still
         holding.order = rest
         venue.take_on(rest, branch)
-        venue.set_margin(holding, margin)
+        set_margin(venue, holding, margin)
         if closing.working.volume <= ZERO and closing.kind != "netting":
             holding.take(closing)
         return ((old, None), (rest.id, rest))
@@ -272,7 +271,7 @@ class ClosingDesk:
         detail: str,
     ) -> None:
         kind = EventKind.LIQUIDATED if closing.kind == "liquidation" else EventKind.CLOSED
-        self._venue.tell(
+        self._venue.herald.tell(
             kind,
             branch,
             done,

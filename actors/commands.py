@@ -6,9 +6,7 @@ from collections.abc import Awaitable
 from uuid import UUID
 
 from backtest.errors import BacktestError, OrderRejected, RejectReason
-from backtest.models import (
-    DecisionAction,
-)
+from backtest.models import DecisionAction
 
 from .acceptance import Acceptance
 from .branch import Branch, Closing
@@ -48,6 +46,7 @@ class CommandDesk:
         self._splitting = Splitting(venue, exits)
 
     async def create(self, envelope: Envelope, ask: Create) -> None:
+        """Accept or refuse a new order."""
         desk = self.desk_of(envelope)
         if ask[0] > 0 and not desk.is_new(ask[0]):
             self._refuse_again(desk, ask[0])
@@ -56,7 +55,7 @@ class CommandDesk:
         try:
             branch = await self._acceptance.create(desk, ask, order_id)
         except OrderRejected as refusal:
-            self._venue.refuse(
+            self._venue.herald.refuse(
                 desk, ask.command, refusal.reason, refusal.detail, None, order_id, order_id
             )
             return
@@ -64,6 +63,7 @@ class CommandDesk:
             self._at_this_close(branch)
 
     async def amend(self, envelope: Envelope, ask: Amend) -> None:
+        """Cancel, modify, split or close what is there, or refuse to."""
         desk = self.desk_of(envelope)
         if ask[0] > 0 and not desk.is_new(ask[0]):
             self._refuse_again(desk, ask[0])
@@ -90,11 +90,12 @@ class CommandDesk:
                     if branch.book.fills_at_close and closing.working.kind == "market":
                         self._at_this_close(closing)
         except OrderRejected as refusal:
-            self._venue.refuse(
+            self._venue.herald.refuse(
                 desk, ask.command, refusal.reason, refusal.detail, branch, ask.order_id
             )
 
     def act(self, envelope: Envelope, action: DecisionAction) -> Awaitable[None] | None:
+        """The same for a command in the words of a `DecisionAction`."""
         desk = self.desk_of(envelope)
         given = action.command_id
         if given is not None and not (isinstance(given, int) and given > 0):
@@ -105,7 +106,9 @@ class CommandDesk:
             ask = message_of(action, desk.accounts)
         except OrderRejected as refusal:
             command = action.command_id if isinstance(action.command_id, int) else 0
-            self._venue.refuse(desk, command, refusal.reason, refusal.detail, None, action.order_id)
+            self._venue.herald.refuse(
+                desk, command, refusal.reason, refusal.detail, None, action.order_id
+            )
             return None
         if isinstance(ask, Create):
             return self.create(envelope, ask)
@@ -114,9 +117,10 @@ class CommandDesk:
     def _refuse_again(self, desk: Desk, command: UUID | int) -> None:
         """A command that came before has no second effect; its own answer stays what it was."""
         detail = f"command {command} came before: it has one effect"
-        self._venue.refuse(desk, 0, RejectReason.DUPLICATE_COMMAND, detail, None)
+        self._venue.herald.refuse(desk, 0, RejectReason.DUPLICATE_COMMAND, detail, None)
 
     def desk_of(self, envelope: Envelope) -> Desk:
+        """Whose message it is."""
         desk = self._venue.desks.get(envelope[3].sender)
         if desk is None:
             raise BacktestError(f"no agent called {envelope.channel.sender!r} may trade here")

@@ -235,7 +235,7 @@ class CrossDesk:
         holding.order = order
         part.margin = order.margin_reserved
         venue.records.keep(order)
-        venue.tell(
+        venue.herald.tell(
             EventKind.MARGIN_USED,
             branch,
             order,
@@ -268,7 +268,7 @@ class CrossDesk:
 
         def terms(volume: Decimal) -> tuple[Decimal, Decimal]:
             notional = pair.notional(volume, price)
-            return notional, venue.fee(book, book.fees_fill, volume=volume, notional=notional)
+            return notional, book.fee(book.fees_fill, volume=volume, notional=notional)
 
         def proceeds(steps: int) -> Decimal:
             return sub(*terms(mul(Decimal(steps), step)))
@@ -323,7 +323,7 @@ class CrossDesk:
         )
         venue.records.keep(order)
         detail = f"collateral sold: account {account.name} needs {account.asset}"
-        venue.tell(EventKind.ACCEPTED, branch, order, detail=detail)
+        venue.herald.tell(EventKind.ACCEPTED, branch, order, detail=detail)
         legs = sell_collateral(account.name, asset, account.asset, volume, notional, fee)
         balances = await venue.post(legs, order.id, f"collateral sold, {volume} at {price}")
         filled, _ = fill(order, at=venue.at, price=price, volume=volume, fee=fee)
@@ -347,7 +347,9 @@ class CrossDesk:
         record = record_fill(
             venue, bar, hit, branch, filled, "entry", False, volume, notional, fee, None, None
         )
-        venue.tell(EventKind.FILLED, branch, filled, fill=record, detail=detail, balances=balances)
+        venue.herald.tell(
+            EventKind.FILLED, branch, filled, fill=record, detail=detail, balances=balances
+        )
 
 
 def _stake(book: PairBook, part: OpenPart) -> Stake:

@@ -9,12 +9,7 @@ from typing import Any, NamedTuple
 from backtest.errors import RejectReason
 from backtest.models import MarketEvent, TradingOrder
 from backtest.money import ZERO, add, div, mul, sub
-from backtest.services.fills import (
-    CLOSE_ONLY,
-    Hit,
-    OpenPart,
-    Walk,
-)
+from backtest.services.fills import CLOSE_ONLY, Hit, OpenPart, Walk
 from backtest.services.order_operations import fill
 from backtest.services.transaction_manager import (
     Leg,
@@ -29,6 +24,7 @@ from .branch import Branch
 from .cancellation import Cancellation
 from .exits import ExitDesk
 from .fill_record import record_fill, signed_size
+from .holdings import open_holding
 from .oco import OcoGroup
 from .protocol import EventKind
 from .venue import Venue
@@ -60,6 +56,7 @@ class EntryDesk:
     async def fill_spot(
         self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit, branch: Branch
     ) -> None:
+        """Buy or sell what of ``hit`` can be paid for; the rest of the order is cancelled."""
         venue, pair = self._venue, book.pair
         base, quote = pair.base.code, book.quote
         price, maker, first = hit.price, not hit.taker, not branch.paid_flat
@@ -67,8 +64,8 @@ class EntryDesk:
 
         def terms(volume: Decimal) -> tuple[Decimal, Decimal]:
             notional = pair.notional(volume, price)
-            fee = venue.fee(
-                book, book.fees_fill, volume=volume, notional=notional, maker=maker, first=first
+            fee = book.fee(
+                book.fees_fill, volume=volume, notional=notional, maker=maker, first=first
             )
             return notional, fee
 
@@ -107,6 +104,7 @@ class EntryDesk:
     async def fill_trading(
         self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit, branch: Branch
     ) -> None:
+        """Open a position of what of ``hit`` can be paid for; the rest is cancelled."""
         venue, pair = self._venue, book.pair
         order = branch.order
         assert isinstance(order, TradingOrder)
@@ -115,9 +113,8 @@ class EntryDesk:
         free = venue.spendable(branch.account, asset)
 
         def terms(volume: Decimal, margin_price: Decimal) -> tuple[Decimal, Decimal]:
-            margin = venue.margin(book, volume, margin_price, order.leverage)
-            fee = venue.fee(
-                book,
+            margin = book.margin(volume, margin_price, order.leverage)
+            fee = book.fee(
                 book.fees_fill,
                 volume=volume,
                 notional=pair.notional(volume, price),
@@ -218,7 +215,7 @@ class EntryDesk:
         positions: tuple[Any, ...] = ()
         children: tuple[Any, ...] = ()
         if margin is not None:
-            holding = venue.open_holding(branch, filled)  # type: ignore[arg-type]
+            holding = open_holding(venue, branch, filled)  # type: ignore[arg-type]
             holding.since = bar.close_ns if hit.rank == CLOSE_ONLY else bar.open_ns
             positions = ((filled.id, filled),)
             part = holding.part
@@ -246,7 +243,7 @@ class EntryDesk:
             None,
             None,
         )
-        venue.tell(
+        venue.herald.tell(
             EventKind.FILLED,
             branch,
             filled,
@@ -257,7 +254,7 @@ class EntryDesk:
             balances=balances,
         )
         if exit is not None:
-            venue.tell(
+            venue.herald.tell(
                 EventKind.ACCEPTED,
                 exit,
                 exit.order,

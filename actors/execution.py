@@ -8,7 +8,7 @@ from typing import Any
 from attrs import evolve
 
 from backtest.errors import RejectReason
-from backtest.models import Bar, MarketEvent, OrderDirection, Quote, Tick, Trade
+from backtest.models import Bar, MarketEvent, Quote, Tick, Trade
 from backtest.models._fast import derive
 from backtest.money import ZERO, to_step
 from backtest.services.cross_walk import CrossWalk
@@ -47,8 +47,6 @@ from .protocol import EventKind
 from .venue import Venue
 
 __all__ = ["Execution"]
-
-_LONG, _SHORT = OrderDirection.LONG, OrderDirection.SHORT
 
 
 class Execution:
@@ -197,7 +195,7 @@ class Execution:
             if key not in key.holding.closings:
                 return
             branch, order = key.holding.branch, key.holding.order
-        self._venue.tell(
+        self._venue.herald.tell(
             EventKind.TRAILED, branch, order, detail=f"trailing stop at {level}", level=level
         )
 
@@ -229,7 +227,7 @@ class Execution:
         if working.kind == "trailing_stop" and type(key) is Branch:
             self._catch_up(key)
             order = key.order
-        self._venue.tell(
+        self._venue.herald.tell(
             EventKind.TRIGGERED, branch, order, detail=f"{what}; {left} is left to fill"
         )
 

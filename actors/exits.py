@@ -138,7 +138,7 @@ class ExitDesk:
             if name in changes:
                 self._replace(branch, kind, getattr(child, name))
         branch.book.groups = None
-        venue.tell(
+        venue.herald.tell(
             EventKind.MODIFIED,
             branch,
             child,
@@ -231,7 +231,7 @@ class ExitDesk:
             self._list(own, part)
             children.append((own.number, part))
         venue.unlist(branch)
-        venue.tell(
+        venue.herald.tell(
             EventKind.SPLIT,
             branch,
             parts.replaced,

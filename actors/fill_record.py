@@ -74,7 +74,7 @@ def record_fill(
         hit.ambiguous,
         bar.open_ns,
         hit.point,
-        entry_uuid(venue.run_id, venue.entry),
+        entry_uuid(venue.run_id, venue.records.entry),
         None if closing is None else closing.id,
         pnl,
         *(_outcomes(hit) if hit.ambiguous else ()),

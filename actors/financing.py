@@ -12,6 +12,7 @@ from backtest.services.transaction_manager import charge
 from .book import PairBook
 from .branch import Branch, Holding
 from .closing_desk import ClosingDesk
+from .holdings import set_margin
 from .protocol import EventKind
 from .venue import Venue
 
@@ -68,8 +69,7 @@ class Financing:
         # What came to be after the rollover was not there to be charged.
         for holding in [one for one in book.holdings if one.since <= due]:
             part = holding.part
-            amount = venue.fee(
-                book,
+            amount = book.fee(
                 book.fees_filled,
                 volume=part.volume,
                 notional=pair.notional(part.volume, mark),
@@ -80,8 +80,7 @@ class Financing:
             if branch.order is None or branch.part is not None:
                 continue  # the exit of a spot bracket costs nothing to keep
             volume = branch.order.volume
-            amount = venue.fee(
-                book,
+            amount = book.fee(
                 book.fees_pending,
                 volume=volume,
                 notional=pair.notional(volume, mark),
@@ -144,9 +143,9 @@ class Financing:
             venue.records.keep(order)
         if holding is not None and from_margin:
             # Its level is another now, and with it the price at which it is liquidated.
-            venue.set_margin(holding, order.margin_reserved)  # type: ignore[union-attr]
+            set_margin(venue, holding, order.margin_reserved)  # type: ignore[union-attr]
             poorer[holding] = None
-        venue.tell(
+        venue.herald.tell(
             EventKind.CHARGED,
             branch,
             order,
@@ -155,4 +154,4 @@ class Financing:
             balances=balances,
         )
         article = "an" if what == "overnight" else "a"
-        venue.tell_uncovered(branch, order, uncovered, asset, f"{article} {what} charge")
+        venue.herald.tell_uncovered(branch, order, uncovered, asset, f"{article} {what} charge")

@@ -207,9 +207,8 @@ class Modification:
             notional = book.pair.notional(increase, branch.worst)
             margin = ZERO
             if isinstance(order, TradingOrder):
-                margin = venue.margin(book, increase, branch.worst, order.leverage)
-            fee = venue.fee(
-                book,
+                margin = book.margin(increase, branch.worst, order.leverage)
+            fee = book.fee(
                 book.fees_create,
                 volume=increase,
                 notional=notional,
@@ -255,7 +254,7 @@ class Modification:
         place = "keeps its place in the queue" if keeps_place else "goes to the end of the queue"
         if kind == "trailing_stop" and not branch.working.triggered:
             place += f"; trailing stop at {branch.working.price}"
-        venue.tell(
+        venue.herald.tell(
             EventKind.MODIFIED, branch, child, detail=place, command=command, balances=balances
         )
 
@@ -299,7 +298,7 @@ class Modification:
                 if kind in changes:
                     self._protect(holding, kind, changes[kind])
             book.groups = None
-            venue.tell(
+            venue.herald.tell(
                 EventKind.MODIFIED,
                 branch,
                 child,

@@ -40,7 +40,7 @@ class NettingDesk:
         Of a reduce-only order nothing is: what has nothing to close is cancelled.
         """
         left, closed, there = hit.volume, ZERO, ZERO
-        for holding in self._venue.opposite(book, branch.account, hit.working.buy):
+        for holding in book.opposite(branch.account, hit.working.buy):
             there = add(there, holding.part.volume)
             volume = min(left, holding.part.volume)
             # A close can call a cross margin account, which cancels the rest of this very order.
@@ -67,15 +67,14 @@ class NettingDesk:
         assert isinstance(order, TradingOrder)
         opens, closes = hit.volume, self._closing_desk
         money = add(order.reserved, venue.spendable(branch.account, branch.asset))
-        for holding in venue.opposite(book, branch.account, hit.working.buy):
+        for holding in book.opposite(branch.account, hit.working.buy):
             opens = sub(opens, holding.part.volume)
             money = add(money, closes.worth(book, holding, hit.price, maker=not hit.taker))
         if opens <= ZERO or branch.reduces:
             return opens <= ZERO
         at = hit.price if hit.working.buy else min(hit.price, branch.worst)
-        margin = venue.margin(book, opens, at, order.leverage)
-        fee = venue.fee(
-            book,
+        margin = book.margin(opens, at, order.leverage)
+        fee = book.fee(
             book.fees_fill,
             volume=opens,
             notional=pair.notional(opens, hit.price),
@@ -112,7 +111,7 @@ class NettingDesk:
             venue.unlist(branch)
         else:
             venue.live_on(branch, leaves)
-        venue.tell(
+        venue.herald.tell(
             EventKind.NETTED,
             branch,
             done,

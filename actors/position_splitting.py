@@ -14,6 +14,7 @@ from backtest.services.order_operations import modify, split
 
 from .branch import Branch, Holding
 from .checks import check_protection, refuse
+from .holdings import drop_holding, open_holding
 from .protocol import EventKind
 from .venue import Venue
 
@@ -112,7 +113,7 @@ class PositionSplitting:
         replaced = holding.order
         closings = list(holding.closings)
         waits = {working: at for at, working in branch.book.waiting}
-        venue.drop_holding(holding)
+        drop_holding(venue, holding)
         children = []
         positions: list[tuple[UUID, TradingOrder | None]] = [(replaced.id, None)]
         for (place, _), part in zip(pieces, parts, strict=True):
@@ -121,13 +122,13 @@ class PositionSplitting:
                 own = owners[place] = self._new_branch(branch, part)
             part.__dict__["branch_id"] = own.id
             own.total_filled = add(own.total_filled, part.volume)
-            piece = venue.open_holding(own, part)
+            piece = open_holding(venue, own, part)
             piece.since = holding.since
             self._inherit(piece, closings, waits)
             venue.take_on(part, own)
             children.append((own.number, part))
             positions.append((part.id, part))
-        venue.tell(
+        venue.herald.tell(
             EventKind.SPLIT,
             branch,
             venue.records.orders[replaced.order_number - 1],

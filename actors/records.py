@@ -44,7 +44,7 @@ class EventRecord(NamedTuple):
 class Records:
     """Filled by the venue as it goes; read when the run is over."""
 
-    __slots__ = ("events", "fills", "forks", "orders")
+    __slots__ = ("entry", "events", "fills", "forks", "orders")
 
     def __init__(self) -> None:
         self.orders: list[SpotOrder | TradingOrder] = []
@@ -55,6 +55,9 @@ class Records:
         """Close and pair of the bars on which the order of the extremes may have mattered: where a
         group alone comes to something else, or where two conditions were met between open and
         close (they share volume and money, and strategies hear of them in that order)."""
+
+        self.entry = 0
+        """The number of the ledger entry posted last."""
 
     def keep(self, order: SpotOrder | TradingOrder) -> None:
         """Store an order's new state under its number."""

@@ -151,7 +151,7 @@ class Splitting:
                 book.waiting.append((waiting[0], own.working))
             venue.take_on(part, own)
         venue.unlist(branch)
-        venue.tell(
+        venue.herald.tell(
             EventKind.SPLIT,
             branch,
             parts.replaced,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backtest.actors.venue import Venue
+from backtest.actors.book import PairBook
 from backtest.services.cross_margin import Standing
 from backtest.testing.oracle import InvariantBroken
 from tests.harness import bar, play, rules
@@ -40,7 +40,7 @@ def test_a_position_that_is_forgotten_is_found(
     if mode == "cross":
         more["accounts"]["main"]["collateral"] = {"BTC": "0.1"}
     assert len(play(BARS, _hold, **more).fills()) == 2
-    monkeypatch.setattr(Venue, "can_liquidate", lambda *_: False)
+    monkeypatch.setattr(PairBook, "can_liquidate", lambda *_: False)
     monkeypatch.setattr(Standing, "triggers", lambda *_: (None, None))
     with pytest.raises(InvariantBroken, match="I13"):
         play(BARS, _hold, **more)

@@ -1,0 +1,211 @@
+"""What the venue says: order events and refusals, on record and to those whom they concern."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from uuid import UUID
+
+from backtest.errors import RejectReason
+from backtest.models import (
+    Fill,
+    SpotOrder,
+    TradingOrder,
+)
+
+from .actor import Actor
+from .branch import Branch
+from .cross_account import CrossAccount
+from .desk import Desk
+from .message import ORDER_EVENT
+from .protocol import Balances, BalanceUpdate, EventKind, OrderEvent
+from .records import EventRecord, Records
+
+__all__ = ["Herald"]
+
+_new = tuple.__new__
+_NONE: Mapping[tuple[str, str], tuple[Decimal, Decimal]] = {}
+
+
+class Herald:
+    """Records what happens to orders, and sends it to their owners and to sharers of accounts."""
+
+    def __init__(
+        self,
+        actor: Actor,
+        records: Records,
+        cross: Mapping[str, CrossAccount],
+        sharers: dict[str, list[Desk]],
+    ) -> None:
+        self._actor = actor
+        self._records = records
+        self._cross = cross
+        """The accounts with cross margin, by name."""
+        self._sharers = sharers
+        """Desks by the account they trade on."""
+        self._shared: set[str] = set()
+        """The accounts of several desks."""
+
+    def attend(self, desk: Desk, account: str) -> None:
+        """``desk`` trades on ``account``: it hears what happens to it."""
+        sharing = self._sharers.setdefault(account, [])
+        sharing.append(desk)
+        if len(sharing) > 1:
+            self._shared.add(account)
+
+    def tell(
+        self,
+        kind: EventKind,
+        branch: Branch,
+        order: SpotOrder | TradingOrder | None,
+        *,
+        positions: tuple[tuple[UUID, TradingOrder | None], ...] = (),
+        fill: Fill | None = None,
+        reason: RejectReason | None = None,
+        detail: str = "",
+        command: int = 0,
+        children: tuple[tuple[int, SpotOrder | TradingOrder], ...] = (),
+        balances: Balances = _NONE,
+        level: Decimal | None = None,
+    ) -> None:
+        """Record an order event and send it to the owner; sharers of the account get balances."""
+        desk, actor, records = branch.desk, self._actor, self._records
+        now = actor.system.now
+        heard = actor.fiber.handling
+        entry = records.entry if balances else 0
+        records.events.append(
+            _new(
+                EventRecord,
+                (
+                    now,
+                    heard[2],  # type: ignore[index]
+                    kind,
+                    branch.number,
+                    0 if order is None else order.order_number,
+                    reason,
+                    detail,
+                    entry,
+                    heard[5],  # type: ignore[index]
+                    heard[3].sender,  # type: ignore[index]
+                    None if order is None else order.volume,
+                    None,
+                    actor.bars + actor.ticks,  # type: ignore[attr-defined]
+                ),
+            )
+        )
+        desk.channel.post(
+            _new(
+                OrderEvent,
+                (
+                    kind,
+                    now,
+                    branch.number,
+                    branch.id,
+                    order,
+                    branch.order,
+                    positions,
+                    fill,
+                    reason,
+                    detail,
+                    command,
+                    children,
+                    balances,
+                    level,
+                ),
+            ),
+            ORDER_EVENT,
+        )
+        if branch.account in self._shared:
+            if branch.account in self._cross:
+                if balances or positions:
+                    self.share(desk, branch.account, balances, positions)
+            elif balances:
+                self.share(desk, branch.account, balances)
+
+    def tell_uncovered(
+        self,
+        branch: Branch,
+        order: SpotOrder | TradingOrder,
+        uncovered: Decimal,
+        asset: str,
+        what: str,
+    ) -> None:
+        """Tell of what the account could not pay, and the insurance account bore."""
+        if uncovered:
+            self.tell(
+                EventKind.BANKRUPTCY,
+                branch,
+                order,
+                detail=f"{uncovered} {asset} of {what} borne by the insurance account",
+            )
+
+    def share(
+        self,
+        desk: Desk | None,
+        account: str,
+        balances: Balances,
+        positions: tuple[tuple[UUID, TradingOrder | None], ...] = (),
+    ) -> None:
+        """Tell the other strategies on the account what its balances are now, and of a cross margin
+        account its ``positions`` that changed."""
+        sharing = self._sharers[account]
+        if len(sharing) > 1 or desk is None:
+            for other in sharing:
+                if other is not desk:
+                    other.channel.post(BalanceUpdate(balances, positions), ORDER_EVENT)
+
+    def refuse(
+        self,
+        desk: Desk,
+        command: int,
+        reason: RejectReason,
+        detail: str,
+        branch: Branch | None,
+        asked: UUID | None = None,
+        order_id: UUID | None = None,
+    ) -> None:
+        """Record a refusal (of a command that named ``asked``) and send it to the one who asked.
+
+        ``order_id`` is the id that a refused new order would have had.
+        """
+        number = 0 if branch is None else branch.number
+        order = None if branch is None else branch.order
+        about = order
+        if about is None and branch is not None and branch.holdings:
+            about = branch.holdings[-1].order
+        heard = self._actor.fiber.handling
+        self._records.events.append(
+            EventRecord(
+                self._actor.system.now,
+                heard.id,  # type: ignore[union-attr]
+                EventKind.REJECTED,
+                number,
+                0 if about is None else about.order_number,
+                reason,
+                detail,
+                0,
+                heard.cause,  # type: ignore[union-attr]
+                heard.channel.sender,  # type: ignore[union-attr]
+                None if about is None else about.volume,
+                asked,
+                self._actor.bars + self._actor.ticks,  # type: ignore[attr-defined]
+            )
+        )
+        desk.channel.post(
+            OrderEvent(
+                EventKind.REJECTED,
+                self._actor.system.now,
+                number,
+                order_id if branch is None else branch.id,
+                order,
+                order,
+                (),
+                None,
+                reason,
+                detail,
+                command,
+                (),
+                _NONE,
+            ),
+            ORDER_EVENT,
+        )
