@@ -23,7 +23,7 @@ from backtest.runner import BacktestRunner
 from backtest.services.bar_walk import BarWalk
 from backtest.services.fills import Working
 from backtest.services.no_fill import Why
-from backtest.services.path_outcome import event_of, reachable
+from backtest.services.path_events import event_of, reachable
 from tests.harness import D
 from tests.random_trading import PAIRS, Wild, Wildest, random_bars, random_rules
 

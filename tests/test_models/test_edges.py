@@ -10,7 +10,8 @@ import pytest
 
 from backtest.errors import FieldError, FieldTypeError
 from backtest.models import Account, Instructions, Tier, Tiers, TradingRules
-from backtest.models.fill_policy import ExitsFromFill, InQueueOrder
+from backtest.models.exit_policy import ExitsFromFill
+from backtest.models.fill_policy import InQueueOrder
 from backtest.models.trading_rules import _FLAGS
 from backtest.services.margin import liquidation_price
 from backtest.testing import bar

@@ -25,7 +25,7 @@ from backtest.services.fills import (
     mark_of,
     meets,
 )
-from backtest.services.path_outcome import STOPS
+from backtest.services.path_events import STOPS
 
 D = Decimal
 RULES = PathRules(price_increment=D("0.01"), volume_increment=D("0.1"), slippage_beyond_bar=True)

@@ -9,30 +9,26 @@ from backtest.models.balance import Balance
 from backtest.models.bar import Bar, trusted_bar
 from backtest.models.broker import Broker
 from backtest.models.decision_action import ActionType, DecisionAction
+from backtest.models.exit_policy import (
+    ExitPolicy,
+    ExitsFromFill,
+    ExitsFromNextBar,
+    ExitsUnlessUnclear,
+)
 from backtest.models.fee import Fee, FeeKind, FeeStage
 from backtest.models.fill import Fill, Otherwise
 from backtest.models.fill_policy import (
     Adaptive,
     Eligibility,
-    ExitPolicy,
-    ExitsFromFill,
-    ExitsFromNextBar,
-    ExitsUnlessUnclear,
-    GapAtMarket,
-    GapAtStop,
     InQueueOrder,
-    LimitPolicy,
     NextClose,
     NextOpen,
     OpenHighLowClose,
     OpenLowHighClose,
     Participation,
     PathPolicy,
-    Penetrate,
     Pessimistic,
-    StopPolicy,
     ThisClose,
-    Touch,
     Unlimited,
     VolumePolicy,
 )
@@ -47,6 +43,14 @@ from backtest.models.lifecycle import (
 )
 from backtest.models.market_event import MarketEvent, Tick
 from backtest.models.orders import OrderDirection, OrderStatus, TradingOrder
+from backtest.models.price_policy import (
+    GapAtMarket,
+    GapAtStop,
+    LimitPolicy,
+    Penetrate,
+    StopPolicy,
+    Touch,
+)
 from backtest.models.quote import Quote, trusted_quote
 from backtest.models.run import BacktestRun
 from backtest.models.slippage import (

@@ -1,5 +1,7 @@
 """Fill policies: named, replaceable answers to what a bar leaves open.
 
+Here are those about time and volume; `price_policy` and `exit_policy` have the others.
+
 Each kind of policy is a `Protocol` of one method, so an object of your own will do; give it to
 ``TradingRules(fills=Fills(...))``. A policy is *pure*: its answer depends on its arguments and on
 what it was made with, never on what it was asked before, or runs would not repeat. The built-in
@@ -21,25 +23,15 @@ from backtest.money import ONE, ZERO, decimal_of, mul, sub, to_step
 __all__ = [
     "Adaptive",
     "Eligibility",
-    "ExitPolicy",
-    "ExitsFromFill",
-    "ExitsFromNextBar",
-    "ExitsUnlessUnclear",
-    "GapAtMarket",
-    "GapAtStop",
     "InQueueOrder",
-    "LimitPolicy",
     "NextClose",
     "NextOpen",
     "OpenHighLowClose",
     "OpenLowHighClose",
     "Participation",
     "PathPolicy",
-    "Penetrate",
     "Pessimistic",
-    "StopPolicy",
     "ThisClose",
-    "Touch",
     "Unlimited",
     "VolumePolicy",
     "policy_text",
@@ -164,99 +156,6 @@ class InQueueOrder:
         return {"path": "queue_order"}
 
 
-# -- when a limit is reached -----------------------------------------------------------------------
-
-
-@runtime_checkable
-class LimitPolicy(Protocol):
-    """How far beyond a limit the price must go before it fills."""
-
-    def beyond(self, price_increment: Decimal) -> Decimal:
-        """The distance in units of price, 0 or more; asked once per pair."""
-
-
-def _ticks(value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise FieldTypeError("ticks", f"must be a whole number, not {value!r}")
-    if value < 0:
-        raise FieldError("ticks", f"must be non-negative, is {value}")
-    return value
-
-
-_GAPS = ("open", "limit")
-
-
-def _gap(value: str) -> str:
-    if value not in _GAPS:
-        raise FieldError("gap", f"must be one of {', '.join(_GAPS)}, not {value!r}")
-    return value
-
-
-@frozen
-class Touch:
-    """A limit fills when the price reaches it; where it opens beyond it, at the ``gap``: the better
-    ``"open"``, or its own price all the same (``"limit"``)."""
-
-    gap: str = field(default="open", converter=_gap)
-
-    def beyond(self, price_increment: Decimal) -> Decimal:
-        return ZERO
-
-    def plain(self) -> dict[str, Any]:
-        return {"penetration_ticks": 0, "limit_gap": self.gap}
-
-
-@frozen
-class Penetrate:
-    """A limit fills when the price goes ``ticks`` increments beyond it; ``gap`` as in `Touch`."""
-
-    ticks: int = field(default=1, converter=_ticks)
-    gap: str = field(default="open", converter=_gap)
-
-    def beyond(self, price_increment: Decimal) -> Decimal:
-        return mul(Decimal(self.ticks), price_increment)
-
-    def plain(self) -> dict[str, Any]:
-        return {"penetration_ticks": self.ticks, "limit_gap": self.gap}
-
-
-# -- what a stop gives that the price has passed at once -------------------------------------------
-
-
-@runtime_checkable
-class StopPolicy(Protocol):
-    """At which price of the market a stop fills that was passed at the first price it saw."""
-
-    def gap(self, kind: str, stop: Decimal, market: Decimal) -> Decimal:
-        """``market`` is that first price, at or beyond ``stop``; slippage comes on top. ``kind`` is
-        ``"stop"`` for orders, ``"stop_loss"`` or ``"liquidation"`` for exits."""
-
-
-@frozen
-class GapAtMarket:
-    """At the market's price: what a gap costs is lost."""
-
-    def gap(self, kind: str, stop: Decimal, market: Decimal) -> Decimal:
-        return market
-
-    def plain(self) -> dict[str, Any]:
-        return {"stop_gap": "open"}
-
-
-@frozen
-class GapAtStop:
-    """At the stop's own price, as if there had been no gap: NautilusTrader's bars. Without
-    ``exits`` only stop orders: backtesting.py when it trades on the close."""
-
-    exits: bool = True
-
-    def gap(self, kind: str, stop: Decimal, market: Decimal) -> Decimal:
-        return stop if self.exits or kind == "stop" else market
-
-    def plain(self) -> dict[str, Any]:
-        return {"stop_gap": "stop" if self.exits else "order_stop"}
-
-
 # -- how much of a bar's volume there is for us ----------------------------------------------------
 
 
@@ -303,83 +202,6 @@ class Unlimited:
 
     def plain(self) -> dict[str, Any]:
         return {"participation": None}
-
-
-# -- when the exits of an entry begin --------------------------------------------------------------
-
-
-@runtime_checkable
-class ExitPolicy(Protocol):
-    """Whether a stop-loss and a take-profit may act on the very bar of their entry."""
-
-    def same_bar(
-        self,
-        kind: str,
-        buy: bool,
-        stop_loss: Decimal | None,
-        take_profit: Decimal | None,
-        bar: Bar,
-    ) -> bool:
-        """``kind`` and ``buy`` are of the entry, the prices its protections."""
-
-
-@frozen
-class ExitsFromFill:
-    """They act on what the path has left after the entry."""
-
-    def same_bar(
-        self,
-        kind: str,
-        buy: bool,
-        stop_loss: Decimal | None,
-        take_profit: Decimal | None,
-        bar: Bar,
-    ) -> bool:
-        return True
-
-    def plain(self) -> dict[str, Any]:
-        return {"exits_from": "fill"}
-
-
-@frozen
-class ExitsFromNextBar:
-    """They act from the next bar on: backtrader."""
-
-    def same_bar(
-        self,
-        kind: str,
-        buy: bool,
-        stop_loss: Decimal | None,
-        take_profit: Decimal | None,
-        bar: Bar,
-    ) -> bool:
-        return False
-
-    def plain(self) -> dict[str, Any]:
-        return {"exits_from": "next_bar"}
-
-
-@frozen
-class ExitsUnlessUnclear:
-    """They act on the bar of a market entry, and of a stop entry whose take-profit is reached and
-    whose stop-loss is not; of others from the next bar on: backtesting.py."""
-
-    def same_bar(
-        self,
-        kind: str,
-        buy: bool,
-        stop_loss: Decimal | None,
-        take_profit: Decimal | None,
-        bar: Bar,
-    ) -> bool:
-        if kind != "stop" or take_profit is None:
-            return kind == "market"
-        if buy:
-            return take_profit <= bar.high and (stop_loss is None or stop_loss < bar.low)
-        return take_profit >= bar.low and (stop_loss is None or stop_loss > bar.high)
-
-    def plain(self) -> dict[str, Any]:
-        return {"exits_from": "clear"}
 
 
 # -- names -----------------------------------------------------------------------------------------

@@ -8,31 +8,35 @@ from typing import Any
 from attrs import fields, frozen
 
 from backtest.errors import ConfigError, FieldError, FieldTypeError
-from backtest.models.fill_policy import (
-    Adaptive,
-    Eligibility,
+from backtest.models.exit_policy import (
     ExitPolicy,
     ExitsFromFill,
     ExitsFromNextBar,
     ExitsUnlessUnclear,
-    GapAtMarket,
-    GapAtStop,
+)
+from backtest.models.fill_policy import (
+    Adaptive,
+    Eligibility,
     InQueueOrder,
-    LimitPolicy,
     NextClose,
     NextOpen,
     OpenHighLowClose,
     OpenLowHighClose,
     Participation,
     PathPolicy,
-    Penetrate,
     Pessimistic,
-    StopPolicy,
     ThisClose,
-    Touch,
     Unlimited,
     VolumePolicy,
     policy_text,
+)
+from backtest.models.price_policy import (
+    GapAtMarket,
+    GapAtStop,
+    LimitPolicy,
+    Penetrate,
+    StopPolicy,
+    Touch,
 )
 from backtest.models.slippage import (
     FixedSlippage,

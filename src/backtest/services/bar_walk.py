@@ -17,25 +17,23 @@ from backtest.services.bar_path import (
     Group,
     Hit,
     OpenPart,
-    PathRules,
     Point,
     Working,
     protection_passed,
 )
-from backtest.services.path_outcome import (
+from backtest.services.path_events import (
     STOPS,
     Event,
-    Fills,
     Points,
     acting_exits,
     event_of,
-    joint_outcome,
     lane_events,
     level_after,
-    outcome,
     price_of,
     reachable,
 )
+from backtest.services.path_outcome import Fills, joint_outcome, outcome
+from backtest.services.path_rules import PathRules
 
 __all__ = ["HIGH_FIRST", "LOW_FIRST", "BarWalk"]
 

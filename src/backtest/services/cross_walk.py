@@ -12,10 +12,12 @@ from attrs import define
 
 from backtest.models.bar import Bar
 from backtest.money import ONE, ZERO, add, mul, sub
-from backtest.services.bar_path import Group, Hit, OpenPart, PathRules, Working
+from backtest.services.bar_path import Group, Hit, OpenPart, Working
 from backtest.services.bar_walk import HIGH_FIRST, LOW_FIRST, BarWalk
 from backtest.services.cross_margin import Stake, Standing
-from backtest.services.path_outcome import Fills, Points, opened, path_key, reachable
+from backtest.services.path_events import Points, path_key, reachable
+from backtest.services.path_outcome import Fills, opened
+from backtest.services.path_rules import PathRules
 
 __all__ = ["CrossWalk", "Watch"]
 

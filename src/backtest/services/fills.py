@@ -23,17 +23,15 @@ from backtest.services.bar_path import (
     Group,
     Hit,
     OpenPart,
-    PathRules,
     Point,
     Terms,
     Working,
     WorkingKind,
-    check_distance,
     protection_passed,
-    slipped,
     trailed,
 )
 from backtest.services.bar_walk import BarWalk
+from backtest.services.path_rules import PathRules, check_distance, slipped
 from backtest.services.queue_ahead import QueueAhead
 from backtest.services.tick_prices import flat_bar, mark_of, meets, point_of
 from backtest.services.tick_walk import TickWalk

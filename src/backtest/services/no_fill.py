@@ -13,13 +13,9 @@ from typing import NamedTuple
 
 from backtest.models.bar import Bar
 from backtest.money import ZERO, add, sub, to_step
-from backtest.services.bar_path import (
-    NOT_ON_THIS_BAR,
-    OPEN_ONLY,
-    PathRules,
-    Working,
-)
-from backtest.services.path_outcome import Points, event_of
+from backtest.services.bar_path import NOT_ON_THIS_BAR, OPEN_ONLY, Working
+from backtest.services.path_events import Points, event_of
+from backtest.services.path_rules import PathRules
 
 __all__ = ["NoFill", "Why", "came_before", "no_price", "no_volume", "not_after_stop"]
 

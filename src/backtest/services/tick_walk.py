@@ -14,16 +14,8 @@ from backtest.models.bar import trusted_bar
 from backtest.models.market_event import MarketEvent, Tick
 from backtest.models.quote import Quote
 from backtest.money import ZERO, add, sub, to_step
-from backtest.services.bar_path import (
-    Group,
-    Hit,
-    OpenPart,
-    PathRules,
-    Working,
-    protection_passed,
-    trailed,
-)
-from backtest.services.path_outcome import (
+from backtest.services.bar_path import Group, Hit, OpenPart, Working, protection_passed, trailed
+from backtest.services.path_events import (
     AT_ONE_PRICE,
     STOPS,
     Event,
@@ -31,6 +23,7 @@ from backtest.services.path_outcome import (
     event_of,
     price_of,
 )
+from backtest.services.path_rules import PathRules
 from backtest.services.queue_ahead import QueueAhead
 from backtest.services.tick_prices import flat_bar, meets, point_of
 
