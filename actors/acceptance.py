@@ -77,6 +77,7 @@ class Acceptance:
         """Accept one order under ``order_id``; raises `OrderRejected`, with nothing changed."""
         venue = self._venue
         command, account, code, spot, kind, direction, volume, limit, stop = ask[:9]
+        wanted, stop_loss, take_profit, instructions = ask[9:]
         book = venue.books.get(code)
         if book is None:
             known = ", ".join(venue.books)
@@ -86,13 +87,13 @@ class Acceptance:
             refuse(RejectReason.NOT_YOURS, f"account {account!r} is not {desk.name}'s")
         if volume is None or direction is None:
             refuse(RejectReason.INVALID_ACTION, "an order needs a volume and a direction")
-        instructions = ask[12]
         has_limit, has_stop = _PRICES[kind]
         if has_limit is (limit is None) or (has_stop is (stop is None) and kind != "trailing_stop"):
             refuse(RejectReason.INVALID_ACTION, f"these prices do not make a {kind} order")
         buy = direction is _LONG
+        special = instructions is not PLAIN or kind == "stop_limit"
         terms = expires = None
-        if instructions is not PLAIN or kind == "stop_limit":
+        if special:
             _check_sense(kind, instructions)
             if instructions.oco is not None:
                 venue.ocos.check(desk, account, instructions.oco)
@@ -104,7 +105,12 @@ class Acceptance:
             terms = terms_of(limit if kind == "stop_limit" else None, instructions)
             expires = expiry_of(instructions, venue.now, book.day_end)
         price = stop if limit is None else limit
-        check_grid(book.pair, volume, price, ask.stop_loss, ask.take_profit)
+        # Most orders ask for nothing beside kind, volume and price, and need no more checks.
+        plain = spot and not special and wanted is stop_loss is take_profit is None
+        if plain:
+            check_grid(book.pair, volume, price)
+        else:
+            check_grid(book.pair, volume, price, stop_loss, take_profit)
         if price is None:
             price = book.last
             if price is None:
@@ -112,14 +118,16 @@ class Acceptance:
                     RejectReason.NO_PRICE_YET,
                     f"{code} has no price yet: a market order can be sent after its first bar",
                 )
-        self._check_rules(book, ask, volume, price, buy)
-        if spot:
-            self._check_spot(book, ask, price, buy)
-            leverage = ONE
-        else:
-            leverage = self._check_trading(book, ask, price, buy)
+        leverage = ONE
+        if not plain or book.is_strict or volume < book.least_volume:
+            self._check_rules(book, ask, volume, price, buy)
+            if spot:
+                self._check_spot(book, ask, price, buy)
+            else:
+                leverage = self._check_trading(book, ask, price, buy)
         branch = Branch(order_id, desk, account, book, spot, leverage)
-        branch.terms, branch.expires = terms, expires
+        if special:
+            branch.terms, branch.expires = terms, expires
         now = book.last if book.last_quote is None else book.meets(buy)
         if limit is not None and buy:
             branch.worst = limit
@@ -166,8 +174,8 @@ class Acceptance:
                 run_id=venue.run_id,
                 limit_price=limit,
                 stop_price=stop,
-                stop_loss=ask.stop_loss,
-                take_profit=ask.take_profit,
+                stop_loss=stop_loss,
+                take_profit=take_profit,
                 reserved=reserve,
                 fee=fee,
                 instructions=instructions,
@@ -187,8 +195,8 @@ class Acceptance:
                 run_id=venue.run_id,
                 limit_price=limit,
                 stop_price=stop,
-                stop_loss=ask.stop_loss,
-                take_profit=ask.take_profit,
+                stop_loss=stop_loss,
+                take_profit=take_profit,
                 leverage=leverage,
                 contract_size=book.pair.contract_size,
                 reserved=reserve,
@@ -198,7 +206,7 @@ class Acceptance:
         branch.order = order
         branch.group = venue.new_group(branch, working)
         venue.list_branch(branch)
-        if instructions.oco is not None:
+        if special and instructions.oco is not None:
             venue.ocos.join(branch, instructions.oco)
             book.has_oco = True
         venue.records.orders.append(order)

@@ -60,6 +60,8 @@ class PairBook:
         "has_oco",
         "holdings",
         "immediate",
+        "is_strict",
+        "is_watchful",
         "last",
         "last_quote",
         "least_notional",
@@ -96,6 +98,8 @@ class PairBook:
             pair.min_notional if rules.min_notional is None else rules.min_notional
         )
         self.one_sided = len(rules.allowed_directions) < 2
+        self.is_strict = bool(self.one_sided or self.least_notional or not rules.spot_allowed)
+        """Whether more than the least volume is asked of plain spot orders."""
         self.fills_at_close = rules.fill_on == "this_close"
         self.maintenance = rules.maintenance
         """What positions must maintain: a rate, or tiers."""
@@ -151,6 +155,9 @@ class PairBook:
         """When the next funding falls due, and at what rate; None for never."""
         self.charges = bool(self.fees_pending or self.fees_filled or rules.funding is not None)
         """Whether anything is charged as time passes."""
+        self.is_watchful = self.charges
+        """Whether a bar may find something due, or finer data that has told of its time: never
+        without charges, expiries and such data."""
 
     def settled_ns(self, due: int) -> int | None:
         """When it is known what a bar can still do for an order that expires at ``due``.
@@ -158,6 +165,13 @@ class PairBook:
         None before the first bar of the pair, which decides that itself.
         """
         return None if self.bar is None else settled_ns(due, self.bar)
+
+    def cover(self) -> Coverage:
+        """What of coarser bars finer data has told, from now on noted."""
+        if self.coverage is None:
+            self.coverage = Coverage()
+            self.is_watchful = True
+        return self.coverage
 
     def meets(self, buy: bool) -> Decimal | None:
         """The price at which an order would meet the market now: of a quote its side of it, else

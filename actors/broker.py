@@ -29,7 +29,6 @@ from .cancellation import Cancellation
 from .channel import Channel
 from .closing_desk import ClosingDesk
 from .commands import AtThisClose, CommandDesk
-from .coverage import Coverage
 from .cross import CrossDesk
 from .cross_account import cross_accounts
 from .desk import Desk
@@ -74,7 +73,7 @@ class BrokerActor(Actor):
         self._valuation, self._prices = valuation, valuation.prices
         self._books = self.venue.books
         for code in several:
-            self._books[code].coverage = Coverage()
+            self._books[code].cover()
         self._agents = agents
         cancellation = Cancellation(self.venue)
         exits = ExitDesk(self.venue, cancellation)
@@ -215,16 +214,17 @@ class BrokerActor(Actor):
         if valuation.time != bar.close_ns:
             valuation.move_to(bar.close_ns)
         book = self._books[bar.pair]
-        coverage = book.coverage
-        if coverage is not None and coverage.takes(bar):
-            # Finer events of this time were matched: the bar is news to strategies alone.
-            for listener in self._listeners:
-                listener.post(bar, MARKET_TO_STRATEGY)
-            return None
-        if book.charges and self._financing.is_due(book, bar):
-            return self._with_dues(book, bar)
-        if book.due is not None and book.due < bar.close_ns:
-            return self._with_dues(book, bar)
+        if book.is_watchful:
+            coverage = book.coverage
+            if coverage is not None and coverage.takes(bar):
+                # Finer events of this time were matched: the bar is news to strategies alone.
+                for listener in self._listeners:
+                    listener.post(bar, MARKET_TO_STRATEGY)
+                return None
+            if book.charges and self._financing.is_due(book, bar):
+                return self._with_dues(book, bar)
+            if book.due is not None and book.due < bar.close_ns:
+                return self._with_dues(book, bar)
         if book.branches or book.holdings or book.backs:
             walk, hit = self._execution.walk(book, bar)
             if hit is not None or walk.triggered or walk.trailed or walk.forked or book.immediate:
@@ -267,9 +267,7 @@ class BrokerActor(Actor):
         if self._valuation.time != time:
             self._valuation.move_to(time)
         book = self._books[tick.pair]
-        if book.coverage is None:
-            book.coverage = Coverage()
-        book.coverage.ticked(time)
+        book.cover().ticked(time)
         if (book.charges and self._financing.is_due_at(book, time)) or (
             book.due is not None and book.due <= time
         ):

@@ -42,6 +42,7 @@ class Cancellation:
         if order is None:
             self._cancel_closes(branch, reason, detail, command)
             return
+        left = kept = ZERO
         if volume is None:
             volume = order.volume
         else:
@@ -50,10 +51,10 @@ class Cancellation:
                 refuse(
                     RejectReason.STALE, f"{volume} is more than the {order.volume} left to cancel"
                 )
-        left = sub(order.volume, volume)
-        kept = venue.reserve(branch, left, not branch.paid_flat)
-        if kept > order.reserved:
-            kept = order.reserved
+            left = sub(order.volume, volume)
+            kept = venue.reserve(branch, left, not branch.paid_flat)
+            if kept > order.reserved:
+                kept = order.reserved
         back = sub(order.reserved, kept)
         fee = ZERO
         if book.fees_cancel and branch.part is None:
@@ -70,7 +71,9 @@ class Cancellation:
         balances: Balances = {}
         legs = release(branch.account, branch.asset, back, fee, quote, uncovered)
         if legs:
-            balances = await venue.post(legs, branch.id, f"order cancelled, {reason.value.lower()}")
+            # Not `value`, a property: it costs as much as the rest of the line.
+            why = f"order cancelled, {reason._value_.lower()}"
+            balances = await venue.post(legs, branch.id, why)
         cancelled, leaves = cancel(
             order,
             at=venue.at,

@@ -289,8 +289,10 @@ class Venue:
         self.branch_of[branch.id.int] = branch
         book.branches[number] = branch
         book.groups = None
-        branch.accepted = branch.accepted or self.actor.system.now
-        book.waiting.append((self.actor.system.now, branch.working))
+        now = self.actor.system.now
+        if not branch.accepted:
+            branch.accepted = now
+        book.waiting.append((now, branch.working))
         if branch.expires is not None:
             self.watch(branch, branch.expires)
 
@@ -299,6 +301,7 @@ class Venue:
         book = branch.book
         heappush(book.expiring, (due, branch.number, branch))
         book.due = book.expiring[0][0]
+        book.is_watchful = True
         self.set_alarm(book, due)
 
     def set_alarm(self, book: PairBook, at: int) -> None:

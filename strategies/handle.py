@@ -34,6 +34,8 @@ _NO_PARTS: dict[UUID, TradingOrder] = {}
 """Stands for no parts; never written to."""
 
 
+_ACCEPTED, _CANCELLED = EventKind.ACCEPTED, EventKind.CANCELLED
+
 _NO_EXITS: list[OrderHandle] = []
 """Stands for no exits; never written to."""
 
@@ -297,16 +299,25 @@ class OrderHandle(Command["OrderHandle"]):
 
     def apply(self, event: OrderEvent) -> None:
         """Bring the handle up to date with an event of its branch."""
+        kind = event.kind
         self.live = event.live
+        # By far the most events are these, which change nothing but what is pending.
+        if kind is not _ACCEPTED and kind is not _CANCELLED:
+            self._change(kind, event)
+        if self._events is not None:
+            self.tell(event)
+
+    def _change(self, kind: EventKind, event: OrderEvent) -> None:
+        """Take up what an event has changed beside what is pending."""
         fill = event.fill
         if fill is not None and (self.spot or fill.kind == "entry"):
             self.filled_volume = add(self.filled_volume, fill.volume)
             self._cost = add(self._cost, mul(fill.price, fill.volume))
-        elif event.kind is EventKind.NETTED:
+        elif kind is EventKind.NETTED:
             done = event.order
             self.filled_volume = add(self.filled_volume, done.volume)  # type: ignore[union-attr]
             self._cost = add(self._cost, mul(done.fill_price, done.volume))  # type: ignore[union-attr,arg-type]
-        elif event.kind is EventKind.MODIFIED and self.live is not None:
+        elif kind is EventKind.MODIFIED and self.live is not None:
             self.volume = add(self.filled_volume, self.live.volume)
         if event.positions:
             # The parts of a split have handles of their own.
@@ -318,12 +329,10 @@ class OrderHandle(Command["OrderHandle"]):
             take_changes(self.parts, own)
         if event.level is not None and event.order is not event.live:
             self._level = event.level
-        elif event.kind is EventKind.CLOSE_CANCELLED:
+        elif kind is EventKind.CLOSE_CANCELLED:
             self._level = None
-        elif event.kind is EventKind.TRIGGERED and event.order is event.live:
+        elif kind is EventKind.TRIGGERED and event.order is event.live:
             self.is_triggered = True
-        if self._events is not None:
-            self.tell(event)
 
     def tell(self, event: OrderEvent) -> None:
         """Hand an event to whoever iterates."""

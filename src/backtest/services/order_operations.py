@@ -169,7 +169,7 @@ def cancel(
         status=_CANCELLED,
         cancel_timestamp=at,
         cancel_volume=volume,
-        end_reason=reason.value,
+        end_reason=reason._value_,  # `value` is a property, and slow
         reserved=ZERO,
         **part,
     )

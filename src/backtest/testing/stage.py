@@ -17,7 +17,6 @@ from backtest.actors import (
     StrategyHost,
     System,
 )
-from backtest.actors.coverage import Coverage
 from backtest.errors import ConfigError, OrderRejected, RejectReason
 from backtest.models import Account, Agent, Bar, MarketEvent, TradingPair, TradingRules
 from backtest.money import decimal_of
@@ -107,7 +106,7 @@ def play(
     if isinstance(bars, Sequence):
         for code in {one.pair: None for one in bars}:
             if len({one.close_ns - one.open_ns for one in bars if one.pair == code}) > 1:
-                world.venue.books[code].coverage = Coverage()
+                world.venue.books[code].cover()
     return conclude(world, prepare, finishes)
 
 
