@@ -21,18 +21,25 @@ from backtest.services.bar_path import (
     Working,
     protection_passed,
 )
+from backtest.services.path_choice import (
+    Paths,
+    choose,
+    choose_jointly,
+    mark,
+    mark_partners,
+    opens_contest,
+)
 from backtest.services.path_events import (
     STOPS,
     Event,
     Points,
     acting_exits,
-    event_of,
     lane_events,
     level_after,
     price_of,
     reachable,
 )
-from backtest.services.path_outcome import Fills, joint_outcome, outcome
+from backtest.services.path_outcome import Fills
 from backtest.services.path_rules import PathRules
 
 __all__ = ["HIGH_FIRST", "LOW_FIRST", "BarWalk"]
@@ -115,7 +122,7 @@ class BarWalk:
         chooses = rules.chooses
         self._fixed = rules.high_first if chooses is None else chooses.high_first(bar)
         # Indexed by "the high comes first".
-        self._paths: tuple[Points, Points] = (
+        self._paths: Paths = (
             (bar.open, bar.low, bar.high, bar.close),
             (bar.open, bar.high, bar.low, bar.close),
         )
@@ -202,7 +209,7 @@ class BarWalk:
             self._trail(part.exits, events, hit.points, hit.rank)
             both = self._contested.get(hit.group)
             if both is not None:
-                _mark(events, [event.working.kind for event in events], both)
+                mark(events, [event.working.kind for event in events], both)
             self._add_lane(part, events, hit.group, hit.points)
 
     def drop(self, working: Working) -> None:
@@ -325,30 +332,23 @@ class BarWalk:
             contested = contested or live > 1
         if acts:
             if entry is not None and enters and not contested:
-                contested = self._opens_contest(group, entry)
+                points = self._paths[self._first(entry.buy)]
+                contested = opens_contest(group, entry, points, bar, rules)
             both = None
             forks = False
             high_first = self._first(group.buys)
-            if contested and not rules.in_queue_order:
-                high, high_fills = outcome(group, self._paths[True], bar, rules)
-                low, low_fills = outcome(group, self._paths[False], bar, rules)
-                both = self._contested[group] = high_fills, low_fills
-                if self._fixed is None and high != low:
-                    high_first = high < low
-                if high_fills != low_fills:
-                    self.forked = True
-                    # What is closed here is flagged itself; the entry is where it is not.
-                    taken = high_fills if high_first else low_fills
-                    forks = not any(type(key) is str for key in taken) or (
-                        high_fills.get(entry) != low_fills.get(entry)
-                    )
             points = self._paths[high_first]
+            if contested and not rules.in_queue_order:
+                worse = self._fixed is None
+                points, high, low, forks = choose(group, self._paths, high_first, worse, bar, rules)
+                both = self._contested[group] = high, low
+                self.forked = self.forked or high != low
             if entry is not None and enters:
                 self._add_entry(group, entry, points, forks)
             for part in group.parts:
                 events = lane_events(part.exits, points, bar, rules)
                 if both is not None:
-                    _mark(events, [event.working for event in events], both)
+                    mark(events, [event.working for event in events], both)
                 self._trail(part.exits, events, points)
                 self._add_lane(part, events, group, points)
         for working in fresh:
@@ -357,26 +357,22 @@ class BarWalk:
     def _add_partners(self, group: Group) -> None:
         """One-cancels-other orders: one path for all, on which the price decides who fills."""
         bar, rules = self._bar, self._rules
-        high, high_fills = joint_outcome(group.partners, self._paths[True], bar, rules)
-        low, low_fills = joint_outcome(group.partners, self._paths[False], bar, rules)
-        high_first = self._first(group.buys)
-        if self._fixed is None and high != low:
-            high_first = high < low
-        points = self._paths[high_first]
+        points, high, low = choose_jointly(
+            group.partners,
+            self._paths,
+            self._first(group.buys),
+            self._fixed is None,
+            bar,
+            rules,
+        )
         owners = {one.entry: one for one in group.partners if one.entry is not None}
-        nothing: Fills = {}
-        for one in () if rules.in_queue_order else group.partners:
-            self._contested[one] = high_fills.get(one, nothing), low_fills.get(one, nothing)
         events = lane_events(list(owners), points, bar, rules)
-        both = _together(high_fills), _together(low_fills)
-        if not rules.in_queue_order and both[0] != both[1]:
-            self.forked = True
-            _mark(events, [event.working for event in events], both)
-            taken = both[0] if high_first else both[1]
-            if not any(type(key) is str for key in taken):
-                # What the one that fills opens is closed on the other path only.
-                for event in events:
-                    event.ambiguous = event.ambiguous or event.working in taken
+        if not rules.in_queue_order:
+            nothing: Fills = {}
+            for one in group.partners:
+                self._contested[one] = high.get(one, nothing), low.get(one, nothing)
+            if mark_partners(events, high, low, points is self._paths[True]):
+                self.forked = True
         self._trail(list(owners), events, points)
         if events:
             events.reverse()
@@ -385,24 +381,6 @@ class BarWalk:
             self._push(event, lane, owners[event.working], points, sort=False)
         for entry in owners:
             entry.fresh = entry.fresh and entry.start >= NOT_ON_THIS_BAR
-
-    def _opens_contest(self, group: Group, entry: Working) -> bool:
-        """Whether a part opened by ``entry`` might meet an exit on this very bar."""
-        bar = self._bar
-        below, above = group.stop_loss, group.take_profit
-        later = self._rules.delays_exits
-        if later is not None and not later.same_bar(entry.kind, entry.buy, below, above, bar):
-            below = above = None
-        if not entry.buy:
-            below, above = above, below
-        if (below is not None and bar.low <= below) or (above is not None and bar.high >= above):
-            return True
-        if group.liquidation is None:
-            return False
-        points = self._paths[self._first(entry.buy)]
-        event = event_of(entry, entry.start, points[entry.start], points, bar, self._rules)
-        price = None if event is None else group.liquidation(event.price, entry.volume)
-        return price is not None and (bar.low <= price if entry.buy else bar.high >= price)
 
     def _add_entry(
         self,
@@ -454,19 +432,3 @@ class BarWalk:
     def _first(self, buys: bool) -> bool:
         """Whether the high comes first where the outcome does not say: for sellers and shorts."""
         return not buys if self._fixed is None else self._fixed
-
-
-def _together(fills: Mapping[Group, Fills]) -> Fills:
-    return {key: what for one in fills.values() for key, what in one.items()}
-
-
-def _mark(events: Sequence[Event], keys: Sequence[object], both: tuple[Fills, Fills]) -> None:
-    """Flag what does not happen identically on both paths.
-
-    What happens on neither (a liquidation after a stop-loss that found no volume, say) is as
-    ambiguous as what surrounds it.
-    """
-    high, low = both
-    differs = [high.get(key) != low.get(key) for key in keys]
-    for event, key, different in zip(events, keys, differs, strict=True):
-        event.ambiguous = different if key in high or key in low else any(differs)
