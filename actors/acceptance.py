@@ -15,7 +15,6 @@ from backtest.models import (
     TradingOrder,
 )
 from backtest.money import ONE, ZERO, add, sub
-from backtest.services.margin import worst_price_buy, worst_price_sell
 from backtest.services.order_operations import create_spot, create_trading
 from backtest.services.time_in_force import expiry_of, terms_of
 from backtest.services.transaction_manager import create_order
@@ -132,8 +131,7 @@ class Acceptance:
         if limit is not None and buy:
             branch.worst = limit
         else:
-            worst = worst_price_buy if buy else worst_price_sell
-            branch.worst = worst(limit, stop, now, book.rules.market_buffer, book.pair)
+            branch.worst = book.worst_price(buy, limit, stop, now)
         branch.taker = takes(buy, limit, stop if kind == "stop_limit" else now)
         branch.asset = book.base if spot and not buy else book.quote
         working = branch.working = venue.working(

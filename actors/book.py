@@ -20,7 +20,12 @@ from backtest.money import ZERO
 from backtest.services.calendars import calendar_of
 from backtest.services.fees import fee_amount
 from backtest.services.fills import Group, PathRules, QueueAhead, Working
-from backtest.services.margin import liquidation_price, required_margin
+from backtest.services.margin import (
+    liquidation_price,
+    required_margin,
+    worst_price_buy,
+    worst_price_sell,
+)
 from backtest.services.time_in_force import settled_ns
 
 from .branch import Branch, Closing, Holding
@@ -180,6 +185,13 @@ class PairBook:
         if quote is None:
             return self.last
         return quote.ask if buy else quote.bid
+
+    def worst_price(
+        self, buy: bool, limit: Decimal | None, stop: Decimal | None, now: Decimal | None
+    ) -> Decimal:
+        """The price that an order reserves for which would meet the market at ``now``."""
+        worst = worst_price_buy if buy else worst_price_sell
+        return worst(limit, stop, now, self.rules.market_buffer, self.pair)
 
     def opposite(self, account: str, long: bool) -> list[Holding]:
         """The positions of ``account`` on the other side than ``long``, oldest first."""

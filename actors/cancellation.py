@@ -108,6 +108,16 @@ class Cancellation:
                 detail=f"{uncovered} {quote} of a cancel fee paid by the insurance account",
             )
 
+    async def modify_away(self, branch: Branch, volume: Decimal, command: int) -> None:
+        """Cancel an order whose total ``volume`` is to be no more than what has filled of it."""
+        await self.cancel(
+            branch,
+            None,
+            RejectReason.MODIFIED_AWAY,
+            f"total volume {volume}, {branch.total_filled} filled",
+            command,
+        )
+
     def cancel_close(self, branch: Branch, close: int, detail: str, command: int) -> None:
         """Cancel what is pending of the close that command ``close`` asked for."""
         self._cancel_closes(branch, RejectReason.REQUESTED, detail, command, close)

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import evolve
 
 from backtest.errors import RejectReason
-from backtest.models import Bar, MarketEvent, Quote, Tick, Trade
+from backtest.models import Bar, MarketEvent, Quote, SpotOrder, Tick, Trade, TradingOrder
 from backtest.models._fast import derive
 from backtest.money import ZERO, to_step
 from backtest.services.cross_walk import CrossWalk
@@ -179,8 +179,12 @@ class Execution:
         for working in ended:
             branch = working.key
             if branch.order is not None and branch.working is working:
-                reason, detail = ended_because(branch.order.instructions)
-                await self._cancellation.cancel(branch, None, reason, detail)
+                await self._end(branch, branch.order)
+
+    async def _end(self, branch: Branch, order: SpotOrder | TradingOrder) -> None:
+        """Cancel an order that fills at its first opportunity or not at all."""
+        reason, detail = ended_because(order.instructions)
+        await self._cancellation.cancel(branch, None, reason, detail)
 
     def _tell_trailed(self, working: Working) -> None:
         """Say of a trailing stop where it stands now."""
@@ -239,8 +243,7 @@ class Execution:
             return
         await self._at_close(book, bar, branch.group, branch.working, None)
         if branch.terms is not None and branch.terms.immediate and branch.order is not None:
-            reason, detail = ended_because(branch.order.instructions)
-            await self._cancellation.cancel(branch, None, reason, detail)
+            await self._end(branch, branch.order)
 
     async def match_closing(self, closing: Closing) -> None:
         """The same for a market order that closes a position."""
@@ -335,8 +338,7 @@ class Execution:
         terms = branch.terms
         if terms is not None and terms.whole and not self._netting.fills_whole(book, hit, branch):
             walk.drop(hit.working)
-            reason, detail = ended_because(branch.order.instructions)  # type: ignore[union-attr]
-            await self._cancellation.cancel(branch, None, reason, detail)
+            await self._end(branch, branch.order)  # type: ignore[arg-type]
             return
         closed, left = await self._netting.close(book, bar, walk, hit, branch)
         if branch.oco is not None and closed:

@@ -111,13 +111,7 @@ class ExitDesk:
                     f"an exit sells what its entry bought: {order.volume} are left of it",
                 )
             if leaves <= ZERO:
-                await self._cancellation.cancel(
-                    branch,
-                    None,
-                    RejectReason.MODIFIED_AWAY,
-                    f"total volume {action.volume}, {branch.total_filled} filled",
-                    action.command,
-                )
+                await self._cancellation.modify_away(branch, action.volume, action.command)
                 return
         balances: Balances = {}
         legs = change_reserve(branch.account, branch.asset, order.reserved, leaves)

@@ -17,7 +17,6 @@ from backtest.errors import (
 from backtest.models import SpotOrder, TimeInForce, TradingOrder
 from backtest.money import ZERO, add, sub
 from backtest.services.fills import Working, WorkingKind
-from backtest.services.margin import worst_price_buy, worst_price_sell
 from backtest.services.order_operations import modify
 from backtest.services.time_in_force import IMMEDIATE, expiry_of, terms_of
 from backtest.services.transaction_manager import change_reserve
@@ -80,13 +79,7 @@ class Modification:
             if action.volume is not None:
                 leaves = sub(action.volume, branch.total_filled)
                 if leaves <= ZERO:
-                    await self._cancellation.cancel(
-                        branch,
-                        None,
-                        RejectReason.MODIFIED_AWAY,
-                        f"total volume {action.volume}, {branch.total_filled} filled",
-                        command,
-                    )
+                    await self._cancellation.modify_away(branch, action.volume, command)
                     return
             # The command is answered by the last of the events that tell of it.
             await self._modify_order(branch, leaves, changes, 0 if protection else command)
@@ -193,8 +186,7 @@ class Modification:
         if order.instructions.post_only and not keeps_place:
             check_post_only(kind, buy, limit, stop, book.meets(buy), order.instructions)
         if moves:
-            worst = worst_price_buy if buy else worst_price_sell
-            branch.worst = worst(limit, stop, book.meets(buy), book.rules.market_buffer, book.pair)
+            branch.worst = book.worst_price(buy, limit, stop, book.meets(buy))
         if not keeps_place:
             branch.taker = takes(buy, limit, stop if kind == "stop_limit" else book.meets(buy))
         if branch.nets:

@@ -8,7 +8,6 @@ from decimal import Decimal
 from backtest.errors import InsufficientFunds, RejectReason
 from backtest.models import SpotOrder, TradingOrder
 from backtest.money import ZERO, add, sub
-from backtest.services.margin import worst_price_buy, worst_price_sell
 from backtest.services.order_operations import apportion, split
 from backtest.services.time_in_force import terms_of
 from backtest.services.transaction_manager import change_reserve
@@ -174,28 +173,14 @@ class Splitting:
         own.nets, own.reduces = parent.nets, parent.reduces
         old = parent.working
         if not keeps_place:
-            worst = worst_price_buy if old.buy else worst_price_sell
-            rules = parent.book.rules
-            own.worst = worst(
-                part.limit_price,
-                part.stop_price,
-                parent.book.meets(old.buy),
-                rules.market_buffer,
-                parent.book.pair,
-            )
+            buy, limit, stop = old.buy, part.limit_price, part.stop_price
+            now = parent.book.meets(buy)
+            own.worst = parent.book.worst_price(buy, limit, stop, now)
             waits = old.kind == "stop_limit"
-            against = part.stop_price if waits else parent.book.meets(old.buy)
-            own.taker = takes(old.buy, part.limit_price, against)
-            own.terms = terms_of(part.limit_price if waits else None, part.instructions)
+            own.taker = takes(buy, limit, stop if waits else now)
+            own.terms = terms_of(limit if waits else None, part.instructions)
             if part.instructions.post_only:
-                check_post_only(
-                    old.kind,
-                    old.buy,
-                    part.limit_price,
-                    part.stop_price,
-                    parent.book.meets(old.buy),
-                    part.instructions,
-                )
+                check_post_only(old.kind, buy, limit, stop, now, part.instructions)
         venue.enter(own, part, old.kind, old.buy)
         own.working.triggered = old.triggered
         if keeps_place:
