@@ -502,6 +502,15 @@ def test_of_trades_alone_one_at_its_price_is_no_offer() -> None:
     ]
 
 
+def test_a_quote_without_sizes_leaves_what_was_known_to_be_ahead() -> None:
+    first = quote("100", "101", "3", "9")
+    # 3 were ahead, and a bid of no size does not say otherwise: 1 of 4 is ours.
+    assert queued(first, quote("100", "101"), trade("100", "4")) == [
+        "-",
+        "limit-1 1 @ 100 trade maker",
+    ]
+
+
 def test_two_orders_share_what_those_ahead_leave() -> None:
     queue = QueueAhead()
     queue.quote = quote("100", "101", "3", "9")
