@@ -13,6 +13,11 @@ WHEEL_PYTHON ?= $(BIN)/python
 PYTEST_ARGS ?=
 # Modules to mutate (ledger transactions account fees margin); none: all.
 MUTATION_ARGS ?=
+# What `make simulate` and `make soak` run.
+SEEDS ?= 0:200
+EVENTS ?= 5000
+SOAK_SEED ?= 1000000
+SOAK_HOURS ?= 1
 # A Parquet file of bars, for `make bench`.
 BENCH_DATA ?=
 
@@ -64,8 +69,16 @@ bench: $(VENV)/.with-test ## make bench BENCH_DATA=bars.parquet: engine speed, a
 conformance: $(VENV)/.with-test ## run other engines beside this one and compare every fill: minutes
 	$(BIN)/python conformance/run.py
 
-soak: $(VENV)/.with-test ## the long tests too: hours
+simulate: $(VENV)/.with-test ## whole systems drawn from seeds, watched by the oracle
+	$(BIN)/python -m backtest.testing.simulate --seeds $(SEEDS) --events $(EVENTS)
+
+planted: $(VENV)/.with-test ## bugs planted on purpose: the table of how each is found
+	$(BIN)/python -m backtest.testing.planted
+
+soak: $(VENV)/.with-test ## the long tests too, then seeds for SOAK_HOURS
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest --soak $(PYTEST_ARGS)
+	$(BIN)/python -m backtest.testing.simulate --seeds $(SOAK_SEED): --events $(EVENTS) \
+		--hours $(SOAK_HOURS)
 
 coverage: $(VENV)/.with-dev ## branch coverage of the suite; fails below what tools/check_coverage.py asks
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)

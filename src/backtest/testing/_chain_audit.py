@@ -47,7 +47,7 @@ class ChainAudit:
         self._born_open: set[UUID] = set()
         """Those that began as positions: an order may fill before the first check sees it."""
         self._children: dict[UUID, list[Any]] = {}
-        self._fills = 0
+        self._fills = self._told = 0
         self._traded: dict[UUID, tuple[Units, Units]] = {}
         """By root: volume of the fills that entered, and of those that closed."""
         self._held: dict[UUID, Units] = {}
@@ -71,6 +71,7 @@ class ChainAudit:
 
     def check(self, money: Mapping[Key, tuple[Units, Units]]) -> None:
         """Take note of what is new and check the chains it concerns; ``money`` is the oracle's."""
+        self._read_births()
         moved = {(leg[0], leg[1]): None for entry in self.entries for leg in entry.legs}
         touched = self._read_orders()
         self._read_fills()
@@ -93,6 +94,17 @@ class ChainAudit:
     def order(self, order_id: UUID) -> Any:
         """The order in its last state."""
         return self._records.orders[self._place[order_id]]
+
+    def _read_births(self) -> None:
+        """A part that is netted and had nothing in reserve goes without a message to the account
+        actor: what its order began with is what was told of it."""
+        events = self._records.events
+        while self._told < len(events):
+            event = events[self._told]
+            self._told += 1
+            if event.volume is not None and event.kind.name in ("ACCEPTED", "MODIFIED"):
+                order = self._records.orders[event.order_number - 1]
+                self._born[order.id] = units(event.volume)
 
     # -- reading -----------------------------------------------------------------------------------
 

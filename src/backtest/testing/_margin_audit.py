@@ -25,7 +25,7 @@ class MarginAudit:
     def __init__(self, broker: Any, fail: Callable[[str, str], NoReturn]) -> None:
         self._venue = broker.venue
         self._fail = fail
-        self._accounts = {
+        self.accounts = {
             account.account_id: account
             for _, owned in broker._agents.values()
             for account in owned
@@ -44,13 +44,13 @@ class MarginAudit:
             return  # off the grid: what is due is due at the next price that is on it
         held: dict[Any, list[Any]] = {}
         for order in positions:
-            if order.account_id in self._accounts:
+            if order.account_id in self.accounts:
                 held.setdefault(order.account_id, []).append(order)
             elif order.trading_pair_code == pair:
                 self._check_isolated(order)
         for account_id, orders in held.items():
             if any(order.trading_pair_code == pair for order in orders):
-                self._check(self._accounts[account_id], orders, money)
+                self._check(self.accounts[account_id], orders, money)
 
     def _check(
         self, account: Any, orders: list[Any], money: Mapping[Key, tuple[Units, Units]]

@@ -6,6 +6,7 @@
 * I16 what filled on one side of a bar is within the volume that there was
 * I19 at one point of a bar limits fill by price, then by acceptance
 * I20 what an accepted order reserves is what the formula says
+* I21 a position on its own loses no more than its margin; the insurance account bears the rest
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ _TRADES = frozenset(
 )
 _AFTERWARDS = frozenset(("stop_loss", "take_profit", "liquidation"))
 """Closings whose flat fee a split position may have paid already."""
+
+_COUNTERPARTIES = frozenset(("market", "clearing", "fees", "world"))
 
 Key = tuple[str, str]
 Sides = tuple[Fraction | None, dict[bool, Fraction]]
@@ -59,6 +62,13 @@ class TradeAudit:
             for account in owned
             if account.margin_mode == "cross"
         }
+        self._shared = {
+            account.name
+            for _, owned in broker._agents.values()
+            for account in owned
+            if account.margin_mode == "cross"
+        }
+        """Accounts that bear a loss with all they have."""
         self._netting = {
             account.account_id
             for _, owned in broker._agents.values()
@@ -94,9 +104,13 @@ class TradeAudit:
         self._read_events()
         touched: dict[Key, None] = {}
         for entry in self.entries:
+            closes = False
             for account, asset, kind, available, unavailable in entry.legs:
                 if kind.name in _TRADES:
                     self._move((account, asset), units(available) + units(unavailable), touched)
+                    closes = closes or kind.name == "CLOSE_PNL"
+            if closes:
+                self._check_loss(entry)
         self.entries.clear()
         fills = self._venue.records.fills
         while self._fills < len(fills):
@@ -110,6 +124,31 @@ class TradeAudit:
                     f"the trades moved {shown(self._moved[key])} {key[1]} of {key[0]} more than "
                     "its fills say",
                 )
+
+    def _check_loss(self, entry: Any) -> None:
+        """What a close lost beyond the margin that it gave back is the insurance account's."""
+        left: Units = 0
+        fee: Units = 0
+        borne: Units = 0
+        for account, _, kind, available, unavailable in entry.legs:
+            if account == "insurance":
+                borne -= units(available)
+            elif account in self._shared:
+                return
+            elif account not in _COUNTERPARTIES:
+                if kind.name == "CLOSE_PNL":
+                    left += units(available)
+                elif kind.name == "RETURN_MARGIN":
+                    left -= units(unavailable)
+                elif kind.name == "FEE_CLOSE":
+                    fee -= units(available)
+        loss = max(0, -left)
+        if not loss <= borne <= loss + max(0, fee):
+            self._fail(
+                "I21",
+                f"entry {entry.number} ({entry.why}) loses {shown(loss)} beyond its margin, the "
+                f"insurance account bears {shown(borne)}",
+            )
 
     def _move(self, key: Key, change: Units, touched: dict[Key, None]) -> None:
         self._moved[key] = self._moved.get(key, 0) + change

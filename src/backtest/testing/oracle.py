@@ -24,12 +24,14 @@ the first message after which one of the invariants does not hold:
 * I18 the venue's mirror of the balances is the ledger
 * I19 at one point of a bar plain limits fill by price, then by acceptance
 * I20 what an accepted order reserves is what the formula says
+* I21 a position on its own loses no more than its margin; the insurance account bears the rest
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any, NoReturn
+from uuid import UUID
 
 from backtest.actors import Envelope, System
 from backtest.actors.fiber import HANDLE
@@ -93,6 +95,8 @@ class Oracle:
         self._worth: dict[Key, Units] = {}
         self._totals: dict[str, Units] = {}
         """By asset: what all accounts together have, live."""
+        self._closed: set[UUID] = set()
+        """What was closed since the check before."""
         self._settled = True
         """Whether the venue had finished what it was doing at the last check."""
         self._entries = 0
@@ -145,8 +149,10 @@ class Oracle:
         """What holds whenever the venue has finished what it was doing."""
         self._chains.check(self._money)
         self._trades.check()
-        self.messages.check_told(self._chains.changed)
-        self._chains.changed.clear()
+        changed = self._chains.changed
+        self.messages.check_told(changed)
+        self._closed = {order.id for order in changed if order.status.name == "CLOSED"}
+        changed.clear()
         mirror = self._broker.venue.money
         for key in self._unmirrored:
             if key[0] in self._broker.venue.sharers and mirror.get(key) != self._seen.get(
@@ -157,7 +163,14 @@ class Oracle:
 
     def _check_margins(self, message: Envelope) -> None:
         if message.channel.target is self._broker.fiber and type(message.payload) is Bar:
-            self._margins.check(message.payload.pair, self._chains.positions.values(), self._money)
+            # What a close in parts left on this very bar is tested from the next one on.
+            positions = [
+                one
+                for one in self._chains.positions.values()
+                if one.account_id in self._margins.accounts
+                or one.parent_order_id not in self._closed
+            ]
+            self._margins.check(message.payload.pair, positions, self._money)
 
     def finish(self) -> None:
         """Check once more when the run is over, and fold the whole journal anew."""

@@ -15,17 +15,19 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import io
 import json
 import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import attrs
 
+from backtest.testing.simulation.plants import PLANTS, planted
 from backtest.testing.simulation.run import Outcome, run_seed
 from backtest.testing.simulation.shrink import shrink
 
@@ -160,7 +162,8 @@ def _outcomes(
 def _run(
     seed: int, events: int, without: frozenset[str], watched: bool, plant: str | None
 ) -> Outcome:
-    faulthandler.dump_traceback_later(STUCK_S, exit=True)
+    with suppress(io.UnsupportedOperation):  # standard error may be no file, in a test
+        faulthandler.dump_traceback_later(STUCK_S, exit=True)
     try:
         with _planted(plant):
             return run_seed(seed, events, without, watched)
@@ -171,7 +174,9 @@ def _run(
 def _planted(plant: str | None) -> Any:
     if plant is None:
         return nullcontext()
-    raise SystemExit(f"no planted bug is called {plant!r}")
+    if plant not in PLANTS:
+        raise SystemExit(f"no planted bug is called {plant!r}; there are: {', '.join(PLANTS)}")
+    return planted(plant)
 
 
 def _line(outcome: Outcome) -> dict[str, Any]:

@@ -1,0 +1,35 @@
+"""The harness finds what it is there to find: every planted bug, within few seeds."""
+
+from __future__ import annotations
+
+import pytest
+
+from backtest.testing.planted import look_for, main
+from backtest.testing.simulation.plants import PLANTS, planted
+from backtest.testing.simulation.run import run_seed
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(PLANTS) >= 25
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_a_planted_bug_is_found(name: str) -> None:
+    find = look_for(name)
+    assert find.found_by, f"{name} ({PLANTS[name].what}) was not found in {find.seeds} seeds"
+
+
+def test_a_plant_is_gone_afterwards() -> None:
+    before = run_seed(0, 200)
+    for name in PLANTS:
+        with planted(name):
+            pass
+    assert run_seed(0, 200) == before
+    assert before.is_good
+
+
+def test_the_table_says_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["overdraw", "--jobs", "1"]) == 0
+    assert "| overdraw " in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["no-such-bug"])
