@@ -27,8 +27,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 MADE := $(VENV)/.made-with-$(subst /,_,$(PYTHON))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types imports wheel examples bench conformance soak coverage mutation \
-	docs clean
+.PHONY: help demo test lint format types imports wheel examples bench conformance simulate planted \
+	soak coverage mutation docs clean
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 12
