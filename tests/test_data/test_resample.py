@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from backtest.data import MemoryBars, MemoryTicks, open_data, resample, synthetic_bars
 from backtest.errors import ConfigError, DataError
 from backtest.models import Bar, Quote, Trade
+from backtest.services.calendars import Session
 from backtest.services.resampling import Resampler
 
 D = Decimal
@@ -114,6 +115,31 @@ def test_what_cannot_be_resampled() -> None:
         resample([trade(0, 1)], "1m")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="length must be given"):
         resample(source, None)  # type: ignore[arg-type]
+
+
+class Festival:
+    """A market of three days that never comes again: open from 10:00 to 12:00 on each."""
+
+    name = "festival"
+
+    def session(self, ns: int) -> Session | None:
+        day = ns // DAY
+        opens, closes = day * DAY + 10 * H, day * DAY + 12 * H
+        return Session(opens, closes, day) if day < 3 and opens <= ns <= closes else None
+
+    def day_end(self, ns: int) -> int:
+        return ((ns - 12 * H) // DAY + 1) * DAY + 12 * H
+
+    def rollover(self, ns: int, time_of_day: int) -> int:
+        return self.day_end(ns)
+
+
+def test_a_week_ends_with_the_last_session_that_there_is() -> None:
+    # 1970-01-01 was a Thursday: its week would go on to Sunday, the market only to Saturday.
+    items = [trade(day * DAY + 11 * H, price) for day, price in ((0, 5), (1, 7), (2, 6), (3, 99))]
+    weeks = list(resample(MemoryTicks(items, "X"), "1w", calendar=Festival()))
+    assert [(one.open_ns, one.close_ns) for one in weeks] == [(10 * H, 2 * DAY + 12 * H)]
+    assert [shown(one)[2:] for one in weeks] == [shown(bar(0, 5, 7, 5, 6, 3))[2:]]
 
 
 def test_a_source_of_its_own() -> None:

@@ -102,6 +102,8 @@ def test_types_are_checked() -> None:
         TradingRules(fees={FeeStage.FILL: [D(1)]})  # type: ignore[list-item]
     with pytest.raises(FieldTypeError, match=r"^allowed_directions must be one of"):
         TradingRules(allowed_directions=["LONG"])  # type: ignore[list-item]
+    with pytest.raises(FieldTypeError, match=r"^fills must be Fills\(...\) or a table, not 'open'"):
+        TradingRules.from_mapping({"fills": "open"})
     with pytest.raises(FieldTypeError, match=r"^kind must be one of FeeKind.NONE"):
         Fee("percent", D(1))  # type: ignore[arg-type]
 
