@@ -34,7 +34,7 @@ from .checks import (
     trail_from,
 )
 from .desk import Desk
-from .protocol import Create, EventKind
+from .protocol import Balances, Create, EventKind
 from .venue import Venue
 
 __all__ = ["Acceptance"]
@@ -138,19 +138,19 @@ class Acceptance:
             branch, kind, buy, price if stop is None else stop, volume
         )
         if not spot and (instructions.reduce_only or account in venue.netting):
-            self._net(branch, volume, instructions.reduce_only)
+            self._net(branch, volume, instructions)
         reserve = venue.reserve(branch, volume, True)
         fee = ZERO
         if book.fees_create or book.rules.min_margin is not None:
             fee = self._create_fee(branch, volume)
         if venue.cross:
             check_cross(venue, branch, add(reserve, fee))
+        balances: Balances = {}
         try:
-            balances = await venue.post(
-                create_order(account, branch.asset, reserve, fee, book.quote),
-                branch.id,
-                "order accepted",
-            )
+            # What only closes reserves nothing, and posts nothing.
+            if reserve or fee:
+                legs = create_order(account, branch.asset, reserve, fee, book.quote)
+                balances = await venue.post(legs, branch.id, "order accepted")
         except InsufficientFunds as short:
             refuse(
                 RejectReason.INSUFFICIENT_FUNDS,
@@ -214,9 +214,9 @@ class Acceptance:
         )
         return branch
 
-    def _net(self, branch: Branch, volume: Decimal, reduces: bool) -> None:
+    def _net(self, branch: Branch, volume: Decimal, instructions: Instructions) -> None:
         """Let an order close the other side first; a reduce-only order must have one to close."""
-        venue, book = self._venue, branch.book
+        venue, book, reduces = self._venue, branch.book, instructions.reduce_only
         branch.nets, branch.reduces = True, reduces
         if reduces and not book.opposite(branch.account, branch.working.buy):
             side = "short" if branch.working.buy else "long"
@@ -224,7 +224,8 @@ class Acceptance:
                 RejectReason.REDUCE_ONLY,
                 f"{branch.account} has no {side} position in {book.code} to reduce",
             )
-        branch.offset = venue.offset(branch, volume)
+        group = venue.ocos.find(branch, instructions.oco)
+        branch.offset = venue.offset(branch, volume, group)
 
     def _create_fee(self, branch: Branch, volume: Decimal) -> Decimal:
         book = branch.book

@@ -190,7 +190,10 @@ class Modification:
         if not keeps_place:
             branch.taker = takes(buy, limit, stop if kind == "stop_limit" else book.meets(buy))
         if branch.nets:
-            branch.offset = venue.offset(branch, leaves) if increase else min(branch.offset, leaves)
+            if increase:
+                branch.offset = venue.offset(branch, leaves, branch.oco)
+            else:
+                branch.offset = min(branch.offset, leaves)
         reserve = order.reserved
         if (branch.worst, branch.taker) != before[:2] or leaves != order.volume:
             reserve = venue.reserve(branch, leaves, not branch.paid_flat)

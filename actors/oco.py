@@ -60,6 +60,12 @@ class OcoGroups:
                 "the rest of it is done"
             )
 
+    def find(self, branch: Branch, label: str | None) -> OcoGroup | None:
+        """The group that ``branch``, not accepted yet, would join under ``label``."""
+        if label is None:
+            return None
+        return self._groups.get((branch.desk.name, branch.account, label))
+
     def join(self, branch: Branch, label: str) -> None:
         """``branch``, just accepted, is a member."""
         key = (branch.desk.name, branch.account, label)

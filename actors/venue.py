@@ -30,7 +30,7 @@ from .desk import Desk
 from .herald import Herald
 from .ids import IdSource
 from .message import ORDER_EVENT
-from .oco import OcoGroups
+from .oco import OcoGroup, OcoGroups
 from .protocol import Balances, FallDue, Post
 from .records import Records
 from .signal import UNSET
@@ -211,11 +211,12 @@ class Venue:
 
     # -- the other side ----------------------------------------------------------------------------
 
-    def offset(self, branch: Branch, volume: Decimal) -> Decimal:
+    def offset(self, branch: Branch, volume: Decimal, group: OcoGroup | None = None) -> Decimal:
         """How much of ``volume`` needs no reserve, since it is to close what is open already.
 
         All of a reduce-only order; on a netting account what is open on the other side, less what
-        the account's other pending orders are to close of it.
+        the account's other pending orders are to close of it. Of one-cancels-other partners only
+        one fills, so they count once together; ``group`` is the one that ``branch`` belongs to.
         """
         if branch.reduces:
             return volume
@@ -223,9 +224,18 @@ class Venue:
         there = ZERO
         for holding in book.opposite(account, buy):
             there = add(there, holding.part.volume)
+        groups: dict[OcoGroup, dict[int, Decimal]] = {}
         for other in book.branches.values():
-            if other is not branch and other.account == account and other.working.buy is buy:
-                there = sub(there, min(other.offset, other.working.volume))
+            if other is branch or other.account != account or other.working.buy is not buy:
+                continue
+            closes = min(other.offset, other.working.volume)
+            if other.oco is None or (other.oco is group and other.oco_member == branch.oco_member):
+                there = sub(there, closes)
+            elif other.oco is not group:
+                members = groups.setdefault(other.oco, {})
+                members[other.oco_member] = add(members.get(other.oco_member, ZERO), closes)
+        for members in groups.values():
+            there = sub(there, max(members.values()))
         return max(ZERO, min(volume, there))
 
     # -- orders ------------------------------------------------------------------------------------

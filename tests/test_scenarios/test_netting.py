@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -267,6 +268,25 @@ def test_closing_pays_for_opening() -> None:
     play([bar(0, 101), bar(1, 100), bar(2, 110)], script, **NETS)
 
 
+def test_a_reversal_needs_the_money_for_its_new_side_up_front() -> None:
+    async def script(me: Any) -> None:
+        await _open(me, 9)
+        assert me.balance("USD") == (D(100), D(900))
+        # 9 x 100 for the side that opens; what the close would free does not count yet
+        for force in ("GTC", "FOK"):
+            reverse = partial(me.short, "BTCUSD", 18, time_in_force=force)
+            await refused(me, reverse, RejectReason.INSUFFICIENT_FUNDS)
+        # as the manual says: close with a reduce-only order, then open with what came of it
+        await me.short("BTCUSD", 9, reduce_only=True)
+        await me.next()
+        await me.short("BTCUSD", 9)
+        await me.next()
+        assert me.position("BTCUSD").volume == -9
+        assert me.balance("USD") == (D(100), D(900))
+
+    play([bar(0, 100), bar(1, 100), bar(2, 100), bar(3, 100)], script, **NETS)
+
+
 def test_a_loss_beyond_the_margin_is_the_insurances() -> None:
     async def script(me: Any) -> None:
         await _open(me, 10, leverage=10)
@@ -367,6 +387,52 @@ def test_any_fill_cancels_the_partners() -> None:
 
     world = play([bar(0, 100), bar(1, 100), bar(2, 110)], script, **NETS)
     assert world.balance("USD") == (D(1010), D(0))
+
+
+def test_partners_count_once_on_what_there_is_to_close() -> None:
+    async def script(me: Any) -> None:
+        await _open(me, 90, leverage=10)
+        assert me.balance("USD") == (D(100), D(900))
+        # Only one of the two can fill, so each may close all that is open, and neither reserves.
+        target = await me.short("BTCUSD", 90, leverage=10, limit_price=105, oco="exit")
+        stop = await me.short("BTCUSD", 90, leverage=10, stop_price=95, oco="exit")
+        assert me.balance("USD") == (D(100), D(900))
+        # Together they speak for all of it: one that is no partner opens, for 1 x 110 / 2.
+        other = await me.short("BTCUSD", 1, leverage=2, limit_price=110)
+        assert me.balance("USD") == (D(45), D(955))
+        await target.cancel()
+        await other.modify(volume="1.5")
+        assert me.balance("USD") == (D("17.5"), D("982.5"))
+        await other.cancel()
+        again = await me.short("BTCUSD", 80, leverage=10, limit_price=105, oco="exit")
+        await again.modify(volume=90)
+        assert me.balance("USD") == (D(100), D(900))
+        await me.next()
+        assert stop.is_filled
+        assert again.end_reason == "ONE_CANCELS_OTHER"
+        assert not me.position("BTCUSD")
+        assert me.balance("USD") == (D(550), D(0))
+
+    play([bar(0, 100), bar(1, 100), bar(2, 99, 100, 94, 96)], script, **NETS)
+
+
+def test_parts_of_a_partner_count_together() -> None:
+    async def script(me: Any) -> None:
+        await _open(me, 4)
+        target = await me.short("BTCUSD", 4, limit_price=105, oco="exit")
+        _, two = await target.split([1, 3])
+        # The parts close 1 + 3, the stop 4 in their stead, and nothing is left for another.
+        await me.short("BTCUSD", 4, stop_price=95, oco="exit")
+        assert me.balance("USD").unavailable == 400
+        await two.cancel(1)
+        other = await me.short("BTCUSD", 1, limit_price=110)
+        assert me.balance("USD").unavailable == 510
+        await other.cancel()
+        # More of one part has what the other part leaves: 4 - 1 = 3, so the fourth reserves.
+        await two.modify(volume=4)
+        assert me.balance("USD").unavailable == 400 + 105
+
+    play([bar(0, 100), bar(1, 100)], script, **NETS)
 
 
 def test_spot_orders_net_nothing() -> None:

@@ -39,7 +39,6 @@ def test_it_closes_the_other_side_at_its_price_and_reserves_nothing() -> None:
     assert world.entries() == [
         ["RESERVE_MARGIN USD -210 210"],
         ["RETURN_MARGIN USD 10 -10"],
-        ["RESERVE_MARGIN USD 0 0"],
         ["RETURN_MARGIN USD 200 -200", "CLOSE_PNL USD 20 0"],
     ]
     assert world.fills() == ["entry LONG 2 @ 100 open", "netting SHORT 2 @ 110 high maker"]

@@ -39,8 +39,8 @@ class TestOrders:
         ]
 
     def test_created_without_a_reserve(self) -> None:
-        ((_, _, _, available, unavailable),) = legs_of.create_order(A, Q, D(0))
-        assert (str(available), str(unavailable)) == ("0", "0")  # and not -0
+        assert legs_of.create_order(A, Q, D(0)) == []
+        assert _lines(legs_of.create_order(A, Q, D(0), D(1)))[0] == "main FEE_CREATE USD -1 0"
 
     def test_less_than_one_is_more_than_nothing(self) -> None:
         cents = D("0.01")

@@ -69,7 +69,9 @@ def create_order(
     account: str, asset: str, reserve: Decimal, fee: Decimal = ZERO, fee_asset: str = ""
 ) -> list[Leg]:
     """An order of either kind accepted: its reserve locked, its create fee paid."""
-    legs = [(account, asset, _RESERVE, reserve.copy_negate() if reserve else ZERO, reserve)]
+    legs: list[Leg] = []
+    if reserve:
+        legs.append((account, asset, _RESERVE, reserve.copy_negate(), reserve))
     if fee:
         legs += _fee(account, fee_asset or asset, _FEE_CREATE, fee)
     return legs
