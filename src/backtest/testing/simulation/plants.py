@@ -7,6 +7,7 @@ point. What a plant does is what somebody might do by mistake on an ordinary aft
 from __future__ import annotations
 
 import sys
+import time as clock
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,9 +17,11 @@ from typing import Any
 import attrs
 
 from backtest.actors import AccountActor, BrokerActor, EventKind, MarketData
-from backtest.actors.book import Desk
+from backtest.actors.book import PairBook
 from backtest.actors.channel import Channel
 from backtest.actors.closing_desk import ClosingDesk
+from backtest.actors.desk import Desk
+from backtest.actors.herald import Herald
 from backtest.actors.ids import IdSource
 from backtest.actors.protocol import BalanceUpdate
 from backtest.actors.records import Records
@@ -54,15 +57,26 @@ def planted(name: str) -> Iterator[None]:
 
 
 def _method(stack: ExitStack, owner: Any, name: str, change: Change) -> None:
-    """Put ``change(real)`` in the place of a method."""
+    """Put ``change(real)`` in the place of a method, in whichever class of the family it is."""
+    owner = next(kind for kind in owner.__mro__ if name in kind.__dict__)
     real = owner.__dict__[name]
     stack.callback(setattr, owner, name, real)
     setattr(owner, name, change(real))
 
 
 def _function(stack: ExitStack, module: str, name: str, change: Change) -> None:
-    """Put ``change(real)`` in the place of a function, wherever it was imported to."""
-    real = getattr(sys.modules[module], name)
+    """Put ``change(real)`` in the place of a function, wherever it was imported to.
+
+    ``module`` is where it was when this was written. It may have moved: then it is looked for.
+    """
+    real = getattr(sys.modules.get(module), name, None)
+    if real is None:
+        homes = [one for one in list(sys.modules) if one.startswith("backtest.")]
+        found = [getattr(sys.modules[one], name, None) for one in homes]
+        defined = {one.__module__: one for one in found if hasattr(one, "__module__")}
+        if len(defined) != 1:
+            raise LookupError(f"{name} is not in {module} any more, but in {sorted(defined)}")
+        (real,) = defined.values()
     fake = change(real)
     for place in list(sys.modules):
         if place.startswith("backtest.") and place.partition(".")[2].partition(".")[0] != "testing":
@@ -150,9 +164,10 @@ def _set_order(real: Any) -> Any:
 
 
 def _wall_clock(real: Any) -> Any:
-    import time
+    def post(self: Any, legs: Any, *, time: int, **given: Any) -> Any:
+        return real(self, legs, time=clock.time_ns(), **given)
 
-    return property(lambda self: time.time_ns())
+    return post
 
 
 def _half_margin(real: Any) -> Any:
@@ -330,9 +345,9 @@ def _new_ids(real: Any) -> Any:
 
 
 def _twice_gone(real: Any) -> Any:
-    def drop(self: Any, holding: Any) -> None:
+    def drop(venue: Any, holding: Any) -> None:
         if not _every(4, "dropped"):
-            real(self, holding)
+            real(venue, holding)
 
     return drop
 
@@ -408,8 +423,8 @@ PLANTS: dict[str, Plant] = {
         ),
         (
             "wall-clock",
-            "the venue looks at the clock on the wall",
-            _on(Venue, "now", _wall_clock),
+            "the ledger looks at the clock on the wall",
+            _on(Ledger, "post", _wall_clock),
             False,
         ),
         (
@@ -439,25 +454,25 @@ PLANTS: dict[str, Plant] = {
         (
             "silent-cancel",
             "a cancel is recorded and not told",
-            _on(Venue, "tell", _silent(EventKind.CANCELLED, recorded=True)),
+            _on(Herald, "tell", _silent(EventKind.CANCELLED, recorded=True)),
             False,
         ),
         (
             "lost-cancel",
             "a cancel is neither recorded nor told",
-            _on(Venue, "tell", _silent(EventKind.CANCELLED, recorded=False)),
+            _on(Herald, "tell", _silent(EventKind.CANCELLED, recorded=False)),
             False,
         ),
         (
             "close-twice",
             "a closed position may be closed again",
-            _on(Venue, "drop_holding", _twice_gone),
+            _in("actors.holdings", "drop_holding", _twice_gone),
             False,
         ),
         (
             "no-liquidation",
             "positions are never liquidated",
-            _on(Venue, "can_liquidate", lambda real: lambda *_: False),
+            _on(PairBook, "can_liquidate", lambda real: lambda *_: False),
             False,
         ),
         (
