@@ -139,6 +139,31 @@ def test_a_stop_loss_at_the_same_price_goes_before_the_call(last: Any, price: st
     assert world.fills()[-1] == f"stop_loss SHORT 10 @ {price}"
 
 
+def test_a_stop_loss_that_money_cannot_pay_is_paid_by_the_winners() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.long("BTCUSD", 10, leverage=20, stop_loss=60)
+        await me.short("BTCUSD", 4, leverage=20)
+        await me.short("BTCUSD", 4, leverage=20)
+        await me.next(2)
+
+    world = run(
+        bar(2, 100, 100, 59, 65),
+        script,
+        cash={"USD": 100},
+        rules=rules(maintenance_rate="0.005"),
+    )
+    # At 60 the long has lost 400 of 100 USD and the shorts have won 160 each: both must pay. (Left
+    # open they would be worth less than they must maintain above 62.18, on the way to the close.)
+    assert world.fills()[3:] == [
+        "liquidation LONG 4 @ 60 low",
+        "liquidation LONG 4 @ 60 low",
+        "stop_loss SHORT 10 @ 60 low",
+    ]
+    assert world.balance() == (D(20), D(0))
+    assert [name for name, _ in called(world)] == ["liquidated", "liquidated", "closed"]
+
+
 def test_a_stop_loss_on_the_way_saves_the_account() -> None:
     async def script(me: Any) -> None:
         await me.next()
