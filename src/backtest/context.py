@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
+from uuid import UUID
 
 from backtest.models import BacktestRun
 from backtest.money import ZERO, add
@@ -30,6 +31,8 @@ class BacktestContext:
         self.orders = OrderRepository()
         self.transactions = TransactionRepository()
         self.balances = BalanceRepository()
+        self.house: frozenset[UUID] = frozenset()
+        """The ids of house accounts: what they receive of a fee is not counted beside who pays."""
 
     def reset_runtime_state(self) -> None:
         """Forget everything stored, so that another run can begin."""
@@ -46,7 +49,7 @@ class BacktestContext:
         for transaction in self.transactions.get_all():
             name = transaction.transaction_type.value
             types[name] += 1
-            if name.startswith("FEE_"):
+            if name.startswith("FEE_") and transaction.account_id not in self.house:
                 asset = transaction.asset_code or ""
                 fees[asset] = add(
                     fees.get(asset, ZERO), transaction.total_balance_change.copy_negate()

@@ -17,7 +17,7 @@ _ACCOUNT_OPTIONS = ("margin_mode", "collateral", "netting")
 
 def named(strategies: Any) -> dict[str, Strategy]:
     """The strategies by name; a class name in lower case where none was given."""
-    if isinstance(strategies, Strategy):
+    if isinstance(strategies, Strategy | type):
         strategies = [strategies]
     if isinstance(strategies, Mapping):
         found = dict(strategies)

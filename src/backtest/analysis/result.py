@@ -146,6 +146,9 @@ class RunResult:
     def context(self) -> BacktestContext:
         """The repositories of the run, filled: orders, transactions, balances after each entry."""
         context = BacktestContext(self.run)
+        context.house = frozenset(
+            account.account_id for account in self.accounts.values() if account.is_house
+        )
         for order in self.records.orders:
             if isinstance(order, SpotOrder):
                 context.spot_orders.save(order)
