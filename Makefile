@@ -81,7 +81,9 @@ soak: $(VENV)/.with-test ## the long tests too, then seeds for SOAK_HOURS
 		--hours $(SOAK_HOURS)
 
 coverage: $(VENV)/.with-dev ## branch coverage of the suite; fails below what tools/check_coverage.py asks
+	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 	$(BIN)/coverage json -q -o .coverage.json
 	$(BIN)/python tools/check_coverage.py .coverage.json
