@@ -169,7 +169,10 @@ class PairBook:
 
         None before the first bar of the pair, which decides that itself.
         """
-        return None if self.bar is None else settled_ns(due, self.bar)
+        if self.bar is None:
+            return None
+        at = settled_ns(due, self.bar)
+        return at if self.coverage is None else max(at, self.coverage.settled_ns(due))
 
     def cover(self) -> Coverage:
         """What of coarser bars finer data has told, from now on noted."""

@@ -103,13 +103,14 @@ def check_protection(
     long: bool, price: Decimal, stop_loss: Decimal | None, take_profit: Decimal | None
 ) -> None:
     """Refuse a stop-loss or take-profit on the wrong side of ``price``."""
-    if protection_passed(long, price, stop_loss, take_profit):
-        side = "long" if long else "short"
-        refuse(
-            RejectReason.PROTECTION_SIDE,
-            f"at {price}, a {side}'s stop-loss {stop_loss} and take-profit {take_profit} must lie "
-            + ("below and above it" if long else "above and below it"),
-        )
+    if not protection_passed(long, price, stop_loss, take_profit):
+        return
+    sides = ("below", "above") if long else ("above", "below")
+    given = zip(("stop-loss", "take-profit"), (stop_loss, take_profit), sides, strict=True)
+    told = " and ".join(
+        f"{name} {level} must lie {side} it" for name, level, side in given if level is not None
+    )
+    refuse(RejectReason.PROTECTION_SIDE, f"at {price}, a {'long' if long else 'short'}'s {told}")
 
 
 def check_tier(book: PairBook, volume: Decimal, price: Decimal, leverage: Decimal) -> None:

@@ -35,3 +35,19 @@ class Coverage:
         ends[length] = closes
         tick = self._tick if self._tick < closes else self._before
         return tick >= opened or any(finer < length and end > opened for finer, end in ends.items())
+
+    def settled_ns(self, due: int) -> int:
+        """When it is known of every source whether the open of a bar of it that is under way at
+        ``due`` counts: at ``due``, or at the end of such a bar that nothing finer has told yet."""
+        at = due
+        for length, end in self._ends.items():
+            past = (due - end) % length
+            if due <= end or not past:
+                continue
+            opened = due - past
+            told = self._tick >= opened or any(
+                finer < length and other > opened for finer, other in self._ends.items()
+            )
+            if not told:
+                at = max(at, opened + length)
+        return at

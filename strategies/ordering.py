@@ -214,14 +214,19 @@ class Ordering:
             and not reduce_only
         ):
             return PLAIN
-        try:
-            force = TimeInForce(time_in_force)
-        except ValueError:
-            known = ", ".join(one.value for one in TimeInForce)
-            raise FieldError("time_in_force", f"must be one of {known}") from None
+        force = _force(time_in_force)
         if expires is not None:
-            if force is _GTC:
-                force = TimeInForce.GTD
+            if force not in (_GTC, TimeInForce.GTD):
+                raise FieldError(
+                    "expires",
+                    f"is for GTD orders, and time_in_force is {force.value}: leave out one of the "
+                    "two (expires= alone makes the order GTD)",
+                )
+            force = TimeInForce.GTD
+        elif force is TimeInForce.GTD:
+            raise FieldError(
+                "expires", 'is missing: time_in_force GTD needs it, such as expires="4h"'
+            )
         return Instructions(
             force,
             None if expires is None else self._desk.moment(expires),
@@ -269,3 +274,12 @@ class Ordering:
                 f"{self._host.bars_seen} of {self.warmup_bars} warm-up bars seen: "
                 "check self.is_warming_up before ordering",
             )
+
+
+def _force(given: TimeInForce | str) -> TimeInForce:
+    """The time in force that ``given`` names, in capitals or not."""
+    try:
+        return TimeInForce(given.upper() if isinstance(given, str) else given)
+    except ValueError:
+        known = ", ".join(one.value for one in TimeInForce)
+        raise FieldError("time_in_force", f"must be one of {known}, not {given!r}") from None

@@ -13,6 +13,7 @@ from backtest.data import MemoryBars, SeveralSources, merge, open_data, write_cs
 from backtest.errors import ConfigError, DataError
 from backtest.models import Bar, Quote
 from backtest.strategies import Strategy
+from backtest.times import to_ns
 from tests.harness import HOUR, D, M, Me, bar, play, quote, trade
 
 S = 10**9
@@ -221,3 +222,45 @@ def test_several_sources_are_one_stream() -> None:
     assert [one.length // M for one in source if isinstance(one, Bar)][-2:] == [1, 5]
     assert len(source.digest()) == 64
     assert repr(source) == "<4 sources of BTCUSD>"
+
+
+def _until(seen: list[Any], minute: int) -> Any:
+    """Bid 92 at minute 5, good for 2.5 minutes more; when it was told to be over."""
+
+    async def script(me: Me) -> None:
+        while to_ns(me.now) < minute * M:
+            await me.next()
+        order = await me.buy("BTCUSD", 1, limit_price="92", expires="150s")
+        await order.done()
+        seen.append((to_ns(me.now), order.end_reason))
+
+    return script
+
+
+def test_what_expires_inside_a_bar_that_fills_a_gap_takes_part_at_its_open() -> None:
+    gap = mixed(minutes(0, *[100] * 5), [five(0, *[100] * 4), five(1, 91, 101, 90, 100)])
+    seen: list[Any] = []
+    world = play(gap, _until(seen, 5))
+    # Good till 7:30, and the bar from 5 to 10, which no minute has told, opened at 91.
+    assert world.fills() == ["entry LONG 1 @ 91 open"]
+    assert seen == [(10 * M, None)]
+
+    seen.clear()
+    dear = mixed(minutes(0, *[100] * 5), [five(0, *[100] * 4), five(1, 93, 101, 90, 100)])
+    assert play(dear, _until(seen, 5)).fills() == []
+    assert seen == [(10 * M, "EXPIRED")]
+
+
+def test_where_minutes_tell_the_bar_an_order_expires_at_its_moment() -> None:
+    told = mixed(minutes(0, *[100] * 10), [five(0, *[100] * 4), five(1, 91, 101, 90, 100)])
+    seen: list[Any] = []
+    assert play(told, _until(seen, 5)).fills() == []
+    # At 7:30 a minute may be under way whose open counts, and it opened before: known at 8.
+    assert seen == [(8 * M, "EXPIRED")]
+
+
+def test_a_bar_that_never_comes_does_not_keep_an_order_alive() -> None:
+    data = mixed(minutes(0, *[100] * 5), [five(0, *[100] * 4), five(3, 100, 101, 99, 100)])
+    seen: list[Any] = []
+    play(data, _until(seen, 5))
+    assert seen == [(10 * M, "EXPIRED")]

@@ -257,7 +257,7 @@ def test_the_past_and_what_has_no_time_zone_is_refused() -> None:
             me.buy("BTCUSD", 1, limit_price=90, expires=datetime(2030, 1, 1))
         with pytest.raises(FieldError, match="time_in_force"):
             me.buy("BTCUSD", 1, time_in_force="GOOD")
-        with pytest.raises(FieldError, match="expires_at"):
+        with pytest.raises(FieldError, match="expires is missing"):
             me.buy("BTCUSD", 1, time_in_force="GTD")
         naive = Instructions(TimeInForce.GTD, datetime(2030, 1, 1))
         await refused(

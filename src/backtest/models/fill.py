@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
@@ -9,6 +10,7 @@ from uuid import UUID
 from attrs import frozen
 
 from backtest.models.lifecycle import OrderDirection
+from backtest.times import from_ns
 
 __all__ = ["Fill", "Otherwise"]
 
@@ -27,7 +29,8 @@ class Fill:
     """One execution, as the venue made it and the ledger booked it. Frozen.
 
     Attributes:
-        timestamp_ns: the event's time, the close of its bar (ns since 1970 UTC).
+        timestamp_ns: the event's time, the close of its bar (ns since 1970 UTC); ``timestamp`` is
+            the same as a `datetime`.
         order_id, root_id, branch_id: the part that filled (or closed), its chain and its branch.
         account_id, agent_id: whose order it was.
         pair: the trading pair's code.
@@ -76,3 +79,8 @@ class Fill:
     other_price: Decimal | None = None
     other_volume: Decimal | None = None
     otherwise: tuple[Otherwise, ...] = ()
+
+    @property
+    def timestamp(self) -> datetime:
+        """``timestamp_ns`` as an aware UTC `datetime` (below a microsecond is cut off)."""
+        return from_ns(self.timestamp_ns)

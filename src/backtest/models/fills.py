@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import Parameter, signature
 from typing import Any
 
 from attrs import fields, frozen
@@ -178,6 +179,8 @@ _NAMES: dict[str, dict[str, tuple[Callable[..., Any], str | None]]] = {
     "stops": {"gap_at_market": (GapAtMarket, None), "gap_at_stop": (GapAtStop, "exits")},
 }
 
+_NEEDED = Parameter.empty
+
 # The exact types: a subclass of one of them may answer otherwise.
 _PLAIN = frozenset(
     make for named in _NAMES.values() for make, _ in named.values() if hasattr(make, "plain")
@@ -208,6 +211,15 @@ def _read(kind: str, value: Any) -> Any:
         if bare is None:
             raise ConfigError(f"fills.{kind}.{name} takes a table, not {settings!r}")
         settings = {bare: settings}
+    wanted = signature(make).parameters
+    names = list(wanted)
+    missing = [one for one in names if one not in settings and wanted[one].default is _NEEDED]
+    if missing:
+        raise ConfigError(f"fills.{kind}.{name} lacks the setting {missing[0]!r}")
+    unknown = [one for one in settings if one not in names]
+    if unknown:
+        takes = f"known: {', '.join(names)}" if names else "it takes none"
+        raise ConfigError(f"fills.{kind}.{name} has no setting {unknown[0]!r}; {takes}")
     try:
         return make(**settings)
     except TypeError as error:

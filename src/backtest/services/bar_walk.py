@@ -40,7 +40,7 @@ from backtest.services.path_events import (
     reachable,
 )
 from backtest.services.path_outcome import Fills
-from backtest.services.path_rules import PathRules
+from backtest.services.path_rules import PathRules, checked_first
 
 __all__ = ["HIGH_FIRST", "LOW_FIRST", "BarWalk"]
 
@@ -120,7 +120,7 @@ class BarWalk:
         self._dropped: set[Working] = set()
         self._contested: dict[Group, tuple[Fills, Fills]] = {}
         chooses = rules.chooses
-        self._fixed = rules.high_first if chooses is None else chooses.high_first(bar)
+        self._fixed = rules.high_first if chooses is None else checked_first(chooses, bar)
         # Indexed by "the high comes first".
         self._paths: Paths = (
             (bar.open, bar.low, bar.high, bar.close),

@@ -16,7 +16,7 @@ from backtest.models.trading_pair import TradingPair
 from backtest.models.trading_rules import TradingRules
 from backtest.money import ONE, ZERO, add, mul, sub, to_step
 
-__all__ = ["PathRules", "check_distance", "slipped"]
+__all__ = ["PathRules", "check_distance", "checked_first", "slipped"]
 
 
 @define(eq=False)
@@ -127,6 +127,17 @@ def check_distance(distance: object, method: str, policy: object) -> None:
             "fills",
             f"{type(policy).__name__}.{method} must give a Decimal of 0 or more, not {distance!r}",
         )
+
+
+def checked_first(policy: PathPolicy, bar: Bar) -> bool | None:
+    """Whether ``policy`` has the high first on ``bar``; None for whichever is worse."""
+    first = policy.high_first(bar)
+    if first is not None and not isinstance(first, bool):
+        raise FieldError(
+            "fills",
+            f"{type(policy).__name__}.high_first must give True, False or None, not {first!r}",
+        )
+    return first
 
 
 def slipped(

@@ -160,7 +160,8 @@ class TradeAudit:
             if event.kind is EventKind.ACCEPTED:
                 order = records.orders[event.order_number - 1]
                 self._roots[order.root_id] = event.time
-                if not event.entry and getattr(order, "entry_order_id", None) is None:
+                spot = not hasattr(order, "leverage")
+                if spot and not event.entry and order.entry_order_id is None:
                     # What the venue sells itself when an account is called reserves nothing.
                     self._forced.add(order.root_id)
                 elif order.status.name == "PENDING" and order.parent_id is None:
