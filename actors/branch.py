@@ -116,7 +116,7 @@ class Branch:
 class Closing:
     """An order to close a position: explicit, stop-loss, take-profit or liquidation."""
 
-    __slots__ = ("command", "holding", "id", "kind", "paid_flat", "working")
+    __slots__ = ("command", "holding", "id", "kind", "level", "paid_flat", "working")
 
     def __init__(self, closing_id: UUID, kind: str, holding: Holding) -> None:
         self.id = closing_id
@@ -127,6 +127,8 @@ class Closing:
         self.paid_flat = False
         self.command = 0
         """The owner's command that asked for it; 0 for none."""
+        self.level: Decimal | None = None
+        """Where its owner was last told that it stands."""
         self.working: Working = None  # type: ignore[assignment]
 
 
@@ -154,6 +156,7 @@ class Holding:
     def put(self, closing: Closing, working: Working) -> None:
         """Let ``working`` act on the position."""
         closing.working = working
+        closing.level = working.price
         self.closings.append(closing)
         self.part.exits.append(working)
 

@@ -183,7 +183,7 @@ class Execution:
 
     async def _end(self, branch: Branch, order: SpotOrder | TradingOrder) -> None:
         """Cancel an order that fills at its first opportunity or not at all."""
-        reason, detail = ended_because(order.instructions)
+        reason, detail = ended_because(order.instructions, branch.working.lacked)
         await self._cancellation.cancel(branch, None, reason, detail)
 
     def _tell_trailed(self, working: Working) -> None:
@@ -198,10 +198,18 @@ class Execution:
         else:
             if key not in key.holding.closings:
                 return
+            key.level = level
             branch, order = key.holding.branch, key.holding.order
         self._venue.herald.tell(
             EventKind.TRAILED, branch, order, detail=f"trailing stop at {level}", level=level
         )
+
+    def _tell_moved(self, working: Working) -> None:
+        """Say of a trailing stop that is reached that on this very path it had moved before."""
+        key = working.key
+        stood = key.order and key.order.stop_price if type(key) is Branch else key.level
+        if working.price != stood:
+            self._tell_trailed(working)
 
     def _catch_up(self, branch: Branch) -> None:
         """Let the order of a trailing stop say where the walk has moved it to."""
@@ -228,9 +236,9 @@ class Execution:
             what = f"the stop was reached, it is a limit order at {working.price} from here on"
         else:
             what = f"{working.kind} at {working.price} was reached"
-        if working.kind == "trailing_stop" and type(key) is Branch:
-            self._catch_up(key)
-            order = key.order
+        if working.kind == "trailing_stop":
+            self._tell_moved(working)
+            order = key.order if type(key) is Branch else order
         self._venue.herald.tell(
             EventKind.TRIGGERED, branch, order, detail=f"{what}; {left} is left to fill"
         )
@@ -270,7 +278,10 @@ class Execution:
         if left is not None:
             volume = min(volume, to_step(left, book.pair.volume_increment))
         terms = working.terms
-        if volume <= ZERO or (volume < working.volume and terms is not None and terms.whole):
+        if volume <= ZERO:
+            return
+        if volume < working.volume and terms is not None and terms.whole:
+            working.lacked = volume
             return
         at, path = meets(bar, working.buy), book.path
         whole: Bar
@@ -301,6 +312,8 @@ class Execution:
 
     async def _execute(self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit) -> None:
         key = hit.working.key
+        if hit.working.kind == "trailing_stop":
+            self._tell_moved(hit.working)
         if type(key) is Closing:
             await self._closing_desk.close(book, bar, walk, hit, key)
             return
@@ -310,8 +323,6 @@ class Execution:
         if hit.passed:
             await self._refuse_fill(walk, hit, key)
             return
-        if hit.working.kind == "trailing_stop":
-            self._catch_up(key)
         if key.spot:
             await self._entries.fill_spot(book, bar, walk, hit, key)
         elif key.nets:

@@ -238,6 +238,51 @@ def test_what_must_fill_whole_or_at_once() -> None:
     ]
 
 
+@pytest.mark.parametrize("volume", [2, "2.5"])
+def test_what_others_take_later_on_the_path_was_there(volume: Any) -> None:
+    # 3 are wanted at the open of 100, the first price that counts, and fewer are there; the stop
+    # at 105 takes 1 after that, and at 106 another takes the rest.
+    async def three(me: Any) -> None:
+        await me.buy("BTCUSD", 3, limit_price=100, time_in_force="FOK")
+        await me.buy("BTCUSD", 1, stop_price=105)
+        await me.buy("BTCUSD", 2, stop_price=106)
+
+    bars = [bar(0, 105), bar(1, 100, 107, 96, 100, volume)]
+    result = run(bars, three)
+    assert sum(fill.volume for fill in result.fills) == D(volume)
+    assert silent(result) == [
+        (f"NOT FILLED on this bar (match): all of 3 must fill or nothing, and {volume} was there")
+    ]
+
+
+def test_what_a_stop_that_fills_whole_lacked() -> None:
+    # On the way up from 100 one takes 1 of 3 at 104; at 105 the order for 3 finds 2; at 106 another
+    # takes 1.
+    async def three(me: Any) -> None:
+        await me.buy("BTCUSD", 1, stop_price=104)
+        await me.buy("BTCUSD", 3, stop_price=105, time_in_force="FOK")
+        await me.buy("BTCUSD", 1, stop_price=106)
+
+    result = run([bar(0, 100), bar(1, 100, 107, 96, 100, 3)], three)
+    assert silent(result, 2) == [
+        "NOT FILLED on this bar (match): all of 3 must fill or nothing, and 2 was there"
+    ]
+    assert "first opportunity: the volume there was 2" in result.explain(2)
+
+
+def test_a_trailing_stop_that_moves_and_finds_no_volume_on_one_bar() -> None:
+    # Low first: at 94 the level moves from 106 to 100, which the way up to 101 reaches.
+    async def trail(me: Any) -> None:
+        await me.buy("BTCUSD", 1, trail=6)
+
+    bars = [bar(0, 100), bar(1, 100, 101, 94, 97, 0), bar(2, 97)]
+    result = run(bars, trail)
+    assert silent(result) == ["NOT FILLED on this bar (match): the bar had no volume"]
+    story = result.explain(1)
+    assert story.index("trailing stop at 100\n") < story.index("trailing_stop at 100 was reached")
+    assert "bought 1 at 97.00" in story
+
+
 def test_nothing_was_left_at_this_close() -> None:
     async def two(me: Any) -> None:
         await me.buy("BTCUSD", 1)

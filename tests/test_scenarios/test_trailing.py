@@ -135,6 +135,46 @@ def test_the_owner_is_told_of_every_move() -> None:
     assert world.records.orders[0].stop_price == D(103)
 
 
+def heard(world: Any) -> list[Any]:
+    """Kind and level of what the owner heard of trailing stops and fills, in order."""
+    kinds = (EventKind.TRAILED, EventKind.TRIGGERED, EventKind.FILLED, EventKind.CLOSED)
+    events = [one for one in world.strategies["s0"].heard if one.kind in kinds]
+    return [(one.kind.value, one.level) for one in events]
+
+
+def test_the_owner_is_told_of_a_move_on_the_very_bar_of_the_fill() -> None:
+    # Low first: at 94 the level of the buy moves from 106 to 100, which is met on the way to 101;
+    # of 2 there is 1.
+    bars = [bar(0, 100), bar(1, 100, 101, 94, 97, 1), bar(2, 97)]
+
+    async def two(me: Any) -> None:
+        await me.next()
+        order = await me.buy("BTCUSD", 2, trail=6)
+        await me.next()
+        assert order.trail_price == D(100)
+
+    assert heard(play(bars, two)) == [
+        ("trailed", D(100)),
+        ("filled", None),
+        ("triggered", None),
+        ("filled", None),
+    ]
+
+
+def test_the_owner_is_told_of_the_last_move_of_a_close() -> None:
+    # High first: at 110 the level of the close moves from 95 to 105, which the way down meets.
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.long("BTCUSD", 1)
+        await me.next()
+        await order.close(trail=5)
+        await me.next()
+
+    bars = [bar(0, 100), bar(1, 100), bar(2, 100, 110, 100, 106)]
+    world = play(bars, script, rules=rules(path="open_high_low_close"))
+    assert heard(world) == [("filled", None), ("trailed", D(105)), ("closed", None)]
+
+
 def test_a_filled_order_keeps_the_level_at_which_it_was_reached() -> None:
     bars = [bar(0, 100), bar(1, 108, 109, 102, 105)]
     world = play(

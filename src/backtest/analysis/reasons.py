@@ -208,6 +208,9 @@ def _at_close(
 
 def _dry(wait: Wait, bar: Bar, rules: PairRules, takers: Sequence[Line]) -> NoFill | None:
     """Why there was no volume left for one side, or not as much as it must have."""
+    if wait.working.lacked is not None:
+        # What others took later on the path is not what it lacked.
+        return NoFill(Why.NOT_ALL, pool=wait.working.lacked)
     increment, used = rules.pair.volume_increment, ZERO
     own = rules.rules.fills
     if own is None or own.volume is None:

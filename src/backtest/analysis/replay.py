@@ -170,6 +170,9 @@ class _Replay:
             self.positions.reduce(order, volume, number, outcome)
             return
         wait = self._live.pop(order["branch_id"])
+        there = event["detail"].partition(": the volume there was ")[2]
+        if there:
+            self.waits.lacked(wait, Decimal(there), number)
         left = sub(wait.working.volume, volume)
         if left <= ZERO:
             self.waits.end(wait, number, outcome)

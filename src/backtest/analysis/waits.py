@@ -133,9 +133,20 @@ class Waits:
             before = wait.before
             while outcome and before is not None and before.last == number:
                 # Changed again on one event: what it came to in the end counts.
+                before.reached = before.reached or wait.reached
                 if outcome in ("filled", "ended") or before.outcome != "part":
                     before.outcome = outcome
                 before = before.before
+
+    def lacked(self, wait: Wait, volume: Decimal, number: int) -> None:
+        """When all of ``wait`` was to fill, in event ``number``, there was ``volume`` and no more.
+
+        What it was before it changed on that event tried as well: an order whose stop was reached.
+        """
+        one: Wait | None = wait
+        while one is not None and one.last in (None, number):
+            one.working.lacked = volume
+            one = one.before
 
     def go_on(
         self,

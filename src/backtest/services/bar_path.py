@@ -104,6 +104,8 @@ class Working:
                    becomes active takes liquidity (``Hit.taker``). The walk clears it.
     ``terms``      what else it asks for; None for nothing.
     ``end``        WHOLE_BAR (4), or OPEN_ONLY (1): of the bar only its first price counts.
+    ``lacked``     the volume that there was when all of it was to fill and that was less (the walk
+                   sets it).
     """
 
     key: Any
@@ -118,6 +120,7 @@ class Working:
     fresh: bool = False
     terms: Terms | None = None
     end: int = WHOLE_BAR
+    lacked: Decimal | None = None
     is_limit: bool = field(init=False)
     rises: bool = field(init=False)
     """Whether its condition is met by a rising price (stop buy, limit sell)."""

@@ -278,7 +278,10 @@ class TickWalk:
             left = self._left(working)
             if left is not None and left < volume:
                 volume = to_step(left, self._rules.volume_increment)
-                if volume <= ZERO or (terms is not None and terms.whole):
+                if volume <= ZERO:
+                    return None
+                if terms is not None and terms.whole:
+                    working.lacked = volume
                     return None
         price = event.price
         if self._rules.slippage_policy is not None:

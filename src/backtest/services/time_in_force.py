@@ -8,6 +8,7 @@ from decimal import Decimal
 from backtest.errors import OrderRejected, RejectReason
 from backtest.models.instructions import PLAIN, Instructions, TimeInForce
 from backtest.models.market_event import MarketEvent
+from backtest.money import plain
 from backtest.services.bar_path import Terms
 from backtest.times import to_ns
 
@@ -76,8 +77,15 @@ def terms_of(limit: Decimal | None, instructions: Instructions) -> Terms | None:
     )
 
 
-def ended_because(instructions: Instructions) -> tuple[RejectReason, str]:
-    """Why what is left of an ``IOC`` or ``FOK`` order after its first opportunity is cancelled."""
+def ended_because(
+    instructions: Instructions, lacked: Decimal | None = None
+) -> tuple[RejectReason, str]:
+    """Why what is left of an ``IOC`` or ``FOK`` order after its first opportunity is cancelled.
+
+    ``lacked``: the volume that there was then, where it was less than all.
+    """
     if instructions.time_in_force is TimeInForce.FOK:
-        return RejectReason.FILL_OR_KILL, "not all of it could fill at its first opportunity"
+        there = "" if lacked is None else f": the volume there was {plain(lacked)}"
+        detail = f"not all of it could fill at its first opportunity{there}"
+        return RejectReason.FILL_OR_KILL, detail
     return RejectReason.IMMEDIATE_OR_CANCEL, "it did not fill at its first opportunity"
