@@ -18,6 +18,8 @@ from backtest.models import (
     OrderDirection,
     TradingRules,
 )
+from backtest.models.fill_policy import Adaptive
+from backtest.models.fills import Fills
 from tests.generators import D
 
 PERCENT = FeeKind.PERCENT_OF_NOTIONAL
@@ -196,3 +198,9 @@ def test_data_that_cannot_be_read_says_where(
 def test_a_frozen_map_shows_what_it_holds() -> None:
     assert repr(TradingRules().fees) == "FrozenMap({})"
     assert len(TradingRules().fees) == 0
+
+
+def test_fill_policies_in_a_mapping_may_be_made_already() -> None:
+    made = Fills(path=Adaptive())
+    assert TradingRules.from_mapping({"fills": made}) == TradingRules(fills=made)
+    assert TradingRules.from_mapping({"fills": None}) == TradingRules()
