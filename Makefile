@@ -37,7 +37,7 @@ demo: $(VENV)/.with-rich ## a backtest, end to end, with its report
 	$(BIN)/python -m backtest demo
 
 test: $(VENV)/.with-test ## the test-suite
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses auto $(PYTEST_ARGS)
 
 lint: $(VENV)/.with-dev ## ruff: the rules and the format
 	$(BIN)/ruff check .
@@ -55,7 +55,7 @@ imports: $(VENV)/.with-dev ## arrows point down; no wall clock, no unseeded rand
 	$(BIN)/python tools/check_determinism.py
 
 wheel: $(VENV)/.with-dev ## build sdist and wheel; run the suite against the installed wheel
-	$(BIN)/python tools/check_wheel.py --python $(WHEEL_PYTHON) -- $(PYTEST_ARGS)
+	$(BIN)/python tools/check_wheel.py --python $(WHEEL_PYTHON) -- --numprocesses auto $(PYTEST_ARGS)
 
 examples: $(VENV)/.with-test ## run every example
 	@set -e; for example in examples/*.py; do \

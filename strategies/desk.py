@@ -345,7 +345,9 @@ class OrderDesk:
             if parent.entry is not None:
                 parent.entry.add_exit(part)
         if command is not None:
-            command.value.extend(parent.split_into)
+            # What was pending and what is open may have been split one after the other.
+            command.value.extend(parent.split_into[parent.split_given :])
+            parent.split_given = len(parent.split_into)
 
     def _new_handle(
         self, parent: OrderHandle, number: int, order: SpotOrder | TradingOrder

@@ -77,6 +77,8 @@ class OrderHandle(Command["OrderHandle"]):
     """Whether it was split: its parts have handles of their own."""
     split_into: list[OrderHandle] = _NO_EXITS
     """Those handles."""
+    split_given = 0
+    """How many of `split_into` a split has given back already."""
 
     def __init__(
         self, desk: OrderDesk, pair: str, direction: OrderDirection, volume: Decimal, spot: bool

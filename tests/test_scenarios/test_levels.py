@@ -292,3 +292,18 @@ def test_protection_that_no_bar_has_seen_yet_waits_in_the_parts_too() -> None:
     bars = [bar(0, 100), bar(1, 100), bar(2, 100, 100, 94, 99), bar(3, 94)]
     world = play(bars, script)
     assert world.fills()[1:] == ["stop_loss SHORT 1 @ 94 open"] * 2
+
+
+def test_splitting_what_is_pending_and_then_what_is_open_gives_each_its_own_parts() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.long("BTCUSD", 6, limit_price=100)
+        await me.next()
+        # 2 of 6 filled: the pending 4 are split first, then the open 2.
+        pending = await order.split([1, 3])
+        assert [one.leaves for one in pending] == [1, 3]
+        opened = await order.split([D("0.5"), D("1.5")])
+        assert [one.open_volume for one in opened] == [D("0.5"), D("1.5")]
+        assert order.split_into == [*pending, *opened]
+
+    play([bar(0, 101), bar(1, 100, volume=2)], script)
