@@ -129,5 +129,5 @@ class NettingDesk:
             branch,
             sub(branch.order.volume, there),
             RejectReason.REDUCE_ONLY,
-            f"at {hit.price} there was no more than that to close",
+            f"at {hit.price}, at the {hit.point}, there was no more than that to close",
         )

@@ -110,7 +110,10 @@ def test_policies_from_plain_data(table: dict[str, Any], expected: Fills) -> Non
         ({"path": "optimistic"}, "fills.path has no policy called 'optimistic'"),
         ({"path": {"adaptive": 1}}, "fills.path.adaptive takes a table, not 1"),
         ({"slippage": {"percent": 1, "fixed": 2}}, "fills.slippage must name one policy, not 2"),
-        ({"slippage": {"volume_share": {"square": 1}}}, "fills.slippage.volume_share has no setting 'square'; known: limit, impact"),
+        (
+            {"slippage": {"volume_share": {"square": 1}}},
+            "fills.slippage.volume_share has no setting 'square'; known: limit, impact",
+        ),
         ({"slippage": {"percent": "-1"}}, "slippage must be non-negative, is -1"),
         ({"limits": {"penetrate": -1}}, "ticks must be non-negative, is -1"),
         ({"limits": {"penetrate": True}}, "ticks must be a whole number, not True"),

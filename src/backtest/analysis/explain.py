@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from backtest.analysis.nettings import Nettings
 from backtest.analysis.reasons import Taken, silences
 from backtest.analysis.replay import waits_of
 from backtest.analysis.silence_folds import folded
@@ -132,19 +133,27 @@ class _Story:
         self._chain = chain
         ids = {order["order_id"] for order in chain}
         self._agents = set(tables.facts["config"]["cash"])
-        self._events = [event for event in _lines(tables, "events") if event["order_id"] in ids]
+        self._ids = ids
+        events, fills = list(_lines(tables, "events")), list(_lines(tables, "fills"))
+        self._nettings = Nettings(_lines(tables, "orders"), events, fills)
+        self._events = [event for event in events if event["order_id"] in ids]
         self._fills = {
             (fill["order_id"], fill["kind"] == "entry" or fill["order_kind"] == "spot"): fill
-            for fill in _lines(tables, "fills")
+            for fill in fills
             if fill["order_id"] in ids
         }
+        closed = self._nettings.entries(ids)
+        self._closed: dict[str, list[Line]] = {}
+        """What was booked for the positions of other chains that this one closed."""
         self._entries: dict[str, list[Line]] = {}
         self._balances: dict[str, list[tuple[str, str, str, str]]] = {}
         for leg in _lines(tables, "transactions"):
             if leg["order_id"] in ids:
                 self._entries.setdefault(leg["entry"], []).append(leg)
+            elif leg["entry"] in closed:
+                self._closed.setdefault(leg["entry"], []).append(leg)
         for after in _lines(tables, "balances"):
-            if after["entry"] in self._entries:
+            if after["entry"] in self._entries or after["entry"] in closed:
                 self._balances.setdefault(after["entry"], []).append(
                     (
                         after["account"],
@@ -213,6 +222,10 @@ class _Story:
         # What the entry below says again need not be said twice.
         if event["detail"] and event["kind"] not in ("closed", "liquidated"):
             yield f"    {event['detail']}"
+        yield from self._nettings.words(event)
+        if event["reason"] == "REDUCE_ONLY" and event["kind"] == "cancelled":
+            path = self._facts["config"]["rules"][event["pair"]].get("path", "")
+            yield from self._nettings.took(event, self._ids, path)
         where = "part of" if event["sender"] == MARKET else "after"
         yield (
             f"    by message {event['message']} from {event['sender']}{cause(event)}, "
@@ -224,6 +237,11 @@ class _Story:
         if event["entry"] and event["entry"] not in told:
             told.add(event["entry"])
             yield from self._entry(event["entry"])
+        if event["kind"] == "netted":
+            other = self._nettings.closed_by(event)
+            if other is not None:
+                yield from fill_lines(other[1])
+                yield from self._entry(other[0]["entry"])
 
     def _did_not(self) -> Iterator[_Part]:
         """Each run of market events without a fill, and why there was none."""
@@ -262,7 +280,7 @@ class _Story:
         return self._fills.get((event["order_id"], event["kind"] == "filled"))
 
     def _entry(self, entry: str) -> Iterator[str]:
-        legs = self._entries.get(entry, [])
+        legs = self._entries.get(entry) or self._closed.get(entry, [])
         if not legs:
             return
         why = legs[0]["description"].partition(": ")[2]
@@ -301,9 +319,27 @@ class _Story:
             if order["status"] != "REPLACED":
                 volume = grouped(Decimal(order["volume"]), 0)
                 lines.append(f"  {volume} {state(order, self._facts['prices']['last'])}")
+        own, _ = self._sums(self._entries)
+        others, _ = self._sums(self._closed)
+        sums, fees = self._sums({**self._entries, **self._closed})
+        lines.append(f"  in all, the account received {_changes(sums)}")
+        if self._closed:
+            lines.append(
+                f"  of that, {_changes(own)} is of this chain, and {_changes(others)} of the "
+                "positions that it closed, whose stories count that, too"
+            )
+        for asset, total in fees.items():
+            if total:
+                lines.append(f"  of that, {grouped(total)} {asset} were fees")
+        return lines
+
+    def _sums(
+        self, entries: Mapping[str, list[Line]]
+    ) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+        """What the agents' accounts received in ``entries``, and what of it were fees; by asset."""
         sums: dict[str, Decimal] = {}
         fees: dict[str, Decimal] = {}
-        for legs in self._entries.values():
+        for legs in entries.values():
             for leg in legs:
                 if leg["account"] in self._agents:
                     change = add(
@@ -314,9 +350,8 @@ class _Story:
                     sums[asset] = add(sums.get(asset, ZERO), change)
                     if leg["transaction_type"].startswith("FEE_"):
                         fees[asset] = add(fees.get(asset, ZERO), change.copy_negate())
-        changed = [f"{signed(total)} {asset}" for asset, total in sums.items() if total]
-        lines.append(f"  in all, the account received {', '.join(changed) or 'nothing'}")
-        for asset, total in fees.items():
-            if total:
-                lines.append(f"  of that, {grouped(total)} {asset} were fees")
-        return lines
+        return sums, fees
+
+
+def _changes(sums: Mapping[str, Decimal]) -> str:
+    return ", ".join(f"{signed(one)} {asset}" for asset, one in sums.items() if one) or "nothing"

@@ -37,6 +37,8 @@ def state(order: Line, last: Mapping[str, str]) -> str:
         return f"cancelled at {moment(order['cancel_timestamp'])}: {REASONS.get(reason, reason)}"
     price = grouped(Decimal(order["fill_price"]))
     if status == "CLOSED":
+        if order["closing_reason"] == "offset":
+            return f"filled at {price} and closed as much of the other side: it opened nothing"
         net = signed(Decimal(order["net_pnl"]))
         return (
             f"filled at {price} and closed at {grouped(Decimal(order['close_price']))} "

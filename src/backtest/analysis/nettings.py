@@ -1,0 +1,128 @@
+"""Which order closed which position of the other side, and what took from an order that only
+reduces what it was to close: the links between the chains of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from backtest.analysis.text import grouped, moment
+from backtest.analysis.waits import Line
+
+__all__ = ["Nettings"]
+
+_ENDS = {
+    "close": "closed by its own order to close",
+    "stop_loss": "closed by its stop-loss",
+    "take_profit": "closed by its take-profit",
+    "liquidation": "liquidated",
+}
+
+
+class _Link(NamedTuple):
+    """One closing of a position: its event, its fill, and the order of the other side, if any."""
+
+    event: Line
+    fill: Line
+    by: Line | None
+
+
+class Nettings:
+    """All closings of a run's positions, with the orders of the other side that made them."""
+
+    def __init__(
+        self, orders: Iterable[Line], events: Sequence[Line], fills: Iterable[Line]
+    ) -> None:
+        self._orders = {order["order_id"]: order for order in orders}
+        closings = {fill["entry_id"]: fill for fill in fills if fill["kind"] != "entry"}
+        self._links: dict[str, _Link] = {}
+        """By the sequence of the position's event, and of the order's event ``netted``."""
+        self._closings: list[_Link] = []
+        netted: Line | None = None
+        for event in events:
+            if event["kind"] == "netted":
+                netted = event
+            elif event["kind"] in ("closed", "liquidated") and event["entry_id"] in closings:
+                fill, by = closings[event["entry_id"]], None
+                # What a cross account has to close for that comes in between, and is no netting.
+                if fill["kind"] == "netting" and netted is not None:
+                    by = netted
+                link = _Link(event, fill, None if by is None else self._orders[by["order_id"]])
+                self._links[event["sequence"]] = link
+                self._closings.append(link)
+                if by is not None:
+                    self._links[by["sequence"]] = link
+                    netted = None
+
+    def entries(self, chain: Collection[str]) -> set[str]:
+        """The ledger entries of the positions that the orders of a chain closed."""
+        return {
+            link.event["entry"]
+            for link in self._closings
+            if link.by is not None and link.by["order_id"] in chain
+        }
+
+    def closed_by(self, event: Line) -> tuple[Line, Line] | None:
+        """Of an event ``netted``, the event and the fill of the position that it closed."""
+        link = self._links.get(event["sequence"])
+        return None if link is None else (link.event, link.fill)
+
+    def words(self, event: Line) -> Iterator[str]:
+        """Of an event ``netted``, whose position it closed; of one ``closed``, which order did."""
+        link = self._links.get(event["sequence"])
+        if link is None or link.by is None:
+            return
+        if event["kind"] == "netted":
+            order = self._orders[link.event["order_id"]]
+            side = "a long" if order["direction"] == "LONG" else "a short"
+            opened = grouped(Decimal(order["fill_price"]))
+            yield f"    it was {side} of {_name(order)}, opened at {opened}"
+        else:
+            side = "short" if link.by["direction"] == "SHORT" else "long"
+            yield f"    by the {side} {_name(link.by)}"
+
+    def took(self, event: Line, chain: Collection[str], path: str) -> Iterator[str]:
+        """What closed, since the order was accepted, that a reduce-only order was to close.
+
+        ``event`` is its cancellation, ``path`` the path policy of the pair.
+        """
+        order, until = self._orders[event["order_id"]], int(event["sequence"])
+        for link in self._closings:
+            fill = link.fill
+            if (
+                int(link.event["sequence"]) > until
+                or link.event["timestamp"] < order["create_timestamp"]
+                or (fill["account"], fill["pair"]) != (order["account"], order["pair"])
+                or fill["direction"] != order["direction"]
+                or (link.by is not None and link.by["order_id"] in chain)
+            ):
+                continue
+            end = _ENDS.get(fill["kind"], "")
+            if link.by is not None:
+                end = f"closed by {_name(link.by)}"
+            yield (
+                f"    before it, {grouped(Decimal(fill['volume']), 0)} of "
+                f"{_name(self._orders[link.event['order_id']])} was {end} "
+                f"at {grouped(Decimal(fill['price']))}{_when(link, event, path)}"
+            )
+
+
+def _name(order: Line) -> str:
+    return f"order #{order['order_number']}, {order['order_id']}, of strategy {order['strategy']!r}"
+
+
+def _when(link: _Link, event: Line, path: str) -> str:
+    """When that was, and why it came before ``event``."""
+    if link.event["market_event"] != event["market_event"]:
+        return f", at {moment(link.event['timestamp'])}"
+    own = event["detail"].partition(", at the ")[2].partition(",")[0]
+    point = link.fill["point"]
+    if own and own != point:
+        return f", at the {point}, on this bar before its {own}"
+    if point not in ("high", "low"):
+        return f", at the same {point}: stops come first there, then limits, then acceptance counts"
+    text = f", on the way to the {point} of this bar, as this order was: "
+    if path == "pessimistic":
+        text += "each takes the path that is worst for it, and on these its place came earlier, or "
+    return text + "what is met on one stretch counts as met at once, stops first, by acceptance"

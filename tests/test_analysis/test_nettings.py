@@ -1,0 +1,121 @@
+"""The stories of orders that close what is open on the other side, worked out by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import backtest
+from backtest.analysis.result import RunResult
+from backtest.strategies import Strategy
+from backtest.testing import Scripted, pair_of
+from tests.harness import bar, rules
+
+FEES = {"percent_of_notional": "0.001"}
+
+
+def run(bars: list[Any], *scripts: Any, **more: Any) -> RunResult:
+    """A run of ``scripts`` on one account with 1000 USD."""
+    names = ("first", "second")
+    strategies: dict[str, Strategy] = {
+        name: Scripted(script=script) for name, script in zip(names, scripts, strict=False)
+    }
+    return backtest.run(strategies, data={pair_of(): bars}, cash="1000 USD", **more)
+
+
+def test_an_order_that_nets_tells_what_it_closed_and_whose() -> None:
+    # 2 long at 100, of one strategy; another's short of 3 at 102 closes them, PnL 2 x 2 = +4, fee
+    # 2 x 102 / 1000 = 0.204, up to 0.21; opens 1, fee 0.102, up to 0.11: 3.79 - 0.11 = 3.68.
+    async def opens(me: Any) -> None:
+        await me.next()
+        await me.long("BTCUSD", 2, leverage=10)
+        await me.next(2)
+
+    async def nets(me: Any) -> None:
+        await me.next(2)
+        await me.short("BTCUSD", 3, leverage=10)
+        await me.next()
+
+    bars = [bar(0, 100), bar(1, 100), bar(2, 102, 103, 100, 101)]
+    fees = {"close": FEES, "fill": FEES}
+    result = run(bars, opens, nets, netting=True, rules=rules(fees=fees))
+    position, order = result.orders[0], result.orders[1]
+    story = result.explain(order.id)
+    for words in (
+        f"it was a long of order #1, {position.id}, of strategy 'first', opened at 100.00",
+        "sold 2 at 102.00, worth 204.00, fee 0.21 USD, PnL +4.00, as taker",
+        "at the open of the bar that opened 1970-01-01 00:02",
+        "netted 2 at 102:",
+        "main    CLOSE_PNL      USD  available +4.00",
+        "2 filled at 102.00 and closed as much of the other side: it opened nothing",
+        "in all, the account received +3.68 USD",
+        "of that, -0.11 USD is of this chain, and +3.79 USD of the positions that it closed",
+        "of that, 0.32 USD were fees",
+    ):
+        assert words in story, words
+    story = result.explain(position.id)
+    assert f"by the short order #2, {order.id}, of strategy 'second'" in story
+    assert "in all, the account received +3.59 USD" in story
+
+
+def test_a_reduce_only_order_names_what_took_its_position() -> None:
+    # The long of 10 at 100 with leverage 10 is liquidated at 90; the stop at 95, on the same way
+    # down, was accepted after it.
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.long("BTCUSD", 10, leverage=10)
+        await me.next()
+        await me.short("BTCUSD", 10, leverage=10, stop_price=95, reduce_only=True)
+        await me.next()
+
+    bars = [bar(0, 100), bar(1, 100), bar(2, 100, 100, 85, 91)]
+    result = run(bars, script)
+    position, order = result.orders[0], result.orders[1]
+    story = result.explain(order.id)
+    assert (
+        f"before it, 10 of order #1, {position.id}, of strategy 'first' was liquidated at 90.00, "
+        "on the way to the low of this bar, as this order was: each takes the path that is worst "
+        "for it" in story
+    )
+    story = run(bars, script, rules=rules(path="open_low_high_close")).explain(2)
+    assert "on the way to the low of this bar, as this order was: what is met on one" in story
+    assert "counts as met at once, stops first, by acceptance" in story
+
+
+def test_a_reduce_only_order_names_what_came_on_another_bar_or_point() -> None:
+    # Of 4 long, the first stop at 95 closes 3 on bar 2, the second finds 1 on bar 3 at 92. On
+    # bar 4, high first, a position of 2 takes its profit at 110 before the stop at 90 is met.
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.long("BTCUSD", 4)
+        await me.next()
+        await me.short("BTCUSD", 3, stop_price=95, reduce_only=True)
+        await me.short("BTCUSD", 4, stop_price=92, reduce_only=True)
+        await me.next(2)
+        await me.long("BTCUSD", 2, take_profit=110)
+        await me.next()
+        await me.short("BTCUSD", 2, stop_price=90, reduce_only=True)
+        await me.next()
+
+    bars = [
+        bar(0, 100),
+        bar(1, 100),
+        bar(2, 100, 100, 94, 96),
+        bar(3, 96, 96, 91, 96),
+        bar(4, 96),
+        bar(5, 96, 112, 85, 96),
+    ]
+    result = run(bars, script, rules=rules(path="open_high_low_close"))
+    first, second, last = (
+        next(one for one in result.orders if one.stop_price == price and one.parent_id is None)
+        for price in (95, 92, 90)
+    )
+    story = result.explain(second.id)
+    assert "at 92, at the low, there was no more than that to close" in story
+    assert (
+        f"of strategy 'first' was closed by order #{first.order_number}, {first.id}, "
+        "of strategy 'first' at 95.00, at 1970-01-01 00:03" in story
+    )
+    story = result.explain(last.id)
+    assert (
+        "was closed by its take-profit at 110.00, at the high, on this bar before its low" in story
+    )
