@@ -226,6 +226,7 @@ class Acceptance:
             )
         group = venue.ocos.find(branch, instructions.oco)
         branch.offset = venue.offset(branch, volume, group)
+        book.is_watched = True
 
     def _create_fee(self, branch: Branch, volume: Decimal) -> Decimal:
         book = branch.book

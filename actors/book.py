@@ -66,7 +66,9 @@ class PairBook:
         "holdings",
         "immediate",
         "is_strict",
+        "is_watched",
         "is_watchful",
+        "joint_groups",
         "last",
         "last_quote",
         "least_notional",
@@ -152,8 +154,12 @@ class PairBook:
         """The names of the accounts with cross margin."""
         self.cross_groups: list[Group] = []
         """Their groups, which walk the next bar account by account; see `all_groups`."""
+        self.joint_groups: dict[str, list[Group]] = {}
+        """By account the groups of those that have such orders pending, and so walk as one."""
+        self.is_watched = False
+        """Whether there ever were such orders here, or there are accounts with cross margin."""
         self.backs = False
-        """Whether such an account has the base of this pair as collateral."""
+        """Whether an account with cross margin has the base of this pair as collateral."""
         self.next_rollover: int | None = None
         """When the next overnight charge falls due; None before the first bar."""
         self.next_funding: tuple[int, Decimal] | None = None
@@ -267,11 +273,27 @@ class PairBook:
             else:
                 self.groups = [branch.group for branch in self.branches.values()]
             self.groups += [holding.group for holding in self.holdings]
-            if self.crossed:
+            if self.is_watched:
                 own, crossed = self.groups, self.crossed
-                self.groups = [one for one in own if _account(one) not in crossed]
                 self.cross_groups = [one for one in own if _account(one) in crossed]
+                self.groups = self._join([one for one in own if _account(one) not in crossed])
         return self.groups
+
+    def _join(self, groups: list[Group]) -> list[Group]:
+        """Take those groups out which walk as one: what an account has beside an order of its own
+        that closes the other side, but for spot; what is left."""
+        joint: dict[str, list[Group]] = {}
+        if not self.path.in_queue_order:
+            joint = {branch.account: [] for branch in self.branches.values() if branch.nets}
+        alone: list[Group] = []
+        for group in groups:
+            own = None if _is_spot(group) else joint.get(_account(group))
+            (alone if own is None else own).append(group)
+        self.joint_groups = {name: own for name, own in joint.items() if len(own) > 1}
+        for own in joint.values():
+            if len(own) == 1:
+                alone += own
+        return alone
 
     def groups_of(self, account: str) -> list[Group]:
         """The groups of a cross margin account on this pair."""
@@ -302,10 +324,17 @@ class PairBook:
 
 def _account(group: Group) -> str:
     """Whose a group is."""
-    if group.partners:
-        group = group.partners[0]
+    return _branch(group.partners[0] if group.partners else group).account
+
+
+def _is_spot(group: Group) -> bool:
+    """Whether there is nothing but spot in a group."""
+    return all(_branch(one).spot for one in group.partners or (group,))
+
+
+def _branch(group: Group) -> Branch:
     key = group.parts[0].key if group.entry is None else group.entry.key
     if type(key) is Closing:
         key = key.holding
     branch: Branch = key.branch if type(key) is Holding else key
-    return branch.account
+    return branch

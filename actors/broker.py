@@ -105,6 +105,7 @@ class BrokerActor(Actor):
         venue.cross.update(cross_accounts(accounts.values(), pairs))
         for code, book in venue.books.items():
             book.crossed = frozenset(venue.cross)
+            book.is_watched = bool(venue.cross)
             book.backs = any(code in one.weights for one in venue.cross.values())
 
     async def started(self) -> None:

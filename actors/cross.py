@@ -9,8 +9,8 @@ from backtest.errors import RejectReason
 from backtest.models import Bar, MarketEvent, OrderDirection, Quote, SpotOrder
 from backtest.models._fast import derive
 from backtest.money import ONE, ZERO, add, div, mul, sub, to_step
-from backtest.services.cross_margin import Stake, Standing, standing_of
-from backtest.services.fills import Group, Hit, OpenPart, Working, point_of, slipped
+from backtest.services.cross_margin import Standing, standing_of
+from backtest.services.fills import Group, Hit, Working, point_of, slipped
 from backtest.services.order_operations import create_spot, fill
 from backtest.services.transaction_manager import sell_collateral, take_margin
 
@@ -20,34 +20,29 @@ from .cancellation import Cancellation
 from .closing_desk import ClosingDesk, Scene
 from .cross_account import CrossAccount
 from .fill_record import record_fill
+from .joint import JointWatch, stake_of_part
 from .protocol import EventKind
 from .venue import Venue
 
 __all__ = ["CrossDesk"]
 
 
-class _Watch:
+class _Watch(JointWatch):
     """A cross margin account on one pair, for the walk along a bar."""
 
-    __slots__ = ("_desk", "_weight", "account", "book", "groups", "working")
+    __slots__ = ("_desk", "_weight", "account")
+
+    calls = True
 
     def __init__(self, desk: CrossDesk, account: CrossAccount, book: PairBook) -> None:
+        super().__init__(account.name, book, book.groups_of(account.name))
         self._desk = desk
         self.account = account
-        self.book = book
-        self.groups = book.groups_of(account.name)
         self.working = Working(account, "liquidation", False, None, ONE)
         self._weight = account.weights.get(book.code, ZERO)
 
     def standing(self) -> Standing:
         return self._desk.standing(self.account, self.book)
-
-    def is_spot(self, entry: Working) -> bool:
-        key = entry.key
-        return type(key) is Branch and key.spot
-
-    def stake(self, part: OpenPart) -> Stake:
-        return _stake(self.book, part)
 
     def weight(self) -> Decimal:
         return self._weight
@@ -64,9 +59,9 @@ class CrossDesk:
         """Where the account is called whose positions on another pair are being closed."""
         closing_desk.raise_money = self.raise_money
 
-    def watches(self, book: PairBook) -> list[_Watch]:
+    def watches(self, book: PairBook) -> list[JointWatch]:
         """The accounts with something at stake when the price of ``book`` moves."""
-        found = []
+        found: list[JointWatch] = []
         for account in self._venue.cross.values():
             backed = book.code in account.weights and any(self._holdings(account))
             if backed or account.name in book.accounts():
@@ -91,7 +86,7 @@ class CrossDesk:
             account.collateral,
             lambda asset: self._total(account, asset),
             [
-                (holding.branch.book.code, _stake(holding.branch.book, holding.part))
+                (holding.branch.book.code, stake_of_part(holding.branch.book, holding.part))
                 for holding in self._holdings(account)
             ],
             lambda code: venue.books[code].last,
@@ -350,11 +345,6 @@ class CrossDesk:
         venue.herald.tell(
             EventKind.FILLED, branch, filled, fill=record, detail=detail, balances=balances
         )
-
-
-def _stake(book: PairBook, part: OpenPart) -> Stake:
-    size = mul(part.volume, book.pair.contract_size)
-    return Stake(part, part.long, size, mul(size, part.entry_price), book.maintenance)
 
 
 def _place(scene: Scene | None) -> tuple[PairBook | None, Decimal]:

@@ -42,6 +42,7 @@ from .cross import CrossDesk
 from .cross_account import CrossAccount
 from .dues import shorten
 from .entry_desk import EntryDesk
+from .joint import joint_watches
 from .netting import NettingDesk
 from .protocol import EventKind
 from .venue import Venue
@@ -82,8 +83,8 @@ class Execution:
         else:
             volume = checked_pool(book.volume_policy, bar, increment)
         groups = book.all_groups()
-        if self._venue.cross:
-            watches = self._cross.watches(book)
+        if book.is_watched:
+            watches = self._cross.watches(book) + joint_watches(book)
             if watches:
                 walk: BarWalk = CrossWalk(bar, groups, book.path, (volume, volume), watches)
                 return walk, walk.next()
@@ -105,9 +106,11 @@ class Execution:
                     self._meet(book, working)
             book.waiting.clear()
         groups = book.all_groups()
-        if self._venue.cross:
+        if book.is_watched:
             # On one point there is no path to be called on: that is tested after the tick.
             groups = groups + book.cross_groups
+            for joint in book.joint_groups.values():
+                groups = groups + joint
         walk = TickWalk(
             tick,
             groups,

@@ -21,6 +21,7 @@ from backtest.models import Bar, Quote, Trade
 from backtest.money import ZERO
 from backtest.runner import BacktestRunner
 from backtest.services.bar_walk import BarWalk
+from backtest.services.cross_walk import CrossWalk
 from backtest.services.fills import Working
 from backtest.services.no_fill import Why
 from backtest.services.path_events import event_of, reachable
@@ -54,20 +55,23 @@ class Watched(BarWalk):
     book: list[Watched] = []  # noqa: RUF012 - emptied by each run
     number = 0
 
-    def __init__(self, bar: Bar, groups: Any, rules: Any, pools: Any = (None, None)) -> None:
+    def __init__(
+        self, bar: Bar, groups: Any, rules: Any, pools: Any = (None, None), *watches: Any
+    ) -> None:
         self.bar, self.path = bar, rules
         self.conditions: dict[int, tuple[Working, str, str, str, int, bool | None, Any]] = {}
         self.filled: dict[int, Any] = {}
         self.following: set[int] = set()
-        for group in [inner for one in groups for inner in (one.partners or (one,))]:
+        groups_of_all = [*groups, *(one for many in watches for own in many for one in own.groups)]
+        for group in [inner for one in groups_of_all for inner in (one.partners or (one,))]:
             if group.entry is not None and group.entry.volume > ZERO:
                 self._note(group.entry)
             for part in group.parts:
                 for working in part.exits:
                     self._note(working)
-        super().__init__(bar, groups, rules, pools)
+        super().__init__(bar, groups, rules, pools, *watches)
         self.at = Watched.number
-        if groups:  # without: a market order at this close
+        if groups_of_all:  # without: a market order at this close
             Watched.book.append(self)
 
     def _note(self, working: Working, begun: bool = False) -> None:
@@ -132,10 +136,15 @@ class Watched(BarWalk):
             )  # fmt: skip
 
 
+class WatchedTogether(Watched, CrossWalk):
+    """The same where all that an account has takes one path."""
+
+
 def watch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every run of the test walk its bars under our eyes."""
     Watched.book = []
     monkeypatch.setattr(execution, "BarWalk", Watched)
+    monkeypatch.setattr(execution, "CrossWalk", WatchedTogether)
     old = execution.Execution.walk
 
     def walk(self: Any, book: Any, bar: Bar) -> Any:

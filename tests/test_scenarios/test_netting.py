@@ -293,10 +293,15 @@ def test_a_loss_beyond_the_margin_is_the_insurances() -> None:
         await me.short("BTCUSD", 10, limit_price=80)
         await me.next()
 
-    # Liquidated at 90 on the way? The bar opens at 85, beyond it: the liquidation of the position
-    # and the limit order meet at the open, and the liquidation, a stop, comes first.
+    # The bar opens at 85, beyond the 90 at which the position is liquidated: liquidation and limit
+    # order meet at the open, and at one price the order comes first. Of 10 x 15 lost the position
+    # bears its margin of 100, and the insurance the rest.
     world = play([bar(0, 100), bar(1, 100), bar(2, 85)], script, **NETS)
-    assert world.fills()[1] == "liquidation SHORT 10 @ 85 open"
+    assert world.fills()[1:] == ["netting SHORT 10 @ 85 open"]
+    assert (world.balance("USD"), world.balance("USD", "insurance")) == (
+        (D(900), D(0)),
+        (D(-50), D(0)),
+    )
 
 
 def test_positions_of_another_account_or_pair_are_left_alone() -> None:

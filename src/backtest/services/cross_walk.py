@@ -1,4 +1,4 @@
-"""The walk along a bar with cross margin accounts: each is called where its path says so."""
+"""The walk along a bar with accounts that go by one path; those of cross margin are called."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from decimal import Decimal
 from heapq import heapify, heappop, heappush
 from typing import Any, Protocol
 
-from attrs import define
+from attrs import define, evolve
 
 from backtest.models.bar import Bar
-from backtest.money import ONE, ZERO, add, mul, sub
+from backtest.money import ONE, ZERO, add, div, mul, sub
 from backtest.services.bar_path import Group, Hit, OpenPart, Working
 from backtest.services.bar_walk import HIGH_FIRST, LOW_FIRST, BarWalk
 from backtest.services.cross_margin import Stake, Standing
@@ -26,8 +26,11 @@ _BEFORE = frozenset({"stop_loss"})
 
 
 class Watch(Protocol):
-    """A cross margin account, as the walk sees it."""
+    """An account whose orders and positions on the pair take one path, as the walk sees it: one of
+    cross margin, or one with orders that close the other side."""
 
+    calls: bool
+    """Whether it is called for margin as a whole (cross margin)."""
     groups: list[Group]
     """Its orders and positions on the pair."""
     working: Working
@@ -38,6 +41,12 @@ class Watch(Protocol):
 
     def is_spot(self, entry: Working) -> bool:
         """Whether ``entry`` is a spot order."""
+
+    def nets(self, entry: Working) -> bool:
+        """Whether ``entry`` closes what is open on the other side before it opens anything."""
+
+    def reduces(self, entry: Working) -> bool:
+        """Whether it opens nothing at all (reduce-only)."""
 
     def stake(self, part: OpenPart) -> Stake:
         """An open part as a stake."""
@@ -65,6 +74,8 @@ class _Follower:
 
         ``goes_before``: what happens at ``reached`` goes before a call at that very point.
         """
+        if not self.watch.calls:
+            return None
         low, high = self.watch.standing().triggers(self.at)
         if low is None and high is None:
             return None
@@ -85,9 +96,17 @@ class _Follower:
         return found
 
     def differs(self, group: Group, key: object) -> bool:
-        """Whether what became of ``key`` is not the same on both paths."""
-        high, low = (fills.get(group, {}).get(key) for fills in self.both)
-        return high != low
+        """Whether what became of ``key`` is not the same on both paths.
+
+        Nor is an entry the same whose position is closed on the other path only: one that is closed
+        on this path, too, is flagged where it is closed.
+        """
+        high, low = (fills.get(group, {}) for fills in self.both)
+        if high.get(key) != low.get(key):
+            return True
+        if high == low or key is not group.entry:
+            return False
+        return not any(type(one) is str for one in (high if self.high_first else low))
 
     def otherwise(self, group: Group) -> Fills:
         """What becomes of ``group`` on the path that was not taken."""
@@ -95,10 +114,10 @@ class _Follower:
 
 
 class CrossWalk(BarWalk):
-    """A `BarWalk` on which the ``watches`` are called for margin.
+    """A `BarWalk` on which each of the ``watches`` goes by one path, and may be called for margin.
 
-    With cross margin the account is the group: all its orders and positions on the pair take one
-    path, and what happens to them within a rank happens in the order in which the price gets there.
+    The account is the group: all its orders and positions on the pair take one path, and what
+    happens to them within a rank happens in the order in which the price gets there.
     A hit whose working is that of a `Watch` calls the account: carry it out, then ask for the next.
     """
 
@@ -160,6 +179,8 @@ class CrossWalk(BarWalk):
                     return True
                 if any(reachable(exit, bar, rules) for part in one.parts for exit in part.exits):
                     return True
+        if not watch.calls:
+            return False
         low, high = watch.standing().triggers(bar.open)
         return (low is not None and bar.low <= low) or (high is not None and bar.high >= high)
 
@@ -244,8 +265,15 @@ def _goes_before(item: tuple[Any, ...]) -> bool:
 
 
 def _order(item: tuple[Any, ...], points: Points) -> tuple[Any, ...]:
-    rank, along, kind, limit, sequence = path_key(item[5], points)
-    return rank, along, kind if not _goes_before(item) else -1, limit, sequence, item[4]
+    """When what was queued happens to its account: at one price orders come first, of these limits
+    last; then stop-losses, then the rest."""
+    event = item[5]
+    rank, along, kind, limit, sequence = path_key(event, points)
+    if _goes_before(item):
+        kind = -1
+        if event.working.kind not in _BEFORE:
+            kind = -3 if event.limit is None else -2
+    return rank, along, kind, limit, sequence, item[4]
 
 
 # -- what the account alone would come to ----------------------------------------------------------
@@ -261,6 +289,10 @@ class _Rehearsal:
     working: Working
     high_first: bool
 
+    @property
+    def calls(self) -> bool:
+        return self.watch.calls
+
     def standing(self) -> Standing:
         return self.now
 
@@ -269,7 +301,8 @@ def _outcome(
     watch: Watch, bar: Bar, rules: PathRules, high_first: bool, told: dict[Group, Fills]
 ) -> tuple[Decimal, object]:
     """What the account alone comes to, with no cap on volume and before fees: its equity at the
-    close, never below zero, and where it was called. Fills are put into ``told``, by group."""
+    close (with cross margin never below zero), and where it was called. Fills are put into
+    ``told``, by group."""
     now = watch.standing()
     origin: dict[object, Any] = {}
     copies: dict[OpenPart, OpenPart] = {}
@@ -289,11 +322,21 @@ def _outcome(
         if hit.passed:
             walk.drop(working)
             continue
-        group = origin[hit.group]
-        fills = told.setdefault(group, {})
-        fills[origin.get(working, working.kind)] = (hit.price, volume)
+        opens = volume
+        if hit.part is None and watch.nets(working):
+            opens, volume = _net(act, walk, hit, origin, told)
+            if volume <= ZERO:
+                walk.drop(working)
+                continue
+        told.setdefault(origin[hit.group], {})[origin.get(working, working.kind)] = (
+            hit.price,
+            volume,
+        )
         if hit.part is None:
             _cancel_partners(groups, hit.group, walk)
+            if opens <= ZERO:
+                walk.drop(working)
+                continue
         is_spot = hit.part in bought or watch.is_spot(working)
         if hit.part is not None and not is_spot:
             _reduce(act, hit.part, volume, hit.price)
@@ -314,15 +357,53 @@ def _outcome(
             walk.report(hit, volume, exits)
             continue
         part = opened(hit.group, working, hit.price)
-        part.volume = volume
+        part.volume = opens
+        origin[part] = hit.group
         now.stakes.append(watch.stake(part))
-        walk.report(hit, volume, part)
+        walk.report(hit, opens, part)
     value = add(now.equity(bar.close), spot)
     for _, gone in calls:
         for part, price, volume in gone:
             if part in origin:
                 told.setdefault(origin[origin[part]], {})["liquidation"] = (price, volume)
-    return (value if value > ZERO else ZERO), [(at, len(gone)) for at, gone in calls]
+    if watch.calls and value < ZERO:
+        value = ZERO
+    return value, [(at, len(gone)) for at, gone in calls]
+
+
+def _net(
+    act: _Rehearsal,
+    walk: BarWalk,
+    hit: Hit,
+    origin: dict[object, Any],
+    told: dict[Group, Fills],
+) -> tuple[Decimal, Decimal]:
+    """Let an order close what is open on the other side, oldest first: how much of it then opens a
+    position, and how much of it fills at all."""
+    working, watch = hit.working, act.watch
+    parts: list[OpenPart] = [
+        stake.key for stake in act.now.stakes if stake.key.long is not working.buy
+    ]
+    left, reduces = hit.volume, watch.reduces(working)
+    if reduces and working.terms is not None and working.terms.whole:
+        there = ZERO
+        for part in parts:
+            there = add(there, part.volume)
+        if there < left:
+            return ZERO, ZERO
+    for part in parts:
+        volume = min(left, part.volume)
+        if volume <= ZERO:
+            continue
+        fills = told.setdefault(origin[origin[part]], {})
+        before = fills.get("netting", (hit.price, ZERO))[1]
+        fills["netting"] = (hit.price, add(before, volume))
+        _reduce(act, part, volume, hit.price)
+        walk.report(evolve(hit, part=part, volume=volume), volume)
+        left = sub(left, volume)
+    if reduces:
+        return ZERO, sub(hit.volume, left)
+    return left, hit.volume
 
 
 def _cancel_partners(groups: Sequence[Group], filled: Group, walk: BarWalk) -> None:
@@ -369,17 +450,22 @@ def _reduce(act: _Rehearsal, part: OpenPart, volume: Decimal, price: Decimal) ->
     now = act.now
     for place, stake in enumerate(now.stakes):  # pragma: no branch - what is open is a stake
         if stake.key is part:
-            before = stake.pnl(price)
+            gain = stake.pnl(price)
             rest = copy(part)
             rest.volume = sub(part.volume, volume)
             if rest.volume > ZERO:
                 left = act.watch.stake(rest)
                 left.key = part
                 now.stakes[place] = left
-                before = sub(before, left.pnl(price))
+                gain = sub(gain, left.pnl(price))
             else:
                 del now.stakes[place]
-            now.money = add(now.money, before)
+            if not act.calls and part.margin >= ZERO:
+                # An isolated position never loses more than its margin.
+                worst = div(mul(part.margin, volume), part.volume)
+                gain = max(gain, worst.copy_negate())
+                part.margin = sub(part.margin, worst)
+            now.money = add(now.money, gain)
             return
 
 
