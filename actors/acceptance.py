@@ -34,6 +34,7 @@ from .checks import (
     trail_from,
 )
 from .desk import Desk
+from .exits import ExitDesk
 from .protocol import Balances, Create, EventKind
 from .venue import Venue
 
@@ -69,8 +70,9 @@ def _asked(branch: Branch, stop: Decimal | None) -> str:
 class Acceptance:
     """Turns `Create` messages into pending orders with their money reserved, or refuses them."""
 
-    def __init__(self, venue: Venue) -> None:
+    def __init__(self, venue: Venue, exits: ExitDesk) -> None:
         self._venue = venue
+        self._exits = exits
 
     async def create(self, desk: Desk, ask: Create, order_id: UUID) -> Branch:
         """Accept one order under ``order_id``; raises `OrderRejected`, with nothing changed."""
@@ -117,11 +119,11 @@ class Acceptance:
                     RejectReason.NO_PRICE_YET,
                     f"{code} has no price yet: a market order can be sent after its first bar",
                 )
-        leverage = ONE
+        leverage, is_exit = ONE, False
         if not plain or book.is_strict or volume < book.least_volume:
             self._check_rules(book, ask, volume, price, buy)
             if spot:
-                self._check_spot(book, ask, price, buy)
+                is_exit = self._check_spot(book, ask, price, buy)
             else:
                 leverage = self._check_trading(book, ask, price, buy)
         branch = Branch(order_id, desk, account, book, spot, leverage)
@@ -170,13 +172,14 @@ class Acceptance:
                 account_id=account_id,
                 broker_id=venue.broker_id,
                 run_id=venue.run_id,
-                limit_price=limit,
-                stop_price=stop,
-                stop_loss=stop_loss,
-                take_profit=take_profit,
+                limit_price=take_profit if is_exit else limit,
+                stop_price=stop_loss if is_exit else stop,
+                stop_loss=None if is_exit else stop_loss,
+                take_profit=None if is_exit else take_profit,
                 reserved=reserve,
                 fee=fee,
                 instructions=instructions,
+                entry_order_id=branch.id if is_exit else None,
             )
         else:
             order = create_trading(
@@ -201,13 +204,16 @@ class Acceptance:
                 fee=fee,
                 instructions=instructions,
             )
-        branch.order = order
-        branch.group = venue.new_group(branch, working)
-        venue.list_branch(branch)
+        if is_exit:
+            self._exits.sell_owned(branch, order)  # type: ignore[arg-type]
+        else:
+            branch.order = order
+            branch.group = venue.new_group(branch, working)
+            venue.list_branch(branch)
+            venue.records.orders.append(order)
         if special and instructions.oco is not None:
             venue.ocos.join(branch, instructions.oco)
             book.has_oco = True
-        venue.records.orders.append(order)
         detail = "" if instructions is PLAIN else _asked(branch, stop)
         venue.herald.tell(
             EventKind.ACCEPTED, branch, order, detail=detail, command=command, balances=balances
@@ -254,7 +260,8 @@ class Acceptance:
                     f"{ask.direction} is not allowed on {book.code}",
                 )
 
-    def _check_spot(self, book: PairBook, ask: Create, price: Decimal, buy: bool) -> None:
+    def _check_spot(self, book: PairBook, ask: Create, price: Decimal, buy: bool) -> bool:
+        """Whether a spot order that may be is an exit: a sell at a stop-loss and a take-profit."""
         if ask.instructions.reduce_only:
             refuse(
                 RejectReason.INVALID_ACTION,
@@ -262,18 +269,19 @@ class Acceptance:
             )
         if not book.rules.spot_allowed:
             refuse(RejectReason.NOT_SUPPORTED, f"{book.code} takes no spot orders here")
-        if ask[9] is None and ask[10] is None and ask[11] is None:
-            return
-        if ask.stop_loss is not None or ask.take_profit is not None:
-            if not buy:
-                refuse(
-                    RejectReason.NOT_SUPPORTED,
-                    "a spot sell has no stop_loss or take_profit: nothing is open after it; "
-                    "send a stop or limit order to buy again, or use a trading order",
-                )
-            check_protection(buy, price, ask.stop_loss, ask.take_profit)
         if ask.leverage is not None and ask.leverage != ONE:
             refuse(RejectReason.LEVERAGE, "a spot order has no leverage: use a trading order")
+        if ask.stop_loss is None and ask.take_profit is None:
+            return False
+        if not buy and (ask.kind != "market" or ask.instructions is not PLAIN):
+            refuse(
+                RejectReason.NOT_SUPPORTED,
+                "a sell with a stop_loss or take_profit sells at these two prices: it takes no "
+                "other price, no time in force, no post_only and no oco",
+            )
+        # A sell is of what is owned, which is protected like a long position.
+        check_protection(True, price, ask.stop_loss, ask.take_profit)
+        return not buy
 
     def _check_trading(self, book: PairBook, ask: Create, price: Decimal, buy: bool) -> Decimal:
         """The leverage of an order whose leverage and protection are as they may be."""

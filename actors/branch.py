@@ -99,10 +99,20 @@ class Branch:
         self.working: Working
         self.group: Group
         self.part: OpenPart | None = None
-        """What the exit of a spot bracket sells: its legs are the exits of this part, and its
-        ``working`` is one of them. None for all other orders."""
+        """What an exit sells: its legs are the exits of this part, and its ``working`` is one of
+        them. None for all other orders."""
         self.holdings: list[Holding] = []
         """Its open positions, oldest first."""
+
+    @property
+    def is_of_bracket(self) -> bool:
+        """Whether it is the exit of a spot bracket, which belongs to its entry."""
+        order = self.order
+        return (
+            self.part is not None
+            and isinstance(order, SpotOrder)
+            and order.entry_order_id != order.root_id
+        )
 
     def resize(self, volume: Decimal) -> None:
         """``volume`` is what is left of its order now."""

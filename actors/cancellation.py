@@ -57,7 +57,7 @@ class Cancellation:
                 kept = order.reserved
         back = sub(order.reserved, kept)
         fee = ZERO
-        if book.fees_cancel and branch.part is None:
+        if book.fees_cancel and not branch.is_of_bracket:
             notional = book.pair.notional(volume, branch.worst)
             margin = venue.order_margin(branch, volume)
             fee = book.fee(book.fees_cancel, volume=volume, notional=notional, margin=margin)

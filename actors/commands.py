@@ -38,7 +38,7 @@ class CommandDesk:
 
     def __init__(self, venue: Venue, cancellation: Cancellation, exits: ExitDesk) -> None:
         self._venue = venue
-        self._acceptance = Acceptance(venue)
+        self._acceptance = Acceptance(venue, exits)
         self._cancellation = cancellation
         self._modification = Modification(venue, cancellation)
         self._closes = CloseOrders(venue)

@@ -1,4 +1,4 @@
-"""Exits: what a spot bracket sells again, by one order with a limit (take-profit) and a stop."""
+"""Exits: what a spot bracket bought, or an account owned, sold by one order at two prices."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LEGS: tuple[tuple[WorkingKind, str], ...] = (
 
 
 class ExitDesk:
-    """Opens the exits of spot brackets, and changes them when their owner asks.
+    """Opens exits, of spot brackets and of what is owned, and changes them when their owner asks.
 
     An exit walks the bar as the protection of a position does: as a part that the account owns,
     with a stop-loss and a take-profit that share what is left of it.
@@ -63,6 +63,18 @@ class ExitDesk:
             self._put(branch, kind, getattr(order, name), venue.next_sequence())
         self._list(branch, order)
         return branch
+
+    def sell_owned(self, branch: Branch, order: SpotOrder) -> None:
+        """Let ``order``, accepted under ``branch``, sell what the account owned already."""
+        venue = self._venue
+        part = OpenPart(branch, True, order.volume, branch.worst, ZERO, [])
+        branch.order, branch.accepted = order, venue.now
+        branch.part, branch.group = part, Group(None, parts=[part])
+        for kind, name in _LEGS:
+            working = self._put(branch, kind, getattr(order, name), venue.next_sequence())
+            if working is not None:
+                branch.book.waiting.append((venue.now, working))
+        self._list(branch, order)
 
     def _branch(self, parent: Branch, order: SpotOrder, price: Decimal) -> Branch:
         book = parent.book
@@ -108,7 +120,7 @@ class ExitDesk:
             if leaves > order.volume:
                 refuse(
                     RejectReason.INVALID_VOLUME,
-                    f"an exit sells what its entry bought: {order.volume} are left of it",
+                    f"an exit can only be made smaller: {order.volume} are left of it",
                 )
             if leaves <= ZERO:
                 await self._cancellation.modify_away(branch, action.volume, action.command)

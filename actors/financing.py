@@ -77,7 +77,7 @@ class Financing:
             )
             await self._charge(holding.branch, holding, amount, "overnight", "", poorer)
         for branch in [one for one in book.branches.values() if one.accepted <= due]:
-            if branch.order is None or branch.part is not None:
+            if branch.order is None or branch.is_of_bracket:
                 continue  # the exit of a spot bracket costs nothing to keep
             volume = branch.order.volume
             amount = book.fee(

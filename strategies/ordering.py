@@ -89,6 +89,8 @@ class Ordering:
         *,
         limit_price: Number | None = None,
         stop_price: Number | None = None,
+        stop_loss: Number | None = None,
+        take_profit: Number | None = None,
         trail: Number | None = None,
         trail_percent: Number | None = None,
         time_in_force: TimeInForce | str = _GTC,
@@ -97,7 +99,11 @@ class Ordering:
         oco: str | None = None,
         account: str | None = None,
     ) -> OrderHandle:
-        """Sell ``volume`` of the base asset that the account owns; otherwise like `buy`."""
+        """Sell ``volume`` of the base asset that the account owns; otherwise like `buy`.
+
+        With ``stop_loss``, ``take_profit`` or both, and no other price, it is an exit: one order
+        that sells at the one or the other, whichever is reached first.
+        """
         self._may_order()
         terms = self._terms(trail, trail_percent, time_in_force, expires, post_only, False, oco)
         return self._desk.create(
@@ -109,8 +115,8 @@ class Ordering:
             stop_price,
             account,
             None,
-            None,
-            None,
+            stop_loss,
+            take_profit,
             terms,
         )
 

@@ -63,9 +63,12 @@ def orders(material: Material, finding: Finding) -> str:
 def _exit(
     order: OrderLine, parent: OrderLine | None, entry: OrderLine | None, finding: Finding
 ) -> None:
-    """An exit of a spot bracket sells what one fill of its entry bought."""
+    """An exit of a spot bracket sells what one fill of its entry bought; one of what was owned
+    names itself."""
     if parent is not None:
         finding.differ(f"the entry of order {order.id}", order.entry_order, parent.entry_order)
+    elif order.entry_order == order.id and (order.kind, order.direction) == ("spot", "SHORT"):
+        return  # of what was owned
     elif (
         entry is None
         or (entry.kind, entry.direction, entry.status) != ("spot", "LONG", _FILLED)

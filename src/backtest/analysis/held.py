@@ -66,8 +66,12 @@ class Positions:
                 exit.opened = opened
 
     def bracket(self, order: Line, event: Line, number: int, in_event: bool) -> None:
-        """``order`` sells again what the fill of its entry bought, from that moment on."""
+        """``order`` sells again what the fill of its entry bought, from that moment on; or what was
+        owned, from its acceptance on."""
         chain = self._chain
+        if order["entry_order_id"] == order["order_id"]:
+            self._own(order, Decimal(event["volume"]), parse_ns(event["timestamp"]), number)
+            return
         entry = chain.orders[order["entry_order_id"]]
         fill = next(one for one in chain.fills.values() if one["order_id"] == entry["order_id"])
         volume = Decimal(event["volume"])
@@ -90,6 +94,14 @@ class Positions:
             if order[name]:
                 exit = self._exit(held, role, role, order[name], volume, Since(0, True), number)
                 exit.opened = opened
+
+    def _own(self, order: Line, volume: Decimal, accepted: int, number: int) -> None:
+        price = Decimal(order["stop_price"] or order["limit_price"])
+        held = Held(order["order_id"], volume, True, price, None)
+        self.held[held.order_id] = held
+        for role, name in _LEGS.items():
+            if order[name]:
+                self._exit(held, role, role, order[name], volume, Since(accepted), number)
 
     def _new(self, order: Line, volume: Decimal) -> Held:
         margin = None

@@ -65,7 +65,8 @@ class SpotOrder(OrderBase):
 
     A buy with ``stop_loss`` or ``take_profit`` is the entry of a bracket. What it buys is sold by
     an *exit*, an order of a chain of its own: ``entry_order_id`` is the order that bought it,
-    ``limit_price`` its take-profit and ``stop_price`` its stop-loss, whichever is reached first.
+    ``limit_price`` its take-profit and ``stop_price`` its stop-loss, whichever is reached first. An
+    exit of what the account owned already has no such order: it names the root of its own chain.
 
     Raises `FieldError` (a `ValueError`) or `FieldTypeError` (a `TypeError`); the message begins
     with the field.

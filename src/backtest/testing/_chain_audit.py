@@ -145,7 +145,7 @@ class ChainAudit:
         parent = order.parent_id
         if parent is None:
             entry = getattr(order, "entry_order_id", None)
-            if entry is not None:
+            if entry is not None and entry != order.id:
                 self._welcome_exit(order, entry)
             if order.root_id != order.id:
                 self._fail("I5", f"order {order.id} is a root with the root {order.root_id}")
