@@ -117,5 +117,29 @@ def test_a_reduce_only_order_names_what_came_on_another_bar_or_point() -> None:
     )
     story = result.explain(last.id)
     assert (
-        "was closed by its take-profit at 110.00, at the high, on this bar before its low" in story
+        "was closed by its take-profit at 110.00, at the high of this bar, which the venue took "
+        "before its low" in story
     )
+
+
+def test_of_many_the_last_are_told() -> None:
+    # Six longs of 1 are closed one after the other; the stop at 95 finds a seventh of 1 for its 2.
+    async def script(me: Any) -> None:
+        await me.next()
+        opened = [await me.long("BTCUSD", 1, leverage=2) for _ in range(7)]
+        await me.next()
+        await me.short("BTCUSD", 2, stop_price=95, reduce_only=True)
+        for one in opened[:6]:
+            await one.close()
+            await me.next()
+        await me.next()
+
+    bars = [*(bar(at, 100) for at in range(8)), bar(8, 100, 100, 94, 96)]
+    result = run(bars, script)
+    order = next(one for one in result.orders if one.instructions.reduce_only)
+    lines = [line for line in result.explain(order.id).splitlines() if "before it, " in line]
+    assert lines[0] == "    before it, 2 times more what it could close was closed"
+    assert [line.partition(" was ")[2] for line in lines[1:]] == [
+        f"closed by its own order to close at 100.00, at 1970-01-01 00:0{minute}"
+        for minute in (5, 6, 7, 8)
+    ]

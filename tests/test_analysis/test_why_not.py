@@ -15,7 +15,7 @@ from backtest.analysis.files import read_run
 from backtest.analysis.rereading import reopened
 from backtest.analysis.result import RunResult
 from backtest.cli import main
-from backtest.models import Asset, Fills, MarketEvent, TradingPair, TradingRules
+from backtest.models import Asset, Bar, Fills, MarketEvent, TradingPair, TradingRules
 from backtest.strategies import Strategy
 from backtest.times import format_ns, parse_ns
 from tests.harness import bar, quote, trade
@@ -319,6 +319,28 @@ def test_quotes_and_trades() -> None:
             "limits only"
         ),
         "NOT FILLED on this quote (trigger): the ask 102.00 stayed below the stop 103.00",
+    ]
+
+
+@pytest.mark.parametrize("coarse_first", [False, True])
+def test_a_bar_that_finer_data_has_told_is_no_event(coarse_first: bool) -> None:
+    # One-minute bars for two minutes, two-minute bars for four: the first of these, with a low of
+    # 90 that the minutes do not have, is news to strategies alone; the second is an event.
+    async def limit(me: Any) -> None:
+        await me.buy("BTCUSD", 1, limit_price=95)
+
+    def long_bar(at: int, low: int) -> Bar:
+        start, end = at * 60 * 10**9, (at + 2) * 60 * 10**9
+        return Bar("BTCUSD", start, end, D(100), D(101), D(low), D(100), D(10))
+
+    fine = [bar(0, 100), bar(1, 100, 101, 99, 100)]
+    coarse = [long_bar(0, 90), long_bar(2, 96)]
+    result = run((), limit, data=[coarse, fine] if coarse_first else [fine, coarse])
+    assert silent(result) == [
+        (
+            "NOT FILLED on 2 bars (match): the low was never at or below the limit 95.00; "
+            "nearest 96.00 at 1970-01-01 00:04"
+        )
     ]
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from backtest.analysis.text import grouped, moment
 from backtest.analysis.waits import Line
+from backtest.times import parse_ns
 
 __all__ = ["Nettings"]
 
@@ -18,6 +19,9 @@ _ENDS = {
     "take_profit": "closed by its take-profit",
     "liquidation": "liquidated",
 }
+
+_MOST = 4
+"""Of what took from an order, so many are told one by one, the last."""
 
 
 class _Link(NamedTuple):
@@ -88,17 +92,23 @@ class Nettings:
         ``event`` is its cancellation, ``path`` the path policy of the pair.
         """
         order, until = self._orders[event["order_id"]], int(event["sequence"])
+        since = parse_ns(order["create_timestamp"])
+        found = []
         for link in self._closings:
             fill = link.fill
             if (
-                int(link.event["sequence"]) > until
-                or link.event["timestamp"] < order["create_timestamp"]
-                or (fill["account"], fill["pair"]) != (order["account"], order["pair"])
-                or fill["direction"] != order["direction"]
-                or (link.by is not None and link.by["order_id"] in chain)
+                int(link.event["sequence"]) < until
+                and parse_ns(link.event["timestamp"]) >= since
+                and (fill["account"], fill["pair"]) == (order["account"], order["pair"])
+                and (fill["order_kind"], fill["direction"]) == ("trading", order["direction"])
+                and (link.by is None or link.by["order_id"] not in chain)
             ):
-                continue
-            end = _ENDS.get(fill["kind"], "")
+                found.append(link)
+        if len(found) > _MOST:
+            yield f"    before it, {len(found) - _MOST} times more what it could close was closed"
+        for link in found[-_MOST:]:
+            fill = link.fill
+            end = _ENDS.get(fill["kind"], "closed")
             if link.by is not None:
                 end = f"closed by {_name(link.by)}"
             yield (
@@ -119,7 +129,7 @@ def _when(link: _Link, event: Line, path: str) -> str:
     own = event["detail"].partition(", at the ")[2].partition(",")[0]
     point = link.fill["point"]
     if own and own != point:
-        return f", at the {point}, on this bar before its {own}"
+        return f", at the {point} of this bar, which the venue took before its {own}"
     if point not in ("high", "low"):
         return f", at the same {point}: stops come first there, then limits, then acceptance counts"
     text = f", on the way to the {point} of this bar, as this order was: "
