@@ -58,27 +58,38 @@ def test_an_order_that_nets_tells_what_it_closed_and_whose() -> None:
 
 
 def test_a_reduce_only_order_names_what_took_its_position() -> None:
-    # The long of 10 at 100 with leverage 10 is liquidated at 90; the stop at 95, on the same way
-    # down, was accepted after it.
+    # The way down meets the stop-loss at 97 before the stop at 95.
     async def script(me: Any) -> None:
         await me.next()
-        await me.long("BTCUSD", 10, leverage=10)
+        await me.long("BTCUSD", 10, leverage=5, stop_loss=97)
         await me.next()
-        await me.short("BTCUSD", 10, leverage=10, stop_price=95, reduce_only=True)
+        await me.short("BTCUSD", 10, stop_price=95, reduce_only=True)
         await me.next()
 
-    bars = [bar(0, 100), bar(1, 100), bar(2, 100, 100, 85, 91)]
-    result = run(bars, script)
+    result = run([bar(0, 100), bar(1, 100), bar(2, 100, 100, 85, 91)], script)
     position, order = result.orders[0], result.orders[1]
-    story = result.explain(order.id)
     assert (
-        f"before it, 10 of order #1, {position.id}, of strategy 'first' was liquidated at 90.00, "
-        "on the way to the low of this bar, as this order was: each takes the path that is worst "
-        "for it" in story
-    )
-    story = run(bars, script, rules=rules(path="open_low_high_close")).explain(2)
-    assert "on the way to the low of this bar, as this order was: what is met on one" in story
-    assert "counts as met at once, stops first, by acceptance" in story
+        f"before it, 10 of order #1, {position.id}, of strategy 'first' was closed by its "
+        "stop-loss at 97.00, on the way to the low of this bar, where that price came first"
+    ) in result.explain(order.id)
+
+
+def test_of_two_reduce_only_orders_at_one_price_the_first_accepted_closes() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.long("BTCUSD", 10, leverage=5)
+        await me.next()
+        await me.short("BTCUSD", 10, stop_price=95, reduce_only=True)
+        await me.short("BTCUSD", 10, stop_price=95, reduce_only=True)
+        await me.next()
+
+    result = run([bar(0, 100), bar(1, 100), bar(2, 100, 100, 85, 91)], script)
+    position, first, second = result.orders[:3]
+    assert (
+        f"before it, 10 of order #1, {position.id}, of strategy 'first' was closed by "
+        f"order #2, {first.id}, of strategy 'first' at 95.00, at the same price at the low; of "
+        "orders at one price stops come before limits, then the one accepted first"
+    ) in result.explain(second.id)
 
 
 def test_a_reduce_only_order_names_what_came_on_another_bar_or_point() -> None:

@@ -224,8 +224,7 @@ class _Story:
             yield f"    {event['detail']}"
         yield from self._nettings.words(event)
         if event["reason"] == "REDUCE_ONLY" and event["kind"] == "cancelled":
-            path = self._facts["config"]["rules"][event["pair"]].get("path", "")
-            yield from self._nettings.took(event, self._ids, path)
+            yield from self._nettings.took(event, self._ids)
         where = "part of" if event["sender"] == MARKET else "after"
         yield (
             f"    by message {event['message']} from {event['sender']}{cause(event)}, "

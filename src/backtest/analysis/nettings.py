@@ -86,10 +86,11 @@ class Nettings:
             side = "short" if link.by["direction"] == "SHORT" else "long"
             yield f"    by the {side} {_name(link.by)}"
 
-    def took(self, event: Line, chain: Collection[str], path: str) -> Iterator[str]:
+    def took(self, event: Line, chain: Collection[str]) -> Iterator[str]:
         """What closed, since the order was accepted, that a reduce-only order was to close.
 
-        ``event`` is its cancellation, ``path`` the path policy of the pair.
+        ``event`` is its cancellation. An account that has such orders takes one path on a bar, so
+        that the places on it tell why that came first.
         """
         order, until = self._orders[event["order_id"]], int(event["sequence"])
         since = parse_ns(order["create_timestamp"])
@@ -114,7 +115,7 @@ class Nettings:
             yield (
                 f"    before it, {grouped(Decimal(fill['volume']), 0)} of "
                 f"{_name(self._orders[link.event['order_id']])} was {end} "
-                f"at {grouped(Decimal(fill['price']))}{_when(link, event, path)}"
+                f"at {grouped(Decimal(fill['price']))}{_when(link, event)}"
             )
 
 
@@ -122,7 +123,7 @@ def _name(order: Line) -> str:
     return f"order #{order['order_number']}, {order['order_id']}, of strategy {order['strategy']!r}"
 
 
-def _when(link: _Link, event: Line, path: str) -> str:
+def _when(link: _Link, event: Line) -> str:
     """When that was, and why it came before ``event``."""
     if link.event["market_event"] != event["market_event"]:
         return f", at {moment(link.event['timestamp'])}"
@@ -130,9 +131,9 @@ def _when(link: _Link, event: Line, path: str) -> str:
     point = link.fill["point"]
     if own and own != point:
         return f", at the {point} of this bar, which the venue took before its {own}"
-    if point not in ("high", "low"):
-        return f", at the same {point}: stops come first there, then limits, then acceptance counts"
-    text = f", on the way to the {point} of this bar, as this order was: "
-    if path == "pessimistic":
-        text += "each takes the path that is worst for it, and on these its place came earlier, or "
-    return text + "what is met on one stretch counts as met at once, stops first, by acceptance"
+    if point in ("high", "low") and not event["detail"].startswith(f"at {link.fill['price']},"):
+        return f", on the way to the {point} of this bar, where that price came first"
+    text = f", at the same price at the {point}"
+    if link.by is None:
+        return text
+    return text + "; of orders at one price stops come before limits, then the one accepted first"
