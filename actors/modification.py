@@ -272,7 +272,7 @@ class Modification:
         kind: WorkingKind = "market" if old.triggered else old.kind
         venue.enter(branch, child, kind, old.buy)
         if old.triggered:
-            branch.working.kind = old.kind
+            branch.working.kind, branch.working.price = old.kind, old.price
             branch.working.triggered = True
         # The order of acceptance is the order of the table: out, and in again at its end.
         book.branches.pop(branch.number)

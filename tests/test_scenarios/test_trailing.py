@@ -493,3 +493,21 @@ def test_the_level_reached_first_wins_among_partners() -> None:
         rules=rules(path="open_low_high_close"),
     )
     assert world.fills() == ["entry SHORT 1 @ 96 low ambiguous"]
+
+
+def test_what_is_left_of_a_reached_one_keeps_its_level_when_it_loses_its_place() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.sell("BTCUSD", 2, trail=5)
+        await me.next()
+        # 105 - 5 = 100 was reached on the way down, where there was 1 to sell
+        assert (order.is_triggered, order.leaves, order.live.stop_price) == (True, 1, 100)
+        await order.modify(volume=3)
+        await me.next()
+        assert order.is_filled
+        assert EventKind.TRAILED.value not in [kind for kind, _ in me.told()[-2:]]
+
+    bars = [bar(0, 100), bar(1, 100, 105, 99, 99, 1), bar(2, 98)]
+    world = play(bars, script, cash={"BTC": 3}, rules=rules(path="open_high_low_close"))
+    assert world.records.orders[-1].stop_price == 100
+    assert all(one.stop_price == 100 for one in world.records.orders[1:])
