@@ -154,3 +154,18 @@ def test_of_many_the_last_are_told() -> None:
         f"closed by its own order to close at 100.00, at 1970-01-01 00:0{minute}"
         for minute in (5, 6, 7, 8)
     ]
+
+
+def test_what_an_order_closes_it_takes_of_the_volume_itself() -> None:
+    # Of 8 to sell there are 5 on bar 2, with which 5 of the position of 10 are closed.
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.long("BTCUSD", 10, leverage=10)
+        await me.next()
+        await me.short("BTCUSD", 8, reduce_only=True)
+        await me.next()
+
+    result = run([bar(0, 100), bar(1, 100), bar(2, 100, 100, 100, 100, 5)], script)
+    story = result.explain(2)
+    assert "THE REST, 3, NOT FILLED of order " in story
+    assert "volume 5 x participation 1 = 5 was used up: 5 to itself" in story

@@ -262,7 +262,8 @@ class _Story:
             if options["margin_mode"] == "cross"
         )
         waits = waits_of(orders, self._events, fills, self._entries, rules, crossed)
-        taken = Taken(events, (fill for fill in fills if fill["pair"] == code))
+        own = self._nettings.credited(fill for fill in fills if fill["pair"] == code)
+        taken = Taken(events, own)
         for place, fold in enumerate(folded(silences(waits, self._bars, rules, taken))):
             # Before what happened on its first bar; what was left of a fill, after the fill.
             stage = 4 if fold.at_close else 2 if fold.rest else 0

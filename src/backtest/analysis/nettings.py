@@ -72,6 +72,13 @@ class Nettings:
         link = self._links.get(event["sequence"])
         return None if link is None else (link.event, link.fill)
 
+    def credited(self, fills: Iterable[Line]) -> Iterator[Line]:
+        """``fills``, those by which an order closed the other side as that order's own."""
+        owners = {one.fill["entry_id"]: one.by["order_id"] for one in self._closings if one.by}
+        for fill in fills:
+            owner = owners.get(fill["entry_id"]) if fill["kind"] == "netting" else None
+            yield fill if owner is None else {**fill, "order_id": owner}
+
     def words(self, event: Line) -> Iterator[str]:
         """Of an event ``netted``, whose position it closed; of one ``closed``, which order did."""
         link = self._links.get(event["sequence"])
