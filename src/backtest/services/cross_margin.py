@@ -5,7 +5,8 @@ Everything here is exact and unrounded but the prices that are given back, which
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
@@ -165,23 +166,28 @@ class Standing:
         return constant, slope
 
     def _fall(self, price: Decimal, edges: list[Decimal]) -> Decimal | None:
-        for edge in [*edges, ZERO]:
-            constant, slope = self._line(div(add(price, edge), _TWO))
-            if slope > ZERO and add(constant, mul(slope, edge)) <= ZERO:
-                root = div(constant.copy_negate(), slope)
-                low = to_step(root, self.increment, ROUND_FLOOR)
-                return low if low > ZERO else None
-            price = edge
-        return None
+        ends = [*edges, ZERO]
+        first = self._first_called(ends)
+        if first == len(ends):
+            return None
+        near = price if first == 0 else ends[first - 1]
+        constant, slope = self._line(div(add(near, ends[first]), _TWO))
+        low = to_step(div(constant.copy_negate(), slope), self.increment, ROUND_FLOOR)
+        return low if low > ZERO else None
 
     def _rise(self, price: Decimal, edges: list[Decimal]) -> Decimal | None:
-        for edge in edges:
-            constant, slope = self._line(div(add(price, edge), _TWO))
-            if slope < ZERO and add(constant, mul(slope, edge)) <= ZERO:
-                return self._up(constant, slope)
-            price = edge
-        constant, slope = self._line(add(price, price))
-        return self._up(constant, slope) if slope < ZERO else None
+        first = self._first_called(edges)
+        near = price if first == 0 else edges[first - 1]
+        if first == len(edges):
+            constant, slope = self._line(add(near, near))
+            return self._up(constant, slope) if slope < ZERO else None
+        return self._up(*self._line(div(add(near, edges[first]), _TWO)))
+
+    def _first_called(self, ends: Sequence[Decimal]) -> int:
+        """The place of the first of ``ends``, which lead away from a price at which the account is
+        not called, at which it is; their number if at none. Halved, for level is concave: where it
+        has fallen to zero it stays there."""
+        return bisect_left(ends, True, key=lambda end: self.level(end) <= ZERO)
 
     def _up(self, constant: Decimal, slope: Decimal) -> Decimal:
         return to_step(div(constant, slope.copy_negate()), self.increment, ROUND_CEILING)
