@@ -211,7 +211,7 @@ class Execution:
         """Say of a trailing stop that is reached that on this very path it had moved before."""
         key = working.key
         stood = key.order and key.order.stop_price if type(key) is Branch else key.level
-        if working.price != stood:
+        if working.price is not None and working.price != stood:
             self._tell_trailed(working)
 
     def _catch_up(self, branch: Branch) -> None:

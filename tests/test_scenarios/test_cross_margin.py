@@ -206,6 +206,24 @@ def test_the_account_is_the_group_of_the_pessimistic_path() -> None:
     assert world.fills()[-1] == "take_profit SHORT 10 @ 110 high maker ambiguous"
 
 
+def test_an_entry_whose_position_is_closed_on_the_other_path_only_is_flagged() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.short("BTCUSD", 1, stop_price=101, limit_price=99, stop_loss=105, take_profit=95)
+
+    # The bar opens at 94, beyond the stop; on the way up the limit sells at 99. High first: then
+    # the price falls to 94 and takes profit at 95. Low first: from the high to the close, at 98.
+    accounts = {"main": {"margin_mode": "cross"}}
+    bars = [bar(0, 100), bar(1, 94, 101, 94, 98)]
+    world = play(bars, script, accounts=accounts)
+    assert world.fills() == ["entry SHORT 1 @ 99 high maker ambiguous"]
+    first = play(bars, script, accounts=accounts, rules=rules(path="open_high_low_close"))
+    assert first.fills() == [
+        "entry SHORT 1 @ 99 high maker",
+        "take_profit LONG 1 @ 95 low maker ambiguous",
+    ]
+
+
 def test_on_one_segment_the_price_decides_what_comes_first() -> None:
     async def resting(me: Any) -> None:
         await me.next()

@@ -304,6 +304,32 @@ def test_a_loss_beyond_the_margin_is_the_insurances() -> None:
     )
 
 
+def test_an_opposite_stop_closes_before_the_liquidation_beyond_it() -> None:
+    async def script(me: Any) -> None:
+        await _open(me, 10, leverage=10)
+        await me.short("BTCUSD", 10, stop_price=95)
+
+    # liquidated at 90; the price passes 95 before, and nothing is opened there
+    world = play([bar(0, 100), bar(1, 100), bar(2, 100, 100, 85, 91)], script, **NETS)
+    assert world.fills()[1:] == ["netting SHORT 10 @ 95 low"]
+    assert world.balance("USD") == (D(950), D(0))
+
+
+def test_the_worse_path_of_all_that_the_account_has_is_taken() -> None:
+    async def script(me: Any) -> None:
+        await _open(me, 1, leverage=10, stop_loss=97)
+        await me.short("BTCUSD", 1, leverage=10, limit_price=104)
+
+    # High first: 104 closes the long, +4. Low first: it is stopped at 97, -3, and 104 opens a
+    # short, at 99 at the close: +5. That is 2 and the less. Both fills would have been others.
+    world = play([bar(0, 100), bar(1, 100), bar(2, 100, 107, 96, 99)], script, **NETS)
+    assert world.fills()[1:] == [
+        "stop_loss SHORT 1 @ 97 low ambiguous",
+        "entry SHORT 1 @ 104 high maker ambiguous",
+    ]
+    assert world.equity == 1002
+
+
 def test_positions_of_another_account_or_pair_are_left_alone() -> None:
     async def script(me: Any) -> None:
         await me.next()

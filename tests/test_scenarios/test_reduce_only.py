@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
 
+import backtest
 from backtest.actors import EventKind
 from backtest.errors import RejectReason
-from tests.harness import D, bar, play, refused, rules
+from backtest.testing import Scripted
+from tests.harness import D, bar, pair_of, play, refused, rules
 
 ENDED = "REDUCE_ONLY"
 
@@ -249,3 +252,168 @@ def test_a_partner_is_cancelled_when_it_reduces() -> None:
 
     world = play([bar(0, 100), bar(1, 100), bar(2, 110)], script)
     assert world.balance("USD") == (D(1010), D(0))
+
+
+# -- one path for the account ----------------------------------------------------------------------
+
+
+def _exits(*orders: dict[str, Any], volume: Any = 1, **more: Any) -> Any:
+    """Long from 100 at the second bar, and then reduce-only orders to get out again."""
+
+    async def script(me: Any) -> None:
+        await _long(me, volume, **more)
+        for order in orders:
+            await me.short("BTCUSD", order.pop("volume", volume), **order, reduce_only=True)
+
+    return script
+
+
+def test_what_the_price_reaches_first_happens_first() -> None:
+    async def script(me: Any) -> None:
+        await _long(me, 1)
+        await me.long("BTCUSD", 1, limit_price=93)
+        out = await me.short("BTCUSD", 2, stop_price=95, reduce_only=True)
+        await me.next()
+        assert (out.filled_volume, out.end_reason) == (1, ENDED)
+
+    world = play([bar(0, 100), bar(1, 100), bar(2, 100, 100, 90, 91)], script)
+    # 95 comes before 93: it closes what is there, 1, and the long bought at 93 stays open
+    assert world.fills()[1:] == ["netting SHORT 1 @ 95 low", "entry LONG 1 @ 93 low maker"]
+    assert world.equity == D(1000) - 5 - 2
+
+
+@pytest.mark.parametrize("protection", [{}, {"stop_loss": 92}], ids=["liquidation", "stop-loss"])
+@pytest.mark.parametrize("order", [{"stop_price": 95}, {"trail": 5}], ids=["stop", "trailing"])
+def test_the_nearer_of_a_reduce_only_stop_and_what_ends_the_position(
+    protection: Any, order: Any
+) -> None:
+    # liquidated at 90, with ten times leverage; the price passes 95 before
+    script = _exits(dict(order), volume=10, leverage=10, **protection)
+    world = play([bar(0, 100), bar(1, 100), bar(2, 100, 100, 85, 91)], script)
+    assert world.fills()[1:] == ["netting SHORT 10 @ 95 low"]
+    assert world.equity == 950
+
+
+def test_a_stop_loss_that_is_nearer_goes_first() -> None:
+    script = _exits({"stop_price": 95}, volume=10, leverage=10, stop_loss=97)
+    world = play([bar(0, 100), bar(1, 100), bar(2, 100, 100, 85, 91)], script)
+    assert world.fills()[1:] == ["stop_loss SHORT 10 @ 97 low"]
+    assert world.orders() == ["LONG 10 CLOSED stop_loss", "SHORT 10 CANCELLED REDUCE_ONLY"]
+
+
+@pytest.mark.parametrize("first", [95, 97])
+def test_of_two_stops_the_price_decides_and_not_which_was_sent_first(first: int) -> None:
+    script = _exits({"stop_price": first}, {"stop_price": 192 - first})
+    world = play([bar(0, 100), bar(1, 100), bar(2, 100, 100, 90, 91)], script)
+    assert world.fills()[1:] == ["netting SHORT 1 @ 97 low"]
+
+
+@pytest.mark.parametrize("mode", ["isolated", "cross"])
+@pytest.mark.parametrize("close", [96, 98, 100, 103])
+def test_exits_on_both_sides_take_the_worse_path_and_say_so(mode: str, close: int) -> None:
+    accounts = {"main": {"margin_mode": mode}}
+    seen = {}
+    for path in ("pessimistic", "open_high_low_close", "open_low_high_close"):
+        script = _exits({"limit_price": 102}, {"stop_price": 98}, leverage=10)
+        bars = [bar(0, 100), bar(1, 100), bar(2, 100, 103, 96, close)]
+        world = play(bars, script, rules=rules(path=path), accounts=accounts)
+        seen[path] = world.fills()[1:], world.equity
+    stopped = ["netting SHORT 1 @ 98 low ambiguous"], D(998)
+    limited = ["netting SHORT 1 @ 102 high maker ambiguous"], D(1002)
+    assert seen == {
+        "pessimistic": stopped,
+        "open_high_low_close": limited,
+        "open_low_high_close": stopped,
+    }
+
+
+def test_the_run_names_the_order_that_makes_the_interval() -> None:
+    script = _exits({"limit_price": 102}, {"stop_price": 98}, leverage=10)
+    bars = [bar(0, 100), bar(1, 100), bar(2, 100, 103, 96, 98)]
+    result = backtest.run(Scripted(script=script), data={pair_of(): bars}, cash="1000 USD")
+    interval = result.path_interval()
+    assert (interval.low, interval.high) == (D(998), D(1002))
+    assert [fill.ambiguous for fill in result.fills] == [False, True]
+    assert [str(one) for one in interval.orders] == [str(result.fills[1].order_id)]
+
+
+def test_a_stop_loss_and_a_reduce_only_limit_are_two_sides_of_one_exit() -> None:
+    script = _exits({"limit_price": 105}, leverage=10, stop_loss=95)
+    world = play([bar(0, 100), bar(1, 100), bar(2, 100, 106, 94, 100)], script)
+    assert world.fills()[1:] == ["stop_loss SHORT 1 @ 95 low ambiguous"]
+    (other,) = world.records.fills[1].otherwise
+    # with the high first the limit would have closed it at 105
+    assert (other.kind, other.price, other.volume) == ("netting", 105, 1)
+
+
+def test_a_loss_is_compared_as_far_as_the_margin_goes() -> None:
+    # Margin 10 x 100 / 10. High first: 5 at 104, +20; the other 5 are liquidated at 90, -50.
+    # Low first: all 10 are liquidated at 90, -100.
+    script = _exits({"limit_price": 104, "volume": 5}, volume=10, leverage=10)
+    world = play([bar(0, 100), bar(1, 100), bar(2, 100, 105, 85, 100)], script)
+    assert world.fills()[1:] == ["liquidation SHORT 10 @ 90 low ambiguous"]
+    assert world.equity == 900
+
+
+def test_a_fill_or_kill_closes_only_where_there_is_enough_for_it() -> None:
+    # Of the 2 the stop at 98 closes 1 on the way down; the kill needs 2, and has them at the open.
+    script = _exits(
+        {"stop_price": 98, "volume": 1},
+        {"limit_price": 99, "time_in_force": "FOK"},
+        volume=2,
+    )
+    world = play([bar(0, 100), bar(1, 100), bar(2, 100, 103, 96, 98)], script)
+    assert world.fills()[1:] == ["netting SHORT 2 @ 100 open"]
+
+
+@pytest.mark.parametrize("mode", ["isolated", "cross", "netting"])
+@pytest.mark.parametrize("seed", range(25))
+def test_pessimistic_is_the_worse_path_and_what_differs_is_flagged(mode: str, seed: int) -> None:
+    chance = Random(f"{mode} {seed}")
+    low, high = 100 - chance.randint(1, 8), 100 + chance.randint(1, 8)
+    last = bar(2, 100, high, low, chance.randint(low, high))
+    long = chance.random() < 0.5
+    sign = 1 if long else -1
+    exits = [
+        (chance.choice(["limit_price", "stop_price"]), chance.randint(1, 7), chance.randint(1, 2))
+        for _ in range(chance.randint(1, 4))
+    ]
+    stop = chance.choice([None, chance.randint(1, 6)])
+    protection = {} if stop is None else {"stop_loss": 100 - sign * stop}
+
+    async def script(me: Any) -> None:
+        await me.next()
+        enter, leave = (me.long, me.short) if long else (me.short, me.long)
+        await enter("BTCUSD", 2, leverage=10, **protection)
+        await me.next()
+        for kind, away, volume in exits:
+            price = 100 + sign * away if kind == "limit_price" else 100 - sign * away
+            await leave("BTCUSD", volume, leverage=10, reduce_only=True, **{kind: price})
+
+    options = {"netting": True} if mode == "netting" else {"margin_mode": mode}
+    equity, fills = {}, {}
+    for path in ("open_high_low_close", "open_low_high_close", "pessimistic"):
+        bars = [bar(0, 100), bar(1, 100), last]
+        world = play(bars, script, rules=rules(path=path), accounts={"main": options})
+        equity[path] = world.equity
+        fills[path] = {
+            (one.closing_order_id or one.branch_id, one.kind, one.price, one.volume): one.ambiguous
+            for one in world.records.fills
+        }
+    high_first, low_first, worse = fills.values()
+    assert equity["pessimistic"] == min(equity.values())
+    assert worse in (high_first, low_first)
+    whole_high, whole_low = (_by_order(one) for one in (high_first, low_first))
+    for one in (high_first, low_first):
+        for (order, kind, _, _), flagged in one.items():
+            what = order, kind
+            assert flagged == (whole_high.get(what) != whole_low.get(what))
+
+
+def _by_order(fills: dict[Any, bool]) -> dict[Any, Any]:
+    """What each order, or exit of a position, came to: at which price, and how much."""
+    found: dict[Any, Any] = {}
+    for order, kind, price, volume in fills:
+        before = found.get((order, kind), (price, D(0)))
+        found[order, kind] = price, before[1] + volume
+    return found

@@ -21,6 +21,9 @@ from backtest.services.path_rules import PathRules
 
 __all__ = ["CrossWalk", "Watch"]
 
+_OPENS = object()
+"""Among what becomes of a group: how much of an order that closes the other side opens."""
+
 _BEFORE = frozenset({"stop_loss"})
 """Exits that go before a call at the same price, as entries do."""
 
@@ -106,11 +109,14 @@ class _Follower:
             return True
         if high == low or key is not group.entry:
             return False
+        if high.get(_OPENS) != low.get(_OPENS):
+            return True
         return not any(type(one) is str for one in (high if self.high_first else low))
 
     def otherwise(self, group: Group) -> Fills:
         """What becomes of ``group`` on the path that was not taken."""
-        return self.both[1 if self.high_first else 0].get(group, {})
+        fills = self.both[1 if self.high_first else 0].get(group, {})
+        return {key: what for key, what in fills.items() if key is not _OPENS}
 
 
 class CrossWalk(BarWalk):
@@ -328,6 +334,7 @@ def _outcome(
             if volume <= ZERO:
                 walk.drop(working)
                 continue
+            told.setdefault(origin[hit.group], {})[_OPENS] = hit.price, opens
         told.setdefault(origin[hit.group], {})[origin.get(working, working.kind)] = (
             hit.price,
             volume,
