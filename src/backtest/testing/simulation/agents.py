@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from decimal import Decimal
 from inspect import signature
 from typing import Any
@@ -58,8 +59,7 @@ class Trader(Strategy):
         if not hasattr(self, "handles"):
             self.handles: list[Any] = []
             self.ids: dict[UUID, dict[UUID | None, bool]] = {}
-            self.gone: list[Any] = []
-            self.foreign: list[UUID] = []
+            self.dead: list[UUID] = []
             self.wound_down: dict[str, int] = {}
             self.restarts = -1
         self.restarts += 1
@@ -90,6 +90,9 @@ class Trader(Strategy):
                 mine[order_id] = order is not None
         for _, child in event.children:
             self.ids.setdefault(child.branch_id, {})[child.id if child.is_filled else None] = True
+        if not any(mine.values()):
+            del self.ids[event.branch_id]
+            self.dead = [*self.dead[-30:], event.branch_id]
 
     async def on_bar(self, bar: Bar) -> None:
         await self.hear(bar.pair)
@@ -103,15 +106,17 @@ class Trader(Strategy):
     async def hear(self, pair: str) -> None:
         """The market of ``pair`` moved."""
         if self.phase() == "liveness":
-            await self.wind_down(pair)
+            self.wind_down(pair)
             return
         if self.phase() == "doomed" and self.random.random() < 0.5:
             return
         chance = self.random
         habits = _HABITS[self.plan.style]
-        if len(self._desk.open) + sum(map(len, self._desk.positions.values())) > _MANY:
+        if len(self.ids) + sum(map(len, self._desk.positions.values())) > _MANY:
             # Enough is enough: what a bar costs grows with all that is pending and open.
             await self.once("close_all", pair)
+            self.end_unknown()
+            return
         for _ in range(chance.randrange(self.plan.eager + 10) // 10):
             await self.once(draw_weighted(chance, habits), pair)
 
@@ -224,7 +229,7 @@ class Trader(Strategy):
         chance = self.random
         price, volume = self._price(pair, 100), self._volume(pair)
         direction = chance.choice(list(OrderDirection))
-        if chance.random() < 0.5 or not self.ids:
+        if chance.random() < 0.5 or not (self.ids or self.dead):
             kind = chance.choice([one for one in ActionType if one.name.startswith("CREATE")])
             action = self.action(
                 kind, pair, volume=volume, price=price, stop_price=price, direction=direction
@@ -232,7 +237,11 @@ class Trader(Strategy):
         else:
             kind = chance.choice([one for one in ActionType if not one.name.startswith("CREATE")])
             action = self.action(
-                kind, pair, order_id=chance.choice(list(self.ids)), volume=volume, price=price
+                kind,
+                pair,
+                order_id=chance.choice([*self.ids, *self.dead]),
+                volume=volume,
+                price=price,
             )
         command = self.submit(action)
         if chance.random() < 0.7:
@@ -270,7 +279,7 @@ class Trader(Strategy):
     async def do_dead(self, pair: str) -> None:
         """Commands about what is not there any more, or never was."""
         chance = self.random
-        ids = [one for one in self.ids if chance.random() < 0.3] or [
+        ids = [one for one in (*self.ids, *self.dead) if chance.random() < 0.3] or [
             UUID(int=chance.getrandbits(120))
         ]
         verb = chance.choice(list(Verb))
@@ -319,33 +328,34 @@ class Trader(Strategy):
 
     # -- the end -----------------------------------------------------------------------------------
 
-    async def wind_down(self, pair: str) -> None:
+    def wind_down(self, pair: str) -> None:
         """Cancel what is pending, close what is open; again now and then, until nothing is left."""
-        turn = self.wound_down[pair] = self.wound_down.get(pair, -1) + 1
-        if turn % 12:
+        now, rest = self.now_ns, 12 * self.step * 10**9
+        if now - self.wound_down.get(pair, 0) < rest:
             return  # a close needs time to be accepted and to meet an open
+        self.wound_down[pair] = now
         for handle in self.open_orders(pair):
-            await self._end(handle.cancel)
+            self._end(handle.cancel)
         for handle in self._desk.handles_with_positions(pair):
-            await self._end(handle.cancel)  # a pending close at a limit that is never reached
-            await self._end(handle.close)
-        if turn % 24:
+            self._end(handle.cancel)  # a pending close at a limit that is never reached
+            self._end(handle.close)
+        if now - self.wound_down.get("", 0) < 2 * rest:
             return
-        # What its desk does not know: orders from before a restart.
+        self.wound_down[""] = now
+        self.end_unknown()
+
+    def end_unknown(self) -> None:
+        """End what its desk does not know: from before a restart, or sent behind its back."""
         known = {one.id for one in self.open_orders()}
         known |= {one.id for one in self._desk.handles_with_positions(None)}
-        for order_id, live in list(self.ids.items()):
-            if order_id in known or not any(live.values()):
-                continue
+        for order_id in [one for one in self.ids if one not in known]:
             for verb in (Verb.CANCEL, Verb.CLOSE):
                 self._host.submit(Amend(self._host.next_command(), verb, order_id))
 
-    async def _end(self, command: Callable[[], Awaitable[Any]]) -> None:
-        try:
-            with anyio.move_on_after(10 * self.step):
-                await command()
-        except _REFUSALS:
-            pass
+    def _end(self, command: Callable[[], Any]) -> None:
+        """Send it, and do not wait: with latency, one after the other would take for ever."""
+        with suppress(*_REFUSALS):
+            command()
 
     # -- what it draws -----------------------------------------------------------------------------
 

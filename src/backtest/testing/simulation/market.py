@@ -154,4 +154,6 @@ class Market:
             return D(0)
         if kind == "odd":
             return unit * chance.randrange(1, 100) / 7
+        if kind == "deep":
+            return unit * chance.randrange(10**6, 10**10)
         return unit * chance.randrange(1, 200 if kind == "thin" else 10**7)

@@ -58,7 +58,7 @@ class MarketPlan:
     flats: int
     """Of a thousand bars, how many do not move at all."""
     volume: str
-    """``none``, ``thin``, ``thick`` or ``mixed`` (zero among them)."""
+    """``none``, ``thin``, ``thick``, ``deep`` or ``mixed`` (zero among them)."""
     feed: str
     """``bars``, ``quotes``, ``trades``, or ``both``: bars and the trades that made them."""
 
@@ -124,6 +124,12 @@ def draw_plan(seed: int, without: frozenset[str] = frozenset()) -> Plan:
         name: Account(UUID(int=100 + place), name, CASH, **kind)
         for place, (name, kind) in enumerate(account_kinds.items())
     }
+    if any(one.margin_mode == "cross" for one in accounts.values()):
+        markets = {code: _deep(market) for code, market in markets.items()}
+        rules = {
+            code: attrs.evolve(own, participation=D(1) if own.participation else None)
+            for code, own in rules.items()
+        }
     chance = stream(seed, "insurance")
     insurance = ((CASH, D(chance.randrange(1, 10**6))),) if chance.random() < 0.3 else ()
     agents = tuple(
@@ -177,6 +183,15 @@ def _draw_market(chance: Random, step: int, feed: str) -> MarketPlan:
         volume=chance.choice(["none", "thin", "thick", "mixed", "mixed"]),
         feed=feed,
     )
+
+
+def _deep(market: MarketPlan) -> MarketPlan:
+    """The market with volume enough for most orders.
+
+    On cross margin an account is rehearsed as a whole on every bar, which takes time with the
+    square of its positions and more; in thin markets one order makes dozens of them.
+    """
+    return attrs.evolve(market, volume="none" if market.volume == "none" else "deep")
 
 
 _FEE_KINDS = ("flat_per_trade", "flat_per_volume", "percent_of_notional", "percent_of_margin")
