@@ -276,14 +276,18 @@ class Execution:
         working: Working,
         holding: Holding | None,
     ) -> None:
-        volume = working.volume
+        wanted = working.volume
+        if holding is not None:
+            # Another close, or a fill that nets, may have come first at this very close.
+            wanted = min(wanted, holding.part.volume)
+        volume = wanted
         left = book.left[0 if working.buy else 1]
         if left is not None:
             volume = min(volume, to_step(left, book.pair.volume_increment))
         terms = working.terms
         if volume <= ZERO:
             return
-        if volume < working.volume and terms is not None and terms.whole:
+        if volume < wanted and terms is not None and terms.whole:
             working.lacked = volume
             return
         at, path = meets(bar, working.buy), book.path

@@ -143,3 +143,21 @@ def test_errors_come_back_whole_from_another_process(error: BacktestError) -> No
     assert type(twin) is type(error)
     assert str(twin) == str(error)
     assert vars(twin) == vars(error)
+
+
+def test_two_closes_at_this_close_close_no_more_than_there_is() -> None:
+    """The second wanted more than the first had left, and ended the run."""
+
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.long("BTCUSD", 2)
+        await me.next()
+        assert order.open_volume == D(2)
+        one, two = order.close("1.5"), order.close("1.5")  # both under way at one close
+        await one
+        await two
+        await me.next()
+        assert order.open_volume == 0
+
+    world = play(BARS, script, rules=rules(fill_on="this_close"))
+    assert [fill.volume for fill in world.records.fills] == [D(2), D("1.5"), D("0.5")]
