@@ -200,7 +200,7 @@ def test_a_named_path_agrees_with_the_model(
 def test_the_pessimistic_path_is_the_worse_one_and_flags_what_differs(
     problem: Problem, values: Prices, slip: int, pen: int
 ) -> None:
-    # Known limit: with a liquidation and a trailing close on one position a flag may be one too many.
+    # Known limit: a flag may be wrong where a position has a liquidation and a trailing close.
     kinds = [{one.kind for one in held.exits} for held in problem.positions]
     assume(not any({"liquidation", "trailing_stop"} <= own for own in kinds))
     high = modelled(problem, values, True, slip, pen)
