@@ -6,7 +6,7 @@ from copy import deepcopy
 from decimal import Decimal
 from typing import cast
 
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtest.models.bar import Bar
@@ -200,9 +200,6 @@ def test_a_named_path_agrees_with_the_model(
 def test_the_pessimistic_path_is_the_worse_one_and_flags_what_differs(
     problem: Problem, values: Prices, slip: int, pen: int
 ) -> None:
-    # Known limit: a flag may be wrong where a position has a liquidation and a trailing close.
-    kinds = [{one.kind for one in held.exits} for held in problem.positions]
-    assume(not any({"liquidation", "trailing_stop"} <= own for own in kinds))
     high = modelled(problem, values, True, slip, pen)
     low = modelled(problem, values, False, slip, pen)
     long = problem.entry.buy if problem.entry else problem.positions[0].long

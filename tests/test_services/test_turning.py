@@ -222,3 +222,14 @@ def test_a_post_only_order_that_takes_on_both_paths_opens_nothing_to_compare() -
     hit = walk.next()
     assert hit is not None
     assert (hit.passed, hit.ambiguous) == (True, False)
+
+
+def test_an_entry_is_not_ambiguous_because_a_position_beside_it_is() -> None:
+    """The bar 91, 92, 90, 90. The entry fills at the open on either path. The trailing stop, 1
+    away, stands at 91 once the high has been, and at 90 where the low comes first."""
+    held = part(True, 85, 1)
+    held.exits.append(trailing(False, 85, trail=1))
+    entry = order("market", True)
+    walk = BarWalk(bar(91, 92, 90, 90), [Group(entry, parts=[held])], rules(path="pessimistic"))
+    flags = {(hit.working.kind, hit.price): hit.ambiguous for hit in follow(walk)}
+    assert flags == {("market", D(91)): False, ("trailing_stop", D(90)): True}

@@ -54,13 +54,16 @@ def choose(
     low, low_fills = outcome(group, paths[False], bar, rules)
     if worse and high != low:
         high_first = high < low
-    forks = False
-    if high_fills != low_fills:
-        taken = high_fills if high_first else low_fills
-        forks = not any(type(key) is str for key in taken) or (
-            high_fills.get(group.entry) != low_fills.get(group.entry)
-        )
+    taken, other = (high_fills, low_fills) if high_first else (low_fills, high_fills)
+    forks = taken.get(group.entry) != other.get(group.entry) or (
+        _closes_own(other) and not _closes_own(taken)
+    )
     return Choice(paths[high_first], high_fills, low_fills, forks)
+
+
+def _closes_own(fills: Fills) -> bool:
+    """Whether an exit of what the entry itself opens is among ``fills``."""
+    return any(type(key) is str for key in fills)
 
 
 def choose_jointly(
@@ -103,7 +106,7 @@ def mark_partners(
         return False
     mark(events, [event.working for event in events], (high, low))
     taken = high if high_first else low
-    if not any(type(key) is str for key in taken):
+    if not _closes_own(taken):
         # What the one that fills opens is closed on the other path only.
         for event in events:
             event.ambiguous = event.ambiguous or event.working in taken
