@@ -71,6 +71,7 @@ class AccountActor(Actor):
                     order_id=payload[1],
                     cause=cause,
                     why=payload[2],
+                    parts=payload[3],
                 )
             except LedgerError as refusal:
                 return refusal

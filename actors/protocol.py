@@ -158,6 +158,8 @@ class Post(NamedTuple):
     legs: Sequence[Leg]
     order_id: UUID | None
     why: str
+    parts: Sequence[tuple[int, UUID]] = ()
+    """Of an entry of several orders: from which leg on it is whose (`Entry.parts`)."""
 
 
 class Posted(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from heapq import heappush
@@ -147,9 +147,15 @@ class Venue:
                     pnl = add(pnl, gain) if part.long else sub(pnl, gain)
         return max(ZERO, add(free, pnl)) if pnl < ZERO else free
 
-    async def post(self, legs: list[Leg], order_id: UUID, why: str) -> Balances:
+    async def post(
+        self,
+        legs: list[Leg],
+        order_id: UUID,
+        why: str,
+        parts: Sequence[tuple[int, UUID]] = (),
+    ) -> Balances:
         """Have the account actor post one entry; the agents' balances that it changed."""
-        asked = _new(Post, (legs, order_id, why))
+        asked = _new(Post, (legs, order_id, why, parts))
         posted = self._account.ask(asked)
         if posted is UNSET:
             posted = await self._account.request(asked)

@@ -299,3 +299,21 @@ def _derived(name: str) -> UUID:
     """As `entry_uuid` should make them, by the standard library's own way."""
     digest = hashlib.blake2b(name.encode(), key=RUN.bytes, digest_size=16).digest()
     return UUID(bytes=digest, version=4)
+
+
+def test_the_legs_of_an_entry_of_several_orders_belong_to_their_own() -> None:
+    """Two agents trade 2 for 20: the first three legs are the buyer's order's, the rest the
+    seller's, and rows say so."""
+    ledger = Ledger(["a", "b"])
+    ledger.post(deposit("a", "USD", D(100)), time=1, order_id=None, cause=0, why="opening")
+    ledger.post(deposit("b", "BTC", D(5)), time=1, order_id=None, cause=0, why="opening")
+    other = UUID(int=9)
+    legs = [
+        ("a", "USD", TransactionType.FILL_BUY, D(-20), D(0)),
+        ("a", "BTC", TransactionType.SPOT_EXCHANGE, D(2), D(0)),
+        ("b", "BTC", TransactionType.FILL_SELL, D(-2), D(0)),
+        ("b", "USD", TransactionType.SPOT_EXCHANGE, D(20), D(0)),
+    ]
+    ledger.post(legs, time=2, order_id=ORDER, cause=1, why="traded", parts=((2, other),))
+    assert [row.order_id for row in ledger.rows()][4:] == [ORDER, ORDER, other, other]
+    assert ledger.fold() == ledger.balances()

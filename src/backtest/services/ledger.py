@@ -55,6 +55,18 @@ class Entry(NamedTuple):
     why: str
     """What happened, in words."""
     legs: Sequence[Leg]
+    parts: Sequence[tuple[int, UUID]] = ()
+    """Of an entry of several orders: from which leg on (counted from 0) it is whose. The legs
+    before the first part belong to ``order_id``."""
+
+    def order_of(self) -> Iterator[UUID | None]:
+        """The order that each leg belongs to, in turn."""
+        order_id, parts, place = self.order_id, self.parts, 0
+        for at in range(len(self.legs)):
+            while place < len(parts) and parts[place][0] <= at:
+                order_id = parts[place][1]
+                place += 1
+            yield order_id
 
 
 class Row(NamedTuple):
@@ -136,9 +148,18 @@ class Ledger:
         return {name: dict(self._balances[name]) for name in self.accounts}
 
     def post(
-        self, legs: Sequence[Leg], *, time: int, order_id: UUID | None, cause: int, why: str
+        self,
+        legs: Sequence[Leg],
+        *,
+        time: int,
+        order_id: UUID | None,
+        cause: int,
+        why: str,
+        parts: Sequence[tuple[int, UUID]] = (),
     ) -> dict[tuple[str, str], tuple[Decimal, Decimal]]:
         """Post one entry, whole or not at all; the new balances of what it touched.
+
+        ``parts`` say which legs belong to other orders than ``order_id``: see `Entry.parts`.
 
         Raises `UnbalancedEntry` when the legs do not sum to zero per asset, `InsufficientFunds`
         when an agent's account would go below zero, `AccountError` for an unknown account; time
@@ -151,7 +172,10 @@ class Ledger:
                 f"an entry cannot be earlier ({time}) than the last ({entries[-1].time})"
             )
         entries.append(
-            _new(Entry, (len(entries) + 1, self.transactions + 1, time, order_id, cause, why, legs))
+            _new(
+                Entry,
+                (len(entries) + 1, self.transactions + 1, time, order_id, cause, why, legs, parts),
+            )
         )
         self.transactions += len(legs)
         balances = self._balances
@@ -220,7 +244,8 @@ class Ledger:
         """Every transaction, house accounts included, in the order of posting."""
         for entry in self.entries:
             sequence = entry.first
-            for account, asset, kind, available, unavailable in entry.legs:
+            for leg, order_id in zip(entry.legs, entry.order_of(), strict=True):
+                account, asset, kind, available, unavailable = leg
                 yield Row(
                     entry.time,
                     sequence,
@@ -230,7 +255,7 @@ class Ledger:
                     kind,
                     available,
                     unavailable,
-                    entry.order_id,
+                    order_id,
                     describe(kind, entry.why),
                 )
                 sequence += 1

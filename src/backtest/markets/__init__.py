@@ -1,0 +1,1 @@
+"""Markets made of agents: scenarios, and what came of them."""
