@@ -42,6 +42,7 @@ from backtest.models.lifecycle import (
     next_status,
 )
 from backtest.models.market_event import MarketEvent, Tick
+from backtest.models.market_trade import MarketTrade
 from backtest.models.orders import OrderDirection, OrderStatus, TradingOrder
 from backtest.models.price_policy import (
     GapAtMarket,
@@ -101,6 +102,7 @@ __all__ = [
     "LeverageKind",
     "LimitPolicy",
     "MarketEvent",
+    "MarketTrade",
     "NextClose",
     "NextOpen",
     "NoSlippage",
