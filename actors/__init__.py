@@ -12,6 +12,7 @@ from backtest.actors.market_data import MarketData
 from backtest.actors.message import Envelope
 from backtest.actors.protocol import BalanceUpdate, EventKind, OrderEvent, Welcome
 from backtest.actors.records import EventRecord, Records
+from backtest.actors.session import Phase, SessionActor
 from backtest.actors.signal import Signal
 from backtest.actors.strategy_host import Handlers, StrategyHost
 from backtest.actors.stream import Stream
@@ -41,8 +42,10 @@ __all__ = [
     "LinkLatencies",
     "MarketData",
     "OrderEvent",
+    "Phase",
     "RealClock",
     "Records",
+    "SessionActor",
     "Signal",
     "SimulatedClock",
     "StrategyHost",
