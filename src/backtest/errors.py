@@ -15,9 +15,11 @@ from uuid import UUID
 __all__ = [
     "AccountError",
     "BacktestError",
+    "BookError",
     "ConfigError",
     "DataError",
     "Deadlock",
+    "DepthGap",
     "FieldError",
     "FieldTypeError",
     "InboxOverflow",
@@ -26,6 +28,7 @@ __all__ = [
     "LedgerError",
     "Livelock",
     "MissingExtra",
+    "NotInBook",
     "NotRepeatable",
     "OrderRejected",
     "RejectReason",
@@ -33,6 +36,7 @@ __all__ = [
     "UnbalancedEntry",
     "Undeliverable",
     "VerificationFailed",
+    "WouldCross",
 ]
 
 
@@ -139,6 +143,33 @@ class OrderRejected(BacktestError, ValueError):
         self.order_id = order_id
         where = f" (order {order_id})" if order_id is not None else ""
         super().__init__(f"{reason.value}: {detail}{where}")
+
+
+class BookError(BacktestError, ValueError):
+    """An order book was asked for what it cannot do; it is as it was before."""
+
+
+class WouldCross(BookError):
+    """An order would rest where it would meet the other side."""
+
+
+class NotInBook(BookError, LookupError):
+    """An order is not in the book: it was filled or removed, or never added."""
+
+
+class DepthGap(BookError):
+    """Updates of a book were lost: what was rebuilt from them is no longer the book.
+
+    ``expected`` and ``found`` are sequence numbers.
+    """
+
+    def __init__(self, expected: int, found: int) -> None:
+        self.expected = expected
+        self.found = found
+        super().__init__(
+            f"update {expected} was expected and {found} came: ask for a new snapshot and begin "
+            "with that"
+        )
 
 
 class LedgerError(BacktestError, ValueError):
