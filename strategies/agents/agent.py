@@ -1,0 +1,134 @@
+"""What the agents of a market have in common."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from backtest.errors import FieldError
+from backtest.models import TradingPair
+from backtest.money import ZERO, decimal_of, sub
+from backtest.services.draws import exponential
+from backtest.strategies.handle import Number, OrderHandle
+from backtest.strategies.strategy import Strategy
+from backtest.times import duration_ns
+
+from .view import View
+
+__all__ = ["Agent", "Duration"]
+
+Duration = float | int | str
+"""A length of time as agents take it: seconds, or text such as ``"90s"``, ``"4h"``."""
+
+_SECOND = 1e9
+
+
+class Agent(Strategy):
+    """A strategy that sleeps, wakes, looks at the best prices, and gives an order or two.
+
+    Nothing in it needs an order book: it runs on historical data as well. ``pair`` is what it
+    trades. With ``spot=False`` (the default) its orders are long and short ones with ``leverage``,
+    and it may sell what it does not have; with ``spot=True`` it buys and sells what it owns.
+    ``limit`` is the most that it holds on either side, beside what it had at the start; None: no
+    limit but its money.
+
+    To write another: override `on_start` (and call ``super().on_start()``), set a timer there by
+    `wake`, and answer it in ``async def on_timer``. A refused order is a matter of course for an
+    agent; it is not logged, and stands in the run's records like every other.
+    """
+
+    pair: str = "BTCUSD"
+    spot: bool = False
+    leverage: Number = 1
+    limit: Number | None = None
+
+    def on_start(self) -> None:
+        self.traded: TradingPair = self.pair_of(self.pair)
+        self.at_start = self._held() if self.spot else ZERO
+        self.most = None if self.limit is None else decimal_of(self.limit, "limit")
+        if self.most is not None and self.most < 0:
+            raise FieldError("limit", f"must not be negative, not {self.most}")
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def wake(self, seconds: float, name: str = "wake") -> int:
+        """Call ``on_timer(name)`` after so many seconds; gives a number for `cancel_timer`."""
+        return self.set_timer(name, after=seconds)
+
+    def wake_at_random(self, mean_seconds: float, name: str = "wake") -> int:
+        """The same after a random while: wake-ups that come like this are a Poisson process."""
+        return self.set_timer(name, after=mean_seconds * exponential(self.random))
+
+    # -- what it sees and has ----------------------------------------------------------------------
+
+    async def look(self) -> View:
+        """The best prices now."""
+        last = self.last_price(self.pair)
+        return View(last, last, None, None, last)
+
+    @property
+    def inventory(self) -> Decimal:
+        """What it holds more than at the start; negative when it is short (or has sold)."""
+        if self.spot:
+            return sub(self._held(), self.at_start)
+        position = self.position(self.pair)
+        return position.volume if position else ZERO
+
+    def _held(self) -> Decimal:
+        return self.balance(self.traded.base.code).total
+
+    def room(self, buy: bool) -> Decimal | None:
+        """How much more it may buy (or sell) before its ``limit``; None: as much as it likes."""
+        if self.most is None:
+            return None
+        held = self.inventory
+        return max(ZERO, sub(self.most, held if buy else held.copy_negate()))
+
+    # -- orders ------------------------------------------------------------------------------------
+
+    def place(
+        self, buy: bool, volume: Decimal, price: Decimal | None = None, **terms: Any
+    ) -> OrderHandle | None:
+        """Send an order: at the market, or limited by ``price``, which is rounded to the grid.
+
+        ``volume`` is rounded down to the grid and cut to what ``limit`` leaves; None, and no order,
+        when nothing is left of it. ``terms`` are further arguments of `buy` and `long`.
+        """
+        traded = self.traded
+        room = self.room(buy)
+        if self.spot and not buy:
+            owned = self.balance(traded.base.code).available
+            room = owned if room is None else min(room, owned)
+        volume = traded.round_volume(volume if room is None else min(volume, room))
+        if volume < traded.least_volume:
+            return None
+        if price is not None:
+            price = max(traded.round_price(price), traded.price_increment)
+        if self.spot:
+            send = self.buy if buy else self.sell
+            handle = send(self.pair, volume, limit_price=price, **terms)
+        else:
+            open_ = self.long if buy else self.short
+            handle = open_(self.pair, volume, leverage=self.leverage, limit_price=price, **terms)
+        # As if somebody waited for the answer: a refusal is no news, and is not logged.
+        handle.awaited = True
+        return handle
+
+    def withdraw(self, *handles: OrderHandle | None) -> None:
+        """Cancel what is pending of ``handles``."""
+        for handle in handles:
+            if handle is not None and handle.live is not None:
+                # It may fill while the cancel is on its way; the refusal is no news either.
+                handle.cancel().awaited = True
+
+    def withdraw_all(self) -> None:
+        """Cancel all that is pending in its pair."""
+        self.withdraw(*self.open_orders(self.pair))
+
+
+def seconds_of(duration: Duration, field: str) -> float:
+    """A length of time in seconds, longer than nothing."""
+    ns = duration_ns(duration, field)
+    if not ns:
+        raise FieldError(field, "must be longer than nothing")
+    return ns / _SECOND

@@ -1,0 +1,122 @@
+"""An agent with a view of what the asset is worth."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from backtest.errors import FieldError
+from backtest.money import add, decimal_of, mul, sub
+from backtest.services.draws import normal
+from backtest.services.fundamental import Fundamental
+from backtest.strategies.handle import Number
+from backtest.times import duration_ns
+
+from .agent import Agent, Duration, seconds_of
+from .sizes import drawn_size
+from .view import View
+
+__all__ = ["ValueAgent"]
+
+
+class ValueAgent(Agent):
+    """Sees the fundamental value through noise, keeps a belief about it, and trades toward it.
+
+    It wakes at random, cancels what it has pending, observes the value with an error, and joins
+    what it sees to what it believed, each by its precision. Between two observations the belief
+    moves as the value does: back toward the mean, less certain by the hour. That is the exact
+    filter for a mean-reverting value (R. E. Kalman, 1960), and what the value agents of D. Byrd,
+    M. Hybinette and T. Balch, "ABIDES", 2020, do in discrete time. With x the deviation from the
+    mean in shares of it, a = e^(−κΔ), q the variance that Δ adds and r the variance of the noise::
+
+        x⁻ = a x          p⁻ = a² p + q          k = p⁻ / (p⁻ + r)
+        x  = x⁻ + k (observed − x⁻)              p  = (1 − k) p⁻
+
+    Above the middle of the market it buys, below it sells: with probability ``aggression`` at the
+    other side's best price, as long as that is no worse than its belief; else it leaves a limit
+    order up to ``depth`` spreads behind the better of its belief and that price.
+
+    Parameters, beside those of `Agent`: the ``fundamental``; ``noise``, the standard deviation of
+    an observation in shares of the mean; ``every``, the mean time between wake-ups; ``size`` and
+    ``sizes`` as in `ZeroIntelligence`; ``aggression``; ``depth``; ``horizon``: it trades on what it
+    expects the value to be so long from now.
+    """
+
+    fundamental: Fundamental | None = None
+    noise: float = 0.005
+    every: Duration = "180s"
+    size: Number = 1
+    sizes: str = "exponential"
+    aggression: float = 0.3
+    depth: float = 2.0
+    horizon: Duration = 0
+
+    def on_start(self) -> None:
+        super().on_start()
+        if self.fundamental is None:
+            raise FieldError("fundamental", "is missing: give a backtest.services Fundamental")
+        self.oracle: Fundamental = self.fundamental
+        self.pause = seconds_of(self.every, "every")
+        self.mean_size = decimal_of(self.size, "size")
+        self.ahead = duration_ns(self.horizon, "horizon")
+        self.scale = float(self.oracle.mean)
+        # Everybody knows what it was worth when the market opened.
+        self.belief = self.oracle.deviation(self.oracle.start)
+        self.doubt = 0.0
+        """The variance of the belief."""
+        self.believed_at = min(self.oracle.start, self.now_ns)
+        self.wake_at_random(self.pause)
+
+    async def on_timer(self, name: str) -> None:
+        self.wake_at_random(self.pause)
+        self.withdraw_all()
+        now = self.now_ns
+        error = self.noise * normal(self.random)
+        self.update(now, self.oracle.deviation(now) + error)
+        view = await self.look()
+        size = drawn_size(self.sizes, self.mean_size, self.random)
+        value = self.expected()
+        middle = view.mid
+        if middle is None:
+            buy = self.random.random() < 0.5
+        else:
+            buy = value > middle
+        crosses = self.random.random() < self.aggression
+        self.place(buy, size, self.price(buy, crosses, value, view, self.random.random()))
+
+    def update(self, now: int, observed: float) -> None:
+        """Bring the belief up to ``now``, when the deviation ``observed`` was seen."""
+        passed = max(0, now - self.believed_at)
+        memory = self.oracle.memory(passed)
+        before = memory * self.belief
+        doubt = memory * memory * self.doubt + self.oracle.variance(passed)
+        total = doubt + self.noise * self.noise
+        # Without any doubt and any noise both are the value itself.
+        gain = doubt / total if total else 1.0
+        self.belief = before + gain * (observed - before)
+        self.doubt = (1.0 - gain) * doubt
+        self.believed_at = now
+
+    def expected(self) -> Decimal:
+        """What it believes the value to be at its horizon."""
+        believed = self.scale * (1.0 + self.belief * self.oracle.memory(self.ahead))
+        return Decimal(repr(max(believed, 0.0)))
+
+    def price(self, buy: bool, crosses: bool, value: Decimal, view: View, share: float) -> Decimal:
+        """The limit of its order; ``share`` of the way to ``depth`` spreads when it rests."""
+        tick = self.traded.price_increment
+        other = view.ask if buy else view.bid
+        spread = add(tick, tick)
+        if view.bid is not None and view.ask is not None:
+            spread = max(sub(view.ask, view.bid), spread)
+        if other is None:
+            best = value
+        elif buy:
+            if crosses and other <= value:
+                return other
+            best = min(value, sub(other, tick))
+        else:
+            if crosses and other >= value:
+                return other
+            best = max(value, add(other, tick))
+        behind = mul(spread, Decimal(repr(self.depth * share)))
+        return sub(best, behind) if buy else add(best, behind)
