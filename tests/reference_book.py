@@ -33,7 +33,6 @@ class ReferenceBook:
 
     def match(self, taker: list[Any], mode: str) -> tuple[list[Any], list[Any]]:
         fills, prevented = [], []
-        ends = {"cancel_newest": "taker", "cancel_oldest": "maker", "cancel_both": "maker taker"}
         for maker in self.side(not taker[2]):
             if taker[4] == 0 or not meets(taker, maker[3]):
                 break

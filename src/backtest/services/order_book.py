@@ -118,6 +118,11 @@ class OrderBook:
         """The orders of that side as they are met (in an auction market orders first)."""
         return (self._bids if buy else self._asks).orders()
 
+    def market_volume(self, buy: bool) -> int:
+        """The volume of that side's market orders, which wait in auctions only."""
+        level = (self._bids if buy else self._asks).market
+        return 0 if level is None else level.volume
+
     def __len__(self) -> int:
         """How many orders are in the book."""
         return sum(
