@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
+from backtest.analysis.check_between import Between
 from backtest.analysis.exact import amount, text_of
 from backtest.analysis.lines import FillLine, Leg, Material, derived_id, legs_of
 from backtest.analysis.tables import Row
@@ -18,6 +19,7 @@ _FILLING = frozenset(
     {"FILL_BUY", "FILL_SELL", "SPOT_EXCHANGE", "FEE_FILL", "CLOSE_PNL", "FEE_CLOSE"}
 )
 """Kinds of transactions that come of fills, and of nothing else."""
+_ORDER = Leg._fields.index("order")
 _HASHED = (0, 1, 2, 4, 5, 6, 7, 8, 9, 11)
 """The columns of a transaction that the journal's hash is made of, in order."""
 
@@ -33,6 +35,10 @@ class Journal:
         self.solvent = Finding("no agent's account is below zero")
         self.folds = Finding("the journal folds to the balances")
         self.booked = Finding("every fill is booked, and nothing else")
+        self.between = Between(material)
+        """What agents traded with each other."""
+        self.shared: dict[str, tuple[str, ...]] = {}
+        """By entry of several orders: which they are."""
         self.held: dict[tuple[str, str], tuple[int, int]] = {}
         """Account and asset to available and unavailable, folded from empty."""
         self.by_order: dict[str, dict[tuple[str, str], tuple[int, int]]] = {}
@@ -88,10 +94,10 @@ class Journal:
             # An entry in which no money moved (a fill at the price it had reserved for, free of
             # charge) has no transactions; the fill that it booked must be there.
             entry_id = derived_id(self._run_id, f"entry/{missing}")
-            fill = self._fill_of(entry_id)
-            if fill is None:
+            fills = self._fills_of(entry_id)
+            if not fills:
                 self.whole.wrong(f"entry {missing} is missing")
-            else:
+            for fill in fills:
                 self._no_money(fill)
         self._last_entry = number
         if first.entry_id != derived_id(self._run_id, f"entry/{number}"):
@@ -99,12 +105,34 @@ class Journal:
         if first.time < self.last_time:
             self.whole.wrong(f"entry {number} is earlier ({first.time}) than the one before it")
         self.last_time = first.time
-        same = (first.time, first.entry_id, first.order, first.cause)
+        same = (first.time, first.entry_id, first.cause)
+        orders = {first.order: None}
         for leg in legs:
-            if (leg.time, leg.entry_id, leg.order, leg.cause) != same:
-                self.whole.wrong(f"entry {number} is not of one time, order and cause")
-        if first.order and first.order not in self._material.order_by_id:
-            self.whole.wrong(f"entry {number} belongs to order {first.order}, which is unknown")
+            if (leg.time, leg.entry_id, leg.cause) != same:
+                self.whole.wrong(f"entry {number} is not of one time and cause")
+            orders[leg.order] = None
+        known = self._material.order_by_id
+        for order in orders:
+            if order and order not in known:
+                self.whole.wrong(f"entry {number} belongs to order {order}, which is unknown")
+        if len(orders) > 1:
+            self._order_several(first.entry, tuple(orders), legs)
+
+    def _order_several(self, entry: str, orders: tuple[str, ...], legs: Sequence[Leg]) -> None:
+        """An entry of several orders: the legs of each in one piece, on its own account. That all
+        of them have to do with it is told by the events."""
+        self.shared[entry] = orders
+        pieces = [order for order, _ in groupby(leg.order for leg in legs)]
+        if len(pieces) != len(orders) or "" in orders:
+            self.whole.wrong(f"entry {entry} does not keep the legs of each of its orders together")
+        known, agents = self._material.order_by_id, self._material.agents
+        for leg in legs:
+            order = known.get(leg.order)
+            if leg.account in agents and order is not None and leg.account != order.account:
+                self.whole.wrong(
+                    f"entry {entry} moves money of {leg.account} for order {leg.order}, which is "
+                    f"{order.account}'s"
+                )
 
     def _balance(self, legs: Sequence[Leg]) -> None:
         sums: dict[str, int] = {}
@@ -147,53 +175,67 @@ class Journal:
                 )
 
     def _gather(self, legs: Sequence[Leg]) -> None:
-        order = legs[0].order
-        if not order:
-            return
-        sums = self.by_order.setdefault(order, {})
-        for leg in legs:
-            if leg.account in self._material.agents:
-                key = (leg.kind, leg.asset)
-                total, reserved = sums.get(key, (0, 0))
-                sums[key] = (
-                    total + leg.available + leg.unavailable,
-                    reserved + leg.unavailable,
-                )
+        for order, own in groupby(legs, key=itemgetter(_ORDER)):
+            if not order:
+                continue
+            sums = self.by_order.setdefault(order, {})
+            for leg in own:
+                if leg.account in self._material.agents:
+                    key = (leg.kind, leg.asset)
+                    total, reserved = sums.get(key, (0, 0))
+                    sums[key] = (
+                        total + leg.available + leg.unavailable,
+                        reserved + leg.unavailable,
+                    )
 
     # -- fills, in the order of their entries ------------------------------------------------------
 
-    def _fill_of(self, entry_id: str) -> FillLine | None:
-        """The next fill, if it is this entry's."""
-        if self._next_fill < len(self._fills):
-            fill = self._fills[self._next_fill]
-            if fill.entry_id == entry_id:
-                self._next_fill += 1
-                return fill
-        return None
+    def _fills_of(self, entry_id: str) -> list[FillLine]:
+        """The next fills, as many as are this entry's."""
+        begin = self._next_fill
+        while (
+            self._next_fill < len(self._fills) and self._fills[self._next_fill].entry_id == entry_id
+        ):
+            self._next_fill += 1
+        return self._fills[begin : self._next_fill]
 
     def _no_money(self, fill: FillLine) -> None:
         if fill.order_kind != "trading" or fill.kind != "entry" or fill.fee:
-            self.booked.wrong(
-                f"the fill of order {fill.order} at {fill.time} is not in the journal"
-            )
+            self.booked.wrong(f"{_of(fill)} is not in the journal")
 
     def _book(self, legs: Sequence[Leg]) -> None:
         first = legs[0]
-        fill = self._fill_of(first.entry_id)
-        if fill is None:
+        fills = self._fills_of(first.entry_id)
+        self.between.entry(legs, fills)
+        if not fills:
             for leg in legs:
-                if leg.kind in _FILLING:
+                if leg.kind in _FILLING and leg.account not in ("clearing", "fees"):
                     self.booked.wrong(f"entry {first.entry} books a {leg.kind}, but no fill")
                     break
             return
-        what = f"the fill of order {fill.order} at {fill.time}"
-        if first.order != fill.order or first.time != fill.time:
-            self.booked.wrong(f"{what} names entry {first.entry}, of {first.order} at {first.time}")
+        by_order: dict[str, list[Leg]] = {}
+        for leg in legs:
+            by_order.setdefault(leg.order, []).append(leg)
+        for fill in fills:
+            own = by_order.pop(fill.order, None)
+            if own is None or first.time != fill.time:
+                self.booked.wrong(
+                    f"{_of(fill)} names entry {first.entry}, of {first.order} at {first.time}"
+                )
+            self._book_one(fill, own or ())
+        for order, own in by_order.items():
+            if any(leg.kind in _FILLING and leg.account in self._material.agents for leg in own):
+                self.booked.wrong(f"entry {first.entry} books for order {order}, but no fill")
+
+    def _book_one(self, fill: FillLine, legs: Sequence[Leg]) -> None:
+        """What the legs of its order book for a fill."""
         found: dict[tuple[str, str], int] = {}
         for leg in legs:
             if leg.account in self._material.agents:
                 if leg.account != fill.account:
-                    self.booked.wrong(f"{what} is booked on {leg.account}, not on {fill.account}")
+                    self.booked.wrong(
+                        f"{_of(fill)} is booked on {leg.account}, not on {fill.account}"
+                    )
                 if leg.kind in _FILLING:
                     key = (leg.kind, leg.asset)
                     found[key] = found.get(key, 0) + leg.available + leg.unavailable
@@ -201,7 +243,7 @@ class Journal:
         found = {key: units for key, units in found.items() if units}
         if found != expected:
             self.booked.wrong(
-                f"{what} should book {_told(expected)}, the journal has {_told(found)}"
+                f"{_of(fill)} should book {_told(expected)}, the journal has {_told(found)}"
             )
 
     def _expected(self, fill: FillLine) -> dict[tuple[str, str], int]:
@@ -228,10 +270,11 @@ class Journal:
     def _end(self) -> None:
         while self._next_fill < len(self._fills):
             fill = self._fills[self._next_fill]
-            if fill.entry_id == derived_id(self._run_id, f"entry/{self._last_entry + 1}"):
+            following = self._fills_of(derived_id(self._run_id, f"entry/{self._last_entry + 1}"))
+            if following:
                 self._last_entry += 1
-                self._next_fill += 1
-                self._no_money(fill)
+                for one in following:
+                    self._no_money(one)
                 continue
             self.booked.wrong(
                 f"fill {self._next_fill + 1} (order {fill.order} at {fill.time}) names entry "
@@ -241,6 +284,7 @@ class Journal:
         for row in self._balances:
             self.folds.wrong(f"the table of balances has a row of no entry: {','.join(row)}")
         self._compare_final()
+        self.between.finish()
         self.whole.right = f"{self.rows} transactions in {self.entries} entries"
         self.balanced.right = f"{self.entries} entries"
         self.solvent.right = f"{len(self._material.agents)} accounts, after each entry"
@@ -274,8 +318,13 @@ def journal_checks(journal: Journal) -> Iterator[Check]:
         journal.solvent,
         journal.folds,
         journal.booked,
+        *journal.between.findings,
     ):
         yield finding.done()
+
+
+def _of(fill: FillLine) -> str:
+    return f"the fill of order {fill.order} at {fill.time}"
 
 
 def _told(sums: dict[tuple[str, str], int]) -> str:

@@ -369,9 +369,10 @@ def trades(material: Material, journal: Journal, finding: Finding) -> str:
 _OF_FILLS = frozenset({"filled", "closed", "liquidated"})
 
 
-def events(material: Material, finding: Finding) -> str:
+def events(material: Material, journal: Journal, finding: Finding) -> str:
     """The story told by the events is the one that orders and fills tell."""
     run_id = material.run_id
+    named: dict[str, set[str]] = {entry: set() for entry in journal.shared}
     counts: dict[str, int] = {}
     last, next_fill = "", 0
     for place, event in enumerate(material.events, 1):
@@ -384,6 +385,8 @@ def events(material: Material, finding: Finding) -> str:
             finding.wrong(f"{what} was caused by a later message")
         if event.entry and event.entry_id != derived_id(run_id, f"entry/{event.entry}"):
             finding.wrong(f"{what} names entry {event.entry} with the id of another")
+        if event.entry in named:
+            named[event.entry].add(event.order)
         counts[event.kind] = counts.get(event.kind, 0) + 1
         order = material.order_by_id.get(event.order)
         if event.kind == "rejected":
@@ -402,6 +405,10 @@ def events(material: Material, finding: Finding) -> str:
                 event.order, event.time, event.volume,
             ):  # fmt: skip
                 finding.wrong(f"{what} is not told by fill {next_fill}")
+    for entry, ids in named.items():
+        for order_id in journal.shared[entry]:
+            if order_id and order_id not in ids:
+                finding.wrong(f"entry {entry} books for order {order_id}, and no event says why")
     _count(material, counts, finding)
     return f"{len(material.events)} events"
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from backtest.analysis.nettings import Nettings
+from backtest.analysis.others import Others
 from backtest.analysis.reasons import Taken, silences
 from backtest.analysis.replay import waits_of
 from backtest.analysis.silence_folds import folded
@@ -137,6 +138,7 @@ class _Story:
         events, fills = list(_lines(tables, "events")), list(_lines(tables, "fills"))
         self._nettings = Nettings(_lines(tables, "orders"), events, fills)
         self._events = [event for event in events if event["order_id"] in ids]
+        self._others = Others(_lines(tables, "orders"), fills)
         self._fills = {
             (fill["order_id"], fill["kind"] == "entry" or fill["order_kind"] == "spot"): fill
             for fill in fills
@@ -150,10 +152,10 @@ class _Story:
         for leg in _lines(tables, "transactions"):
             if leg["order_id"] in ids:
                 self._entries.setdefault(leg["entry"], []).append(leg)
-            elif leg["entry"] in closed:
+            elif (leg["entry"], leg["order_id"]) in closed:
                 self._closed.setdefault(leg["entry"], []).append(leg)
         for after in _lines(tables, "balances"):
-            if after["entry"] in self._entries or after["entry"] in closed:
+            if after["entry"] in self._entries or after["entry"] in self._closed:
                 self._balances.setdefault(after["entry"], []).append(
                     (
                         after["account"],
@@ -233,6 +235,7 @@ class _Story:
         fill = self._fill(event)
         if fill is not None:
             yield from fill_lines(fill)
+            yield from self._others.words(fill)
         if event["entry"] and event["entry"] not in told:
             told.add(event["entry"])
             yield from self._entry(event["entry"])
@@ -240,7 +243,10 @@ class _Story:
             other = self._nettings.closed_by(event)
             if other is not None:
                 yield from fill_lines(other[1])
-                yield from self._entry(other[0]["entry"])
+                yield from self._others.words(other[1])
+                if other[0]["entry"] not in told:
+                    told.add(other[0]["entry"])
+                    yield from self._entry(other[0]["entry"])
 
     def _did_not(self) -> Iterator[_Part]:
         """Each run of market events without a fill, and why there was none."""
@@ -280,9 +286,10 @@ class _Story:
         return self._fills.get((event["order_id"], event["kind"] == "filled"))
 
     def _entry(self, entry: str) -> Iterator[str]:
-        legs = self._entries.get(entry) or self._closed.get(entry, [])
+        legs = [*self._closed.get(entry, []), *self._entries.get(entry, [])]
         if not legs:
             return
+        own = {leg["account"] for leg in legs}
         why = legs[0]["description"].partition(": ")[2]
         yield f"    entry {entry}, {why}:"
         rows = [
@@ -302,6 +309,8 @@ class _Story:
         ]
         yield from columns(rows, indent="        ")
         for account, asset, free, held in self._balances.get(entry, ()):
+            if account not in own:
+                continue  # the other side's, in an entry of both
             yield (
                 f"      {account} then has {grouped(Decimal(free))} {asset} available, "
                 f"{grouped(Decimal(held))} in reserve"
@@ -321,7 +330,7 @@ class _Story:
                 lines.append(f"  {volume} {state(order, self._facts['prices']['last'])}")
         own, _ = self._sums(self._entries)
         others, _ = self._sums(self._closed)
-        sums, fees = self._sums({**self._entries, **self._closed})
+        sums, fees = self._sums(self._entries, self._closed)
         lines.append(f"  in all, the account received {_changes(sums)}")
         if self._closed:
             lines.append(
@@ -334,12 +343,12 @@ class _Story:
         return lines
 
     def _sums(
-        self, entries: Mapping[str, list[Line]]
+        self, *booked: Mapping[str, list[Line]]
     ) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
-        """What the agents' accounts received in ``entries``, and what of it were fees; by asset."""
+        """What the agents' accounts received by ``booked``, and what of it were fees; by asset."""
         sums: dict[str, Decimal] = {}
         fees: dict[str, Decimal] = {}
-        for legs in entries.values():
+        for legs in (one for entries in booked for one in entries.values()):
             for leg in legs:
                 if leg["account"] in self._agents:
                     change = add(

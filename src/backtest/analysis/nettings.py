@@ -39,30 +39,34 @@ class Nettings:
         self, orders: Iterable[Line], events: Sequence[Line], fills: Iterable[Line]
     ) -> None:
         self._orders = {order["order_id"]: order for order in orders}
-        closings = {fill["entry_id"]: fill for fill in fills if fill["kind"] != "entry"}
+        closings = {
+            (fill["entry_id"], fill["order_id"]): fill for fill in fills if fill["kind"] != "entry"
+        }
         self._links: dict[str, _Link] = {}
         """By the sequence of the position's event, and of the order's event ``netted``."""
         self._closings: list[_Link] = []
-        netted: Line | None = None
+        netted: dict[str, list[Line]] = {}
+        """By branch, what an order closed of others that no position has told of yet."""
         for event in events:
             if event["kind"] == "netted":
-                netted = event
-            elif event["kind"] in ("closed", "liquidated") and event["entry_id"] in closings:
-                fill, by = closings[event["entry_id"]], None
-                # What a cross account has to close for that comes in between, and is no netting.
-                if fill["kind"] == "netting" and netted is not None:
-                    by = netted
+                netted.setdefault(event["branch_id"], []).append(event)
+            elif event["kind"] in ("closed", "liquidated"):
+                fill, by = closings.get((event["entry_id"], event["order_id"])), None
+                if fill is None:
+                    continue
+                told = netted.get(fill["closing_order_id"])
+                if fill["kind"] == "netting" and told:
+                    by = told.pop(0)
                 link = _Link(event, fill, None if by is None else self._orders[by["order_id"]])
                 self._links[event["sequence"]] = link
                 self._closings.append(link)
                 if by is not None:
                     self._links[by["sequence"]] = link
-                    netted = None
 
-    def entries(self, chain: Collection[str]) -> set[str]:
-        """The ledger entries of the positions that the orders of a chain closed."""
+    def entries(self, chain: Collection[str]) -> set[tuple[str, str]]:
+        """The positions that the orders of a chain closed: the entry that booked it, the order."""
         return {
-            link.event["entry"]
+            (link.event["entry"], link.event["order_id"])
             for link in self._closings
             if link.by is not None and link.by["order_id"] in chain
         }
@@ -74,9 +78,14 @@ class Nettings:
 
     def credited(self, fills: Iterable[Line]) -> Iterator[Line]:
         """``fills``, those by which an order closed the other side as that order's own."""
-        owners = {one.fill["entry_id"]: one.by["order_id"] for one in self._closings if one.by}
+        owners = {
+            (one.fill["entry_id"], one.fill["order_id"]): one.by["order_id"]
+            for one in self._closings
+            if one.by
+        }
         for fill in fills:
-            owner = owners.get(fill["entry_id"]) if fill["kind"] == "netting" else None
+            key = (fill["entry_id"], fill["order_id"])
+            owner = owners.get(key) if fill["kind"] == "netting" else None
             yield fill if owner is None else {**fill, "order_id": owner}
 
     def words(self, event: Line) -> Iterator[str]:

@@ -187,22 +187,25 @@ def _transactions(result: RunResult) -> Iterator[Row]:
     for entry in result.ledger.entries:
         time, number = format_ns(entry.time), str(entry.number)
         entry_id = str(entry_uuid(run_id, entry.number))
-        order_id, cause = _id(entry.order_id), str(entry.cause)
-        for place, (account, asset, kind, available, unavailable) in enumerate(entry.legs):
-            yield (
-                time,
-                str(entry.first + place),
-                number,
-                entry_id,
-                account,
-                asset,
-                kind.value,
-                plain(available),
-                plain(unavailable),
-                order_id,
-                cause,
-                describe(kind, entry.why),
-            )
+        cause, sequence = str(entry.cause), entry.first
+        for order, legs in entry.segments():
+            order_id = _id(order)
+            for account, asset, kind, available, unavailable in legs:
+                yield (
+                    time,
+                    str(sequence),
+                    number,
+                    entry_id,
+                    account,
+                    asset,
+                    kind.value,
+                    plain(available),
+                    plain(unavailable),
+                    order_id,
+                    cause,
+                    describe(kind, entry.why),
+                )
+                sequence += 1
 
 
 def _balances(result: RunResult) -> Iterator[Row]:

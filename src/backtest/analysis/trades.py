@@ -15,7 +15,7 @@ through another pair, say) only the part with a known cost counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -27,7 +27,7 @@ from backtest.money import ZERO, add, div, mul, round_half_even, sub
 
 if TYPE_CHECKING:
     from backtest.analysis.result import RunResult
-    from backtest.services.ledger import Entry
+    from backtest.services.transaction_manager import Leg
 
 __all__ = ["Trade", "trades_of"]
 
@@ -51,23 +51,24 @@ class Trade:
 def trades_of(result: RunResult) -> list[Trade]:
     """The trades of a run, in the order in which they began to be closed."""
     orders = {order.id: order for order in result.records.orders}
+    names = {account.account_id: name for name, account in result.accounts.items()}
     positions = _Positions(orders.values())
     inventories: dict[tuple[str, str], _Inventory] = {}
     sold: dict[UUID, Trade] = {}
-    for entry in result.ledger.entries:
-        order = None if entry.order_id is None else orders.get(entry.order_id)
+    for order_id, legs in _segments(result):
+        order = None if order_id is None else orders.get(order_id)
         if order is None:
             continue
         if isinstance(order, TradingOrder):
-            positions.book(order, entry, result)
+            positions.book(order, legs, names[order.account_id], result)
             continue
-        account = result.account_name(order.account_id)
+        account = names[order.account_id]
         pair = result.pairs[order.trading_pair_code]
         inventory = inventories.get((account, pair.code))
         if inventory is None:
             inventory = inventories[account, pair.code] = _opening(result, account, pair)
-        base = _change(entry, account, pair.base.code)
-        quote = _change(entry, account, pair.quote.code)
+        base = _change(legs, account, pair.base.code)
+        quote = _change(legs, account, pair.quote.code)
         if order.direction.sign > 0:
             inventory.bought(order.root_id, base, quote)
             continue
@@ -85,10 +86,16 @@ def trades_of(result: RunResult) -> list[Trade]:
     return [*positions.trades(result), *sold.values()]
 
 
-def _change(entry: Entry, account: str, asset: str) -> Decimal:
-    """What an entry brought ``account`` of ``asset``, in reserve or not."""
+def _segments(result: RunResult) -> Iterator[tuple[UUID | None, Sequence[Leg]]]:
+    """What was booked, order by order: an entry of several is one of each."""
+    for entry in result.ledger.entries:
+        yield from entry.segments()
+
+
+def _change(legs: Sequence[Leg], account: str, asset: str) -> Decimal:
+    """What ``legs`` brought ``account`` of ``asset``, in reserve or not."""
     total = ZERO
-    for owner, what, _, available, unavailable in entry.legs:
+    for owner, what, _, available, unavailable in legs:
         if owner == account and what == asset:
             total = add(total, add(available, unavailable))
     return total
@@ -110,12 +117,14 @@ class _Positions:
             self._done.pop(root, None)
         self._pnl = dict.fromkeys(self._done, ZERO)
 
-    def book(self, order: TradingOrder, entry: Entry, result: RunResult) -> None:
-        """Add an entry to its chain's."""
+    def book(
+        self, order: TradingOrder, legs: Sequence[Leg], account: str, result: RunResult
+    ) -> None:
+        """Add what was booked for an order to its chain's."""
         root = order.root_id
         if root in self._pnl:
             asset = result.pairs[order.trading_pair_code].quote.code
-            change = _change(entry, result.account_name(order.account_id), asset)
+            change = _change(legs, account, asset)
             self._pnl[root] = add(self._pnl[root], change)
 
     def trades(self, result: RunResult) -> Iterator[Trade]:

@@ -46,9 +46,13 @@ def verify_tables(tables: Tables) -> Verification:
         ("orders are in order", check_orders.orders),
         ("volumes of chains are conserved", check_orders.chains),
         ("fills agree with their orders", check_orders.fills),
-        ("events agree with orders and fills", check_orders.events),
     ):
         checks.append(checked(name, _with(read, material)))
+    checks.append(
+        checked(
+            "events agree with orders and fills", _along(check_orders.events, material, journal)
+        )
+    )
     return Verification(tuple(checks))
 
 

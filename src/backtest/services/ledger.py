@@ -68,6 +68,15 @@ class Entry(NamedTuple):
                 place += 1
             yield order_id
 
+    def segments(self) -> Iterator[tuple[UUID | None, Sequence[Leg]]]:
+        """The orders of the entry in turn, each with its legs."""
+        order_id, begin = self.order_id, 0
+        for at, other in self.parts:
+            if at > begin:
+                yield order_id, self.legs[begin:at]
+            order_id, begin = other, at
+        yield order_id, self.legs[begin:] if begin else self.legs
+
 
 class Row(NamedTuple):
     """One transaction of the journal, flat, as the tables show it."""
