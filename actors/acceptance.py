@@ -129,7 +129,7 @@ class Acceptance:
         branch = Branch(order_id, desk, account, book, spot, leverage)
         if special:
             branch.terms, branch.expires = terms, expires
-        now = book.last if book.last_quote is None else book.meets(buy)
+        now = book.meets(buy)
         if limit is not None and buy:
             branch.worst = limit
         else:

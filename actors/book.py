@@ -78,6 +78,8 @@ class PairBook:
         "next_funding",
         "next_rollover",
         "one_sided",
+        "own_branches",
+        "own_holdings",
         "pair",
         "path",
         "queue",
@@ -133,6 +135,10 @@ class PairBook:
         """Branches with a pending order, by number: in the order of acceptance."""
         self.holdings: dict[Holding, None] = {}
         """Open positions, oldest first; one that lives on in part keeps its place."""
+        self.own_branches: dict[str, dict[int, Branch]] = {}
+        """The same branches by account: with thousands of accounts nobody looks through all."""
+        self.own_holdings: dict[str, dict[Holding, None]] = {}
+        """The same positions by account."""
         self.has_oco = False
         """Whether there ever was an order here with one-cancels-other partners."""
         self.groups: list[Group] | None = None
@@ -202,13 +208,37 @@ class PairBook:
         worst = worst_price_buy if buy else worst_price_sell
         return worst(limit, stop, now, self.rules.market_buffer, self.pair)
 
+    def list_order(self, branch: Branch) -> None:
+        """Something of ``branch`` is pending, last in the order of acceptance."""
+        number, account = branch.number, branch.account
+        self.branches[number] = branch
+        own = self.own_branches.get(account)
+        if own is None:
+            own = self.own_branches[account] = {}
+        own[number] = branch
+        self.groups = None
+
+    def unlist_order(self, branch: Branch) -> None:
+        """Nothing of ``branch`` is pending any more, if there was."""
+        if self.branches.pop(branch.number, None) is not None:
+            del self.own_branches[branch.account][branch.number]
+            self.groups = None
+
+    def list_holding(self, holding: Holding) -> None:
+        """A position was opened."""
+        self.holdings[holding] = None
+        self.own_holdings.setdefault(holding.branch.account, {})[holding] = None
+        self.groups = None
+
+    def unlist_holding(self, holding: Holding) -> None:
+        """A position is closed, or has been replaced."""
+        del self.holdings[holding], self.own_holdings[holding.branch.account][holding]
+        self.groups = None
+
     def opposite(self, account: str, long: bool) -> list[Holding]:
         """The positions of ``account`` on the other side than ``long``, oldest first."""
-        return [
-            holding
-            for holding in self.holdings
-            if holding.part.long is not long and holding.branch.account == account
-        ]
+        own = self.own_holdings.get(account, ())
+        return [holding for holding in own if holding.part.long is not long]
 
     def fee(
         self,

@@ -25,12 +25,12 @@ from backtest.services.transaction_manager import close_position
 from .book import PairBook
 from .branch import Branch, Closing, Holding
 from .cross_account import CrossAccount
-from .fill_record import record_fill, signed_size
+from .fill_record import Execution, record_fill, signed_size
 from .holdings import drop_holding, set_margin
 from .protocol import Balances, EventKind
 from .venue import Venue
 
-__all__ = ["ClosingDesk", "RaiseMoney", "Scene"]
+__all__ = ["CloseTerms", "ClosingDesk", "RaiseMoney", "Scene"]
 
 _WORDS = {
     "close": "closed",
@@ -48,6 +48,22 @@ class Scene(NamedTuple):
     bar: MarketEvent
     walk: Walk
     hit: Hit
+
+
+class CloseTerms(NamedTuple):
+    """What a close of a position comes to, once it is priced."""
+
+    closing: Closing
+    volume: Decimal
+    notional: Decimal
+    margin: Decimal
+    """What of the position's margin comes back."""
+    pnl: Decimal
+    fee: Decimal
+    uncovered: Decimal
+    """What of the loss the insurance account bears."""
+    fee_uncovered: Decimal
+    """What of the fee it bears."""
 
 
 RaiseMoney = Callable[[CrossAccount, Decimal, Holding | None, Scene | None], Awaitable[None]]
@@ -107,28 +123,12 @@ class ClosingDesk:
         detail: str = "",
     ) -> None:
         """Close a position, wholly or partly, at the price of ``hit``; ``detail`` says why."""
-        venue, pair = self._venue, book.pair
+        venue = self._venue
         holding = closing.holding
         branch, part, order = holding.branch, holding.part, holding.order
         asset, volume = book.quote, hit.volume
-        notional = pair.notional(volume, hit.price)
-        margin, _ = apportion(part.margin, volume, part.volume, book.step)
-        pnl = realised_pnl(
-            1 if part.long else -1,
-            part.entry_price,
-            hit.price,
-            volume,
-            pair.contract_size,
-            book.step,
-        )
-        fee = book.fee(
-            book.fees_close,
-            volume=volume,
-            notional=notional,
-            margin=margin,
-            maker=not hit.taker,
-            first=not closing.paid_flat,
-        )
+        terms = self.priced(book, closing, hit.price, volume, taker=hit.taker)
+        margin, pnl, fee = terms.margin, terms.pnl, terms.fee
         if self.raise_money is not None and branch.account in venue.cross:
             needed = sub(sub(fee, pnl), margin)
             scene = Scene(book, bar, walk, hit)
@@ -137,12 +137,74 @@ class ClosingDesk:
             missing = sub(needed, venue.available(branch.account, asset))
             if missing > ZERO:
                 margin = add(margin, min(missing, sub(part.margin, margin)))
-        uncovered, fee_uncovered = self._uncovered(branch, closing, asset, margin, pnl, fee)
-        legs = close_position(
-            branch.account, asset, margin, pnl, fee, add(uncovered, fee_uncovered)
-        )
-        why = f"{_WORDS[closing.kind]} {volume} at {hit.price}"
+        free = venue.available(branch.account, asset)
+        terms = self.covered(terms._replace(margin=margin), free)
+        uncovered = add(terms.uncovered, terms.fee_uncovered)
+        legs = close_position(branch.account, asset, margin, pnl, fee, uncovered)
+        why = self.words(closing, volume, hit.price)
         balances = await venue.post(legs, order.id, why)
+        walk.report(hit, volume)
+        self.settled(book, bar, hit, terms, balances, detail)
+
+    def words(self, closing: Closing, volume: Decimal, price: Decimal) -> str:
+        """What the journal says of a close."""
+        return f"{_WORDS[closing.kind]} {volume} at {price}"
+
+    def priced(
+        self, book: PairBook, closing: Closing, price: Decimal, volume: Decimal, *, taker: bool
+    ) -> CloseTerms:
+        """What closing ``volume`` at ``price`` comes to, before anybody asks who can bear it."""
+        pair, part = book.pair, closing.holding.part
+        notional = pair.notional(volume, price)
+        margin, _ = apportion(part.margin, volume, part.volume, book.step)
+        pnl = realised_pnl(
+            1 if part.long else -1, part.entry_price, price, volume, pair.contract_size, book.step
+        )
+        fee = book.fee(
+            book.fees_close,
+            volume=volume,
+            notional=notional,
+            margin=margin,
+            maker=not taker,
+            first=not closing.paid_flat,
+        )
+        return CloseTerms(closing, volume, notional, margin, pnl, fee, ZERO, ZERO)
+
+    def covered(self, terms: CloseTerms, free: Decimal) -> CloseTerms:
+        """``terms`` with what of the loss and what of the fee the account does not bear, which has
+        ``free`` available.
+
+        An isolated position never loses more than its margin. A fee is taken from what is
+        available; a liquidation's only from what remains of the margin. A cross margin account
+        bears all that it can pay.
+        """
+        closing, fee = terms.closing, terms.fee
+        left = add(terms.margin, terms.pnl)
+        if closing.holding.branch.account in self._venue.cross:
+            left = add(left, free)
+            loss = max(ZERO, left.copy_negate())
+            left = max(ZERO, left)
+        else:
+            loss = max(ZERO, left.copy_negate())
+            left = max(ZERO, left)
+            if closing.kind != "liquidation":
+                left = add(left, free)
+        return terms._replace(uncovered=loss, fee_uncovered=max(ZERO, sub(fee, left)))
+
+    def settled(
+        self,
+        book: PairBook,
+        bar: MarketEvent,
+        hit: Execution,
+        terms: CloseTerms,
+        balances: Balances,
+        detail: str = "",
+    ) -> None:
+        """A close is posted, and taken off the position's part: make and tell what became of it."""
+        venue = self._venue
+        closing, volume, notional, margin, pnl, fee, uncovered, fee_uncovered = terms
+        holding = closing.holding
+        branch, part, order, asset = holding.branch, holding.part, holding.order, book.quote
         closing.paid_flat = True
         size = signed_size(book, holding.part.long, volume)
         venue.valuation.position(book.code, size.copy_negate(), part.entry_price)
@@ -154,12 +216,12 @@ class ClosingDesk:
             fee=fee,
             pnl=pnl,
             closing_reason=closing.kind,
-            rest_id=None if volume == part.volume else venue.ids.draw(),
+            rest_id=None if volume == order.volume else venue.ids.draw(),
             step=book.step,
         )
         venue.records.keep(done)
         in_vain = [one for one in holding.closings if one.kind == "close" and one is not closing]
-        positions = self._go_on(walk, hit, holding, closing, rest, sub(part.margin, margin))
+        positions = self._go_on(holding, closing, rest, sub(part.margin, margin))
         record = record_fill(
             venue,
             bar,
@@ -206,40 +268,8 @@ class ClosingDesk:
         )
         return sub(max(ZERO, add(part.margin, pnl)), fee)
 
-    def _uncovered(
-        self,
-        branch: Branch,
-        closing: Closing,
-        asset: str,
-        margin: Decimal,
-        pnl: Decimal,
-        fee: Decimal,
-    ) -> tuple[Decimal, Decimal]:
-        """What of the loss and what of the fee the account does not bear.
-
-        An isolated position never loses more than its margin. A fee is taken from what is
-        available; a liquidation's only from what remains of the margin.
-        """
-        if branch.account in self._venue.cross:
-            return self._uncovered_by_all(branch.account, asset, margin, pnl, fee)
-        left = add(margin, pnl)
-        loss = max(ZERO, left.copy_negate())
-        left = max(ZERO, left)
-        if closing.kind != "liquidation":
-            left = add(left, self._venue.available(branch.account, asset))
-        return loss, max(ZERO, sub(fee, left))
-
-    def _uncovered_by_all(
-        self, account: str, asset: str, margin: Decimal, pnl: Decimal, fee: Decimal
-    ) -> tuple[Decimal, Decimal]:
-        """The same for a cross margin account, which bears all that it can pay."""
-        left = add(add(margin, pnl), self._venue.available(account, asset))
-        return max(ZERO, left.copy_negate()), max(ZERO, sub(fee, max(ZERO, left)))
-
     def _go_on(
         self,
-        walk: Walk,
-        hit: Hit,
         holding: Holding,
         closing: Closing,
         rest: TradingOrder | None,
@@ -248,10 +278,8 @@ class ClosingDesk:
         """Let the position live on with its rest, or end it; what changed of the positions."""
         venue, branch, old = self._venue, holding.branch, holding.order.id
         if rest is None:
-            walk.report(hit, hit.volume)
             drop_holding(venue, holding)
             return ((old, None),)
-        walk.report(hit, hit.volume)
         rest.__dict__["margin_reserved"] = margin  # a copy that is ours alone still
         holding.order = rest
         venue.take_on(rest, branch)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from backtest.errors import RejectReason
 from backtest.models import MarketEvent, TradingOrder
-from backtest.money import ZERO, add, div, mul, sub
+from backtest.money import ZERO, add, sub
 from backtest.services.fills import CLOSE_ONLY, Hit, OpenPart, Walk
 from backtest.services.order_operations import fill
 from backtest.services.transaction_manager import (
@@ -19,30 +19,21 @@ from backtest.services.transaction_manager import (
     fill_trading,
 )
 
+from .affordable import Affordable, affordable
 from .book import PairBook
 from .branch import Branch
 from .cancellation import Cancellation
 from .exits import ExitDesk
-from .fill_record import record_fill, signed_size
+from .fill_record import Execution, record_fill, signed_size
 from .holdings import open_holding
 from .oco import OcoGroup
-from .protocol import EventKind
+from .protocol import Balances, EventKind
 from .venue import Venue
 
-__all__ = ["EntryDesk"]
+__all__ = ["EntryDesk", "is_bracket"]
 
 _WORDS = {"stop_loss": "its stop-loss was reached", "take_profit": "its take-profit was reached"}
 """What is said of the fill of an exit."""
-
-
-class _Affordable(NamedTuple):
-    """What of a fill can be paid for."""
-
-    volume: Decimal
-    kept: Decimal
-    """What stays in reserve for the order's leaves."""
-    covered: bool
-    """Whether the fill's share of the reserve and available paid, and nothing else had to."""
 
 
 class EntryDesk:
@@ -87,7 +78,7 @@ class EntryDesk:
             if buy:
                 share = sub(branch.order.reserved, kept)  # type: ignore[union-attr]
                 legs = fill_spot_buy(branch.account, base, quote, volume, notional, fee, share)
-                if _brackets(branch):
+                if is_bracket(branch):
                     # What was bought is the reserve of the exit, in the same entry.
                     legs += create_order(branch.account, base, volume)
             else:
@@ -150,34 +141,19 @@ class EntryDesk:
 
     def _affordable(
         self, branch: Branch, volume: Decimal, cost: Callable[[Decimal], Decimal], free: Decimal
-    ) -> _Affordable:
-        """How much of ``volume`` the order's reserve and what is ``free`` can pay for.
-
-        First the fill's share of the reserve and what is free; then the reserve of the leaves, too:
-        an order must not end because its parts are rounded up one by one.
-        """
-        order = branch.order
+    ) -> Affordable:
+        """How much of ``volume`` the order's reserve and what is ``free`` can pay for."""
+        order, venue = branch.order, self._venue
         assert order is not None
-        money = add(order.reserved, free)
-        needed = cost(volume)
-        kept = self._venue.reserve(branch, sub(order.volume, volume), False)
-        if add(needed, kept) <= money:
-            return _Affordable(volume, kept, True)
-        if needed > money:
-            step = branch.book.pair.volume_increment
-            low, high = 0, int(div(volume, step))
-            while low < high:
-                middle = (low + high + 1) // 2
-                if cost(mul(Decimal(middle), step)) <= money:
-                    low = middle
-                else:
-                    high = middle - 1
-            volume = mul(Decimal(low), step)
-            if branch.terms is not None and branch.terms.whole:
-                volume = ZERO
-            needed = cost(volume)
-            kept = self._venue.reserve(branch, sub(order.volume, volume), False)
-        return _Affordable(volume, min(kept, sub(money, needed)), False)
+        leaves = order.volume
+        return affordable(
+            volume,
+            add(order.reserved, free),
+            cost,
+            lambda some: venue.reserve(branch, sub(leaves, some), False),
+            branch.book.pair.volume_increment,
+            branch.terms is not None and branch.terms.whole,
+        )
 
     async def _book_fill(
         self,
@@ -193,9 +169,27 @@ class EntryDesk:
         margin: Decimal | None,
     ) -> OpenPart | None:
         """Post an order's fill, then make and tell what became of it; what it opened, if it did."""
+        order = branch.order
+        assert order is not None
+        balances = await self._venue.post(legs, order.id, f"filled {volume} at {hit.price}")
+        return self.settled(book, bar, hit, branch, volume, notional, fee, kept, margin, balances)
+
+    def settled(
+        self,
+        book: PairBook,
+        bar: MarketEvent,
+        hit: Execution,
+        branch: Branch,
+        volume: Decimal,
+        notional: Decimal,
+        fee: Decimal,
+        kept: Decimal,
+        margin: Decimal | None,
+        balances: Balances,
+    ) -> OpenPart | None:
+        """A fill is posted: make and tell what became of the order; what it opened, if it did."""
         venue, order = self._venue, branch.order
         assert order is not None
-        balances = await venue.post(legs, order.id, f"filled {volume} at {hit.price}")
         whole = volume == order.volume
         filled, leaves = fill(
             order,
@@ -220,7 +214,7 @@ class EntryDesk:
             positions = ((filled.id, filled),)
             part = holding.part
             venue.valuation.position(book.code, signed_size(book, part.long, volume), hit.price)
-        brackets = _brackets(branch)
+        brackets = is_bracket(branch)
         if leaves is None:
             venue.unlist(branch)
         else:
@@ -286,7 +280,7 @@ class EntryDesk:
             )
 
 
-def _brackets(branch: Branch) -> bool:
+def is_bracket(branch: Branch) -> bool:
     """Whether what the order buys goes to an exit: a spot order with a stop-loss or take-profit."""
     order = branch.order
     return (

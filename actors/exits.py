@@ -102,8 +102,7 @@ class ExitDesk:
         venue, book = self._venue, branch.book
         branch.number = venue.next_branch()
         venue.branch_of[order.id.int] = branch
-        book.branches[branch.number] = branch
-        book.groups = None
+        book.list_order(branch)
         venue.records.keep(order)
 
     # -- what its owner asks for -------------------------------------------------------------------

@@ -7,16 +7,39 @@ from typing import Any
 
 from backtest.models import Fill, MarketEvent, OrderDirection, Otherwise, SpotOrder, TradingOrder
 from backtest.money import mul
-from backtest.services.fills import Hit
+from backtest.services.fills import Hit, OpenPart, Point, Working
 from backtest.services.ledger import entry_uuid
 
 from .book import PairBook
 from .branch import Branch, Closing
 from .venue import Venue
 
-__all__ = ["record_fill", "signed_size"]
+__all__ = ["Execution", "Match", "record_fill", "signed_size"]
 
 _LONG, _SHORT = OrderDirection.LONG, OrderDirection.SHORT
+
+
+class Match:
+    """One side of a trade with another agent, as its record needs it."""
+
+    __slots__ = ("part", "price", "taker", "volume", "working")
+
+    ambiguous = False
+    point: Point = "trade"
+    rank = 0
+
+    def __init__(
+        self, working: Working, part: OpenPart | None, price: Decimal, volume: Decimal, taker: bool
+    ) -> None:
+        self.working = working
+        self.part = part
+        self.price = price
+        self.volume = volume
+        self.taker = taker
+
+
+Execution = Hit | Match
+"""What a fill is the record of: a hit on historical data, or a match with another order."""
 
 
 def signed_size(book: PairBook, long: bool, volume: Decimal) -> Decimal:
@@ -43,7 +66,7 @@ def _kind(key: Any) -> str:
 def record_fill(
     venue: Venue,
     bar: MarketEvent,
-    hit: Hit,
+    hit: Execution,
     branch: Branch,
     order: SpotOrder | TradingOrder,
     kind: str,
@@ -77,7 +100,7 @@ def record_fill(
         entry_uuid(venue.run_id, venue.records.entry),
         None if closing is None else closing.id,
         pnl,
-        *(_outcomes(hit) if hit.ambiguous else ()),
+        *(_outcomes(hit) if isinstance(hit, Hit) and hit.ambiguous else ()),
     )
     venue.records.fills.append(made)
     return made

@@ -41,8 +41,7 @@ def open_holding(venue: Venue, branch: Branch, order: TradingOrder) -> Holding:
             )
             holding.put(closing, working)
     branch.holdings.append(holding)
-    book.holdings[holding] = None
-    book.groups = None
+    book.list_holding(holding)
     return holding
 
 
@@ -69,8 +68,7 @@ def drop_holding(venue: Venue, holding: Holding) -> None:
     """The position is closed (or has been replaced)."""
     book = holding.branch.book
     holding.closings.clear()
-    del book.holdings[holding]
-    book.groups = None
+    book.unlist_holding(holding)
     holding.branch.holdings.remove(holding)
     if not holding.branch.holdings and holding.branch.order is None:
         venue.branch_of[holding.branch.id.int] = None

@@ -275,9 +275,8 @@ class Modification:
             branch.working.kind, branch.working.price = old.kind, old.price
             branch.working.triggered = True
         # The order of acceptance is the order of the table: out, and in again at its end.
-        book.branches.pop(branch.number)
-        book.branches[branch.number] = branch
-        book.groups = None
+        book.unlist_order(branch)
+        book.list_order(branch)
         book.waiting.append((venue.now, branch.working))
 
     def _modify_positions(self, branch: Branch, changes: dict[str, Any], command: int) -> None:

@@ -139,8 +139,8 @@ class Venue:
             return free
         pnl = ZERO
         for book in self.books.values():
-            for holding in book.holdings:
-                if holding.branch.account == account and book.last is not None:
+            for holding in book.own_holdings.get(account, ()):
+                if book.last is not None:
                     part = holding.part
                     moved = sub(book.last, part.entry_price)
                     gain = mul(mul(moved, part.volume), book.pair.contract_size)
@@ -231,8 +231,8 @@ class Venue:
         for holding in book.opposite(account, buy):
             there = add(there, holding.part.volume)
         groups: dict[OcoGroup, dict[int, Decimal]] = {}
-        for other in book.branches.values():
-            if other is branch or other.account != account or other.working.buy is not buy:
+        for other in book.own_branches.get(account, {}).values():
+            if other is branch or other.working.buy is not buy:
                 continue
             closes = min(other.offset, other.working.volume)
             if other.oco is None or (other.oco is group and other.oco_member == branch.oco_member):
@@ -301,10 +301,9 @@ class Venue:
     def list_branch(self, branch: Branch) -> None:
         """Number a branch, make it known, and let it be part of the next bar."""
         book = branch.book
-        number = branch.number = self._branches = self._branches + 1
+        branch.number = self._branches = self._branches + 1
         self.branch_of[branch.id.int] = branch
-        book.branches[number] = branch
-        book.groups = None
+        book.list_order(branch)
         now = self.actor.system.now
         if not branch.accepted:
             branch.accepted = now
@@ -329,9 +328,7 @@ class Venue:
 
     def unlist(self, branch: Branch) -> None:
         """Nothing of the branch is pending any more."""
-        book = branch.book
-        if book.branches.pop(branch.number, None) is not None:
-            book.groups = None
+        branch.book.unlist_order(branch)
         branch.order = None
         if branch.oco is not None:
             self.ocos.leave(branch)

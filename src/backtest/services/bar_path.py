@@ -106,6 +106,7 @@ class Working:
     ``end``        WHOLE_BAR (4), or OPEN_ONLY (1): of the bar only its first price counts.
     ``lacked``     the volume that there was when all of it was to fill and that was less (the walk
                    sets it).
+    ``place``      where an order-book venue has put it; the walk knows nothing of that.
     """
 
     key: Any
@@ -121,6 +122,7 @@ class Working:
     terms: Terms | None = None
     end: int = WHOLE_BAR
     lacked: Decimal | None = None
+    place: Any = None
     is_limit: bool = field(init=False)
     rises: bool = field(init=False)
     """Whether its condition is met by a rising price (stop buy, limit sell)."""

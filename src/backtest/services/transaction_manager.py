@@ -105,16 +105,21 @@ def fill_spot_buy(
     notional: Decimal,
     fee: Decimal,
     share: Decimal,
+    counterparty: str | None = MARKET,
 ) -> list[Leg]:
-    """A spot buy filled out of the ``share`` of its reserve; what is missing is reserved first."""
+    """A spot buy filled out of the ``share`` of its reserve; what is missing is reserved first.
+
+    Without a ``counterparty`` the other side is another agent's, in the same entry.
+    """
     legs: list[Leg] = []
     left = sub(sub(share, notional), fee)
     if left < ZERO:
         legs.append((account, quote, _RESERVE, left, left.copy_negate()))
     legs.append((account, quote, _FILL_BUY, ZERO, notional.copy_negate()))
     legs.append((account, base, _EXCHANGE, volume, ZERO))
-    legs.append((MARKET, quote, _FILL_BUY, notional, ZERO))
-    legs.append((MARKET, base, _EXCHANGE, volume.copy_negate(), ZERO))
+    if counterparty is not None:
+        legs.append((counterparty, quote, _FILL_BUY, notional, ZERO))
+        legs.append((counterparty, base, _EXCHANGE, volume.copy_negate(), ZERO))
     if fee:
         legs.append((account, quote, _FEE_FILL, ZERO, fee.copy_negate()))
         legs.append((FEES, quote, _FEE_FILL, fee, ZERO))
@@ -124,15 +129,25 @@ def fill_spot_buy(
 
 
 def fill_spot_sell(
-    account: str, base: str, quote: str, volume: Decimal, notional: Decimal, fee: Decimal
+    account: str,
+    base: str,
+    quote: str,
+    volume: Decimal,
+    notional: Decimal,
+    fee: Decimal,
+    counterparty: str | None = MARKET,
 ) -> list[Leg]:
-    """A spot sell filled: the reserved base goes, the proceeds come, the fee is paid from them."""
+    """A spot sell filled: the reserved base goes, the proceeds come, the fee is paid from them.
+
+    Without a ``counterparty`` the other side is another agent's, in the same entry.
+    """
     legs: list[Leg] = [
         (account, base, _FILL_SELL, ZERO, volume.copy_negate()),
         (account, quote, _EXCHANGE, notional, ZERO),
-        (MARKET, base, _FILL_SELL, volume, ZERO),
-        (MARKET, quote, _EXCHANGE, notional.copy_negate(), ZERO),
     ]
+    if counterparty is not None:
+        legs.append((counterparty, base, _FILL_SELL, volume, ZERO))
+        legs.append((counterparty, quote, _EXCHANGE, notional.copy_negate(), ZERO))
     if fee:
         legs += _fee(account, quote, _FEE_FILL, fee)
     return legs
