@@ -73,7 +73,7 @@ class Channel:
     )
 
     def __init__(
-        self, system: System, sender: str, target: Fiber, latency: Latency | None, random: Random
+        self, system: System, sender: str, target: Fiber, latency: Latency | None
     ) -> None:
         self.system = system
         self.sender = sender
@@ -86,7 +86,8 @@ class Channel:
         a dead letter; this is called with the channel then."""
         self.is_prompt = False
         """Whether messages and their answers take no time; the system keeps it true."""
-        self._random = random
+        self._random: Random | None = None
+        """The link's own random stream; made when it first draws, for it takes 2.5 kB."""
         self._last = 0
         self._by_priority: dict[int, tuple[Latency | None, int]] | None = None
         """Latencies of their own, and when the last message with each arrives, by priority."""
@@ -117,7 +118,11 @@ class Channel:
         latency = self.latency if own is None else own[0]
         if latency is None:
             return 0
-        delay = latency.draw(self._random)
+        random = self._random
+        if random is None:
+            name = f"latency/{self.sender}/{self.target.name}"
+            random = self._random = self.system.random_for(name)
+        delay = latency.draw(random)
         if type(delay) is not int or delay < 0:
             raise FieldError(
                 "latency", f"of {self!r} must be a whole number of ns >= 0, not {delay!r}"

@@ -132,17 +132,16 @@ class System(Delivery):
                 sender,
                 self.actors[target].fiber,
                 self._latencies.get((sender, target)),
-                self.random_for(f"latency/{sender}/{target}"),
             )
             channel.is_prompt = self._is_prompt(sender, target)
             self._channels[sender, target] = channel
         return channel
 
     def make_channel(
-        self, sender: str, target: Fiber, latency: Latency | None, random: Random
+        self, sender: str, target: Fiber, latency: Latency | None
     ) -> Channel:
         """The link itself, made once for each sender and target; tests inject faults here."""
-        return Channel(self, sender, target, latency, random)
+        return Channel(self, sender, target, latency)
 
     def set_latency(
         self, sender: str, target: str, latency: Latency | None, priority: int | None = None

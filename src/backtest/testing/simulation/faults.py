@@ -9,7 +9,6 @@ and their answers never get lost, doubled or out of order, they are only late.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from random import Random
 from typing import Any, TypeVar
 
 import attrs
@@ -208,10 +207,9 @@ class FaultyChannel(Channel):
         sender: str,
         target: Fiber,
         latency: Latency | None,
-        random: Random,
         faults: Faults,
     ) -> None:
-        super().__init__(system, sender, target, latency, random)
+        super().__init__(system, sender, target, latency)
         self.faults = faults
         # A question in place would bypass `post`.
         self.is_slow = True
@@ -253,12 +251,10 @@ class FaultySystem(System):
         self._faulty = any(kind in faults.plan.rates for kind in (*_LINK, "delay"))
         super().__init__(seed)
 
-    def make_channel(
-        self, sender: str, target: Fiber, latency: Latency | None, random: Random
-    ) -> Channel:
+    def make_channel(self, sender: str, target: Fiber, latency: Latency | None) -> Channel:
         if not self._covers(sender, target.name):
-            return super().make_channel(sender, target, latency, random)
-        return FaultyChannel(self, sender, target, latency, random, self.faults)
+            return super().make_channel(sender, target, latency)
+        return FaultyChannel(self, sender, target, latency, self.faults)
 
     def _is_prompt(self, sender: str, target: str) -> bool:
         if self._covers(sender, target) or self._covers(target, sender):
