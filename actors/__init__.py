@@ -14,6 +14,7 @@ from backtest.actors.protocol import BalanceUpdate, EventKind, OrderEvent, Welco
 from backtest.actors.records import EventRecord, Records
 from backtest.actors.session import Phase, SessionActor
 from backtest.actors.signal import Signal
+from backtest.actors.stepwise import Stepwise
 from backtest.actors.strategy_host import Handlers, StrategyHost
 from backtest.actors.stream import Stream
 from backtest.actors.supervision import Directive, Supervision
@@ -48,6 +49,7 @@ __all__ = [
     "SessionActor",
     "Signal",
     "SimulatedClock",
+    "Stepwise",
     "StrategyHost",
     "Stream",
     "Supervision",

@@ -46,6 +46,11 @@ class Course:
     def is_started(self) -> bool:
         return self._finished is not None
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether an error is on its way out."""
+        return self._error is not None
+
     # -- what ends it ---------------------------------------------------------------------------
 
     def finish(self) -> None:
@@ -90,13 +95,14 @@ class Course:
         try:
             with calm_collector(), asyncio.Runner(loop_factory=lambda: loop) as runner:
                 try:
-                    runner.run(self._simulate(loop))
+                    runner.run(self.on_loop(loop))
                 finally:
-                    self._clean_up(loop)
+                    self.clean_up(loop)
         finally:
             loop.close()
 
-    async def _simulate(self, loop: SimulatedLoop) -> None:
+    async def on_loop(self, loop: SimulatedLoop) -> None:
+        """`run`, as the first task of a simulated loop of its own."""
         system = self._system
         loop.base = system._base = system.now - system.now % DAY
         loop.watch_threads()
@@ -105,7 +111,7 @@ class Course:
         self._main = asyncio.current_task()
         await self.run()
 
-    def _clean_up(self, loop: SimulatedLoop) -> None:
+    def clean_up(self, loop: SimulatedLoop) -> None:
         """Leave nothing behind, also where the loop itself was left by a KeyboardInterrupt."""
         try:
             if self._main is not None and not self._main.done():

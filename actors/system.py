@@ -30,6 +30,7 @@ from .live import Live
 from .message import TIMER
 from .signal import Signal
 from .standstill import STALL_BOUND, StallWatch, waits
+from .stepwise import Drive, Stepwise
 from .supervision import DeadLetter, Supervisor
 from .system_statistics import SystemStatistics, statistics_of
 
@@ -57,6 +58,7 @@ class System(Delivery):
         "actors",
         "asides",
         "dead_letters",
+        "drive",
         "log",
         "seed",
         "stall_bound",
@@ -81,6 +83,8 @@ class System(Delivery):
         self._live = Live(self)
         self._course = Course(self)
         self._stalls = StallWatch(self)
+        self.drive: Drive | None = None
+        """What makes it stand still and go on (`Drive.pause`); None in an ordinary run."""
 
     # -- building --------------------------------------------------------------------------------
 
@@ -238,6 +242,12 @@ class System(Delivery):
     def simulate(self) -> None:
         """Run the system in simulated time to its end, on a loop of its own."""
         self._course.simulate()
+
+    def stepwise(self) -> Stepwise:
+        """Instead of `simulate`: the run in pieces, from one `Drive.pause` of an actor's to the
+        next."""
+        self.drive = Drive(self)
+        return Stepwise(self.drive)
 
     async def run(self) -> None:
         """Start every actor, run until nothing can happen any more (or `stop`), and end them."""
