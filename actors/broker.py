@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Collection, Mapping
 from typing import Any
 from uuid import UUID
 
-from backtest.errors import BacktestError, Deadlock, RejectReason
+from backtest.errors import BacktestError, Deadlock
 from backtest.models import (
     Account,
     Agent,
@@ -21,17 +21,13 @@ from backtest.models import (
 from backtest.services.fills import mark_of
 from backtest.services.valuation import Valuation
 
-from .account import ACCOUNT
-from .actor import Actor
 from .book import PairBook
 from .branch import Branch
 from .cancellation import Cancellation
-from .channel import Channel
 from .closing_desk import ClosingDesk
 from .commands import AtThisClose, CommandDesk
 from .cross import CrossDesk
 from .cross_account import cross_accounts
-from .desk import Desk
 from .dues import Dues
 from .entry_desk import EntryDesk
 from .execution import Execution
@@ -39,25 +35,21 @@ from .exits import ExitDesk
 from .financing import Financing
 from .message import MARKET_TO_STRATEGY, Envelope
 from .netting import NettingDesk
-from .protocol import Amend, Create, EndOfData, FallDue, Hello, ReadBalances, Welcome
+from .protocol import Amend, Create, EndOfData, FallDue, Hello
 from .venue import Venue
+from .venue_actor import BROKER, VenueActor
 
 __all__ = ["BROKER", "BrokerActor"]
 
 _MARKET = frozenset((Bar, Quote, Trade, EndOfData))
 
-BROKER = "broker"
-"""The name of the broker actor."""
 
-
-class BrokerActor(Actor):
+class BrokerActor(VenueActor):
     """Takes market events and commands one at a time; tells strategies what came of them.
 
     ``agents`` are the strategies that may trade here, by the name of their actor, with their
     accounts (the default one first). ``several`` are the pairs that have bars of several lengths.
     """
-
-    handles_inside = awaits_inside = False
 
     def __init__(
         self,
@@ -68,13 +60,12 @@ class BrokerActor(Actor):
         valuation: Valuation,
         several: Collection[str] = (),
     ) -> None:
-        super().__init__(BROKER)
+        super().__init__(agents)
         self.venue = Venue(self, broker_id, run_id, pairs, valuation)
         self._valuation, self._prices = valuation, valuation.prices
         self._books = self.venue.books
         for code in several:
             self._books[code].cover()
-        self._agents = agents
         cancellation = Cancellation(self.venue)
         exits = ExitDesk(self.venue, cancellation)
         self._commands = CommandDesk(self.venue, cancellation, exits)
@@ -90,12 +81,7 @@ class BrokerActor(Actor):
         )
         self._financing = Financing(self.venue, self._closing_desk)
         self._dues = Dues(self.venue, cancellation, self._financing)
-        self._listeners: list[Channel] = []
         self._know_cross()
-        self.bars = 0
-        """Bars processed."""
-        self.ticks = 0
-        """Quotes and trades processed."""
 
     def _know_cross(self) -> None:
         """Tell the books which accounts have cross margin, and what backs those."""
@@ -107,51 +93,6 @@ class BrokerActor(Actor):
             book.crossed = frozenset(venue.cross)
             book.is_watched = bool(venue.cross)
             book.backs = any(code in one.weights for one in venue.cross.values())
-
-    async def started(self) -> None:
-        venue = self.venue
-        balances = await self.link(ACCOUNT).request(ReadBalances())
-        if venue.desks:
-            venue.learn(balances)  # restarted: all else is as it was
-            return
-        venue.attach()
-        for name, (agent, accounts) in self._agents.items():
-            desk = Desk(
-                name, agent, {one.account_id: one.name for one in accounts}, self.link(name)
-            )
-            desk.channel.forgives = self._forget
-            venue.desks[name] = desk
-            for one in accounts:
-                venue.herald.attend(desk, one.name)
-                if one.netting:
-                    venue.netting.add(one.name)
-            self._listeners.append(desk.channel)
-        venue.learn(balances)
-        venue.valuation.begin(self.system.now)
-
-    def _forget(self, channel: Channel) -> None:
-        """A strategy was stopped by its rule: the others go on, its orders stay as they are."""
-        self._listeners = [one for one in self._listeners if one is not channel]
-
-    def lost(self, envelope: Envelope, error: BaseException) -> None:
-        """A command that broke the broker is refused, unless its answer was given before."""
-        command = getattr(envelope.payload, "command", None)
-        if type(envelope.payload) is DecisionAction:
-            command = envelope.payload.command_id
-        desk = self.venue.desks.get(envelope.channel.sender)
-        events = self.venue.records.events
-        if desk is None or not isinstance(command, int):
-            return
-        if not events or events[-1].message != envelope.id:
-            asked = getattr(envelope.payload, "order_id", None)
-            self.venue.herald.refuse(
-                desk,
-                command,
-                RejectReason.VENUE_FAILED,
-                f"the venue failed: {error!r}",
-                None,
-                asked,
-            )
 
     def closing(self, stage: int) -> None:
         """A venue that never got to the end of its market data has no result."""
@@ -186,26 +127,6 @@ class BrokerActor(Actor):
         else:
             raise BacktestError(f"the broker does not understand {payload!r}")
         return None
-
-    def _welcome(self, envelope: Envelope) -> None:
-        venue = self.venue
-        desk = self._commands.desk_of(envelope)
-        names = set(desk.accounts.values())
-        welcome = Welcome(
-            {code: book.pair for code, book in venue.books.items()},
-            tuple(desk.accounts.items()),
-            {key: both for key, both in venue.money.items() if key[0] in names},
-            desk.agent.agent_id,
-            venue.broker_id,
-            venue.run_id,
-            {code: book.rules for code, book in venue.books.items()},
-            {
-                account_id: venue.cross[name]
-                for account_id, name in desk.accounts.items()
-                if name in venue.cross
-            },
-        )
-        self.answer(envelope, welcome)
 
     # -- market events: phases 1 to 5 --------------------------------------------------------------
 

@@ -1,0 +1,109 @@
+"""What every venue does, whoever trades there and against whom: who it knows, how it welcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from backtest.errors import RejectReason
+from backtest.models import Account, Agent, DecisionAction
+
+from .account import ACCOUNT
+from .actor import Actor
+from .channel import Channel
+from .commands import CommandDesk
+from .desk import Desk
+from .message import Envelope
+from .protocol import ReadBalances, Welcome
+from .venue import Venue
+
+__all__ = ["BROKER", "VenueActor"]
+
+BROKER = "broker"
+"""The name of the actor that is the venue."""
+
+
+class VenueActor(Actor):
+    """A venue: takes commands one at a time, and tells strategies what came of them.
+
+    ``agents`` are the strategies that may trade here, by the name of their actor, with their
+    accounts (the default one first).
+    """
+
+    handles_inside = awaits_inside = False
+
+    venue: Venue
+    _commands: CommandDesk
+
+    def __init__(self, agents: Mapping[str, tuple[Agent, tuple[Account, ...]]]) -> None:
+        super().__init__(BROKER)
+        self._agents = agents
+        self._listeners: list[Channel] = []
+        self.bars = 0
+        """Bars processed."""
+        self.ticks = 0
+        """Quotes and trades processed."""
+
+    async def started(self) -> None:
+        venue = self.venue
+        balances = await self.link(ACCOUNT).request(ReadBalances())
+        if venue.desks:
+            venue.learn(balances)  # restarted: all else is as it was
+            return
+        venue.attach()
+        for name, (agent, accounts) in self._agents.items():
+            desk = Desk(
+                name, agent, {one.account_id: one.name for one in accounts}, self.link(name)
+            )
+            desk.channel.forgives = self._forget
+            venue.desks[name] = desk
+            for one in accounts:
+                venue.herald.attend(desk, one.name)
+                if one.netting:
+                    venue.netting.add(one.name)
+            self._listeners.append(desk.channel)
+        venue.learn(balances)
+        venue.valuation.begin(self.system.now)
+
+    def _forget(self, channel: Channel) -> None:
+        """A strategy was stopped by its rule: the others go on, its orders stay as they are."""
+        self._listeners = [one for one in self._listeners if one is not channel]
+
+    def lost(self, envelope: Envelope, error: BaseException) -> None:
+        """A command that broke the broker is refused, unless its answer was given before."""
+        command = getattr(envelope.payload, "command", None)
+        if type(envelope.payload) is DecisionAction:
+            command = envelope.payload.command_id
+        desk = self.venue.desks.get(envelope.channel.sender)
+        events = self.venue.records.events
+        if desk is None or not isinstance(command, int):
+            return
+        if not events or events[-1].message != envelope.id:
+            asked = getattr(envelope.payload, "order_id", None)
+            self.venue.herald.refuse(
+                desk,
+                command,
+                RejectReason.VENUE_FAILED,
+                f"the venue failed: {error!r}",
+                None,
+                asked,
+            )
+
+    def _welcome(self, envelope: Envelope) -> None:
+        venue = self.venue
+        desk = self._commands.desk_of(envelope)
+        names = set(desk.accounts.values())
+        welcome = Welcome(
+            {code: book.pair for code, book in venue.books.items()},
+            tuple(desk.accounts.items()),
+            {key: both for key, both in venue.money.items() if key[0] in names},
+            desk.agent.agent_id,
+            venue.broker_id,
+            venue.run_id,
+            {code: book.rules for code, book in venue.books.items()},
+            {
+                account_id: venue.cross[name]
+                for account_id, name in desk.accounts.items()
+                if name in venue.cross
+            },
+        )
+        self.answer(envelope, welcome)
