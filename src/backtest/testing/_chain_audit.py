@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, NoReturn
 from uuid import UUID
 
+from ._segments import segments
 from ._units import Units, shown, units
 
 __all__ = ["ChainAudit"]
@@ -205,25 +206,31 @@ class ChainAudit:
 
     def _read_entries(self, touched: dict[UUID, None]) -> None:
         for entry in self.entries:
-            if entry.order_id is None:
-                continue
-            place = self._place.get(entry.order_id)
-            if place is None:
-                self._fail("I4", f"entry {entry.number} is for an unknown order {entry.order_id}")
-            root = self._orders[place].root_id
-            touched[root] = None
-            exit = self._exits.get(entry.order_id)
-            bought = _bought(entry) if exit is not None else ""
-            for account, asset, kind, _, unavailable in entry.legs:
-                if unavailable:
-                    chain = root
-                    if exit is not None and asset == bought and kind.name == "RESERVE_MARGIN":
-                        chain = exit
-                    locked = self._locked.setdefault(chain, {})
-                    key, change = (account, asset), units(unavailable)
-                    locked[key] = locked.get(key, _NOTHING) + change
-                    self._in_chains[key] = self._in_chains.get(key, _NOTHING) + change
+            for order_id, legs in segments(entry):
+                if order_id is not None:
+                    self._read_segment(entry, order_id, legs, touched)
         self.entries.clear()
+
+    def _read_segment(
+        self, entry: Any, order_id: UUID, legs: Any, touched: dict[UUID, None]
+    ) -> None:
+        """What an entry books for one of its orders."""
+        place = self._place.get(order_id)
+        if place is None:
+            self._fail("I4", f"entry {entry.number} is for an unknown order {order_id}")
+        root = self._orders[place].root_id
+        touched[root] = None
+        exit = self._exits.get(order_id)
+        bought = _bought(legs) if exit is not None else ""
+        for account, asset, kind, _, unavailable in legs:
+            if unavailable:
+                chain = root
+                if exit is not None and asset == bought and kind.name == "RESERVE_MARGIN":
+                    chain = exit
+                locked = self._locked.setdefault(chain, {})
+                key, change = (account, asset), units(unavailable)
+                locked[key] = locked.get(key, _NOTHING) + change
+                self._in_chains[key] = self._in_chains.get(key, _NOTHING) + change
 
     # -- checking ----------------------------------------------------------------------------------
 
@@ -285,9 +292,9 @@ class ChainAudit:
             )
 
 
-def _bought(entry: Any) -> str:
+def _bought(legs: Any) -> str:
     """The asset that the account got in exchange."""
-    for _, asset, kind, available, _ in entry.legs:
+    for _, asset, kind, available, _ in legs:
         if kind.name == "SPOT_EXCHANGE" and available > 0:
             return str(asset)
     return ""

@@ -21,6 +21,7 @@ from uuid import UUID
 from backtest.actors import EventKind
 from backtest.models import Bar, FeeKind, FeeStage, LeverageKind
 
+from ._segments import segments
 from ._units import Units, shown, units
 
 __all__ = ["TradeAudit"]
@@ -104,13 +105,15 @@ class TradeAudit:
         self._read_events()
         touched: dict[Key, None] = {}
         for entry in self.entries:
-            closes = False
-            for account, asset, kind, available, unavailable in entry.legs:
-                if kind.name in _TRADES:
-                    self._move((account, asset), units(available) + units(unavailable), touched)
-                    closes = closes or kind.name == "CLOSE_PNL"
-            if closes:
-                self._check_loss(entry)
+            for _, legs in segments(entry):
+                closes = False
+                for account, asset, kind, available, unavailable in legs:
+                    if kind.name in _TRADES:
+                        change = units(available) + units(unavailable)
+                        self._move((account, asset), change, touched)
+                        closes = closes or kind.name == "CLOSE_PNL"
+                if closes:
+                    self._check_loss(entry, legs)
         self.entries.clear()
         fills = self._venue.records.fills
         while self._fills < len(fills):
@@ -125,12 +128,12 @@ class TradeAudit:
                     "its fills say",
                 )
 
-    def _check_loss(self, entry: Any) -> None:
+    def _check_loss(self, entry: Any, legs: Any) -> None:
         """What a close lost beyond the margin that it gave back is the insurance account's."""
         left: Units = 0
         fee: Units = 0
         borne: Units = 0
-        for account, _, kind, available, unavailable in entry.legs:
+        for account, _, kind, available, unavailable in legs:
             if account == "insurance":
                 borne -= units(available)
             elif account in self._shared:

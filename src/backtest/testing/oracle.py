@@ -42,6 +42,7 @@ from backtest.models import Bar, Quote, Trade
 from ._chain_audit import ChainAudit
 from ._margin_audit import MarginAudit
 from ._message_audit import MessageAudit
+from ._segments import malformed
 from ._trade_audit import TradeAudit
 from ._units import Units, shown, units
 
@@ -211,6 +212,9 @@ class Oracle:
 
     def _check_entry(self, entry: Any) -> bool:
         """Look at one new entry; whether it is an opening deposit."""
+        wrong = malformed(entry) if entry.parts else ""
+        if wrong:
+            self._fail("I10", f"entry {entry.number}: {wrong}")
         if entry.number != self._entries or entry.first != self._transactions + 1:
             self._fail("I10", f"entry {entry.number} stands at {self._entries}")
         if entry.time < self._last_time or entry.time > self.system.now:
