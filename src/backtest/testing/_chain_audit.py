@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
 from uuid import UUID
@@ -70,11 +70,20 @@ class ChainAudit:
             if order.fill_volume is not None:
                 self._born_open.add(order.id)
 
-    def check(self, money: Mapping[Key, tuple[Units, Units]]) -> None:
-        """Take note of what is new and check the chains it concerns; ``money`` is the oracle's."""
-        self._read_births()
+    def check(self, money: Mapping[Key, tuple[Units, Units]], whole: bool = True) -> None:
+        """Take note of what is new and check the chains it concerns; ``money`` is the oracle's.
+
+        Not ``whole``: of the orders known already only those are looked at that an event or an
+        entry names.
+        """
+        named = self._read_births()
         moved = {(leg[0], leg[1]): None for entry in self.entries for leg in entry.legs}
-        touched = self._read_orders()
+        if not whole:
+            for entry in self.entries:
+                for order_id, _ in segments(entry):
+                    if order_id is not None and order_id in self._place:
+                        named[self._place[order_id]] = None
+        touched = self._read_orders(None if whole else named)
         self._read_fills()
         self._read_entries(touched)
         if not touched:
@@ -96,48 +105,68 @@ class ChainAudit:
         """The order in its last state."""
         return self._records.orders[self._place[order_id]]
 
-    def _read_births(self) -> None:
-        """A part that is netted and had nothing in reserve goes without a message to the account
+    def _read_births(self) -> dict[int, None]:
+        """The places of the orders that new events name.
+
+        A part that is netted and had nothing in reserve goes without a message to the account
         actor: what its order began with is what was told of it."""
         events = self._records.events
+        named: dict[int, None] = {}
         while self._told < len(events):
             event = events[self._told]
             self._told += 1
+            if event.order_number:
+                named[event.order_number - 1] = None
             if event.volume is not None and event.kind.name in ("ACCEPTED", "MODIFIED"):
                 order = self._records.orders[event.order_number - 1]
                 self._born[order.id] = units(event.volume)
+        return named
 
     # -- reading -----------------------------------------------------------------------------------
 
-    def _read_orders(self) -> dict[UUID, None]:
-        """The roots of the orders that are new or changed."""
+    def _read_orders(self, named: dict[int, None] | None) -> dict[UUID, None]:
+        """The roots of the orders that are new or changed; ``named`` are the places to look at
+        among those that are known, None: all."""
         touched: dict[UUID, None] = {}
         orders = self._records.orders
-        if orders == self._orders:  # compares identities first, in C
-            return touched
         known = len(self._orders)
-        for place, order in enumerate(orders):
-            old = self._orders[place] if place < known else None
-            if order is old:
-                continue
-            self.changed.append(order)
-            self._check_numbers(order)
-            if order.order_number != place + 1:
-                self._fail("I5", f"order {order.id}: number {order.order_number} at {place + 1}")
-            if old is None:
-                self._welcome(order, place)
+        places: Iterable[int]
+        if named is None:
+            if orders == self._orders:  # compares identities first, in C
+                return touched
+            places = range(len(orders))
+        else:
+            places = [*(one for one in named if one < known), *range(known, len(orders))]
+        for place in places:
+            order = orders[place]
+            if place < known:
+                if order is self._orders[place]:
+                    continue
+                old = self._orders[place]
+                self._orders[place] = order
             else:
-                self._check_change(old, order)
-            root = order.root_id
-            change = _holds(order) - (_NOTHING if old is None else _holds(old))
-            self._held[root] = self._held.get(root, _NOTHING) + change
-            touched[root] = None
-            if order.status.name == "FILLED" and not _is_spot(order):
-                self.positions[order.id] = order
-            else:
-                self.positions.pop(order.id, None)
-        self._orders = list(orders)
+                old = None
+                self._orders.append(order)
+            self._read_order(place, old, order)
+            touched[order.root_id] = None
         return touched
+
+    def _read_order(self, place: int, old: Any, order: Any) -> None:
+        self.changed.append(order)
+        self._check_numbers(order)
+        if order.order_number != place + 1:
+            self._fail("I5", f"order {order.id}: number {order.order_number} at {place + 1}")
+        if old is None:
+            self._welcome(order, place)
+        else:
+            self._check_change(old, order)
+        root = order.root_id
+        change = _holds(order) - (_NOTHING if old is None else _holds(old))
+        self._held[root] = self._held.get(root, _NOTHING) + change
+        if order.status.name == "FILLED" and not _is_spot(order):
+            self.positions[order.id] = order
+        else:
+            self.positions.pop(order.id, None)
 
     def _welcome(self, order: Any, place: int) -> None:
         if order.id in self._place:
