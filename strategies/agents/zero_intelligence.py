@@ -10,8 +10,10 @@ import attrs
 
 from backtest.errors import FieldError
 from backtest.money import add, decimal_of, div, mul, sub
+from backtest.services.arrivals import hawkes
 from backtest.services.draws import exponential, normal
 from backtest.strategies.handle import Number
+from backtest.times import SECOND, duration_ns
 
 from .agent import Agent, Duration, seconds_of
 from .sizes import drawn_size
@@ -29,10 +31,13 @@ class ZeroIntelligence(Agent):
 
     Parameters, beside those of `Agent`: ``every``, the mean time between its wake-ups, a Poisson
     process; ``first``: the first wake-up comes at a uniformly drawn moment within so long of the
-    start (None: like the others); ``wakes``, how many there are (0: no end). So ``wakes=1,
-    first="390m"`` is an agent that trades once on a day of 6½ hours, as the noise agents of ABIDES'
-    reference configurations do (D. Byrd, M. Hybinette, T. Balch, "ABIDES: Towards High-Fidelity
-    Multi-Agent Market Simulation", 2020).
+    start (None: like the others), or ``at`` exactly so long after it; ``wakes``, how many there
+    are (0: no end). So ``wakes=1, first="390m"`` is an agent that trades once on a day of 6½ hours,
+    as the noise agents of ABIDES' reference configurations do (D. Byrd, M. Hybinette, T. Balch,
+    "ABIDES: Towards High-Fidelity Multi-Agent Market Simulation", 2020).
+
+    With ``clustering`` n above 0 its wake-ups are a Hawkes process with the same mean rate: each
+    brings on n others by itself, within about ``cluster_time`` (`backtest.services.arrivals`).
 
     ``size`` is the mean volume and ``sizes`` its distribution (``"fixed"``, ``"exponential"``,
     ``"pareto"`` with tail exponent 2); ``places`` the weights of `PLACES`; ``distance`` the mean
@@ -42,7 +47,10 @@ class ZeroIntelligence(Agent):
 
     every: Duration = "60s"
     first: Duration | None = None
+    at: Duration | None = None
     wakes: int = 0
+    clustering: float = 0.0
+    cluster_time: Duration = "10s"
     size: Number = 1
     sizes: str = "exponential"
     places: Mapping[str, float] = attrs.field(
@@ -61,15 +69,22 @@ class ZeroIntelligence(Agent):
         self.terms: dict[str, Any] = {}
         if self.lifetime is not None:
             self.terms["expires"] = seconds_of(self.lifetime, "lifetime")
-        if self.first is None:
-            self.wake_at_random(self.pause)
-        else:
+        rate, excited = 1.0 / self.pause, seconds_of(self.cluster_time, "cluster_time")
+        self.arrivals = (
+            hawkes(rate, self.clustering, excited, self.random) if self.clustering else None
+        )
+        self.arrived = 0
+        if self.at is not None:
+            self.wake(duration_ns(self.at, "at") / SECOND)
+        elif self.first is not None:
             self.wake(seconds_of(self.first, "first") * self.random.random())
+        else:
+            self.wake_again()
 
     async def on_timer(self, name: str) -> None:
         self.woken += 1
         if self.woken != self.wakes:
-            self.wake_at_random(self.pause)
+            self.wake_again()
         if self.replaces:
             self.withdraw_all()
         view = await self.look()
@@ -79,6 +94,14 @@ class ZeroIntelligence(Agent):
         size = drawn_size(self.sizes, self.mean_size, self.random)
         place = self.random.choices(PLACES, cum_weights=self.weights)[0]
         self.place(buy, size, self.price(buy, place, view), **self.terms)
+
+    def wake_again(self) -> None:
+        """Wake up at the next arrival of its process."""
+        if self.arrivals is None:
+            self.wake_at_random(self.pause)
+            return
+        before, self.arrived = self.arrived, next(self.arrivals)
+        self.wake((self.arrived - before) / SECOND)
 
     def price(self, buy: bool, place: str, view: View) -> Decimal | None:
         """The limit of an order of that side at that place; None for one at the market."""
