@@ -1,0 +1,96 @@
+"""The stylised facts of what there is: a market of agents, bars of history, quotes of history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from itertools import pairwise
+
+from backtest.analysis.market.bars import interval_bars
+from backtest.analysis.market.order_flow import incoming_orders
+from backtest.analysis.market.samples import BestQuote, PairRecord
+from backtest.analysis.market.spreads import spread_statistics
+from backtest.analysis.market.stylised_facts import StylisedFacts, log_returns, measure
+from backtest.models import Bar, Quote
+from backtest.times import MINUTE
+
+__all__ = ["facts_of_bars", "facts_of_market", "facts_of_quotes"]
+
+
+def facts_of_market(
+    record: PairRecord, start_ns: int, end_ns: int, *, interval_ns: int = MINUTE
+) -> StylisedFacts:
+    """The stylised facts of one pair of a market of agents.
+
+    Returns are those of the mid at the ends of intervals where there are quotes, else of the last
+    trade, which bounces between bid and ask and so looks anticorrelated (R. Roll, Journal of
+    Finance 39, 1984).
+    """
+    bars = interval_bars(record.trades, start_ns, end_ns, interval_ns, record.quotes)
+    orders = incoming_orders(record.trades, record.quotes)
+    quoted = any(bar.mid is not None for bar in bars)
+    prices = [bar.mid if quoted else bar.close for bar in bars]
+    known = [None if price is None else float(price) for price in prices]
+    volumes = [float(bar.volume) for bar in bars]
+    return measure(
+        returns=log_returns(known),
+        interval_ns=interval_ns,
+        price="mid" if quoted else "trade",
+        volumes=[
+            volume
+            for (before, after), volume in zip(pairwise(known), volumes[1:], strict=True)
+            if before is not None and after is not None
+        ],
+        orders=orders,
+        spread=spread_statistics(record.quotes, end_ns, record.price_increment),
+    )
+
+
+def facts_of_bars(bars: Iterable[Bar]) -> StylisedFacts:
+    """The stylised facts of recorded bars, of their closes: what a simulation is compared with.
+
+    A return is taken only where one bar follows the other without a gap. What needs orders or
+    quotes is not measured.
+
+    >>> from backtest.data import synthetic_bars
+    >>> facts = facts_of_bars(synthetic_bars("BTCUSD", 300, seed=7))
+    >>> facts["impact_exponent"].verdict.value
+    'not measured'
+    """
+    series = list(bars)
+    lengths = sorted(bar.close_ns - bar.open_ns for bar in series)
+    length = lengths[len(lengths) // 2] if lengths else MINUTE
+    returns: list[float] = []
+    volumes: list[Decimal | None] = []
+    for before, after in pairwise(series):
+        if after.close_ns - before.close_ns == length:
+            returns += log_returns([float(before.close), float(after.close)])
+            volumes.append(after.volume)
+    known = [float(volume) for volume in volumes if volume is not None]
+    return measure(
+        returns=returns,
+        interval_ns=length,
+        price="close",
+        volumes=known if len(known) == len(returns) else None,
+    )
+
+
+def facts_of_quotes(
+    quotes: Iterable[Quote], *, interval_ns: int = MINUTE, tick: Decimal | None = None
+) -> StylisedFacts:
+    """The stylised facts of recorded quotes, of their mids at the ends of intervals.
+
+    Intervals begin with the first quote; a mid holds until the next. What needs orders is not
+    measured.
+    """
+    best = [BestQuote(quote.time_ns, quote.bid, quote.ask) for quote in quotes]
+    if not best:
+        return measure(returns=(), interval_ns=interval_ns, price="mid")
+    start_ns, end_ns = best[0].time_ns, best[-1].time_ns
+    mids = [bar.mid for bar in interval_bars((), start_ns, end_ns, interval_ns, best)]
+    return measure(
+        returns=log_returns([None if mid is None else float(mid) for mid in mids]),
+        interval_ns=interval_ns,
+        price="mid",
+        spread=spread_statistics(best, end_ns, tick),
+    )
