@@ -61,6 +61,11 @@ class Actor:
     caused it, the answer (an error to be raised at the asker included). It sends nothing and raises
     only before it has changed anything. `handle` must answer with the same."""
 
+    look: Callable[[Any], Any] | None = None
+    """For an actor that some requests only look at: from the payload of one its answer (an error
+    included), from that of any other `UNSET`. It changes nothing, sends nothing and asks neither
+    for a context nor for who asks. `handle` must answer with the same."""
+
     system: System
     fiber: Fiber
 
@@ -142,7 +147,8 @@ class Actor:
         fiber, handle = self.fiber, self.handle
         fiber.enters = self.awaits_inside
         fiber.hosts = not (self.awaits_inside or self.handles_inside)
-        fiber.respond = self._responder()
+        fiber.respond = self.respond if self._has("respond") else None
+        fiber.look = self.look if self._has("look") else None
         fiber.handle = partial(fiber.inside, handle) if self.handles_inside else handle
         while True:
             while fiber.inbox:
@@ -157,17 +163,18 @@ class Actor:
                     await pending
             await (await self._pending())
 
-    def _responder(self) -> Callable[[Any, int], Any] | None:
-        """`respond`, unless somebody further down has another `handle`: that has the last word."""
+    def _has(self, name: str) -> bool:
+        """Whether it has such a short cut, and nobody further down has another `handle`: that has
+        the last word."""
         # Not `self.__dict__`: looking at it costs every attribute of the actor its fast way (3.11).
         if getattr(self.handle, "__func__", None) is not type(self).handle:
-            return None
+            return False
         for kind in type(self).__mro__:
-            if "respond" in kind.__dict__:
-                return self.respond
+            if kind.__dict__.get(name) is not None:
+                return True
             if "handle" in kind.__dict__:
-                return None
-        return None
+                return False
+        return False
 
     @types.coroutine
     def _pending(self) -> Generator[Any, Any, Awaitable[None]]:

@@ -12,6 +12,7 @@ from backtest.models import (
     Agent,
     Bar,
     DecisionAction,
+    Depth,
     Quote,
     Tick,
     Trade,
@@ -19,6 +20,7 @@ from backtest.models import (
     TradingRules,
 )
 from backtest.services.fills import mark_of
+from backtest.services.quoted_depth import depth_of_quote
 from backtest.services.valuation import Valuation
 
 from .book import PairBook
@@ -35,7 +37,9 @@ from .exits import ExitDesk
 from .financing import Financing
 from .message import MARKET_TO_STRATEGY, Envelope
 from .netting import NettingDesk
-from .protocol import Amend, Create, EndOfData, FallDue, Hello
+from .protocol import Amend, Create, EndOfData, FallDue, Hello, ReadDepth, Subscribe
+from .signal import UNSET
+from .snapshots import give_depth
 from .venue import Venue
 from .venue_actor import BROKER, VenueActor
 
@@ -120,13 +124,27 @@ class BrokerActor(VenueActor):
             return self._execution.match_closing(payload.what)
         if kind is FallDue:
             return self._dues.ring(self._books[payload.pair])
-        if kind is Hello:
+        if kind is ReadDepth:
+            give_depth(self, envelope, self._depth(payload))
+        elif kind is Hello:
             self._welcome(envelope)
+        elif kind is Subscribe:
+            pass  # everything comes to everybody here
         elif kind is EndOfData:
             self.venue.valuation.sample(self.system.now)
         else:
             raise BacktestError(f"the broker does not understand {payload!r}")
         return None
+
+    def look(self, payload: Any) -> Any:
+        return self._depth(payload) if type(payload) is ReadDepth else UNSET
+
+    def _depth(self, asked: ReadDepth) -> Depth | BacktestError:
+        """What history knows of a book: its last quote."""
+        book = self._books.get(asked.pair)
+        if book is None:
+            return BacktestError(f"there is no pair {asked.pair!r} here")
+        return depth_of_quote(asked.pair, self.system.now, book.last_quote, book.last)
 
     # -- market events: phases 1 to 5 --------------------------------------------------------------
 

@@ -72,9 +72,7 @@ class Channel:
         "target",
     )
 
-    def __init__(
-        self, system: System, sender: str, target: Fiber, latency: Latency | None
-    ) -> None:
+    def __init__(self, system: System, sender: str, target: Fiber, latency: Latency | None) -> None:
         self.system = system
         self.sender = sender
         self.target = target
@@ -259,6 +257,40 @@ class Channel:
             # It refuses nothing, it breaks: let that happen the long way, again, where it belongs.
             return UNSET
         target.cause = number
+        system.sequence = number + 1
+        self.sent += 1
+        back.sent += 1
+        if isinstance(value, BaseException):
+            raise value
+        return value
+
+    def look(self, payload: Any) -> Any:
+        """`request` without waiting, of a target that may be looked at (`Actor.look`): the answer.
+
+        `UNSET`, and nothing has happened, when it cannot be answered here and now as the very next
+        message, or when somebody watches: then it is for `request`. Ids and counters are those of
+        a request. Raises what the target answers with when it refuses.
+        """
+        system = self.system
+        target = self.target
+        if (
+            target.look is None
+            or not self.is_prompt
+            or target.waiting is not HANDLE
+            or target.room is not None
+            or target.load >= target.bound
+            or system.tracer is not None
+            or system.observer is not None
+            or not system.is_idle(COMMAND)
+        ):
+            return UNSET
+        value = target.look(payload)
+        if value is UNSET:
+            return UNSET
+        back = self._back
+        if back is None:
+            back = self._back = system.channel(target.name, self.sender)
+        target.cause = number = system.sequence + 1
         system.sequence = number + 1
         self.sent += 1
         back.sent += 1

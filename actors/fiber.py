@@ -112,6 +112,7 @@ class Fiber:
         "hosts",
         "inbox",
         "load",
+        "look",
         "mail",
         "name",
         "open",
@@ -152,6 +153,8 @@ class Fiber:
         """Whether its handler may be called in place, while the asker's task runs."""
         self.respond: Callable[[Any, int], Any] | None = None
         """`Actor.respond`, where the actor has one."""
+        self.look: Callable[[Any], Any] | None = None
+        """`Actor.look`, likewise."""
         self.handle: Callable[[Envelope], Any] | None = None
         """What the kernel calls with a message while the fiber is parked on HANDLE."""
         self.waiting: Any = None

@@ -6,11 +6,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from backtest.errors import RejectReason
-from backtest.models import Fill, OrderDirection, SpotOrder, TradingOrder, TradingPair, TradingRules
+from backtest.models import (
+    Depth,
+    Fill,
+    OrderDirection,
+    SpotOrder,
+    TradingOrder,
+    TradingPair,
+    TradingRules,
+)
 from backtest.models.instructions import PLAIN, Instructions
 from backtest.services.fills import WorkingKind
 from backtest.services.transaction_manager import Leg
@@ -26,16 +34,24 @@ __all__ = [
     "EventKind",
     "FallDue",
     "Hello",
+    "Kind",
     "OrderEvent",
     "Post",
     "Posted",
     "ReadBalances",
+    "ReadDepth",
+    "Snapshot",
+    "Subscribe",
     "Verb",
     "Welcome",
 ]
 
 Balances = Mapping[tuple[str, str], tuple[Decimal, Decimal]]
 """Account and asset to available and unavailable."""
+
+
+Kind = Literal["bars", "quotes", "trades", "depth"]
+"""What market data there is."""
 
 
 class EventKind(Enum):
@@ -176,7 +192,43 @@ class ReadBalances(NamedTuple):
 
 
 class Hello(NamedTuple):
-    """A strategy joins; the venue answers with a `Welcome`."""
+    """A strategy joins, or begins anew; the venue answers with a `Welcome`."""
+
+    wants: frozenset[Kind] = frozenset()
+    """What market data it wants from here on, of every pair: that and no other, until it says so by
+    `Subscribe`. Ask whether something is in it; its order is that of hashes. Of the depth it is all
+    levels. A venue with ``publishes=False`` sends everything to everybody and looks at none of
+    this."""
+
+
+class Subscribe(NamedTuple):
+    """To a venue that publishes: send market data of a kind, or (``on=False``) send it no more.
+
+    Whoever subscribes to the depth gets a `Depth` first, also when it had the depth before, and
+    then each `DepthUpdate` that follows it.
+    """
+
+    pair: str
+    kind: Kind
+    on: bool
+    levels: int = 0
+    """Of the depth: how many levels a side matter to it; 0: all. A venue may send more."""
+
+
+class ReadDepth(NamedTuple):
+    """To the venue: how does the order book of ``pair`` stand? Answered with a `Depth`; where it
+    comes as a message and not as a request, with a `Snapshot`. An unknown pair is a
+    `BacktestError` to who requests."""
+
+    pair: str
+    levels: int = 1
+    """How many levels a side; 0: all."""
+
+
+class Snapshot(NamedTuple):
+    """To a strategy: the answer to a `ReadDepth` that was sent without waiting."""
+
+    depth: Depth
 
 
 class Welcome(NamedTuple):
@@ -193,6 +245,8 @@ class Welcome(NamedTuple):
     """The trading rules of each pair."""
     cross: Mapping[UUID, CrossAccount]
     """Those of its accounts that have cross margin."""
+    publishes: bool = False
+    """Whether market data comes to subscribers only; else all of it comes to everybody."""
 
 
 class BalanceUpdate(NamedTuple):

@@ -11,27 +11,47 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from inspect import iscoroutinefunction
 from typing import Any, NamedTuple, Protocol
-from weakref import ref
 
 from backtest.errors import BacktestError, FieldTypeError, SimulationEnded, Undeliverable
-from backtest.models import Bar, DecisionAction, MarketEvent, Quote, Tick, Trade
-from backtest.services.calendars import Calendar
-from backtest.services.resampling import Resampler
+from backtest.models import (
+    Bar,
+    DecisionAction,
+    Depth,
+    DepthUpdate,
+    MarketEvent,
+    Quote,
+    Tick,
+    Trade,
+)
 from backtest.services.tick_prices import mark_of
 
 from .actor import Actor
 from .broker import BROKER
 from .channel import Channel
+from .depth_stream import with_depth
 from .fiber import Fiber
 from .latency import Latency, LinkLatencies
+from .market_streams import MarketStreams
 from .message import MARKET_TO_STRATEGY, ORDER_EVENT, TIMER, Envelope
-from .protocol import Amend, BalanceUpdate, Create, Hello, OrderEvent, Welcome
-from .stream import BarStream, ResampledStream, Stream
+from .protocol import (
+    Amend,
+    BalanceUpdate,
+    Create,
+    Hello,
+    Kind,
+    OrderEvent,
+    ReadDepth,
+    Snapshot,
+    Welcome,
+)
+from .signal import UNSET
+from .subscriptions import Subscriptions
 
 __all__ = ["Handlers", "Hosted", "StrategyHost", "Timer"]
 
 Handler = Callable[..., Any]
 _MARKET = (Bar, Quote, Trade)
+_new: Any = tuple.__new__
 
 
 class Handlers(NamedTuple):
@@ -41,6 +61,8 @@ class Handlers(NamedTuple):
     on_bar: Handler | None
     on_quote: Handler | None
     on_trade: Handler | None
+    on_depth: Handler | None
+    on_snapshot: Handler | None
     on_order: Handler | None
     on_timer: Handler | None
     on_stop: Handler | None
@@ -49,6 +71,9 @@ class Handlers(NamedTuple):
 
 class Hosted(Protocol):
     """What the host needs of a strategy."""
+
+    def wanted(self) -> frozenset[Kind]:
+        """The kinds of market data for which it has handlers."""
 
     def joined(self, host: StrategyHost, welcome: Welcome) -> Handlers:
         """It has a host and knows pairs, accounts and balances now."""
@@ -99,24 +124,34 @@ class StrategyHost(Actor):
         self._applied = 0
         self._commands = 0
         self._timers_set = 0
-        self._streams: dict[str, list[ref[BarStream]]] = {}
-        self._tick_streams: dict[tuple[type[Tick], str], list[ref[Stream[Any]]]] = {}
         self._subscribed: dict[str, dict[int | None, bool]] | None = None
         """Bar lengths by pair (None: all), and whether they conflate; None: everything comes."""
         self._timers: set[int] = set()
         self._line: Fiber | None = None
+
+    def attach(self) -> None:
+        self.streams = MarketStreams(self.system, self.name, self.inbox_bound)
+        """Its iterators over market data."""
+        self._bar_streams = self.streams.bars
 
     # -- life --------------------------------------------------------------------------------------
 
     async def started(self) -> None:
         self.fiber.arrive = self._arrive
         self._venue = self.link(BROKER)
-        welcome = await self._venue.request(Hello())
+        wants = self.strategy.wanted()
+        welcome = await self._venue.request(Hello(wants))
         if self._latency is not None:
             # From here on, for joining is no part of the simulation: it takes no time.
             self._set_latency(self._latency)
         self._increments = {code: pair.price_increment for code, pair in welcome.pairs.items()}
+        self.streams.published = None
+        if welcome.publishes:
+            self.streams.published = Subscriptions(self._venue, wants, welcome.pairs)
         self._handlers = self.strategy.joined(self, welcome)
+        if not welcome.publishes and self._handlers.on_depth is not None:
+            handler = with_depth(self._handlers.on_quote, self._handlers.on_depth, self._increments)
+            self._handlers = self._handlers._replace(on_quote=handler)
         self._on_bar = self._handlers.on_bar
         self._async_bar = iscoroutinefunction(self._on_bar)
         if self._handlers.on_start is not None:
@@ -150,7 +185,7 @@ class StrategyHost(Actor):
             if self._line.task is not None:
                 self._line.task.cancel()
         # It begins anew: nobody is left who reads the old iterators or waits for the old timers.
-        self._streams.clear()
+        self.streams.clear()
         self._timers.clear()
         failed.start(self.run())
 
@@ -158,12 +193,7 @@ class StrategyHost(Actor):
         """End the iterators; then cancel what still waits; then run ``on_stop`` on its own."""
         self.is_over = True
         if stage == 0:
-            every: list[list[ref[Any]]] = [*self._streams.values(), *self._tick_streams.values()]
-            for references in every:
-                for reference in references:
-                    stream = reference()
-                    if stream is not None:
-                        stream.close()
+            self.streams.close()
             self.strategy.ended()
         elif stage == 1:
             for fiber in (self._line, self.fiber):
@@ -183,7 +213,7 @@ class StrategyHost(Actor):
         payload = envelope[4]
         kind = type(payload)
         if kind is Bar:
-            streamed = self._streams and self._push(payload)
+            streamed = self._bar_streams and self.streams.push_bar(payload)
             on_bar = self._on_bar
             if self._subscribed is not None and not self._wants(payload):
                 if not streamed:
@@ -210,28 +240,18 @@ class StrategyHost(Actor):
             return self._on_timer(payload)
         if kind is Quote or kind is Trade:
             return self._on_tick(kind, payload)
+        if kind is DepthUpdate or kind is Depth:
+            return self._on_depth(payload)
+        if kind is Snapshot:
+            return self._on_snapshot(payload.depth)
         raise BacktestError(f"{self.name} does not understand {payload!r}")
-
-    def _push(self, bar: Bar) -> bool:
-        """Give ``bar`` to the iterators over its pair; whether there is any."""
-        references = self._streams.get(bar.pair)
-        if not references:
-            return False
-        streams = [stream for reference in references if (stream := reference()) is not None]
-        if len(streams) < len(references):
-            # A loop was left: nobody will ever read that stream, so it must not fill up.
-            self._streams[bar.pair] = [ref(stream) for stream in streams]
-        pushed = False
-        for stream in streams:
-            pushed = stream.offer(bar) or pushed
-        return pushed
 
     def _wants(self, bar: Bar) -> bool:
         """Whether a strategy that subscribed to some bars did so to those of this length."""
         return _conflates(self._subscribed or {}, bar) is not None
 
     def _on_tick(self, kind: type[Tick], tick: Tick) -> Awaitable[None] | None:
-        streamed = self._tick_streams and self._push_tick(kind, tick)
+        streamed = self.streams.ticks and self.streams.push_tick(kind, tick)
         pair = tick.pair
         handler = self._handlers.on_quote if kind is Quote else self._handlers.on_trade
         if self._subscribed is not None and pair not in self._subscribed:
@@ -247,20 +267,26 @@ class StrategyHost(Actor):
         pending = self.fiber.inside(handler, tick)
         return None if pending is None else _awaitable(pending, f"on_{kind.__name__.lower()}")
 
-    def _push_tick(self, kind: type[Tick], tick: Tick) -> bool:
-        """Give ``tick`` to the iterators over its kind and pair; whether there is any."""
-        references = self._tick_streams.get((kind, tick.pair))
-        if not references:
-            return False
-        streams = [stream for reference in references if (stream := reference()) is not None]
-        if len(streams) < len(references):
-            self._tick_streams[kind, tick.pair] = [ref(stream) for stream in streams]
-        for stream in streams:
-            if type(stream) is ResampledStream:
-                stream.feed(tick)
-            else:
-                stream.push(tick)
-        return bool(streams)
+    def _on_depth(self, news: Depth | DepthUpdate) -> Awaitable[None] | None:
+        pair = news.pair
+        self.streams.push_depth(news)
+        self._note_last(pair, news.last)
+        handler = self._handlers.on_depth
+        if handler is None or (self._subscribed is not None and pair not in self._subscribed):
+            return None
+        return _awaitable(self.fiber.inside(handler, news), "on_depth")
+
+    def _on_snapshot(self, depth: Depth) -> Awaitable[None] | None:
+        self._note_last(depth.pair, depth.last)
+        handler = self._handlers.on_snapshot
+        if handler is None:
+            return None
+        return _awaitable(self.fiber.inside(handler, depth), "on_snapshot")
+
+    def _note_last(self, pair: str, last: Decimal | None) -> None:
+        """Where market data comes to who wants it alone, whatever names the mark tells of it."""
+        if last is not None and self.streams.published is not None:
+            self.last[pair] = last
 
     def _apply(self, envelope: Envelope) -> None:
         self._applied = envelope[2]
@@ -294,11 +320,14 @@ class StrategyHost(Actor):
     def submit(self, action: Create | Amend | DecisionAction) -> None:
         """Send a command to the venue. Raises `SimulationEnded` once the run is over for good,
         `Undeliverable` when the venue has ended before."""
+        self._check_venue()
+        self._venue.post(action)
+
+    def _check_venue(self) -> None:
         if not self._venue.target.open:
             if not self.is_over:
                 raise Undeliverable(f"{self.name} sent a command to {BROKER}, which has ended")
             raise SimulationEnded("the run has ended: no command can be sent any more")
-        self._venue.post(action)
 
     def next_command(self) -> int:
         """The number of the next command."""
@@ -311,40 +340,23 @@ class StrategyHost(Actor):
         if self._subscribed is None:
             self._subscribed = {}
         self._subscribed.setdefault(pair, {})[length] = conflate
+        if self.streams.published is not None:
+            self.streams.published.choose(pair)
 
-    def stream(self, pair: str, conflate: bool, length: int | None = None) -> BarStream:
-        """A new stream of the bars of ``pair`` that are of ``length``; None: of all."""
-        stream = BarStream(self.system, self.name, self.inbox_bound, conflate, length)
-        if self.is_over:
-            stream.close()
-        self._streams.setdefault(pair, []).append(ref(stream))
-        return stream
+    async def read_depth(self, pair: str, levels: int) -> Depth:
+        """The depth of ``pair`` as the venue answers; it takes the time of the link, both ways."""
+        question = _new(ReadDepth, (pair, levels))
+        depth: Depth = self._venue.look(question)
+        if depth is UNSET:
+            self._check_venue()
+            depth = await self._venue.request(question)
+        self._note_last(pair, depth.last)
+        return depth
 
-    def tick_stream(self, kind: type[Tick], pair: str, conflate: bool) -> Stream[Any]:
-        """A new stream of the quotes or trades of ``pair``."""
-        stream: Stream[Any] = Stream(self.system, self.name, self.inbox_bound, conflate)
-        if self.is_over:
-            stream.close()
-        self._tick_streams.setdefault((kind, pair), []).append(ref(stream))
-        return stream
-
-    def resampled(
-        self, pair: str, conflate: bool, length: int, of: str, calendar: Calendar
-    ) -> ResampledStream:
-        """A new stream of bars of ``length`` that are made of the pair's ``of``: ``"bars"``,
-        ``"quotes"`` or ``"trades"``."""
-        resampler = Resampler(pair, length, calendar)
-        stream = ResampledStream(
-            self.system, self.name, self.inbox_bound, conflate, length, resampler
-        )
-        if self.is_over:
-            stream.close()
-        if of == "bars":
-            self._streams.setdefault(pair, []).append(ref(stream))
-        else:
-            kind: type[Tick] = Quote if of == "quotes" else Trade
-            self._tick_streams.setdefault((kind, pair), []).append(ref(stream))
-        return stream
+    def ask_depth(self, pair: str, levels: int) -> None:
+        """Ask for the depth; it comes as a `Snapshot`."""
+        self._check_venue()
+        self._venue.post(ReadDepth(pair, levels))
 
     def set_timer(self, name: str, at: int, every: int) -> int:
         """Call ``on_timer`` at ``at`` (nanoseconds), and then every so many nanoseconds."""

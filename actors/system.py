@@ -141,9 +141,7 @@ class System(Delivery):
             self._channels[sender, target] = channel
         return channel
 
-    def make_channel(
-        self, sender: str, target: Fiber, latency: Latency | None
-    ) -> Channel:
+    def make_channel(self, sender: str, target: Fiber, latency: Latency | None) -> Channel:
         """The link itself, made once for each sender and target; tests inject faults here."""
         return Channel(self, sender, target, latency)
 

@@ -31,6 +31,9 @@ class VenueActor(Actor):
 
     handles_inside = awaits_inside = False
 
+    publishes = False
+    """Whether it sends market data to subscribers only (`Hello.wants`, `Subscribe`)."""
+
     venue: Venue
     _commands: CommandDesk
 
@@ -105,5 +108,6 @@ class VenueActor(Actor):
                 for account_id, name in desk.accounts.items()
                 if name in venue.cross
             },
+            self.publishes,
         )
         self.answer(envelope, welcome)

@@ -13,10 +13,10 @@ from uuid import UUID
 import attrs
 
 from backtest.actors import Handlers, OrderEvent, StrategyHost
-from backtest.actors.protocol import BalanceUpdate, Welcome
-from backtest.errors import BacktestError, ConfigError, FieldError
+from backtest.actors.protocol import BalanceUpdate, Kind, Welcome
+from backtest.errors import BacktestError, ConfigError, FieldError, FieldTypeError
 from backtest.log import get_logger
-from backtest.models import Bar, Quote, Trade, TradingPair
+from backtest.models import Bar, Depth, DepthUpdate, Quote, Trade, TradingPair
 from backtest.services.calendars import calendar_of
 from backtest.times import duration_ns, from_ns, length_ns, to_ns
 
@@ -35,11 +35,21 @@ _HANDLERS = (
     "on_bar",
     "on_quote",
     "on_trade",
+    "on_depth",
+    "on_snapshot",
     "on_order",
     "on_timer",
     "on_stop",
     "run",
 )
+_WANTS: dict[str, Kind] = {
+    "on_bar": "bars",
+    "on_quote": "quotes",
+    "on_trade": "trades",
+    "on_depth": "depth",
+}
+"""What market data each handler is for."""
+_RESAMPLED: dict[str, Kind] = {"bars": "bars", "quotes": "quotes", "trades": "trades"}
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(attrs.field,))
@@ -86,6 +96,13 @@ class Strategy(Ordering):
 
     def on_trade(self, trade: Trade) -> Any:
         """Called with each trade of the market (one's own are fills: see `on_order`)."""
+
+    def on_depth(self, news: Depth | DepthUpdate) -> Any:
+        """Called with each change of an order book: a `Depth` to begin with, then each
+        `DepthUpdate` after it. On historical data with a `Depth` of one level a side, by quote."""
+
+    def on_snapshot(self, depth: Depth) -> Any:
+        """Called with the answer to `ask_depth`."""
 
     def on_order(self, event: OrderEvent) -> Any:
         """Called with everything that happens to the strategy's orders."""
@@ -163,27 +180,54 @@ class Strategy(Ordering):
         ns = length_ns(length)
         stream: Stream[Bar]
         if resample is None:
-            stream = self._host.stream(pair, conflate, ns)
+            stream = self._host.streams.bar_stream(pair, conflate, ns)
             return stream
-        if resample not in ("bars", "quotes", "trades"):
+        of: Kind | None = _RESAMPLED.get(resample)
+        if of is None:
             raise ConfigError(f"resample must be 'bars', 'quotes' or 'trades', not {resample!r}")
         if ns is None:
             raise ConfigError("bars that are made by resample need a length: '1h', say")
         calendar = calendar_of(self._desk.rules[pair].calendar)
-        stream = self._host.resampled(pair, conflate, ns, resample, calendar)
+        stream = self._host.streams.resampled(pair, conflate, ns, of, calendar)
         return stream
 
     def quotes(self, pair: str, *, conflate: bool = False) -> AsyncIterator[Quote]:
         """The quotes of ``pair`` from now on; as `bars`."""
         self.pair_of(pair)
-        stream: Stream[Quote] = self._host.tick_stream(Quote, pair, conflate)
+        stream: Stream[Quote] = self._host.streams.tick_stream(Quote, pair, conflate)
         return stream
 
     def trades(self, pair: str, *, conflate: bool = False) -> AsyncIterator[Trade]:
         """The market's trades of ``pair`` from now on; as `bars`."""
         self.pair_of(pair)
-        stream: Stream[Trade] = self._host.tick_stream(Trade, pair, conflate)
+        stream: Stream[Trade] = self._host.streams.tick_stream(Trade, pair, conflate)
         return stream
+
+    def depths(
+        self, pair: str, *, levels: int = 10, conflate: bool = False
+    ) -> AsyncIterator[Depth]:
+        """The best ``levels`` of the order book of ``pair`` (0: all), anew with each change of the
+        book; as `bars`. On historical data a `Depth` of one level a side with each quote."""
+        stream: Stream[Depth] = self._host.streams.depth_stream(
+            pair, conflate, _levels(levels), self.pair_of(pair).price_increment
+        )
+        return stream
+
+    async def depth(self, pair: str, levels: int = 1) -> Depth:
+        """The order book of ``pair``: its best ``levels`` (0: all), asked of the venue.
+
+        Question and answer take the time of their links; the answer says how it stood when the
+        venue was asked. On historical data: the last quote, one level a side, or no level at all;
+        ``last`` is the price at which the venue marks.
+        """
+        if pair not in self._desk.pairs:
+            self.pair_of(pair)
+        return await self._host.read_depth(pair, _levels(levels))
+
+    def ask_depth(self, pair: str, levels: int = 1) -> None:
+        """`depth` for who does not wait, a plain handler say: the answer comes to `on_snapshot`."""
+        self.pair_of(pair)
+        self._host.ask_depth(pair, _levels(levels))
 
     def subscribe(
         self, pair: str, *, length: int | str | timedelta | None = None, conflate: bool = False
@@ -269,6 +313,15 @@ class Strategy(Ordering):
 
     # -- for the host ------------------------------------------------------------------------------
 
+    def wanted(self) -> frozenset[Kind]:
+        """Called by the host: the kinds of market data for which there is a handler."""
+        kind = type(self)
+        return frozenset(
+            wants
+            for name, wants in _WANTS.items()
+            if getattr(kind, name) is not getattr(Strategy, name)
+        )
+
     def joined(self, host: StrategyHost, welcome: Welcome) -> Handlers:
         """Called by the host: here are pairs, accounts and balances."""
         _check_kinds(self)
@@ -292,6 +345,14 @@ class Strategy(Ordering):
     def ended(self) -> None:
         """Called by the host when the run is over."""
         self._desk.ended()
+
+
+def _levels(levels: int) -> int:
+    if type(levels) is not int:
+        raise FieldTypeError("levels", f"must be an int, not {type(levels).__name__}")
+    if levels < 0:
+        raise FieldError("levels", f"must be non-negative (0: all), not {levels}")
+    return levels
 
 
 def _check_kinds(strategy: Strategy) -> None:

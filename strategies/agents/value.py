@@ -33,11 +33,11 @@ class ValueAgent(Agent):
 
     Above the middle of the market it buys, below it sells: with probability ``aggression`` at the
     other side's best price, as long as that is no worse than its belief; else it leaves a limit
-    order up to ``depth`` spreads behind the better of its belief and that price.
+    order up to ``reach`` spreads behind the better of its belief and that price.
 
     Parameters, beside those of `Agent`: the ``fundamental``; ``noise``, the standard deviation of
     an observation in shares of the mean; ``every``, the mean time between wake-ups; ``size`` and
-    ``sizes`` as in `ZeroIntelligence`; ``aggression``; ``depth``; ``horizon``: it trades on what it
+    ``sizes`` as in `ZeroIntelligence`; ``aggression``; ``reach``; ``horizon``: it trades on what it
     expects the value to be so long from now.
     """
 
@@ -47,7 +47,7 @@ class ValueAgent(Agent):
     size: Number = 1
     sizes: str = "exponential"
     aggression: float = 0.3
-    depth: float = 2.0
+    reach: float = 2.0
     horizon: Duration = 0
 
     def on_start(self) -> None:
@@ -102,7 +102,7 @@ class ValueAgent(Agent):
         return Decimal(repr(max(believed, 0.0)))
 
     def price(self, buy: bool, crosses: bool, value: Decimal, view: View, share: float) -> Decimal:
-        """The limit of its order; ``share`` of the way to ``depth`` spreads when it rests."""
+        """The limit of its order; ``share`` of the way to ``reach`` spreads when it rests."""
         tick = self.traded.price_increment
         other = view.ask if buy else view.bid
         spread = add(tick, tick)
@@ -118,5 +118,5 @@ class ValueAgent(Agent):
             if crosses and other >= value:
                 return other
             best = max(value, add(other, tick))
-        behind = mul(spread, Decimal(repr(self.depth * share)))
+        behind = mul(spread, Decimal(repr(self.reach * share)))
         return sub(best, behind) if buy else add(best, behind)

@@ -9,6 +9,15 @@ from backtest.models.balance import Balance
 from backtest.models.bar import Bar, trusted_bar
 from backtest.models.broker import Broker
 from backtest.models.decision_action import ActionType, DecisionAction
+from backtest.models.depth import (
+    Depth,
+    DepthChange,
+    DepthLevel,
+    DepthUpdate,
+    trusted_depth,
+    trusted_level,
+    trusted_update,
+)
 from backtest.models.exit_policy import (
     ExitPolicy,
     ExitsFromFill,
@@ -83,6 +92,10 @@ __all__ = [
     "Bar",
     "Broker",
     "DecisionAction",
+    "Depth",
+    "DepthChange",
+    "DepthLevel",
+    "DepthUpdate",
     "Eligibility",
     "ExitPolicy",
     "ExitsFromFill",
@@ -138,6 +151,9 @@ __all__ = [
     "VolumeShareSlippage",
     "next_status",
     "trusted_bar",
+    "trusted_depth",
+    "trusted_level",
     "trusted_quote",
     "trusted_trade",
+    "trusted_update",
 ]
