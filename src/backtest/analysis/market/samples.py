@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from backtest.errors import ConfigError
 from backtest.models import MarketTrade
-from backtest.money import ONE
+from backtest.money import ONE, sub
 
 __all__ = [
     "AccountResult",
@@ -71,7 +71,8 @@ class AccountResult(NamedTuple):
 
     @property
     def pnl(self) -> Decimal:
-        return self.final_equity - self.start_equity
+        """What it won, or lost (negative)."""
+        return sub(self.final_equity, self.start_equity)
 
 
 @frozen(kw_only=True, eq=False)
