@@ -6,7 +6,7 @@ import asyncio
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
-from heapq import heappop
+from heapq import heappop, heappush
 from typing import Any, Protocol
 
 from backtest.errors import BacktestError
@@ -116,10 +116,13 @@ class Delivery(Agenda):
                     self.priority = 0
                     emit()
                     continue
-                elif advance():
-                    continue
                 else:
-                    return
+                    # So does a message with latency, alone at its time: a market of agents.
+                    envelope = self._next_alone()
+                    if envelope is None:
+                        if advance():
+                            continue
+                        return
                 # The common case of `_deliver`, here because a call of it is a tenth of it all.
                 if not watched and type(envelope) is Envelope and type(envelope[4]) is not Answer:
                     fiber = envelope[3].target
@@ -248,6 +251,24 @@ class Delivery(Agenda):
             self.loop.floor = max(self.loop.floor, float(what.when()))
             what._scheduled = False
             self.loop._ready.append(what)
+
+    def _next_alone(self) -> Envelope | None:
+        """The message that comes next, taken, and time moved to it; None when `_advance` must
+        look: it is not the only thing at its time, or no message, or time may not move."""
+        heap = self._heap
+        if not heap or self.loose or self._ending:
+            return None
+        item = heap[0]
+        at: int = item[0]
+        if type(item) is not Envelope or at >= self._feed_time or at < self.now:
+            return None
+        heappop(heap)
+        if heap and heap[0][0] == at:
+            heappush(heap, item)
+            return None
+        self.now = self.clock.ns = at  # type: ignore[attr-defined]
+        self.priority = item[1]
+        return item
 
     def _advance(self) -> bool:
         """Move to the next time at which something happens; False when the loop must go on."""
