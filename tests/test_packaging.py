@@ -163,7 +163,11 @@ def test_the_only_name_at_the_top_of_the_wheel_is_backtest(wheel: zipfile.ZipFil
 def test_the_wheel_holds_every_module_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     shipped = {name for name in wheel.namelist() if name.startswith("backtest/")}
     modules = _modules()
-    assert shipped == {*modules, "backtest/py.typed"}
+    scenarios = {
+        f"backtest/markets/scenarios/{path.name}"
+        for path in (ROOT / "src/backtest/markets/scenarios").iterdir()
+    }
+    assert shipped == {*modules, "backtest/py.typed", *scenarios}
     assert [n for n, path in modules.items() if wheel.read(n) != path.read_bytes()] == []
 
 

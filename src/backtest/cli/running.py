@@ -15,11 +15,11 @@ from backtest.analysis.result import RunResult
 from backtest.cli.failure import StrategyFailed
 from backtest.cli.parameters import make, parameters_from
 from backtest.cli.progress import progress
-from backtest.cli.target import strategy_class
 from backtest.errors import ConfigError
 from backtest.money import plain
 from backtest.runner import BacktestRunner
 from backtest.strategies import Strategy
+from backtest.target import strategy_class
 
 __all__ = ["carry_out", "run", "show", "written"]
 

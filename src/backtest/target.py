@@ -14,7 +14,7 @@ from types import ModuleType
 from backtest.errors import ConfigError
 from backtest.strategies import Strategy
 
-__all__ = ["strategy_class"]
+__all__ = ["module_of", "strategy_class"]
 
 
 def strategy_class(target: str) -> type[Strategy]:
@@ -25,7 +25,7 @@ def strategy_class(target: str) -> type[Strategy]:
     its neighbours. Raises `ConfigError` that says what is there instead.
     """
     source, name = _parts(target)
-    module = _from_file(source) if source.endswith(".py") else _from_module(source)
+    module = module_of(source)
     found = _strategies_in(module)
     if name is None:
         if len(found) == 1:
@@ -46,6 +46,11 @@ def strategy_class(target: str) -> type[Strategy]:
             "backtest.strategies.Strategy"
         )
     return chosen
+
+
+def module_of(source: str) -> ModuleType:
+    """The module that ``FILE.py`` or ``package.module`` names. Raises `ConfigError`."""
+    return _from_file(source) if source.endswith(".py") else _from_module(source)
 
 
 def _parts(target: str) -> tuple[str, str | None]:
