@@ -120,7 +120,7 @@ class StrategyHost(Actor):
         """Pairs of which it was given a quote: those say what the last price is."""
         self._handlers = Handlers(*(None,) * len(Handlers._fields))
         self._on_bar: Handler | None = None
-        self._async_bar = False
+        self._async_bar = self._async_timer = False
         self._applied = 0
         self._commands = 0
         self._timers_set = 0
@@ -144,16 +144,18 @@ class StrategyHost(Actor):
         if self._latency is not None:
             # From here on, for joining is no part of the simulation: it takes no time.
             self._set_latency(self._latency)
-        self._increments = {code: pair.price_increment for code, pair in welcome.pairs.items()}
+        self._pairs = welcome.pairs
         self.streams.published = None
         if welcome.publishes:
             self.streams.published = Subscriptions(self._venue, wants, welcome.pairs)
         self._handlers = self.strategy.joined(self, welcome)
         if not welcome.publishes and self._handlers.on_depth is not None:
-            handler = with_depth(self._handlers.on_quote, self._handlers.on_depth, self._increments)
+            increments = {code: pair.price_increment for code, pair in welcome.pairs.items()}
+            handler = with_depth(self._handlers.on_quote, self._handlers.on_depth, increments)
             self._handlers = self._handlers._replace(on_quote=handler)
         self._on_bar = self._handlers.on_bar
         self._async_bar = iscoroutinefunction(self._on_bar)
+        self._async_timer = iscoroutinefunction(self._handlers.on_timer)
         if self._handlers.on_start is not None:
             pending = self._handlers.on_start()
             if pending is not None:
@@ -261,7 +263,7 @@ class StrategyHost(Actor):
         if kind is Quote:
             self._quoted.add(pair)
         if kind is Quote or pair not in self._quoted:
-            self.last[pair] = mark_of(tick, self._increments[pair])
+            self.last[pair] = mark_of(tick, self._pairs[pair].price_increment)
         if handler is None:
             return None
         pending = self.fiber.inside(handler, tick)
@@ -381,7 +383,13 @@ class StrategyHost(Actor):
         else:
             self._timers.discard(timer.number)
         on_timer = self._handlers.on_timer
-        return None if on_timer is None else self.fiber.inside(on_timer, timer.name)
+        if on_timer is None:
+            return None
+        # Calling an async handler runs none of it: only a plain one needs its task around it.
+        call = (
+            on_timer(timer.name) if self._async_timer else self.fiber.inside(on_timer, timer.name)
+        )
+        return call  # type: ignore[no-any-return]
 
 
 def _conflates(subscribed: dict[str, dict[int | None, bool]], event: MarketEvent) -> bool | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 from backtest.errors import RejectReason
-from backtest.models import Account, Agent, DecisionAction
+from backtest.models import Account, Agent, DecisionAction, TradingPair, TradingRules
 
 from .account import ACCOUNT
 from .actor import Actor
@@ -13,7 +14,7 @@ from .channel import Channel
 from .commands import CommandDesk
 from .desk import Desk
 from .message import Envelope
-from .protocol import ReadBalances, Welcome
+from .protocol import Balances, ReadBalances, Welcome
 from .venue import Venue
 
 __all__ = ["BROKER", "VenueActor"]
@@ -41,6 +42,11 @@ class VenueActor(Actor):
         super().__init__(BROKER)
         self._agents = agents
         self._listeners: list[Channel] = []
+        self._opening: dict[str, Balances] = {}
+        """By account what it starts with, for the first welcome of its strategies."""
+        self._pairs: Mapping[str, TradingPair] = {}
+        self._rules: Mapping[str, TradingRules] = {}
+        """What every welcome says: one table for all."""
         self.bars = 0
         """Bars processed."""
         self.ticks = 0
@@ -53,6 +59,12 @@ class VenueActor(Actor):
             venue.learn(balances)  # restarted: all else is as it was
             return
         venue.attach()
+        self._pairs = {code: book.pair for code, book in venue.books.items()}
+        self._rules = {code: book.rules for code, book in venue.books.items()}
+        opening: dict[str, dict[tuple[str, str], tuple[Decimal, Decimal]]] = {}
+        for key, both in balances.items():
+            opening.setdefault(key[0], {})[key] = both
+        self._opening.update(opening)
         for name, (agent, accounts) in self._agents.items():
             desk = Desk(
                 name, agent, {one.account_id: one.name for one in accounts}, self.link(name)
@@ -94,15 +106,14 @@ class VenueActor(Actor):
     def _welcome(self, envelope: Envelope) -> None:
         venue = self.venue
         desk = self._commands.desk_of(envelope)
-        names = set(desk.accounts.values())
         welcome = Welcome(
-            {code: book.pair for code, book in venue.books.items()},
+            self._pairs,
             tuple(desk.accounts.items()),
-            {key: both for key, both in venue.money.items() if key[0] in names},
+            self._balances_of(desk),
             desk.agent.agent_id,
             venue.broker_id,
             venue.run_id,
-            {code: book.rules for code, book in venue.books.items()},
+            self._rules,
             {
                 account_id: venue.cross[name]
                 for account_id, name in desk.accounts.items()
@@ -111,3 +122,12 @@ class VenueActor(Actor):
             self.publishes,
         )
         self.answer(envelope, welcome)
+
+    def _balances_of(self, desk: Desk) -> Balances:
+        """What the accounts of ``desk`` have now."""
+        money, names = self.venue.money, desk.accounts.values()
+        if all(name in self._opening for name in names):
+            # The first welcome of one of ten thousand: never look through the others' money.
+            return {key: money[key] for name in names for key in self._opening.pop(name)}
+        own = set(names)
+        return {key: both for key, both in money.items() if key[0] in own}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from random import Random
 from typing import TYPE_CHECKING, Any, dataclass_transform
@@ -315,28 +316,22 @@ class Strategy(Ordering):
 
     def wanted(self) -> frozenset[Kind]:
         """Called by the host: the kinds of market data for which there is a handler."""
-        kind = type(self)
-        return frozenset(
-            wants
-            for name, wants in _WANTS.items()
-            if getattr(kind, name) is not getattr(Strategy, name)
-        )
+        kind: Any = type(self)
+        return frozenset(_WANTS[name] for name in _overridden(kind) if name in _WANTS)
 
     def joined(self, host: StrategyHost, welcome: Welcome) -> Handlers:
         """Called by the host: here are pairs, accounts and balances."""
-        _check_kinds(self)
+        kind: Any = type(self)
+        overridden = _overridden(kind)
         if getattr(self, "_host", None) is host:
             # Restarted: orders and positions are still there, whatever the strategy has forgotten.
             self._desk.balances.update(welcome.balances)
         else:
             self._host = host
             self._desk = OrderDesk(host, welcome, self)
-        found = {
-            name: getattr(self, name)
-            for name in _HANDLERS
-            if getattr(type(self), name) is not getattr(Strategy, name)
-        }
-        return Handlers(**{name: found.get(name) for name in _HANDLERS})
+        return Handlers(
+            **{name: getattr(self, name) if name in overridden else None for name in _HANDLERS}
+        )
 
     def apply(self, event: OrderEvent | BalanceUpdate) -> None:
         """Called by the host with each event, as it arrives."""
@@ -355,9 +350,10 @@ def _levels(levels: int) -> int:
     return levels
 
 
-def _check_kinds(strategy: Strategy) -> None:
-    """Refuse handlers that are no handlers, with a word on how to write them."""
-    kind = type(strategy)
+@lru_cache(maxsize=256)
+def _overridden(kind: Any) -> tuple[str, ...]:
+    """The handlers that ``kind`` has of its own. Refuses what are no handlers, with a word on how
+    to write them."""
     if kind.run is not Strategy.run and not iscoroutinefunction(kind.run):
         raise ConfigError(
             f"{kind.__name__}.run must be an 'async def' without 'yield': it is one coroutine that "
@@ -366,3 +362,4 @@ def _check_kinds(strategy: Strategy) -> None:
     for name in _HANDLERS:
         if isasyncgenfunction(getattr(kind, name)) or isgeneratorfunction(getattr(kind, name)):
             raise ConfigError(f"{kind.__name__}.{name} contains 'yield': a handler yields nothing")
+    return tuple(name for name in _HANDLERS if getattr(kind, name) is not getattr(Strategy, name))
