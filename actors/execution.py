@@ -9,7 +9,6 @@ from attrs import evolve
 
 from backtest.errors import RejectReason
 from backtest.models import Bar, MarketEvent, Quote, SpotOrder, Tick, Trade, TradingOrder
-from backtest.models._fast import derive
 from backtest.money import ZERO, to_step
 from backtest.services.cross_walk import CrossWalk
 from backtest.services.fills import (
@@ -44,7 +43,7 @@ from .dues import shorten
 from .entry_desk import EntryDesk
 from .joint import joint_watches
 from .netting import NettingDesk
-from .protocol import EventKind
+from .stops import tell_moved, tell_trailed, tell_triggered
 from .venue import Venue
 
 __all__ = ["Execution"]
@@ -164,11 +163,11 @@ class Execution:
             await self._execute(book, bar, walk, hit)
             hit = walk.next()
         for working in walk.triggered:
-            self._tell_triggered(working)
+            tell_triggered(self._venue, working)
             if working.terms is not None and working.terms.immediate:
                 book.immediate.append(working)
         for working in walk.trailed:
-            self._tell_trailed(working)
+            tell_trailed(self._venue, working)
         if book.immediate:
             await self._end_immediate(book)
         if walk.forked or walk.inside > 1:
@@ -188,63 +187,6 @@ class Execution:
         """Cancel an order that fills at its first opportunity or not at all."""
         reason, detail = ended_because(order.instructions, branch.working.lacked)
         await self._cancellation.cancel(branch, None, reason, detail)
-
-    def _tell_trailed(self, working: Working) -> None:
-        """Say of a trailing stop where it stands now."""
-        key = working.key
-        level = working.price
-        if type(key) is Branch:
-            if key.order is None or key.working is not working:
-                return
-            self._catch_up(key)
-            branch, order = key, key.order
-        else:
-            if key not in key.holding.closings:
-                return
-            key.level = level
-            branch, order = key.holding.branch, key.holding.order
-        self._venue.herald.tell(
-            EventKind.TRAILED, branch, order, detail=f"trailing stop at {level}", level=level
-        )
-
-    def _tell_moved(self, working: Working) -> None:
-        """Say of a trailing stop that is reached that on this very path it had moved before."""
-        key = working.key
-        stood = key.order and key.order.stop_price if type(key) is Branch else key.level
-        if working.price is not None and working.price != stood:
-            self._tell_trailed(working)
-
-    def _catch_up(self, branch: Branch) -> None:
-        """Let the order of a trailing stop say where the walk has moved it to."""
-        order, level = branch.order, branch.working.price
-        if order is not None and order.stop_price != level:
-            branch.order = derive(order, stop_price=level)
-            self._venue.records.keep(branch.order)
-
-    def _tell_triggered(self, working: Working) -> None:
-        """Say of a stop that it was reached, if there is something left for it to fill."""
-        key = working.key
-        if type(key) is Branch:
-            part = key.part
-            acts = key.working is working if part is None else working in part.exits
-            branch, order = key, key.order if acts else None
-            left = working.volume if part is None else part.volume
-        else:
-            branch = key.holding.branch
-            order = key.holding.order if key in key.holding.closings else None
-            left = key.holding.part.volume
-        if order is None:
-            return
-        if working.kind == "limit":
-            what = f"the stop was reached, it is a limit order at {working.price} from here on"
-        else:
-            what = f"{working.kind} at {working.price} was reached"
-        if working.kind == "trailing_stop":
-            self._tell_moved(working)
-            order = key.order if type(key) is Branch else order
-        self._venue.herald.tell(
-            EventKind.TRIGGERED, branch, order, detail=f"{what}; {left} is left to fill"
-        )
 
     async def match_close(self, branch: Branch) -> None:
         """Fill a market order at the close that has just been (``fill_on="this_close"``)."""
@@ -320,7 +262,7 @@ class Execution:
     async def _execute(self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit) -> None:
         key = hit.working.key
         if hit.working.kind == "trailing_stop":
-            self._tell_moved(hit.working)
+            tell_moved(self._venue, hit.working)
         if type(key) is Closing:
             await self._closing_desk.close(book, bar, walk, hit, key)
             return

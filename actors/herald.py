@@ -15,6 +15,7 @@ from backtest.models import (
 
 from .actor import Actor
 from .branch import Branch
+from .channel import Channel
 from .cross_account import CrossAccount
 from .desk import Desk
 from .message import ORDER_EVENT
@@ -45,6 +46,13 @@ class Herald:
         """Desks by the account they trade on."""
         self._shared: set[str] = set()
         """The accounts of several desks."""
+        self.told: list[tuple[Branch, tuple[tuple[int, SpotOrder | TradingOrder], ...]]] | None
+        """What was told of since somebody looked: branches, and what came of a split; None where
+        nobody looks."""
+        self.told = None
+        self.held: list[tuple[Channel, OrderEvent | BalanceUpdate]] | None = None
+        """What is to be sent once all that a command does is done; None where each is sent at
+        once."""
 
     def attend(self, desk: Desk, account: str) -> None:
         """``desk`` trades on ``account``: it hears what happens to it."""
@@ -70,6 +78,8 @@ class Herald:
     ) -> None:
         """Record an order event and send it to the owner; sharers of the account get balances."""
         desk, actor, records = branch.desk, self._actor, self._records
+        if self.told is not None:
+            self.told.append((branch, children))
         now = actor.system.now
         heard = actor.fiber.handling
         entry = records.entry if balances else 0
@@ -93,28 +103,30 @@ class Herald:
                 ),
             )
         )
-        desk.channel.post(
-            _new(
-                OrderEvent,
-                (
-                    kind,
-                    now,
-                    branch.number,
-                    branch.id,
-                    order,
-                    branch.order,
-                    positions,
-                    fill,
-                    reason,
-                    detail,
-                    command,
-                    children,
-                    balances,
-                    level,
-                ),
+        event = _new(
+            OrderEvent,
+            (
+                kind,
+                now,
+                branch.number,
+                branch.id,
+                order,
+                branch.order,
+                positions,
+                fill,
+                reason,
+                detail,
+                command,
+                children,
+                balances,
+                level,
+                False,
             ),
-            ORDER_EVENT,
         )
+        if self.held is None:
+            desk.channel.post(event, ORDER_EVENT)
+        else:
+            self.held.append((desk.channel, event))
         if branch.account in self._shared:
             if branch.account in self._cross:
                 if balances or positions:
@@ -152,7 +164,36 @@ class Herald:
         if len(sharing) > 1 or desk is None:
             for other in sharing:
                 if other is not desk:
-                    other.channel.post(BalanceUpdate(balances, positions), ORDER_EVENT)
+                    self._send(other.channel, BalanceUpdate(balances, positions))
+
+    def _send(self, channel: Channel, event: OrderEvent | BalanceUpdate) -> None:
+        if self.held is None:
+            channel.post(event, ORDER_EVENT)
+        else:
+            self.held.append((channel, event))
+
+    def release(self) -> None:
+        """Send what was held back: a command is answered by the last of the events that it led to,
+        so that who awaited it sees all that it did."""
+        held = self.held
+        if not held:
+            return
+        self.held = []
+        if len(held) > 1:
+            last: dict[Channel, int] = {}
+            for place, (channel, event) in enumerate(held):
+                if type(event) is OrderEvent:
+                    last[channel] = place
+            asker: Channel | None = None
+            for place, (channel, event) in enumerate(held):
+                if type(event) is not OrderEvent:
+                    continue
+                if event.command:
+                    asker = channel
+                if channel is asker and place < last[channel]:
+                    held[place] = (channel, event._replace(later=True))
+        for channel, event in held:
+            channel.post(event, ORDER_EVENT)
 
     def refuse(
         self,
@@ -191,7 +232,8 @@ class Herald:
                 self._actor.bars + self._actor.ticks,  # type: ignore[attr-defined]
             )
         )
-        desk.channel.post(
+        self._send(
+            desk.channel,
             OrderEvent(
                 EventKind.REJECTED,
                 self._actor.system.now,
@@ -207,5 +249,4 @@ class Herald:
                 (),
                 _NONE,
             ),
-            ORDER_EVENT,
         )

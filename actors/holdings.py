@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from backtest.errors import RejectReason
 from backtest.models import (
     OrderDirection,
     TradingOrder,
@@ -11,9 +12,10 @@ from backtest.models import (
 from backtest.services.fills import OpenPart, Working, WorkingKind
 
 from .branch import Branch, Closing, Holding
+from .protocol import EventKind
 from .venue import Venue
 
-__all__ = ["drop_holding", "open_holding", "set_margin"]
+__all__ = ["drop_closing", "drop_holding", "open_holding", "set_margin"]
 
 
 def open_holding(venue: Venue, branch: Branch, order: TradingOrder) -> Holding:
@@ -62,6 +64,19 @@ def set_margin(venue: Venue, holding: Holding, margin: Decimal) -> None:
         closing = Closing(venue.ids.draw(), "liquidation", holding)
         working = Working(closing, "liquidation", not part.long, price, part.volume)
         holding.put(closing, working)
+
+
+def drop_closing(venue: Venue, closing: Closing, reason: RejectReason, detail: str) -> None:
+    """An order to close a position acts no more: the position stays as it is."""
+    holding = closing.holding
+    holding.take(closing)
+    venue.herald.tell(
+        EventKind.CLOSE_CANCELLED,
+        holding.branch,
+        holding.order,
+        reason=reason,
+        detail=f"{detail}; order {closing.id}",
+    )
 
 
 def drop_holding(venue: Venue, holding: Holding) -> None:

@@ -113,6 +113,8 @@ class OrderEvent(NamedTuple):
     """The account's balances that changed, as they are after the event."""
     level: Decimal | None = None
     """Where a trailing stop stands now."""
+    later: bool = False
+    """Whether more of what the same command did follows: who asked is answered with the last."""
 
 
 class Create(NamedTuple):

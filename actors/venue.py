@@ -60,7 +60,7 @@ class Venue:
         self.actor = actor
         self.broker_id = broker_id
         self.run_id = run_id
-        self.books = {code: PairBook(pair, rules) for code, (pair, rules) in pairs.items()}
+        self.books = {code: self.new_book(pair, rules) for code, (pair, rules) in pairs.items()}
         self.desks: dict[str, Desk] = {}
         self.sharers: dict[str, list[Desk]] = {}
         """Desks by the account they trade on."""
@@ -81,6 +81,10 @@ class Venue:
         self._numbers = 0
         self._branches = 0
         self._sequence = 0
+
+    def new_book(self, pair: TradingPair, rules: TradingRules) -> PairBook:
+        """What this kind of venue keeps of a pair."""
+        return PairBook(pair, rules)
 
     def attach(self) -> None:
         """Take up the actor's links, once it has joined a system."""
@@ -150,7 +154,7 @@ class Venue:
     async def post(
         self,
         legs: list[Leg],
-        order_id: UUID,
+        order_id: UUID | None,
         why: str,
         parts: Sequence[tuple[int, UUID]] = (),
     ) -> Balances:

@@ -102,6 +102,8 @@ class VenueActor(Actor):
                 None,
                 asked,
             )
+        # What was told before it broke is true: nothing is held back for ever.
+        self.venue.herald.release()
 
     def _welcome(self, envelope: Envelope) -> None:
         venue = self.venue

@@ -63,6 +63,8 @@ class OrderDesk:
         self._commands: dict[int, Command[Any]] = {}
         self._submitted: dict[UUID | int | None, Command[Any]] = {}
         """Commands that were given ids by who made them."""
+        self._unanswered: Command[Any] | None = None
+        """The command of whose effects more is to come."""
         self._ids = welcome
 
     # -- commands ----------------------------------------------------------------------------------
@@ -307,6 +309,7 @@ class OrderDesk:
             known = self._branches.get(event.branch)
             if known is None:
                 # A bankruptcy is told of after the order that it befell is gone.
+                self._answer_last(event)
                 return
             handle = known
         handle.apply(event)
@@ -326,9 +329,19 @@ class OrderDesk:
             self.open.pop(event.branch, None)
             if not handle.parts:
                 self._branches.pop(event.branch, None)
-        if command is not None:
+        if event.later:
+            self._unanswered = self._unanswered if command is None else command
+        elif command is not None:
             command.answer()
+        else:
+            self._answer_last(event)
         handle.settle()
+
+    def _answer_last(self, event: OrderEvent) -> None:
+        """The last of what a command did was told."""
+        if self._unanswered is not None and not event.later:
+            waiting, self._unanswered = self._unanswered, None
+            waiting.answer()
 
     def _split(self, event: OrderEvent, parent: OrderHandle, command: Command[Any] | None) -> None:
         parent.is_replaced = True

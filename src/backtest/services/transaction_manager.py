@@ -32,6 +32,7 @@ __all__ = [
     "fill_trading",
     "release",
     "sell_collateral",
+    "sweep",
     "take_margin",
 ]
 
@@ -227,6 +228,14 @@ def close_position(
 def take_margin(account: str, asset: str, amount: Decimal) -> list[Leg]:
     """Margin of a position in a cross margin account made available, to pay for another's loss."""
     return [(account, asset, _RETURN, amount, amount.copy_negate())]
+
+
+def sweep(asset: str, amount: Decimal) -> list[Leg]:
+    """What rounding has left in `CLEARING` once nobody holds a position, moved to `FEES`."""
+    return [
+        (CLEARING, asset, _ADJUSTMENT, amount.copy_negate(), ZERO),
+        (FEES, asset, _ADJUSTMENT, amount, ZERO),
+    ]
 
 
 def sell_collateral(

@@ -1,0 +1,236 @@
+"""Trades between two agents: priced for both, posted as one entry, told to both."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+
+from backtest.errors import RejectReason
+from backtest.models import MarketTrade, Trade, TradingOrder
+from backtest.models.trade import trusted_trade
+from backtest.money import ZERO, add, sub
+from backtest.services.fills import Working
+from backtest.services.order_operations import offset
+from backtest.services.transaction_manager import Leg, sweep
+
+from .branch import Branch, Closing
+from .cancellation import Cancellation
+from .closing_desk import ClosingDesk
+from .entry_desk import EntryDesk
+from .fill_record import Match
+from .market_book import MarketBook
+from .protocol import Balances, EventKind
+from .trade_side import TradeSide
+from .venue import Venue
+
+__all__ = ["Dealt", "TradeDesk"]
+
+
+class Dealt(NamedTuple):
+    """What came of a match: how much was dealt, and who could not pay for all of it."""
+
+    volume: Decimal
+    trade: Trade | None
+    short: tuple[Working, ...]
+
+
+class TradeDesk:
+    """Lets two orders trade: whoever meets, both or neither has it in the books."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        cancellation: Cancellation,
+        closing_desk: ClosingDesk,
+        entries: EntryDesk,
+    ) -> None:
+        self._venue = venue
+        self._cancellation = cancellation
+        self._closing_desk = closing_desk
+        self._entries = entries
+        self.tape: list[MarketTrade] = []
+        """Every trade, with both sides by name."""
+        self.clearing: dict[str, Decimal] = {}
+        """What the clearing account holds, by asset."""
+
+    async def trade(
+        self, book: MarketBook, taker: Working, maker: Working, volume: Decimal, price: Decimal
+    ) -> Dealt:
+        """Let ``taker`` and ``maker`` deal ``volume`` at ``price``, or as much as both can pay."""
+        venue, desk = self._venue, self._closing_desk
+        wanted = volume
+        short: list[Working] = []
+        while True:
+            one = TradeSide(venue, desk, book, taker, volume, price, True)
+            other = TradeSide(venue, desk, book, maker, volume, price, False)
+            for side in (one, other):
+                if side.volume < volume and side.working not in short:
+                    short.append(side.working)
+            both = min(one.volume, other.volume)
+            if both == volume or not both:
+                break
+            volume = both
+        if not both:
+            return Dealt(ZERO, None, tuple(short))
+        balances = await self._post(one, other, price, both)
+        buyer, seller = (one, other) if taker.buy else (other, one)
+        now = venue.now
+        tick = trusted_trade(book.code, now, price, both, "buy" if taker.buy else "sell")
+        self.tape.append(
+            MarketTrade(
+                now,
+                book.code,
+                price,
+                both,
+                tick.aggressor,
+                buyer.account,
+                seller.account,
+                buyer.order_id,
+                seller.order_id,
+                venue.records.entry,
+            )
+        )
+        for side in (one, other):
+            await self._settle(side, tick, balances)
+        await self._sweep(book)
+        return Dealt(both, tick, tuple(short) if both < wanted else ())
+
+    async def _post(
+        self, one: TradeSide, other: TradeSide, price: Decimal, volume: Decimal
+    ) -> Balances:
+        """Post the legs of both as one entry."""
+        legs: list[Leg] = []
+        parts: list[tuple[int, UUID]] = []
+        first: UUID | None = None
+        for side in (one, other):
+            for order_id, own in side.segments:
+                if first is None:
+                    first = order_id
+                elif own:
+                    parts.append((len(legs), order_id))
+                legs += own
+        assert first is not None
+        for side in (one, other):
+            for terms in side.closes:
+                asset = side.book.quote
+                self.clearing[asset] = sub(self.clearing.get(asset, ZERO), terms.pnl)
+        return await self._venue.post(legs, first, f"traded {volume} at {price}", tuple(parts))
+
+    async def _settle(self, side: TradeSide, tick: Trade, balances: Balances) -> None:
+        """Make and tell what became of one side's orders and positions."""
+        account = side.account
+        own = {key: both for key, both in balances.items() if key[0] == account}
+        working, book, branch = side.working, side.book, side.branch
+        key = working.key
+        if type(key) is Closing:
+            working.volume = sub(working.volume, side.volume)
+            self._closed(side, tick, own)
+            return
+        if side.closes:
+            self._netted(side, own)
+            self._closed(side, tick, own)
+        if side.opens:
+            match = Match(working, branch.part, side.price, side.opens, side.taker)
+            self._entries.settled(
+                book,
+                tick,
+                match,
+                branch,
+                side.opens,
+                side.notional,
+                side.fee,
+                side.kept,
+                side.margin,
+                own,
+            )
+        order = branch.order
+        branch.resize(ZERO if order is None else order.volume)
+        if branch.oco is not None:
+            await self._cancel_partners(branch)
+        if branch.reduces and branch.order is not None:
+            await self._reduce(book, branch)
+
+    def _netted(self, side: TradeSide, balances: Balances) -> None:
+        """What of the order closed the other side is done, and opened nothing."""
+        venue, branch, price = self._venue, side.branch, side.price
+        order = branch.order
+        assert isinstance(order, TradingOrder)
+        volume = sub(side.volume, side.opens)
+        branch.offset = max(ZERO, sub(branch.offset, volume))
+        whole = volume == order.volume
+        leaves_id = side.opens_id
+        if not whole and leaves_id is None:
+            leaves_id = venue.ids.draw()
+        done, leaves = offset(
+            order,
+            at=venue.at,
+            price=price,
+            volume=volume,
+            leaves_id=leaves_id,
+            reserved_left=side.kept_after_closes,
+            step=side.book.step,
+        )
+        branch.total_filled = add(branch.total_filled, volume)
+        venue.records.keep(done)
+        if leaves is None:
+            venue.unlist(branch)
+        else:
+            venue.live_on(branch, leaves)
+        venue.herald.tell(
+            EventKind.NETTED,
+            branch,
+            done,
+            detail=f"closed {volume} of the other side at {price}",
+            balances=balances,
+        )
+
+    def _closed(self, side: TradeSide, tick: Trade, balances: Balances) -> None:
+        """The positions that the trade closed, wholly or partly."""
+        for terms in side.closes:
+            part = terms.closing.holding.part
+            match = Match(side.working, part, side.price, terms.volume, side.taker)
+            part.volume = sub(part.volume, terms.volume)
+            closing = terms.closing
+            if closing.kind == "netting":
+                side.branch.closing = closing
+            self._closing_desk.settled(side.book, tick, match, terms, balances)
+
+    async def _cancel_partners(self, branch: Branch) -> None:
+        """Something of ``branch`` filled: its one-cancels-other partners are cancelled at once."""
+        group = branch.oco
+        assert group is not None
+        group.has_filled = True
+        for other in group.partners(branch):
+            await self._cancellation.cancel(
+                other,
+                None,
+                RejectReason.ONE_CANCELS_OTHER,
+                f"order {branch.id} of the group {group.label!r} filled",
+            )
+
+    async def _reduce(self, book: MarketBook, branch: Branch) -> None:
+        """Cancel what a reduce-only order is more than what is left to close."""
+        there = ZERO
+        for holding in book.opposite(branch.account, branch.working.buy):
+            there = add(there, holding.part.volume)
+        order = branch.order
+        if order is not None and order.volume > there:
+            await self._cancellation.cancel(
+                branch,
+                sub(order.volume, there) if there else None,
+                RejectReason.REDUCE_ONLY,
+                "there is no more than that to close",
+            )
+
+    async def _sweep(self, book: MarketBook) -> None:
+        """Once nobody holds a position, what rounding left in clearing goes to fees."""
+        asset = book.quote
+        left = self.clearing.get(asset, ZERO)
+        if not left:
+            return
+        venue = self._venue
+        if any(one.holdings for one in venue.books.values() if one.quote == asset):
+            return
+        self.clearing[asset] = ZERO
+        await venue.post(sweep(asset, left), None, "rounding of closed positions swept to fees")

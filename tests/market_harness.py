@@ -1,0 +1,105 @@
+"""A small market for tests: strategies that trade with each other, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from attrs import frozen
+
+from backtest.actors import AccountActor, StrategyHost, System
+from backtest.actors.exchange import ExchangeActor
+from backtest.actors.ids import IdSource
+from backtest.actors.market_book import MarketSpec
+from backtest.actors.session import Phase, SessionActor
+from backtest.models import Account, Agent, Asset, TradingPair, TradingRules
+from backtest.services.valuation import Valuation
+from backtest.strategies import Strategy
+from backtest.times import HOUR, SECOND
+from tests.harness import D
+
+__all__ = ["START", "Market", "market_pair", "play_market"]
+
+START = 10 * HOUR
+"""When markets open in these tests."""
+
+
+def market_pair(
+    code: str = "BTCUSD", tick: str = "0.01", lot: str = "1", size: str = "1"
+) -> TradingPair:
+    """A pair with cents and whole units, whose amounts are easy to work out by hand."""
+    return TradingPair(
+        code,
+        Asset(code[:3], 2),
+        Asset(code[3:], 2),
+        price_increment=D(tick),
+        volume_increment=D(lot),
+        contract_size=D(size),
+    )
+
+
+@frozen
+class Market:
+    """What a market came to."""
+
+    system: System
+    exchange: ExchangeActor
+    account: AccountActor
+
+    def balance(self, name: str, asset: str = "USD") -> tuple[Decimal, Decimal]:
+        """Available and unavailable."""
+        return self.account.ledger.balances()[name].get(asset, (D(0), D(0)))
+
+    @property
+    def trades(self) -> list[tuple[Decimal, Decimal, str, str]]:
+        """Price, volume, buyer and seller of each trade."""
+        return [(one.price, one.volume, one.buyer, one.seller) for one in self.exchange.trades_log]
+
+
+def play_market(
+    strategies: Mapping[str, Strategy],
+    cash: Mapping[str, Mapping[str, str | int]],
+    *,
+    pair: TradingPair | None = None,
+    rules: TradingRules | None = None,
+    price: str = "100",
+    until: int = 60 * SECOND,
+    phases: Sequence[tuple[int, str]] = (),
+    netting: bool = True,
+    insurance: str = "0",
+    seed: int = 1,
+    **spec: Any,
+) -> Market:
+    """Let ``strategies`` trade for a minute; each has the account of its name."""
+    system = System(seed)
+    one = market_pair() if pair is None else pair
+    market = MarketSpec(
+        pair=one,
+        rules=TradingRules() if rules is None else rules,
+        reference_price=D(price),
+        **spec,
+    )
+    ids = IdSource(system.random_for("ids"))
+    accounts = {
+        name: Account(ids.draw(), name, next(iter(owned)), netting=netting)
+        for name, owned in cash.items()
+    }
+    agents = {}
+    for name in strategies:
+        account = accounts[name]
+        agents[f"strategy/{name}"] = (Agent(ids.draw(), name, (account.account_id,)), (account,))
+    valuation = Valuation(one.quote.code, [one])
+    opening = [(name, asset, D(sum_)) for name, own in cash.items() for asset, sum_ in own.items()]
+    system.now = system.clock.ns = START  # type: ignore[attr-defined]
+    ledger = AccountActor(list(accounts), opening, [("USD", D(insurance))])
+    exchange = ExchangeActor(UUID(int=1), UUID(int=2), {one.code: market}, agents, valuation)
+    day = [(START + at, Phase(one.code, phase)) for at, phase in phases]  # type: ignore[arg-type]
+    session = SessionActor(START, START + until, day)
+    for actor in (ledger, exchange, session):
+        system.add(actor)
+    for name, strategy in strategies.items():
+        system.add(StrategyHost(f"strategy/{name}", strategy))
+    system.simulate()
+    return Market(system, exchange, ledger)
