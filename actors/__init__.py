@@ -19,6 +19,7 @@ from backtest.actors.strategy_host import Handlers, StrategyHost
 from backtest.actors.stream import Stream
 from backtest.actors.supervision import Directive, Supervision
 from backtest.actors.system import NEVER, DeadLetter, System
+from backtest.actors.topics import Message, TopicActor
 
 __all__ = [
     "ACCOUNT",
@@ -42,6 +43,7 @@ __all__ = [
     "Life",
     "LinkLatencies",
     "MarketData",
+    "Message",
     "OrderEvent",
     "Phase",
     "RealClock",
@@ -54,6 +56,7 @@ __all__ = [
     "Stream",
     "Supervision",
     "System",
+    "TopicActor",
     "UniformLatency",
     "Welcome",
 ]

@@ -56,6 +56,9 @@ class Actor:
     awaits_inside = True
     """The same for the coroutine of an ``async`` `handle`."""
 
+    is_agent = False
+    """Whether others may speak to it: by name, or on topics."""
+
     respond: Callable[[Any, int], Any] | None = None
     """For an actor that only answers: from the payload of a request and the id of the message that
     caused it, the answer (an error to be raised at the asker included). It sends nothing and raises

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, NamedTuple, Protocol
 
@@ -46,6 +47,8 @@ from .protocol import (
 )
 from .signal import UNSET
 from .subscriptions import Subscriptions
+from .topic_desk import TopicDesk
+from .topics import Message
 
 __all__ = ["Handlers", "Hosted", "StrategyHost", "Timer"]
 
@@ -63,6 +66,7 @@ class Handlers(NamedTuple):
     on_trade: Handler | None
     on_depth: Handler | None
     on_snapshot: Handler | None
+    on_message: Handler | None
     on_order: Handler | None
     on_timer: Handler | None
     on_stop: Handler | None
@@ -97,6 +101,7 @@ class Timer(NamedTuple):
 class StrategyHost(Actor):
     """Runs ``strategy``; its handlers one at a time, its ``run`` beside them."""
 
+    is_agent = True
     handles_inside = False  # the host's own code needs no task; it enters it for the strategy's
 
     def __init__(
@@ -128,6 +133,7 @@ class StrategyHost(Actor):
         """Bar lengths by pair (None: all), and whether they conflate; None: everything comes."""
         self._timers: set[int] = set()
         self._line: Fiber | None = None
+        self._topics: TopicDesk | None = None
 
     def attach(self) -> None:
         self.streams = MarketStreams(self.system, self.name, self.inbox_bound)
@@ -188,6 +194,8 @@ class StrategyHost(Actor):
                 self._line.task.cancel()
         # It begins anew: nobody is left who reads the old iterators or waits for the old timers.
         self.streams.clear()
+        if self._topics is not None:
+            self._topics.clear()
         self._timers.clear()
         failed.start(self.run())
 
@@ -196,6 +204,8 @@ class StrategyHost(Actor):
         self.is_over = True
         if stage == 0:
             self.streams.close()
+            if self._topics is not None:
+                self._topics.close()
             self.strategy.ended()
         elif stage == 1:
             for fiber in (self._line, self.fiber):
@@ -246,6 +256,8 @@ class StrategyHost(Actor):
             return self._on_depth(payload)
         if kind is Snapshot:
             return self._on_snapshot(payload.depth)
+        if kind is Message:
+            return self._on_message(payload)
         raise BacktestError(f"{self.name} does not understand {payload!r}")
 
     def _wants(self, bar: Bar) -> bool:
@@ -285,6 +297,15 @@ class StrategyHost(Actor):
             return None
         return _awaitable(self.fiber.inside(handler, depth), "on_snapshot")
 
+    def _on_message(self, message: Message) -> Awaitable[None] | None:
+        self.topics.hear(message)
+        handler = self._handlers.on_message
+        if handler is None:
+            return None
+        return _awaitable(
+            self.fiber.inside(partial(handler, *message[:2]), message[2]), "on_message"
+        )
+
     def _note_last(self, pair: str, last: Decimal | None) -> None:
         """Where market data comes to who wants it alone, whatever names the mark tells of it."""
         if last is not None and self.streams.published is not None:
@@ -316,6 +337,14 @@ class StrategyHost(Actor):
                 del self.fiber.inbox[place]
                 self.fiber.load -= 1
                 return
+
+    @property
+    def topics(self) -> TopicDesk:
+        """What it says to other agents, and hears from them."""
+        if self._topics is None:
+            # Most never need it, and there may be ten thousand of them.
+            self._topics = TopicDesk(self, self._handlers.on_message is not None)
+        return self._topics
 
     # -- for the strategy --------------------------------------------------------------------------
 

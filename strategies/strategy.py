@@ -13,7 +13,7 @@ from uuid import UUID
 
 import attrs
 
-from backtest.actors import Handlers, OrderEvent, StrategyHost
+from backtest.actors import Handlers, Message, OrderEvent, StrategyHost
 from backtest.actors.protocol import BalanceUpdate, Kind, Welcome
 from backtest.errors import BacktestError, ConfigError, FieldError, FieldTypeError
 from backtest.log import get_logger
@@ -38,6 +38,7 @@ _HANDLERS = (
     "on_trade",
     "on_depth",
     "on_snapshot",
+    "on_message",
     "on_order",
     "on_timer",
     "on_stop",
@@ -104,6 +105,9 @@ class Strategy(Ordering):
 
     def on_snapshot(self, depth: Depth) -> Any:
         """Called with the answer to `ask_depth`."""
+
+    def on_message(self, topic: str, payload: Any, sender: str) -> Any:
+        """Called with what other agents say on topics that it listens to, or to it alone."""
 
     def on_order(self, event: OrderEvent) -> Any:
         """Called with everything that happens to the strategy's orders."""
@@ -240,6 +244,23 @@ class Strategy(Ordering):
         """
         self.pair_of(pair)
         self._host.subscribe(pair, conflate, length_ns(length))
+
+    # -- other agents ----------------------------------------------------------------------------
+
+    def publish(self, topic: str, payload: Any, *, to: str | None = None) -> None:
+        """Say ``payload`` to every agent that listens to ``topic``, or to the one called ``to``.
+
+        Each copy takes the time of the link between the two. ``payload`` must be immutable: text,
+        numbers, times, tuples and named tuples, frozen attrs classes of those; `FieldTypeError`
+        otherwise. The sender does not hear itself.
+        """
+        self._host.topics.publish(topic, payload, to)
+
+    def listen(self, topic: str, *, conflate: bool = False) -> AsyncIterator[Message]:
+        """From now on hear what other agents say on ``topic``: in `on_message`, and by iterating
+        over what this gives, as `bars`. A `Message` has ``topic``, ``payload`` and ``sender``."""
+        stream: Stream[Message] = self._host.topics.listen(topic, conflate)
+        return stream
 
     # -- time and chance ---------------------------------------------------------------------------
 
