@@ -18,7 +18,6 @@ from backtest.strategies.agents.population import Population, population
 from backtest.strategies.agents.replay import Replay
 from backtest.strategies.agents.scripted import Once, Scripted
 from backtest.strategies.agents.value import ValueAgent
-from backtest.strategies.agents.view import View
 from backtest.strategies.agents.zero_intelligence import PrivateValue, ZeroIntelligence
 
 __all__ = [
@@ -39,7 +38,6 @@ __all__ = [
     "Scripted",
     "Twap",
     "ValueAgent",
-    "View",
     "Vwap",
     "ZeroIntelligence",
     "population",

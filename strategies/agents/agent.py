@@ -6,16 +6,14 @@ from decimal import Decimal
 from typing import Any
 
 from backtest.errors import FieldError
-from backtest.models import TradingPair
-from backtest.money import ZERO, decimal_of, sub
+from backtest.models import Depth, OrderDirection, TradingPair
+from backtest.money import ZERO, add, decimal_of, sub
 from backtest.services.draws import exponential
 from backtest.strategies.handle import Number, OrderHandle
 from backtest.strategies.strategy import Strategy
 from backtest.times import duration_ns
 
-from .view import View
-
-__all__ = ["Agent", "Duration"]
+__all__ = ["Agent", "Duration", "middle_of", "seconds_of"]
 
 Duration = float | int | str
 """A length of time as agents take it: seconds, or text such as ``"90s"``, ``"4h"``."""
@@ -32,9 +30,10 @@ class Agent(Strategy):
     ``limit`` is the most that it holds on either side, beside what it had at the start; None: no
     limit but its money.
 
-    To write another: override `on_start` (and call ``super().on_start()``), set a timer there by
-    `wake`, and answer it in ``async def on_timer``. A refused order is a matter of course for an
-    agent; it is not logged, and stands in the run's records like every other.
+    To write another: override `on_start` (call ``super().on_start()``, then `wake` or
+    `wake_at_random`), `on_timer` (wake again, cancel what is no longer wanted, then `look`) and
+    `act`, which is given what it sees. A refused order is a matter of course for an agent; it is
+    not logged, and stands in the run's records like every other.
     """
 
     pair: str = "BTCUSD"
@@ -61,10 +60,18 @@ class Agent(Strategy):
 
     # -- what it sees and has ----------------------------------------------------------------------
 
-    async def look(self) -> View:
-        """The best prices now."""
-        last = self.last_price(self.pair)
-        return View(last, last, None, None, last)
+    def look(self) -> None:
+        """Ask for the best prices: `act` is called with the answer. Nobody waits for it."""
+        self.ask_depth(self.pair)
+
+    def on_timer(self, name: str) -> None:
+        self.look()
+
+    def on_snapshot(self, depth: Depth) -> None:
+        self.act(depth)
+
+    def act(self, depth: Depth) -> None:
+        """What it does about the best prices that it sees; here nothing."""
 
     @property
     def inventory(self) -> Decimal:
@@ -81,8 +88,12 @@ class Agent(Strategy):
         """How much more it may buy (or sell) before its ``limit``; None: as much as it likes."""
         if self.most is None:
             return None
-        held = self.inventory
-        return max(ZERO, sub(self.most, held if buy else held.copy_negate()))
+        held = self.inventory if buy else self.inventory.copy_negate()
+        side = OrderDirection.LONG if buy else OrderDirection.SHORT
+        for handle in self.open_orders(self.pair):
+            if handle.direction is side and handle.live.limit_price is None:  # type: ignore[union-attr]
+                held = add(held, handle.leaves)  # it will fill, whatever the price
+        return max(ZERO, sub(self.most, held))
 
     # -- orders ------------------------------------------------------------------------------------
 
@@ -124,6 +135,24 @@ class Agent(Strategy):
     def withdraw_all(self) -> None:
         """Cancel all that is pending in its pair."""
         self.withdraw(*self.open_orders(self.pair))
+
+    def withdraw_resting(self) -> None:
+        """Cancel the limit orders that are pending. A market order is left alone: on bars it waits
+        for the next open, and would never get there if every look took it back."""
+        for handle in self.open_orders(self.pair):
+            if handle.live is not None and handle.live.limit_price is not None:
+                self.withdraw(handle)
+
+
+def middle_of(depth: Depth) -> Decimal | None:
+    """The middle between the best prices; where a side is empty, the last price, or else the price
+    of the other side."""
+    middle = depth.mid
+    if middle is not None:
+        return middle
+    if depth.last is not None:
+        return depth.last
+    return depth.best_ask if depth.best_bid is None else depth.best_bid
 
 
 def seconds_of(duration: Duration, field: str) -> float:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from decimal import Decimal
 from itertools import accumulate
 
-from backtest.errors import FieldError, OrderRejected
-from backtest.models import Bar, Trade
+from backtest.errors import FieldError
+from backtest.models import Bar, Depth, Trade
 from backtest.money import ONE, ZERO, add, decimal_of, div, mul, sub
 from backtest.strategies.handle import Number, OrderHandle
 from backtest.times import SECOND, duration_ns
@@ -83,30 +82,34 @@ class Execution(Agent):
         """What it has still to trade."""
         return sub(self.whole, self.executed)
 
-    async def on_timer(self, name: str) -> None:
-        price = None
-        if self.passive:
-            await self.recall()
-            if not self.is_late():
-                view = await self.look()
-                price = view.bid if self.is_buyer else view.ask
+    def on_timer(self, name: str) -> None:
         self.settle()
         if not self.remaining:
             return
         self.wake(self.pause())
+        if self.passive:
+            self.withdraw(*self.sent)
+            self.look()
+        else:
+            self.send(None)
+
+    def act(self, depth: Depth) -> None:
+        # What was withdrawn is done by now; where its answer is still on the way it counts as
+        # pending, and is part of the next order.
+        self.settle()
+        if self.is_late():
+            self.send(None)
+        else:
+            own = depth.best_bid if self.is_buyer else depth.best_ask
+            self.send(depth.last if own is None else own)
+
+    def send(self, price: Decimal | None) -> None:
+        """Send an order for what is due."""
         due = self.due()
         if due > 0:
             handle = self.place(self.is_buyer, due, price)
             if handle is not None:
                 self.sent.append(handle)
-
-    async def recall(self) -> None:
-        """Cancel what is pending, and wait until it is: it must not be traded twice."""
-        for handle in self.sent:
-            if handle.live is not None:
-                # It may fill while the cancel is on its way.
-                with suppress(OrderRejected):
-                    await handle.cancel()
 
     def settle(self) -> None:
         """Forget the orders that are done, but not what they traded."""
@@ -246,10 +249,10 @@ class LearntVwap(Vwap):
         if number < self.parts:
             self.counts[number] = add(self.counts[number], volume)
 
-    async def on_timer(self, name: str) -> None:
+    def on_timer(self, name: str) -> None:
         if not self.sent and not self.before and any(self.counts):
             self.weigh(self.counts)
-        await super().on_timer(name)
+        super().on_timer(name)
 
 
 class Participation(Execution):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 from backtest.errors import FieldError
-from backtest.models import OrderDirection
+from backtest.models import Depth, OrderDirection
 from backtest.money import ZERO, decimal_of, div, mul
 from backtest.strategies.handle import Number
 
+from .agent import middle_of
 from .momentum import Momentum
 
 __all__ = ["LeveragedTrend"]
@@ -36,13 +37,14 @@ class LeveragedTrend(Momentum):
         if not 0 < self.stake <= 1:
             raise FieldError("use", f"must be above 0 and at most 1, not {self.stake}")
 
-    async def on_timer(self, name: str) -> None:
+    def on_timer(self, name: str) -> None:
         self.wake(self.pause)
-        price = (await self.look()).mid
-        if price is None:
-            return
-        side = self.side(price)
-        if not side:
+        self.look()
+
+    def act(self, depth: Depth) -> None:
+        price = middle_of(depth)
+        side = 0 if price is None else self.side(price)
+        if price is None or not side:
             return
         buy = side > 0
         for order in self.open_orders(self.pair):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from backtest.errors import FieldError
-from backtest.models import Bar, Trade
+from backtest.models import Bar, Depth, Trade
 from backtest.money import ZERO, add, decimal_of, div, mul, sub
 from backtest.strategies.handle import Number, OrderHandle
 
-from .agent import Agent, Duration, seconds_of
+from .agent import Agent, Duration, middle_of, seconds_of
 
 __all__ = ["MarketMaker", "PovMarketMaker"]
 
@@ -62,9 +62,12 @@ class MarketMaker(Agent):
         self.pause = pause
         self.wake(pause * self.random.random() if self.random_first else pause)
 
-    async def on_timer(self, name: str) -> None:
+    def on_timer(self, name: str) -> None:
         self.wake(self.pause)
-        middle = (await self.look()).mid
+        self.look()
+
+    def act(self, depth: Depth) -> None:
+        middle = middle_of(depth)
         if middle is None:
             middle = self.anchor
         if middle is not None:

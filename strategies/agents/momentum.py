@@ -7,10 +7,11 @@ from decimal import Decimal
 from math import sqrt
 
 from backtest.errors import FieldError
+from backtest.models import Depth
 from backtest.money import ZERO, add, decimal_of, mul, sub
 from backtest.strategies.handle import Number
 
-from .agent import Agent, Duration, seconds_of
+from .agent import Agent, Duration, middle_of, seconds_of
 
 __all__ = ["MeanReversion", "Momentum"]
 
@@ -46,15 +47,16 @@ class Momentum(Agent):
         self.pause = pause
         self.wake(pause * self.random.random() if self.random_first else pause)
 
-    async def on_timer(self, name: str) -> None:
+    def on_timer(self, name: str) -> None:
         self.wake(self.pause)
-        self.withdraw_all()
-        view = await self.look()
-        if view.mid is None:
-            return
-        side = self.side(view.mid)
+        self.withdraw_resting()
+        self.look()
+
+    def act(self, depth: Depth) -> None:
+        price = middle_of(depth)
+        side = 0 if price is None else self.side(price)
         if side:
-            self.place(side > 0, self.order_size, view.ask if side > 0 else view.bid)
+            self.place(side > 0, self.order_size, depth.best_ask if side > 0 else depth.best_bid)
 
     def side(self, price: Decimal) -> int:
         """Take in a price: 1 to buy, −1 to sell, 0 to wait."""
@@ -102,23 +104,24 @@ class MeanReversion(Agent):
         self.pause = pause
         self.wake(pause * self.random.random() if self.random_first else pause)
 
-    async def on_timer(self, name: str) -> None:
+    def on_timer(self, name: str) -> None:
         self.wake(self.pause)
-        self.withdraw_all()
-        view = await self.look()
-        if view.mid is None:
-            return
-        score = self.score(float(view.mid))
+        self.withdraw_resting()
+        self.look()
+
+    def act(self, depth: Depth) -> None:
+        price = middle_of(depth)
+        score = None if price is None else self.score(float(price))
         if score is None:
             return
         if abs(score) >= self.entry:
             buy = score < 0
-            self.place(buy, self.order_size, view.ask if buy else view.bid)
+            self.place(buy, self.order_size, depth.best_ask if buy else depth.best_bid)
         elif abs(score) <= self.exit:
             held = self.inventory
             if held:
                 buy = held < 0
-                self.place(buy, abs(held), view.ask if buy else view.bid)
+                self.place(buy, abs(held), depth.best_ask if buy else depth.best_bid)
 
     def score(self, price: float) -> float | None:
         """z of a new price among the last ones and itself; None until there are enough, and where

@@ -5,15 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 
 from backtest.errors import FieldError
+from backtest.models import Depth
 from backtest.money import add, decimal_of, mul, sub
 from backtest.services.draws import normal
 from backtest.services.fundamental import Fundamental
 from backtest.strategies.handle import Number
 from backtest.times import duration_ns
 
-from .agent import Agent, Duration, seconds_of
+from .agent import Agent, Duration, middle_of, seconds_of
 from .sizes import drawn_size
-from .view import View
 
 __all__ = ["ValueAgent"]
 
@@ -66,22 +66,24 @@ class ValueAgent(Agent):
         self.believed_at = min(self.oracle.start, self.now_ns)
         self.wake_at_random(self.pause)
 
-    async def on_timer(self, name: str) -> None:
+    def on_timer(self, name: str) -> None:
         self.wake_at_random(self.pause)
-        self.withdraw_all()
+        self.withdraw_resting()
+        self.look()
+
+    def act(self, depth: Depth) -> None:
         now = self.now_ns
         error = self.noise * normal(self.random)
         self.update(now, self.oracle.deviation(now) + error)
-        view = await self.look()
         size = drawn_size(self.sizes, self.mean_size, self.random)
         value = self.expected()
-        middle = view.mid
+        middle = middle_of(depth)
         if middle is None:
             buy = self.random.random() < 0.5
         else:
             buy = value > middle
         crosses = self.random.random() < self.aggression
-        self.place(buy, size, self.price(buy, crosses, value, view, self.random.random()))
+        self.place(buy, size, self.price(buy, crosses, value, depth, self.random.random()))
 
     def update(self, now: int, observed: float) -> None:
         """Bring the belief up to ``now``, when the deviation ``observed`` was seen."""
@@ -101,13 +103,15 @@ class ValueAgent(Agent):
         believed = self.scale * (1.0 + self.belief * self.oracle.memory(self.ahead))
         return Decimal(repr(max(believed, 0.0)))
 
-    def price(self, buy: bool, crosses: bool, value: Decimal, view: View, share: float) -> Decimal:
+    def price(
+        self, buy: bool, crosses: bool, value: Decimal, depth: Depth, share: float
+    ) -> Decimal:
         """The limit of its order; ``share`` of the way to ``reach`` spreads when it rests."""
         tick = self.traded.price_increment
-        other = view.ask if buy else view.bid
+        other = depth.best_ask if buy else depth.best_bid
         spread = add(tick, tick)
-        if view.bid is not None and view.ask is not None:
-            spread = max(sub(view.ask, view.bid), spread)
+        if depth.spread is not None:
+            spread = max(depth.spread, spread)
         if other is None:
             best = value
         elif buy:
@@ -118,5 +122,5 @@ class ValueAgent(Agent):
             if crosses and other >= value:
                 return other
             best = max(value, add(other, tick))
-        behind = mul(spread, Decimal(repr(self.reach * share)))
-        return sub(best, behind) if buy else add(best, behind)
+        away = mul(spread, Decimal(repr(self.reach * share)))
+        return sub(best, away) if buy else add(best, away)

@@ -9,15 +9,15 @@ from typing import Any
 import attrs
 
 from backtest.errors import FieldError
+from backtest.models import Depth
 from backtest.money import add, decimal_of, div, mul, sub
 from backtest.services.arrivals import hawkes
 from backtest.services.draws import exponential, normal
 from backtest.strategies.handle import Number
 from backtest.times import SECOND, duration_ns
 
-from .agent import Agent, Duration, seconds_of
+from .agent import Agent, Duration, middle_of, seconds_of
 from .sizes import drawn_size
-from .view import View
 
 __all__ = ["PLACES", "PrivateValue", "ZeroIntelligence"]
 
@@ -81,19 +81,21 @@ class ZeroIntelligence(Agent):
         else:
             self.wake_again()
 
-    async def on_timer(self, name: str) -> None:
+    def on_timer(self, name: str) -> None:
         self.woken += 1
         if self.woken != self.wakes:
             self.wake_again()
         if self.replaces:
-            self.withdraw_all()
-        view = await self.look()
-        if view.mid is None:
+            self.withdraw_resting()
+        self.look()
+
+    def act(self, depth: Depth) -> None:
+        if middle_of(depth) is None:
             return
         buy = self.random.random() < 0.5
         size = drawn_size(self.sizes, self.mean_size, self.random)
         place = self.random.choices(PLACES, cum_weights=self.weights)[0]
-        self.place(buy, size, self.price(buy, place, view), **self.terms)
+        self.place(buy, size, self.price(buy, place, depth), **self.terms)
 
     def wake_again(self) -> None:
         """Wake up at the next arrival of its process."""
@@ -103,18 +105,20 @@ class ZeroIntelligence(Agent):
         before, self.arrived = self.arrived, next(self.arrivals)
         self.wake((self.arrived - before) / SECOND)
 
-    def price(self, buy: bool, place: str, view: View) -> Decimal | None:
+    def price(self, buy: bool, place: str, depth: Depth) -> Decimal | None:
         """The limit of an order of that side at that place; None for one at the market."""
         if place == "market":
             return None
-        own, other = (view.bid, view.ask) if buy else (view.ask, view.bid)
+        own, other = depth.best_bid, depth.best_ask
+        if not buy:
+            own, other = other, own
         tick = self.traded.price_increment
         step = tick if buy else tick.copy_negate()
         if place == "cross" and other is not None:
             return other
         if own is None:
             # Nobody is there to join: behind the middle, as if that were the best price.
-            own, place = view.mid or tick, "away"
+            own, place = middle_of(depth) or tick, "away"
         if place == "inside" and other is not None:
             free = int(div(sub(other, own), step)) - 1
             return own if free < 1 else add(own, mul(step, Decimal(1 + self.die(free))))
@@ -157,13 +161,21 @@ class PrivateValue(Agent):
             raise FieldError("band", "and spread must be from 0 to 1: prices are positive")
         self.wake_at_random(self.pause)
 
-    async def on_timer(self, name: str) -> None:
+    def on_timer(self, name: str) -> None:
         self.wake_at_random(self.pause)
-        self.withdraw_all()
+        self.withdraw_resting()
         if self.centre is None:
-            self.centre = (await self.look()).mid
-            if self.centre is None:
-                return
+            self.look()
+        else:
+            self.trade()
+
+    def act(self, depth: Depth) -> None:
+        self.centre = middle_of(depth)
+        if self.centre is not None:
+            self.trade()
+
+    def trade(self) -> None:
+        """Be given a side and a value, and offer a price."""
         buy = self.random.random() < 0.5
         value = self.spread * normal(self.random)
         self.place(buy, self.order_size, self.offer(buy, value, self.random.random()))

@@ -14,7 +14,7 @@ D = Decimal
 PAIR = TradingPair("BTCUSD", "BTC", "USD", price_increment=D("0.01"), volume_increment=D("0.001"))
 CASH = {"USD": "1000000", "BTC": "1000"}
 
-__all__ = ["CASH", "PAIR", "D", "bars", "play"]
+__all__ = ["CASH", "PAIR", "D", "bars", "play", "sent_orders"]
 
 
 def bars(count: int = 300, seed: int = 3, **settings: Any) -> SyntheticBars:
@@ -33,3 +33,9 @@ def play(strategies: Any, data: Any = None, cash: Any = None, **settings: Any) -
     )
     result.verify().raise_for_problems()
     return result
+
+
+def sent_orders(result: RunResult) -> list[Any]:
+    """The orders as they were sent, without what became of the rest of those partly filled."""
+    orders: list[Any] = list(result.orders)
+    return [one for one in orders if one.id == one.branch_id]

@@ -14,26 +14,21 @@ from backtest import RunResult
 from backtest.errors import FieldError
 from backtest.models import Bar, Trade
 from backtest.strategies.agents import Execution, LearntVwap, Participation, Twap, Vwap
+from backtest.strategies.handle import Number
 from backtest.times import MINUTE
 
-from .running import PAIR, D, bars, play
+from .running import PAIR, D, bars, play, sent_orders
 
 START = next(iter(bars(1))).open_ns
 
 
 def sent(result: RunResult) -> list[tuple[int, Decimal]]:
-    """Minute since the start and volume of each order, as it was sent."""
+    """Minute since the start and volume of each order, as it was sent (of one that was filled in
+    parts the first part)."""
     return [
-        (round((one.create_timestamp.timestamp() * 10**9 - START) / MINUTE), volume_of(one))
-        for one in result.orders
-        if one.parent_order_id is None
+        (round((one.create_timestamp.timestamp() * 10**9 - START) / MINUTE), one.volume)
+        for one in sent_orders(result)
     ]
-
-
-def volume_of(order: Any) -> Decimal:
-    """What was ordered: all that filled of its branch, and all that did not."""
-    assert isinstance(order.volume, Decimal)
-    return order.volume
 
 
 def traded(*volumes: int) -> list[Bar]:
@@ -123,7 +118,7 @@ class TestVwap:
 
     def test_decimal_weights_count_exactly(self) -> None:
         # 0.1 : 0.25 : 0 : 0.65 of 0.010: 1, 3.5, 3.5, 10 increments, rounded down 1, 3, 3, 10.
-        profile = ["0.1", "0.25", 0, "0.65"]
+        profile: list[Number] = ["0.1", "0.25", 0, "0.65"]
         agent = Vwap(volume="0.010", duration="4m", profile=profile, after="1m")
         assert sent(play(agent, quiet(10))) == [
             (1, D("0.001")),

@@ -13,7 +13,7 @@ from backtest.models import TradingOrder
 from backtest.strategies.agents import AvellanedaStoikov, MarketMaker, PovMarketMaker
 from backtest.times import DAY, HOUR, MINUTE
 
-from .running import PAIR, D, bars, play
+from .running import PAIR, D, bars, play, sent_orders
 
 
 def ladder(maker: MarketMaker, middle: str) -> tuple[list[Decimal], list[Decimal]]:
@@ -126,11 +126,11 @@ class TestPovMarketMaker:
         # Bars of 40 at a share of 5 % are orders of 2; never less than the 0.5 that it starts with.
         sized = PovMarketMaker(levels=1, share=0.05, size="0.5", every="60s", random_first=False)
         result = play(sized, busy(40))
-        volumes = {one.volume for one in result.orders if one.parent_order_id is None}
+        volumes = {one.volume for one in sent_orders(result)}
         assert D("2.000") in volumes
         assert volumes <= {D("2.000"), D("0.5"), D("0.500")}
         quiet = PovMarketMaker(levels=1, share=0.05, size="0.5", every="60s", random_first=False)
-        volumes = {one.volume for one in play(quiet, busy(1)).orders if not one.parent_order_id}
+        volumes = {one.volume for one in sent_orders(play(quiet, busy(1)))}
         assert volumes == {D("0.500")}
 
 

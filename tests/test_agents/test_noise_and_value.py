@@ -11,14 +11,22 @@ from typing import Any
 import pytest
 
 from backtest.errors import FieldError
+from backtest.models import Depth, DepthLevel
 from backtest.services.fundamental import Fundamental
-from backtest.strategies.agents import PrivateValue, ValueAgent, View, ZeroIntelligence
+from backtest.strategies.agents import PrivateValue, ValueAgent, ZeroIntelligence
 from backtest.strategies.agents.sizes import drawn_size
 from backtest.times import DAY, HOUR, MINUTE
 
-from .running import PAIR, D, bars, play
+from .running import PAIR, D, bars, play, sent_orders
 
-VIEW = View(D("99.90"), D("100.00"), D(5), D(5), D("99.95"))
+
+def seen(bid: str | None, ask: str | None, last: str | None = "99.95") -> Depth:
+    """Best prices with 5 at each."""
+    bids, asks = (() if one is None else (DepthLevel(D(one), D(5)),) for one in (bid, ask))
+    return Depth("BTCUSD", 0, 0, bids, asks, None if last is None else D(last))
+
+
+VIEW = seen("99.90", "100.00")
 START = next(iter(bars(1))).open_ns
 
 
@@ -64,7 +72,7 @@ class TestZeroIntelligence:
         assert Noise().throw(0.999).price(True, "inside", VIEW) == D("99.99")
         assert Noise().throw(0.0).price(False, "inside", VIEW) == D("99.99")
         # One increment between them leaves nothing: it joins its own side.
-        tight = View(D("99.99"), D("100.00"), None, None, None)
+        tight = seen("99.99", "100.00", None)
         assert Noise().throw().price(True, "inside", tight) == D("99.99")
 
     def test_away_is_at_least_one_increment_behind_the_own_side(self) -> None:
@@ -75,7 +83,7 @@ class TestZeroIntelligence:
         assert Noise(distance=5.0).throw(0.1, 0.5).price(True, "away", VIEW) == D("99.89")
 
     def test_where_a_side_is_empty_the_middle_stands_for_it(self) -> None:
-        asks = View(None, D("100.00"), None, D(5), D("99.95"))
+        asks = seen(None, "100.00")
         assert Noise().throw(0.1, 0.5).price(True, "join", asks) == D("99.94")
         assert Noise().throw(0.1, 0.5).price(False, "cross", asks) == D("100.00")
 
@@ -116,7 +124,7 @@ class TestZeroIntelligence:
 
     def test_both_sides_and_all_places_are_used(self) -> None:
         result = play(ZeroIntelligence(every="10s"), bars(200))
-        sides = Counter(one.direction.name for one in result.orders if not one.parent_order_id)
+        sides = Counter(one.direction.name for one in sent_orders(result))
         assert min(sides.values()) > 0.4 * sum(sides.values())
 
     def test_orders_go_after_their_lifetime(self) -> None:
@@ -226,22 +234,22 @@ class TestValueAgent:
         assert float(agent.expected()) == pytest.approx(100 + 10 * exp(-1))
 
     def test_it_crosses_only_to_a_price_no_worse_than_its_belief(self) -> None:
-        agent = Believer(fundamental=worth(), depth=2.0).begin()
+        agent = Believer(fundamental=worth(), reach=2.0).begin()
         assert agent.price(True, True, D(101), VIEW, 0.0) == D("100.00")
         assert agent.price(False, True, D(99), VIEW, 0.0) == D("99.90")
         # Worth 99.97 to it, it would lose at 100.00: it bids no more than that.
         assert agent.price(True, True, D("99.97"), VIEW, 0.0) == D("99.97")
 
     def test_it_rests_up_to_its_depth_behind_the_better_price(self) -> None:
-        # The spread is 0.10, the depth 2: half of 0.20 below 99.99, the best that does not cross.
-        agent = Believer(fundamental=worth(), depth=2.0).begin()
+        # Twice the spread of 0.10 is 0.20: half of it below 99.99, the best that does not cross.
+        agent = Believer(fundamental=worth(), reach=2.0).begin()
         assert agent.price(True, False, D(101), VIEW, 0.5) == D("99.89")
         assert agent.price(False, False, D(99), VIEW, 0.5) == D("100.01")
         assert agent.price(True, False, D("99.95"), VIEW, 0.5) == D("99.85")
 
     def test_where_nobody_offers_it_names_its_own_price(self) -> None:
-        agent = Believer(fundamental=worth(), depth=2.0).begin()
-        empty = View(None, None, None, None, None)
+        agent = Believer(fundamental=worth(), reach=2.0).begin()
+        empty = seen(None, None, None)
         assert agent.price(True, True, D(101), empty, 0.0) == D(101)
         # A spread of two increments is taken instead: half of 2 × 0.02 behind.
         assert agent.price(False, False, D(101), empty, 0.5) == D("101.02")

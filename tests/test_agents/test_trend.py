@@ -13,7 +13,7 @@ from backtest.money import ZERO
 from backtest.strategies.agents import LeveragedTrend, MeanReversion, Momentum
 from backtest.times import MINUTE
 
-from .running import D, bars, play
+from .running import D, bars, play, sent_orders
 
 
 def looks(agent: Momentum, *prices: int) -> list[int]:
@@ -55,7 +55,7 @@ class TestMomentum:
 
 class TestMeanReversion:
     def test_score_is_the_distance_in_standard_deviations(self) -> None:
-            agent = MeanReversion(window=4)
+        agent = MeanReversion(window=4)
         agent.prices = deque(maxlen=4)
         # Of 10 10 10 14: mean 11, squares 1 + 1 + 1 + 9 = 12, deviation sqrt(12/3) = 2: z = 1.5.
         # Then of 10 10 14 6: mean 10, squares 16 + 16 = 32, sqrt(32/3) = 3.266: z = −1.22474.
@@ -64,7 +64,7 @@ class TestMeanReversion:
         assert found[3:] == [pytest.approx(1.5), pytest.approx(-1.2247449)]
 
     def test_prices_that_do_not_move_say_nothing(self) -> None:
-            agent = MeanReversion(window=2)
+        agent = MeanReversion(window=2)
         agent.prices = deque(maxlen=2)
         assert [agent.score(5.0), agent.score(5.0)] == [None, None]
 
@@ -72,7 +72,7 @@ class TestMeanReversion:
         closes = [100, 101] * 15 + [110] + [100, 101] * 20
         agent = MeanReversion(window=10, entry=2.5, exit=0.6, random_first=False)
         result = play(agent, minutes(*closes))
-        sides = [one.direction.name for one in result.orders if not one.parent_order_id]
+        sides = [one.direction.name for one in sent_orders(result)]
         assert sides[0] == "SHORT"
         assert "LONG" in sides
         assert agent.inventory == 0
