@@ -388,7 +388,7 @@ class OrderDesk:
         if isinstance(command.value, OrderHandle) and command is command.value:
             command.value.end_reason = event.reason.value
             command.value.settle()
-        if not command.awaited:
+        if self._strategy.logs_refusals and not command.awaited:
             self._strategy.log.warning(
                 "order.rejected", reason=event.reason.value, detail=event.detail
             )

@@ -32,6 +32,8 @@ class Ordering:
 
     warmup_bars: ClassVar[int] = 0
     """How many bars a strategy must have seen before it may order; until then `is_warming_up`."""
+    logs_refusals: ClassVar[bool] = True
+    """Whether refusals of commands that nobody awaited are logged."""
 
     _host: StrategyHost
     _desk: OrderDesk

@@ -23,7 +23,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SYMLINKS = {"actors": "../../actors", "strategies": "../../strategies"}
-EXTRAS = ["numpy", "pandas", "pyarrow", "rich", "talipp"]
+EXTRAS = ["gymnasium", "numpy", "pandas", "pyarrow", "rich", "talipp"]
 
 needs_the_tree = pytest.mark.skipif(
     not (ROOT / "src").is_dir(), reason="the sources are not here: this is the suite of the wheel"
@@ -222,8 +222,11 @@ for package in ("backtest", "backtest.actors", "backtest.strategies"):
     print(package)
     path = importlib.import_module(package).__path__
     for found in pkgutil.walk_packages(path, package + "."):
-        # Tests of users need pytest anyway; running __main__ is what the tests of the cli do.
-        if found.name != "backtest.__main__" and not found.name.startswith("backtest.testing"):
+        # Tests of users need pytest anyway, an environment is Gymnasium's; running __main__ is what
+        # the tests of the cli do.
+        if found.name != "backtest.__main__" and not found.name.startswith(
+            ("backtest.testing", "backtest.gym")
+        ):
             importlib.import_module(found.name)
             print(found.name)
 """

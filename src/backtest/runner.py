@@ -27,7 +27,7 @@ from backtest.actors.standstill import STALL_BOUND
 from backtest.again import book_on_path, restored, snapshot
 from backtest.analysis.result import RunResult
 from backtest.assembly import Assembly
-from backtest.config import cash_of, check_precision, latency_of, read_rules
+from backtest.config import RuleBook, cash_of, check_precision, latency_of, read_rules
 from backtest.data import BarSource, TickSource, merge, open_data, parts_of
 from backtest.errors import ConfigError, DataError, NotRepeatable
 from backtest.inputs import counting, files_of, opened
@@ -38,6 +38,9 @@ from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
 
 __all__ = ["BacktestRunner", "run", "run_async"]
+
+_APART_FROM_DATA = {"seed", "accounts", "netting", "latency", "insurance_fund", "inbox_bound"}
+"""Settings that have nothing to do with how data is read."""
 
 
 @define(kw_only=True)
@@ -138,9 +141,7 @@ class BacktestRunner:
         strategies = named(self.strategies)
         self._given = {name: snapshot(strategy) for name, strategy in strategies.items()}
         assets = list(dict.fromkeys(asset for owned in cash.values() for asset in owned))
-        if self._opened is None:
-            self._opened = opened(self.data, self.pair, assets, book, self._source)
-        sources, pairs = self._opened
+        sources, pairs = self._open(assets, book)
         rules = {code: book.rules(code) for code in pairs}
         for code in (*book.by_pair, *book.pairs):
             if code not in pairs:
@@ -212,6 +213,41 @@ class BacktestRunner:
         )
         return system
 
+    def _open(self, assets: list[str], book: RuleBook) -> tuple[dict[str, Any], dict[str, Any]]:
+        if self._opened is None:
+            self._opened = opened(self.data, self.pair, assets, book, self._source)
+        sources, pairs = self._opened
+        return sources, pairs
+
+    def anew(self, strategies: Mapping[str, Strategy], **settings: Any) -> BacktestRunner:
+        """Another run of the same kind, with fresh ``strategies`` and other ``settings``: a seed.
+
+        The data is opened once for all of them, unless the settings say how to read it. Raises
+        `NotRepeatable` for a second run of what can be read only once.
+        """
+        other = evolve(self, strategies=strategies, **settings)
+        if settings.keys() <= _APART_FROM_DATA:
+            again = self._opened is not None
+            cash = cash_of(self.cash)
+            assets = list(dict.fromkeys(asset for owned in cash.values() for asset in owned))
+            sources, _ = self._open(assets, read_rules(self.rules, self.profile))
+            if again:
+                _refuse_spent(sources)
+            other._opened = self._opened
+        return other
+
+    def end_ns(self) -> int | None:
+        """When the data ends; None where that is known only when it does."""
+        parts = self._parts
+        assert parts is not None, "prepare it first"
+        ends: list[int] = []
+        for source in parts.sources.values():
+            for part in parts_of(source):
+                if not hasattr(part, "end_ns"):
+                    return None
+                ends.append(part.end_ns)
+        return max(ends)
+
     def _host(self, name: str, strategy: Strategy) -> StrategyHost:
         return StrategyHost(
             f"strategy/{name}",
@@ -272,13 +308,7 @@ class BacktestRunner:
         """The same run under another path policy: the same sources, read again from the start."""
         parts = self._parts
         assert parts is not None
-        for code, source in parts.sources.items():
-            if isinstance(source, Iterator):
-                raise NotRepeatable(
-                    "can be read only once, and the run is to be repeated: give a file, a "
-                    "dataframe or a list",
-                    source=f"the source of {code}",
-                )
+        _refuse_spent(parts.sources)
         runner = evolve(
             self,
             strategies={name: restored(one) for name, one in self._given.items()},
@@ -324,6 +354,17 @@ def run(strategies: Any, **settings: Any) -> RunResult:
 async def run_async(strategies: Any, **settings: Any) -> RunResult:
     """`run` for use inside a running event loop (a notebook, a server, an async test)."""
     return await BacktestRunner(strategies=strategies, **settings).run_async()
+
+
+def _refuse_spent(sources: Mapping[str, Any]) -> None:
+    """Refuse to read a second time what can be read only once."""
+    for code, source in sources.items():
+        if isinstance(source, Iterator):
+            raise NotRepeatable(
+                "can be read only once, and the run is to be repeated: give a file, a "
+                "dataframe or a list",
+                source=f"the source of {code}",
+            )
 
 
 def _refuse_running_loop() -> None:

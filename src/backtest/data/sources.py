@@ -131,6 +131,11 @@ class MemoryBars:
     def __len__(self) -> int:
         return len(self._bars)
 
+    @property
+    def end_ns(self) -> int:
+        """The close of the last bar."""
+        return self._bars[-1].close_ns
+
     def __repr__(self) -> str:
         return f"<{len(self)} bars of {self.pair} from {self.name}>"
 

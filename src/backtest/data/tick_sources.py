@@ -129,6 +129,11 @@ class MemoryTicks:
     def __len__(self) -> int:
         return len(self._ticks)
 
+    @property
+    def end_ns(self) -> int:
+        """The time of the last one."""
+        return self._ticks[-1].close_ns
+
     def __repr__(self) -> str:
         return f"<{len(self)} {self.kind} of {self.pair} from {self.name}>"
 

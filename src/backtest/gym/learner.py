@@ -1,0 +1,246 @@
+"""The learner: a strategy whose decisions are made outside, while simulated time stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any
+
+from backtest.actors import OrderEvent
+from backtest.errors import ConfigError, FieldError
+from backtest.models import Bar, Quote, Trade, TradingPair
+from backtest.money import ZERO, add, mul, sub
+from backtest.services.valuation import Valuation
+from backtest.strategies import PositionView, Strategy
+from backtest.times import duration_ns
+
+__all__ = ["Learner", "learner"]
+
+Act = Callable[["Learner", Any], Awaitable[None] | None]
+
+
+class Learner(Strategy):
+    """What an environment puts into a run: it asks for an action, carries it out, and knows what
+    observations and rewards are made of. Observations and actions get it as their first argument,
+    and may use all that a strategy has (`balance`, `buy`, `random`, …) beside what is here.
+
+    ``pair`` is what it trades ("" the only one there is), ``every`` when it decides.
+    """
+
+    pair: str = ""
+    every: str = "bar"
+
+    logs_refusals = False  # a policy that explores is refused all the time: `events` tells
+
+    # -- what it sees ------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        if not self.pair:
+            if len(self.pairs) > 1:
+                raise ConfigError(f"which of {', '.join(self.pairs)} is traded? Give pair=…")
+            self.pair = next(iter(self.pairs))
+        self.terms: TradingPair = self.pair_of(self.pair)
+        """The pair with its increments."""
+        self.bar: Bar | None = None
+        """The last bar, if there are bars."""
+        self.quote: Quote | None = None
+        """The last quote, if there are quotes."""
+        self.trade: Trade | None = None
+        """The last trade, where it decides at trades."""
+        self.events: list[OrderEvent] = []
+        """What happened to its orders since the decision before."""
+        self.decisions = 0
+        """How often it was asked."""
+        self.price_before = self.first_price = ZERO
+        self.equity = self.equity_before = self.first_equity = ZERO
+        self.start_ns = self.now_ns
+        self._valuation = Valuation(self._cash or self.terms.quote.code, list(self.pairs.values()))
+
+    _act: Act | None = None
+    _cash: str | None = None
+    end_ns: int | None = None
+    """When the run ends, where that is known."""
+    max_steps: int | None = None
+    """After how many decisions the episode ends, if it ends for that."""
+
+    @property
+    def price(self) -> Decimal:
+        """The last price of the pair, at which all is valued."""
+        price = self.last_price(self.pair)
+        assert price is not None, "it decides only when there is one"
+        return price
+
+    @property
+    def bid(self) -> Decimal:
+        """The best bid; the last price where there are no quotes."""
+        return self.price if self.quote is None else self.quote.bid
+
+    @property
+    def ask(self) -> Decimal:
+        """The best ask; the last price where there are no quotes."""
+        return self.price if self.quote is None else self.quote.ask
+
+    @property
+    def held(self) -> Decimal:
+        """How much of the base asset its account owns."""
+        return self.balance(self.terms.base.code).total
+
+    @property
+    def net(self) -> PositionView:
+        """Its net position on margin in the pair."""
+        return self.position(self.pair)
+
+    @property
+    def time_left(self) -> float:
+        """From 1 to 0: the share of the steps, or of the time, that is left; 1 where nobody knows
+        when the end will come."""
+        if self.max_steps is not None:
+            return 1 - (self.decisions - 1) / self.max_steps
+        if self.end_ns is None or self.end_ns <= self.start_ns:
+            return 1.0
+        return max(0.0, (self.end_ns - self.now_ns) / (self.end_ns - self.start_ns))
+
+    # -- for the environment -----------------------------------------------------------------------
+
+    def bind(self, act: Act, cash: str | None, end_ns: int | None, max_steps: int | None) -> None:
+        """Carry actions out by ``act``; all that is not a parameter of the strategy."""
+        self._act, self._cash = act, cash
+        self.end_ns, self.max_steps = end_ns, max_steps
+
+    def begin(self) -> None:
+        """The first decision is due: against this prices and equity are measured."""
+        self.first_price = self.price_before = self.price
+        self.first_equity = self.equity_before = self.equity = self._reckon()
+
+    def look(self) -> None:
+        """Take stock: the next decision is due, or the run is over."""
+        self.equity_before, self.equity = self.equity, self._reckon()
+
+    def looked(self) -> list[OrderEvent]:
+        """All has been told, these events too: what comes now belongs to the next decision."""
+        self.price_before = self.price
+        events, self.events = self.events, []
+        return events
+
+    def _reckon(self) -> Decimal:
+        """Everything at its last price, in cash (semantics, section 1)."""
+        total, desk, last = ZERO, self._desk, self._host.last
+        price_of = self._valuation.price_of
+        for (account, asset), (available, unavailable) in desk.balances.items():
+            if account in desk.accounts and (available or unavailable):
+                price = price_of(asset, last)
+                if price is not None:
+                    total = add(total, mul(add(available, unavailable), price))
+        for code, parts in desk.positions.items():
+            if parts:
+                price = price_of(self.pairs[code].settlement.code, last)
+                if price is not None:
+                    total = add(total, mul(self.position(code).unrealised_pnl, price))
+        return total
+
+    # -- what actions are made of ------------------------------------------------------------------
+
+    def pending(self) -> Decimal:
+        """What is ordered and not filled yet in the pair: buys less sells."""
+        total = ZERO
+        for order in self.open_orders(self.pair):
+            change = add if order.direction.name == "LONG" else sub
+            total = change(total, order.leaves)
+        return total
+
+    def withdraw(self) -> None:
+        """Cancel all that is pending in the pair."""
+        for order in self.open_orders(self.pair):
+            order.cancel()
+
+    def flatten(self) -> None:
+        """Cancel what is pending in the pair, sell what is held and close what is open."""
+        self.withdraw()
+        volume = self.terms.round_volume(self.held)
+        if volume >= self.terms.least_volume:
+            self.sell(self.pair, volume)
+        for order in self._desk.handles_with_positions(self.pair):
+            order.close()
+
+    # -- when it decides ---------------------------------------------------------------------------
+
+    def on_order(self, event: OrderEvent) -> None:
+        self.events.append(event)
+
+    def on_quote(self, quote: Quote) -> Any:
+        if quote.pair == self.pair:
+            self.quote = quote
+
+    async def _decide(self) -> None:
+        if self.last_price(self.pair) is None:
+            return  # there is nothing to see yet
+        drive = self._host.system.drive
+        if drive is None or self._act is None:
+            raise ConfigError(
+                f"{self.name} is a learner: its run goes step by step, driven by an environment, "
+                "and cannot be repeated without one"
+            )
+        self.decisions += 1
+        pending = self._act(self, await drive.pause())
+        if pending is not None:
+            await pending
+
+
+class BarLearner(Learner):
+    def on_bar(self, bar: Bar) -> Any:
+        if bar.pair != self.pair:
+            return None
+        self.bar = bar
+        return self._decide()
+
+
+class QuoteLearner(Learner):
+    def on_quote(self, quote: Quote) -> Any:
+        if quote.pair != self.pair:
+            return None
+        self.quote = quote
+        return self._decide()
+
+
+class TradeLearner(Learner):
+    def on_trade(self, trade: Trade) -> Any:
+        if trade.pair != self.pair:
+            return None
+        self.trade = trade
+        return self._decide()
+
+
+class TimerLearner(Learner):
+    def on_start(self) -> None:
+        super().on_start()
+        self.set_timer("decide", every=self.every)
+
+    def on_bar(self, bar: Bar) -> None:
+        if bar.pair == self.pair:
+            self.bar = bar
+
+    async def on_timer(self, name: str) -> None:
+        await self._decide()
+
+
+_KINDS: dict[str, type[Learner]] = {
+    "bar": BarLearner,
+    "quote": QuoteLearner,
+    "trade": TradeLearner,
+}
+
+
+def learner(pair: str, every: str) -> Learner:
+    """A learner of ``pair`` that decides at each ``"bar"``, ``"quote"`` or ``"trade"``, or every so
+    long: ``"30s"``."""
+    kind = _KINDS.get(every)
+    if kind is None:
+        try:
+            good = duration_ns(every, "every") > 0
+        except (FieldError, TypeError):
+            good = False
+        if not good:
+            known = ", ".join(map(repr, _KINDS))
+            raise ConfigError(f"every must be {known} or a length of time ('30s'), not {every!r}")
+        kind = TimerLearner
+    return kind(pair=pair, every=every)
