@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from backtest.analysis.market.bars import interval_bars
 from backtest.analysis.market.order_flow import incoming_orders
@@ -18,30 +18,40 @@ __all__ = ["facts_of_bars", "facts_of_market", "facts_of_quotes"]
 
 
 def facts_of_market(
-    record: PairRecord, start_ns: int, end_ns: int, *, interval_ns: int = MINUTE
+    record: PairRecord,
+    start_ns: int,
+    end_ns: int,
+    *,
+    interval_ns: int = MINUTE,
+    sessions: Sequence[tuple[int, int]] = (),
 ) -> StylisedFacts:
     """The stylised facts of one pair of a market of agents.
+
+    With ``sessions`` (from when until when there was trading) no return reaches from one into the
+    next.
 
     Returns are those of the mid at the ends of intervals where there are quotes, else of the last
     trade, which bounces between bid and ask and so looks anticorrelated (R. Roll, Journal of
     Finance 39, 1984).
     """
-    bars = interval_bars(record.trades, start_ns, end_ns, interval_ns, record.quotes)
-    orders = incoming_orders(record.trades, record.quotes)
-    quoted = any(bar.mid is not None for bar in bars)
-    prices = [bar.mid if quoted else bar.close for bar in bars]
-    known = [None if price is None else float(price) for price in prices]
-    volumes = [float(bar.volume) for bar in bars]
+    parts = [
+        interval_bars(record.trades, opened, closed, interval_ns, record.quotes)
+        for opened, closed in sessions or ((start_ns, end_ns),)
+    ]
+    quoted = any(bar.mid is not None for bars in parts for bar in bars)
+    returns: list[float] = []
+    volumes: list[float] = []
+    for before, after in chain.from_iterable(map(pairwise, parts)):
+        prices = (before.mid, after.mid) if quoted else (before.close, after.close)
+        if prices[0] is not None and prices[1] is not None:
+            returns += log_returns([float(prices[0]), float(prices[1])])
+            volumes.append(float(after.volume))
     return measure(
-        returns=log_returns(known),
+        returns=returns,
         interval_ns=interval_ns,
         price="mid" if quoted else "trade",
-        volumes=[
-            volume
-            for (before, after), volume in zip(pairwise(known), volumes[1:], strict=True)
-            if before is not None and after is not None
-        ],
-        orders=orders,
+        volumes=volumes,
+        orders=incoming_orders(record.trades, record.quotes),
         spread=spread_statistics(record.quotes, end_ns, record.price_increment),
     )
 

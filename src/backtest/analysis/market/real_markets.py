@@ -22,7 +22,7 @@ class Verdict(Enum):
     WEAKER = "weaker"
     STRONGER = "stronger"
     NOT_SEEN = "not seen"
-    UNCLEAR = "in the range, but within the noise"
+    UNCLEAR = "in range, within noise"
     NOT_MEASURED = "not measured"
 
 

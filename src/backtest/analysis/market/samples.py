@@ -87,6 +87,8 @@ class PairRecord:
     fundamental: Sequence[tuple[int, Decimal]] = ()
     """The value that the oracle gave at some times; empty where there is none."""
     liquidations: Sequence[Liquidation] = ()
+    halts: Sequence[tuple[int, int]] = ()
+    """From when until when trading stood still, by the price bands."""
     charges: Sequence[Charge] = ()
     opening: Mapping[str, Decimal] = field(factory=dict)
     """What accounts held of it when the market began, where it was not nothing."""
@@ -111,6 +113,9 @@ class MarketRecord:
     """The type of agent that each account belongs to: ``{"noise-17": "noise"}``."""
     results: Sequence[AccountResult] = ()
     cash_asset: str = ""
+    sessions: Sequence[tuple[int, int]] = ()
+    """From when until when there was trading, where not all the time: other hours are left out of
+    pictures and returns."""
     title: str = "Market of agents"
     notes: Mapping[str, str] = field(factory=dict)
     """Further lines for the head of the page: the seed, hashes, whether it was verified."""

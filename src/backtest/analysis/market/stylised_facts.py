@@ -189,7 +189,7 @@ def measure(
         "squared_clustering": (_mean(squares[:_NEAR]), near),
         "clustering_decay": _decay(clustered, noise),
         "kurtosis": (horizons.get(1), kurtosis_error(len(returns)) if returns else None),
-        "gaussianity": (_lost(horizons, len(returns)), None),
+        "gaussianity": _lost(horizons, len(returns)),
         "tail_index": (None, None) if tail is None else (tail.alpha, _95 * tail.error),
         "volume_volatility": (None if volumes is None else correlation(volumes, absolute), noise),
         "leverage": (
@@ -234,15 +234,15 @@ def _kurtosis_by_horizon(returns: Sequence[float]) -> dict[int, float]:
     return found
 
 
-def _lost(horizons: Mapping[int, float], count: int) -> float | None:
+def _lost(horizons: Mapping[int, float], count: int) -> tuple[float | None, float | None]:
     """The share of the excess kurtosis that ten intervals together have lost.
 
     None where one interval has none to lose, beyond the noise of ``count`` returns.
     """
     short, long = horizons.get(1), horizons.get(10)
     if short is None or long is None or short <= kurtosis_error(count):
-        return None
-    return 1 - long / short
+        return None, None
+    return 1 - long / short, kurtosis_error(count // 10) / short
 
 
 def _decay(correlations: Sequence[float], noise: float | None) -> tuple[float | None, float | None]:
