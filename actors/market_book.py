@@ -16,7 +16,7 @@ from backtest.times import MINUTE
 from .actor import Actor
 from .book import PairBook
 from .branch import Branch
-from .session import PhaseName
+from .session import PHASES, PhaseName
 from .triggers import Triggers
 
 __all__ = ["MarketBook", "MarketSpec", "is_live"]
@@ -34,6 +34,8 @@ class MarketSpec:
                          ten percent each way); None: any.  A match beyond it halts the market: for
                          ``halt_ns`` orders are collected, then an auction makes the new reference.
     ``halt_ns``          how long that takes.
+    ``phase``            the phase that it begins in: ``"continuous"`` (the default), ``"auction"``
+                         or ``"closed"``; later ones are a session's to tell.
     ``bar_ns``           the length of the bars that are made of trades, for those who want bars.
 
     Raises `ConfigError` for what makes no market.
@@ -46,6 +48,7 @@ class MarketSpec:
     band: Decimal | None = None
     halt_ns: int = 5 * MINUTE
     bar_ns: int = MINUTE
+    phase: PhaseName = "continuous"
 
     def __attrs_post_init__(self) -> None:
         code = self.pair.code
@@ -66,6 +69,8 @@ class MarketSpec:
         for name, length in (("halt_ns", self.halt_ns), ("bar_ns", self.bar_ns)):
             if type(length) is not int or length <= 0:
                 raise ConfigError(f"{code}: {name} must be a positive int, not {length!r}")
+        if self.phase not in PHASES:
+            raise ConfigError(f"{code}: phase must be one of {', '.join(PHASES)}, not {self.phase}")
         rules = self.rules
         if rules.fill_on != "next_open" or rules.fills is not None:
             raise ConfigError(
@@ -95,7 +100,9 @@ class MarketBook(PairBook):
         self._actor = actor
         self.self_trade = SelfTrade(spec.self_trade)
         self.orders = OrderBook()
-        self.phase: PhaseName = "continuous"
+        self.phase: PhaseName = spec.phase
+        if spec.phase == "auction":
+            self.orders.begin_auction()
         self.triggers = Triggers()
         """Stops, stop-losses, take-profits and liquidations that wait for a price."""
         self.trailing: dict[Working, None] = {}

@@ -83,12 +83,29 @@ class Matching:
             for _, order in children:
                 child = venue.branch_of.get(order.id.int)
                 if child is not None:
+                    self._take_over(branch, child)
                     seen[child] = None
         for branch in seen:
-            book = branch.book
-            assert isinstance(book, MarketBook)
+            book = _book_of(branch)
             self._touched[book] = None
             self._place(book, branch)
+
+    def _take_over(self, parent: Branch, child: Branch) -> None:
+        """Parts of a split that are as the whole was stand in the book where it stands."""
+        book = _book_of(parent)
+        there = {
+            one.sequence: one.place
+            for one in self._placed.get(parent, ())
+            if type(one.place) is Resting and one.place.level is not None
+        }
+        for working in _workings(child):
+            anchor = there.get(working.sequence)
+            if anchor is not None and anchor.key.price == working.price:
+                lots = book.lots(_leaves(working))
+                resting = Resting(working, anchor.owner, anchor.buy, anchor.price, lots)
+                book.orders.add_before(resting, anchor)
+                working.place = resting
+                self._placed.setdefault(child, {})[working] = None
 
     def _place(self, book: MarketBook, branch: Branch) -> None:
         """Withdraw what is pending no more, resize what is less, let in what is new."""
@@ -409,7 +426,11 @@ class Matching:
 
 
 def _book(working: Working) -> MarketBook:
-    book = _branch(working).book
+    return _book_of(_branch(working))
+
+
+def _book_of(branch: Branch) -> MarketBook:
+    book = branch.book
     assert isinstance(book, MarketBook)
     return book
 

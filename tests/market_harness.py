@@ -9,7 +9,7 @@ from uuid import UUID
 
 from attrs import frozen
 
-from backtest.actors import AccountActor, StrategyHost, System
+from backtest.actors import AccountActor, OrderEvent, StrategyHost, System
 from backtest.actors.exchange import ExchangeActor
 from backtest.actors.ids import IdSource
 from backtest.actors.market_book import MarketSpec
@@ -20,7 +20,7 @@ from backtest.strategies import Strategy
 from backtest.times import HOUR, SECOND
 from tests.harness import D
 
-__all__ = ["START", "Market", "market_pair", "play_market"]
+__all__ = ["START", "Does", "Market", "market_pair", "play_market"]
 
 START = 10 * HOUR
 """When markets open in these tests."""
@@ -103,3 +103,23 @@ def play_market(
         system.add(StrategyHost(f"strategy/{name}", strategy))
     system.simulate()
     return Market(system, exchange, ledger)
+
+
+class Does(Strategy):
+    """An agent that does what a coroutine says, and keeps what it was told of its orders."""
+
+    script: Any = None
+
+    def on_start(self) -> None:
+        self.heard: list[OrderEvent] = []
+
+    def on_order(self, event: OrderEvent) -> None:
+        self.heard.append(event)
+
+    async def run(self) -> None:
+        await self.script(self)
+
+    @property
+    def kinds(self) -> list[str]:
+        """What happened to its orders, in order."""
+        return [event.kind.value for event in self.heard]

@@ -227,6 +227,28 @@ class OrderBook:
             level.dirty = True
             side.changed[price] = None
 
+    def add_before(self, resting: Resting, anchor: Resting) -> None:
+        """Let it rest directly before ``anchor``, at its price: for the parts of a split order."""
+        level = anchor.level
+        if level is None or ((side := level.side) is not self._bids and side is not self._asks):
+            _not_here(anchor)
+        _check_new(resting)
+        if resting.price != anchor.price or resting.buy is not anchor.buy:
+            raise BookError(f"{resting!r} cannot stand before {anchor!r}: give the same price")
+        before = anchor.previous
+        resting.level, resting.sequence = level, anchor.sequence
+        resting.next, resting.previous = anchor, before
+        anchor.previous = resting
+        if before is None:
+            level.head = resting
+        else:
+            before.next = resting
+        level.volume += resting.volume
+        level.count += 1
+        if not level.dirty:
+            level.dirty = True
+            side.changed[level.price] = None
+
     def remove(self, resting: Resting) -> None:
         """Take it out of the book, wherever it stands; it keeps its volume."""
         level = resting.level
