@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -39,6 +40,10 @@ class ChainAudit:
         """Orders that are new or changed; whoever reads it clears it."""
         self.positions: dict[UUID, Any] = {}
         """Open positions, as the table of orders tells them."""
+        self.open: dict[str, tuple[Units, Units]] = {}
+        """By pair, of all open positions: volume, longs less shorts, and what was paid for it."""
+        self.open_count: dict[str, int] = {}
+        """By pair, how many positions are open."""
         self._records = records
         self._fail = fail
         self._orders: list[Any] = []
@@ -163,10 +168,20 @@ class ChainAudit:
         root = order.root_id
         change = _holds(order) - (_NOTHING if old is None else _holds(old))
         self._held[root] = self._held.get(root, _NOTHING) + change
+        self._count(self.positions.pop(order.id, None), -1)
         if order.status.name == "FILLED" and not _is_spot(order):
             self.positions[order.id] = order
-        else:
-            self.positions.pop(order.id, None)
+            self._count(order, 1)
+
+    def _count(self, order: Any, sign: int) -> None:
+        """A position is open from now on, or (``sign`` -1) is not as it was any more."""
+        if order is None:
+            return
+        code, size = order.trading_pair_code, units(order.volume) * order.direction.sign * sign
+        volume, paid = self.open.get(code, (_NOTHING, _NOTHING))
+        worth = size * Fraction(order.fill_price) * Fraction(order.contract_size)
+        self.open[code] = volume + size, paid + worth
+        self.open_count[code] = self.open_count.get(code, 0) + sign
 
     def _welcome(self, order: Any, place: int) -> None:
         if order.id in self._place:
