@@ -11,12 +11,23 @@ import attrs
 
 from backtest.actors import Latency, UniformLatency
 from backtest.actors.latency import FixedLatency
+from backtest.actors.market_book import MarketSpec
 from backtest.models import Account, Asset, Funding, TradingPair, TradingRules
 from backtest.money import to_step
 
 from .chance import draw_weighted, power, stream
 
-__all__ = ["AgentPlan", "MarketPlan", "Plan", "draw_plan"]
+__all__ = [
+    "AgentPlan",
+    "MarketPlan",
+    "Plan",
+    "draw_agents",
+    "draw_fees",
+    "draw_history",
+    "draw_latencies",
+    "draw_margin",
+    "draw_pair",
+]
 
 D = Decimal
 MS = 1_000_000
@@ -94,10 +105,12 @@ class Plan:
     latencies: tuple[tuple[str, str, Latency], ...]
     step_ns: int
     """The least distance of two moments of the market."""
+    specs: Mapping[str, MarketSpec] = attrs.field(factory=dict)
+    """Where agents trade with each other: the markets, by pair."""
 
 
-def draw_plan(seed: int, without: frozenset[str] = frozenset()) -> Plan:
-    """The world of ``seed``. ``without`` leaves things out (``agent:1``, ``pair:ETHBTC``,
+def draw_history(seed: int, without: frozenset[str] = frozenset()) -> Plan:
+    """The world of ``seed`` on data. ``without`` leaves things out (``agent:1``, ``pair:ETHBTC``,
     ``latency``, ``fault:drop``): all that is left stays as it is."""
     from uuid import UUID
 
@@ -112,13 +125,13 @@ def draw_plan(seed: int, without: frozenset[str] = frozenset()) -> Plan:
     step = chance.choice([SECOND, MINUTE, MINUTE, 15 * MINUTE])
     for code, base, quote in listed:
         own = stream(seed, f"pair/{code}")
-        pair = _draw_pair(own, code, base, quote, precisions)
+        pair = draw_pair(own, code, base, quote, precisions)
         if f"pair:{code}" not in without:
             pairs[code] = pair
             feed = stream(seed, f"feed/{code}").choice(["bars"] * 7 + ["quotes", "trades", "both"])
             markets[code] = _draw_market(own, step, feed)
     rules = {code: _draw_rules(stream(seed, f"rules/{code}"), pairs[code]) for code in pairs}
-    rules = {code: _draw_margin(stream(seed, f"margin/{code}"), rules[code]) for code in pairs}
+    rules = {code: draw_margin(stream(seed, f"margin/{code}"), rules[code]) for code in pairs}
     account_kinds, opening = _draw_money(seed, pairs, markets)
     accounts = {
         name: Account(UUID(int=100 + place), name, CASH, **kind)
@@ -134,7 +147,7 @@ def draw_plan(seed: int, without: frozenset[str] = frozenset()) -> Plan:
     insurance = ((CASH, D(chance.randrange(1, 10**6))),) if chance.random() < 0.3 else ()
     agents = tuple(
         one
-        for one in _draw_agents(seed, list(accounts), step)
+        for one in draw_agents(seed, list(accounts), step)
         if f"agent:{one.name}" not in without
     )
     if "latency" in without:
@@ -149,7 +162,7 @@ def draw_plan(seed: int, without: frozenset[str] = frozenset()) -> Plan:
         opening=tuple(opening),
         insurance=insurance,
         agents=agents,
-        latencies=() if "latency" in without else _draw_latencies(seed, step),
+        latencies=() if "latency" in without else draw_latencies(seed, step),
         step_ns=step,
     )
 
@@ -157,7 +170,7 @@ def draw_plan(seed: int, without: frozenset[str] = frozenset()) -> Plan:
 # -- the parts -------------------------------------------------------------------------------------
 
 
-def _draw_pair(
+def draw_pair(
     chance: Random, code: str, base: str, quote: str, precisions: Mapping[str, int]
 ) -> TradingPair:
     return TradingPair(
@@ -198,7 +211,7 @@ _FEE_KINDS = ("flat_per_trade", "flat_per_volume", "percent_of_notional", "perce
 _STAGES = ("create", "fill", "close", "cancel", "overnight_pending", "overnight_filled")
 
 
-def _draw_fees(chance: Random, pair: TradingPair) -> dict[str, list[dict[str, Decimal]]]:
+def draw_fees(chance: Random, pair: TradingPair) -> dict[str, list[dict[str, Decimal]]]:
     fees: dict[str, list[dict[str, Decimal]]] = {}
     for stage in _STAGES:
         if chance.random() < 0.55:
@@ -224,7 +237,7 @@ def _draw_fees(chance: Random, pair: TradingPair) -> dict[str, list[dict[str, De
 def _draw_rules(chance: Random, pair: TradingPair) -> TradingRules:
     tick = pair.price_increment
     drawn: dict[str, Any] = {
-        "fees": _draw_fees(chance, pair),
+        "fees": draw_fees(chance, pair),
         "leverage_kind": chance.choice(["MULTIPLIER"] * 6 + ["NONE", "FLAT_MARGIN_PER_VOLUME"]),
         "max_leverage": chance.choice([None, D(3), D(20), D(100)]),
         "margin_per_volume": tick * chance.choice([100, 1000, 5000]),
@@ -261,7 +274,7 @@ def _draw_rules(chance: Random, pair: TradingPair) -> TradingRules:
     return TradingRules.from_mapping({name: drawn[name] for name in drawn if name in known})
 
 
-def _draw_margin(chance: Random, rules: TradingRules) -> TradingRules:
+def draw_margin(chance: Random, rules: TradingRules) -> TradingRules:
     """``rules``, now and then with brackets of maintenance, and with funding."""
     if chance.random() < 0.3:
         bounds = sorted({power(chance, 1, 6) * chance.randrange(1, 10) for _ in range(3)})
@@ -317,10 +330,14 @@ def _draw_money(
     return accounts, opening
 
 
-def _draw_agents(seed: int, accounts: list[str], step: int) -> list[AgentPlan]:
+def draw_agents(
+    seed: int, accounts: list[str], step: int, count: int | None = None
+) -> list[AgentPlan]:
+    """The strategies of the world; ``count`` of them, or as many as the seed says."""
     chance = stream(seed, "agents")
     agents = []
-    for number in range(draw_weighted(chance, [(1, 2), (2, 4), (3, 3), (5, 1)])):
+    drawn = draw_weighted(chance, [(1, 2), (2, 4), (3, 3), (5, 1)])
+    for number in range(drawn if count is None else count):
         own = stream(seed, f"agent/{number}")
         owned = own.sample(accounts, own.randint(1, min(2, len(accounts))))
         agents.append(
@@ -344,7 +361,7 @@ def _draw_latency(chance: Random, step: int) -> Latency:
     return UniformLatency(chance.choice([0, most // 4]), most)
 
 
-def _draw_latencies(seed: int, step: int) -> tuple[tuple[str, str, Latency], ...]:
+def draw_latencies(seed: int, step: int) -> tuple[tuple[str, str, Latency], ...]:
     """Latencies of the links that no strategy host sets: the venue's with account and market."""
     chance = stream(seed, "latencies")
     drawn = []

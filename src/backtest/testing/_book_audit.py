@@ -1,0 +1,409 @@
+"""What the oracle asks of order books (I23, I24, I25), by a book of its own.
+
+It writes up who stands in line from the record of order events and the tape of trades alone
+(`backtest.analysis.queues`), and compares that with the exchange's book after each message.
+
+* I23 who is met was first in line: better price, then earlier; nobody meets his own order; a trade
+  is at the price of the one who rested, and at nobody's worse than his limit
+* I24 the book is what the record says: the same orders in the same places, levels that are the sum
+  of their orders; never crossed while trading goes on
+* I25 the updates of the depth, applied to the snapshot, are the book as it was then
+
+Orders to close a position, and the exits of brackets, have no line in the table of orders while
+they wait: of these it takes the exchange's word for what rests, and holds it to their places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, NoReturn
+from uuid import UUID
+
+from backtest.actors.message import Envelope
+from backtest.analysis.queues import OutOfLine, Place, Queues
+from backtest.models import Depth, DepthUpdate
+
+__all__ = ["BookAudit"]
+
+_MARKET_BUY, _MARKET_SELL = 1 << 62, 0
+"""The prices of orders without a limit, which rest in auctions."""
+
+Side = list[tuple[int, int, int]]
+
+
+class BookAudit:
+    """Follows the books of ``exchange``; ``fail`` is called with an invariant and a problem."""
+
+    def __init__(self, exchange: Any, fail: Callable[[str, str], NoReturn]) -> None:
+        self.trades = 0
+        """How many trades were looked at."""
+        self._exchange = exchange
+        self._records = exchange.venue.records
+        self._fail = fail
+        self._books = {
+            code: _Lines(code, book) for code, book in exchange.venue.books.items()
+        }
+        self._owners: dict[UUID, Hashable] = _owners(exchange)
+        self._events = 0
+        self._places: dict[UUID, int] = {}
+        """Where each order stands in the table of orders."""
+        self._told: dict[tuple[str, str], tuple[int, dict[bool, dict[int, tuple[int, int]]]]] = {}
+        """By reader and pair: the depth as its updates build it."""
+        self._depths: dict[str, dict[int, tuple[Side, Side]]] = {code: {} for code in self._books}
+        """By pair, the depth as it was at each update."""
+
+    # -- what is told of the depth -----------------------------------------------------------------
+
+    def saw(self, message: Envelope) -> None:
+        """A message is delivered: perhaps it tells a reader of the depth."""
+        news = message.payload
+        if type(news) is Depth:
+            if message.reply is None:
+                self._snapshot(message.channel.target.name, news)
+        elif type(news) is DepthUpdate:
+            self._update(message.channel.target.name, news)
+
+    def _snapshot(self, reader: str, depth: Depth) -> None:
+        lines = self._books[depth.pair]
+        sides: dict[bool, dict[int, tuple[int, int]]] = {}
+        for buy, levels in ((True, depth.bids), (False, depth.asks)):
+            sides[buy] = {
+                lines.ticks(one.price): (lines.lots(one.volume), one.orders) for one in levels
+            }
+        self._told[reader, depth.pair] = depth.sequence, sides
+        self._compare(reader, depth.pair)
+
+    def _update(self, reader: str, update: DepthUpdate) -> None:
+        lines = self._books[update.pair]
+        known = self._told.get((reader, update.pair))
+        if known is None:
+            return
+        sequence, sides = known
+        if update.sequence <= sequence:
+            return
+        if update.sequence != sequence + 1:
+            self._fail("I25", f"{reader} is told update {update.sequence} after {sequence}")
+        for buy, price, volume, orders in update.changes:
+            if volume:
+                sides[buy][lines.ticks(price)] = lines.lots(volume), orders
+            else:
+                sides[buy].pop(lines.ticks(price), None)
+        self._told[reader, update.pair] = update.sequence, sides
+        self._compare(reader, update.pair)
+
+    def _compare(self, reader: str, code: str) -> None:
+        sequence, sides = self._told[reader, code]
+        there = self._depths[code].get(sequence)
+        if there is None:
+            return
+        built = tuple(
+            [(price, *sides[buy][price]) for price in sorted(sides[buy], reverse=buy)]
+            for buy in (True, False)
+        )
+        if built != there:
+            self._fail("I25", f"{reader} has built {built} of {code}, at {sequence} it was {there}")
+
+    # -- what is on record -------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Follow what was recorded since, and compare the books with what that makes of them."""
+        try:
+            self._follow()
+        except OutOfLine as problem:
+            self._fail("I23", str(problem))
+        for code, lines in self._books.items():
+            self._check_book(lines)
+            sequence = self._exchange.publication.depth(lines.book, 1).sequence
+            self._depths[code][sequence] = (list(lines.depth(True)), list(lines.depth(False)))
+
+    def _follow(self) -> None:
+        events, tape = self._records.events, self._exchange.trades_log
+        orders = self._records.orders
+        for place in range(len(self._places), len(orders)):
+            self._places[orders[place].id] = place
+        for lines in self._books.values():
+            lines.look()
+        while self._events < len(events):
+            event = events[self._events]
+            self._events += 1
+            if event.entry:
+                self._trades_to(event.entry)
+            if event.order_number:
+                self._happened(event, orders[event.order_number - 1])
+        if self.trades < len(tape):
+            self._trades_to(tape[-1].entry)
+
+    def _happened(self, event: Any, order: Any) -> None:
+        lines = self._books[order.trading_pair_code]
+        if getattr(order, "entry_order_id", None) is not None:
+            return
+        key, kind = order.branch_id, event.kind.name
+        if kind == "ACCEPTED":
+            if order.stop_price is None and not order.instructions.is_trailing:
+                self._rest(lines, order, event.volume)
+            elif order.limit_price is not None:
+                lines.stops.add(key)
+        elif kind == "TRIGGERED":
+            if key in lines.stops and event.detail.startswith("the stop was reached"):
+                lines.stops.remove(key)
+                self._rest(lines, order, event.volume)
+        elif kind == "CANCELLED":
+            if key in lines.queues:
+                lines.queues.reduce(key, lines.lots(event.volume))
+        elif kind == "MODIFIED":
+            self._modified(lines, order, event.volume)
+        elif kind == "SPLIT" and order.fill_price is None:
+            self._split(lines, order, event.detail)
+
+    def _split(self, lines: _Lines, order: Any, detail: str) -> None:
+        """Parts of a pending order are new in line, in their order."""
+        key = order.branch_id
+        parts = [
+            one
+            for one in self._records.orders[order.order_number :]
+            if one.parent_id == order.id
+        ]
+        if key in lines.stops:
+            lines.stops.update(one.branch_id for one in parts)
+        if key in lines.queues:
+            lines.queues.leave(key)
+            volumes = detail.removeprefix("into ").split(" + ")
+            for part, volume in zip(parts, volumes, strict=True):
+                self._rest(lines, part, Decimal(volume))
+
+    def _modified(self, lines: _Lines, order: Any, volume: Any) -> None:
+        """A decrease keeps its place, anything else goes to the end of the line."""
+        key = order.branch_id
+        parent = self._records.orders[self._places[order.parent_id]]
+        if key not in lines.queues or parent.fill_price is not None:
+            return  # it waits for its stop; or it is a position, beside what is left of its order
+        lots = lines.lots(volume)
+        place = lines.queues.place(key)
+        keeps = lots < place.volume and all(
+            getattr(order, name, None) == getattr(parent, name, None)
+            for name in ("limit_price", "stop_loss", "take_profit", "instructions")
+        )
+        if keeps:
+            lines.queues.reduce(key, place.volume - lots)
+        else:
+            lines.queues.leave(key)
+            self._rest(lines, order, volume)
+
+    def _rest(self, lines: _Lines, order: Any, volume: Any) -> None:
+        buy = order.direction.sign > 0
+        price = _MARKET_BUY if buy else _MARKET_SELL
+        if order.limit_price is not None:
+            price = lines.ticks(order.limit_price)
+        lines.moved.add(order.branch_id)
+        lines.queues.rest(order.branch_id, None, buy, price, lines.lots(volume))
+
+    # -- trades ------------------------------------------------------------------------------------
+
+    def _trades_to(self, entry: int) -> None:
+        tape = self._exchange.trades_log
+        while self.trades < len(tape) and tape[self.trades].entry <= entry:
+            trade = tape[self.trades]
+            self.trades += 1
+            self._traded(self._books[trade.pair], trade)
+
+    def _traded(self, lines: _Lines, trade: Any) -> None:
+        price, lots = lines.ticks(trade.price), lines.lots(trade.volume)
+        buyer, seller = self._owner(trade.buyer_order), self._owner(trade.seller_order)
+        if buyer == seller and not lines.was_auction:
+            self._fail("I23", f"{trade.buyer} trades with itself at {trade.price}")
+        for buy, order_id, aggressor in (
+            (True, trade.buyer_order, "buy"),
+            (False, trade.seller_order, "sell"),
+        ):
+            order = self._records.orders[self._places[order_id]]
+            place = lines.find(order, buy)
+            if place is not None:
+                beyond = price > place.price if buy else price < place.price
+                if beyond:
+                    self._fail(
+                        "I23",
+                        f"order {order_id} has the limit {lines.told(place.price)} and traded at "
+                        f"{trade.price}",
+                    )
+            rested = lines.was_auction or trade.aggressor not in (None, aggressor)
+            if rested:
+                self._met(lines, trade, order, buy, place)
+            if place is not None:
+                lines.queues.reduce(place.key, min(lots, place.volume))
+
+    def _met(
+        self, lines: _Lines, trade: Any, order: Any, buy: bool, place: Place | None
+    ) -> None:
+        """The one who was met was first in line, at the price of the trade."""
+        if place is None:
+            self._fail("I23", f"order {order.id} was met, and did not stand in line")
+        first = lines.first(buy)
+        if first is not place:
+            assert first is not None
+            self._fail(
+                "I23",
+                f"order {order.id} at {lines.told(place.price)} was met at {trade.price}, and "
+                f"{first.key} at {lines.told(first.price)} stood before it",
+            )
+        if not lines.was_auction and place.price != lines.ticks(trade.price):
+            self._fail(
+                "I23", f"order {order.id} rests at {lines.told(place.price)}, met at {trade.price}"
+            )
+
+    def _owner(self, order_id: UUID) -> Hashable:
+        order = self._records.orders[self._places[order_id]]
+        return self._owners[order.account_id]
+
+    # -- the book ----------------------------------------------------------------------------------
+
+    def _check_book(self, lines: _Lines) -> None:
+        book, code = lines.book, lines.code
+        orders = book.orders
+        if book.phase == "continuous":
+            bid, ask = orders.best_bid, orders.best_ask
+            if bid is not None and ask is not None and bid >= ask:
+                self._fail("I24", f"{code} is crossed: bid {bid}, ask {ask}")
+        lines.was_auction = book.phase != "continuous"
+        for buy in (True, False):
+            for level in orders.levels(buy):
+                volume = sum(one.volume for one in level)
+                if level.volume != volume or level.count != len(level.orders):
+                    self._fail(
+                        "I24",
+                        f"{code}: level {level.price} has {level.volume} in {level.count}, its "
+                        f"orders {volume} in {len(level.orders)}",
+                    )
+            problem = lines.adopt(buy)
+            if problem:
+                self._fail("I24", f"{code}: {problem}")
+        lines.moved.clear()
+
+
+class _Lines:
+    """One market: its own queues beside the exchange's book."""
+
+    def __init__(self, code: str, book: Any) -> None:
+        self.code = code
+        self.book = book
+        self.queues = Queues()
+        self.was_auction = book.phase != "continuous"
+        """Whether orders were collected when the last message had been dealt with."""
+        self._tick = Fraction(book.pair.price_increment)
+        self._lot = Fraction(book.pair.volume_increment)
+        self.stops: set[Hashable] = set()
+        """Stop-limit orders whose stop was not reached yet."""
+        self.moved: set[Hashable] = set()
+        """Who went to the end of a line since the last message had been dealt with."""
+        self._gone: set[Hashable] = set()
+        self._before: dict[bool, set[Hashable]] = {True: set(), False: set()}
+        """Who stood in line when the last message had been dealt with."""
+
+    def ticks(self, price: Any) -> int:
+        return int(Fraction(price) / self._tick)
+
+    def lots(self, volume: Any) -> int:
+        return int(Fraction(volume) / self._lot)
+
+    def told(self, ticks: int) -> str:
+        if ticks in (_MARKET_BUY, _MARKET_SELL):
+            return "the market"
+        return format(float(ticks * self._tick), ".12g")
+
+    def look(self) -> None:
+        """Note which of the orders to close have left the book by now."""
+        there = {
+            _key(resting) for buy in (True, False) for resting in self.book.orders.orders(buy)
+        }
+        self._gone = {
+            place.key
+            for buy in (True, False)
+            for place in self.queues.line(buy)
+            if type(place.key) is tuple and place.key not in there
+        }
+
+    def first(self, buy: bool) -> Place | None:
+        """The first in line, orders to close that have left by now passed over: when they did is
+        not on record."""
+        for place in self.queues.line(buy):
+            if place.key not in self._gone:
+                return place
+        return None
+
+    def find(self, order: Any, buy: bool) -> Place | None:
+        """The place of the order on that side: its own, or of an order to close its position."""
+        if order.branch_id in self.queues:
+            place = self.queues.place(order.branch_id)
+            if place.buy is buy:
+                return place
+        for place in self.queues.line(buy):
+            if type(place.key) is tuple and place.key[1] == order.branch_id:
+                return place
+        return None
+
+    def depth(self, buy: bool) -> list[tuple[int, int, int]]:
+        """Levels at a price, best first."""
+        return [
+            one for one in self.queues.depth(buy) if one[0] not in (_MARKET_BUY, _MARKET_SELL)
+        ]
+
+    def adopt(self, buy: bool) -> str:
+        """Compare a side with the book's, and take over what only the book knows; what is wrong."""
+        own = list(self.queues.line(buy))
+        there = list(self.book.orders.orders(buy))
+        known = {place.key: place for place in own}
+        found = {_key(resting): resting for resting in there}
+        for place in own:
+            resting = found.get(place.key)
+            if resting is None:
+                if type(place.key) is not tuple:
+                    return f"order {place.key} should stand at {self.told(place.price)}"
+            elif type(place.key) is not tuple and resting.volume != place.volume:
+                return f"order {place.key} has {resting.volume} lots there, should {place.volume}"
+            elif resting.price != place.price or resting.volume > place.volume:
+                return f"order {place.key} is not where it was: {resting!r}"
+        for key in found:
+            if key not in known and type(key) is not tuple:
+                return f"order {key} stands there, and is not on record"
+        mine = [place.key for place in own if place.key in found]
+        theirs = [key for key in found if key in known]
+        if mine != theirs:
+            return f"the line is {theirs}, should be {mine}"
+        jumped: dict[int, Hashable] = {}
+        for key, resting in found.items():
+            if key not in known:
+                jumped.setdefault(resting.price, key)
+            elif resting.price in jumped and key in self._before[buy] and key not in self.moved:
+                return f"order {jumped[resting.price]} stands before {key}, which was there first"
+        for place in own:
+            self.queues.leave(place.key)
+        for key, resting in found.items():
+            self.queues.rest(key, None, buy, resting.price, resting.volume)
+        self._before[buy] = set(found)
+        return ""
+
+
+def _key(resting: Any) -> Hashable:
+    """An order's branch; of what has no line in the table while it waits, a pair with it."""
+    owner = resting.key.key
+    holding = getattr(owner, "holding", None)
+    if holding is not None:
+        return ("close", holding.branch.id, owner.id)
+    if owner.part is not None:
+        return ("exit", owner.id, resting.key.kind)
+    return owner.id  # type: ignore[no-any-return]
+
+
+def _owners(exchange: Any) -> dict[UUID, Hashable]:
+    """Whose an account is: those of agents that share one are one's."""
+    owners: dict[UUID, Hashable] = {}
+    for name, (_, accounts) in exchange._agents.items():
+        ids = [account.account_id for account in accounts]
+        merged = {owners[one] for one in ids if one in owners}
+        for one in ids:
+            owners[one] = name
+        for one, owner in owners.items():
+            if owner in merged:
+                owners[one] = name
+    return owners
