@@ -42,9 +42,7 @@ class BookAudit:
         self._exchange = exchange
         self._records = exchange.venue.records
         self._fail = fail
-        self._books = {
-            code: _Lines(code, book) for code, book in exchange.venue.books.items()
-        }
+        self._books = {code: _Lines(code, book) for code, book in exchange.venue.books.items()}
         self._owners: dict[UUID, Hashable] = _owners(exchange)
         self._events = 0
         self._places: dict[UUID, int] = {}
@@ -161,9 +159,7 @@ class BookAudit:
         """Parts of a pending order are new in line, in their order."""
         key = order.branch_id
         parts = [
-            one
-            for one in self._records.orders[order.order_number :]
-            if one.parent_id == order.id
+            one for one in self._records.orders[order.order_number :] if one.parent_id == order.id
         ]
         if key in lines.stops:
             lines.stops.update(one.branch_id for one in parts)
@@ -233,9 +229,7 @@ class BookAudit:
             if place is not None:
                 lines.queues.reduce(place.key, min(lots, place.volume))
 
-    def _met(
-        self, lines: _Lines, trade: Any, order: Any, buy: bool, place: Place | None
-    ) -> None:
+    def _met(self, lines: _Lines, trade: Any, order: Any, buy: bool, place: Place | None) -> None:
         """The one who was met was first in line, at the price of the trade."""
         if place is None:
             self._fail("I23", f"order {order.id} was met, and did not stand in line")
@@ -313,9 +307,7 @@ class _Lines:
 
     def look(self) -> None:
         """Note which of the orders to close have left the book by now."""
-        there = {
-            _key(resting) for buy in (True, False) for resting in self.book.orders.orders(buy)
-        }
+        there = {_key(resting) for buy in (True, False) for resting in self.book.orders.orders(buy)}
         self._gone = {
             place.key
             for buy in (True, False)
@@ -344,9 +336,7 @@ class _Lines:
 
     def depth(self, buy: bool) -> list[tuple[int, int, int]]:
         """Levels at a price, best first."""
-        return [
-            one for one in self.queues.depth(buy) if one[0] not in (_MARKET_BUY, _MARKET_SELL)
-        ]
+        return [one for one in self.queues.depth(buy) if one[0] not in (_MARKET_BUY, _MARKET_SELL)]
 
     def adopt(self, buy: bool) -> str:
         """Compare a side with the book's, and take over what only the book knows; what is wrong."""

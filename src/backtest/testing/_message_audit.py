@@ -72,6 +72,8 @@ class MessageAudit:
                 f"{sent} messages were sent, {self.delivered} delivered, {waiting} are on their "
                 f"way, {self.lost} were dropped on purpose",
             )
+        # An exchange tells what a command did once all of it is done.
+        told += sum(type(one[1]) is OrderEvent for one in self._broker.venue.herald.held or ())
         happened = len(self._broker.venue.records.events)
         if happened != self._told + told:
             self._fail(

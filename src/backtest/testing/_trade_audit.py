@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from backtest.actors import EventKind
+from backtest.actors.exchange import ExchangeActor
 from backtest.models import Bar, FeeKind, FeeStage, LeverageKind
 
 from ._segments import segments
@@ -50,6 +51,7 @@ class TradeAudit:
         self.entries: list[Any] = []
         """New ledger entries; put them here before `check`."""
         self._venue = broker.venue
+        self._is_exchange = isinstance(broker, ExchangeActor)
         self._orders = orders
         self._fail = fail
         self._names = {
@@ -220,7 +222,11 @@ class TradeAudit:
             self._check_pnl(fill, order, book)
         elif fill.order_kind == "trading":
             self._check_margin(fill, order, book)
-        if fill.pair not in self._ticked and fill.root_id not in self._forced:
+        if self._is_exchange:
+            limit = order.limit_price if fill.kind == "entry" else None
+            if limit is not None and (fill.price - limit) * fill.direction.sign > 0:
+                self._fail("I15", f"{_told(fill)} is worse than its limit {limit}")
+        elif fill.pair not in self._ticked and fill.root_id not in self._forced:
             self._check_place(fill, order, book)
         self._book(fill, book, touched)
 

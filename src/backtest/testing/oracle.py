@@ -25,6 +25,10 @@ the first message after which one of the invariants does not hold:
 * I19 at one point of a bar plain limits fill by price, then by acceptance
 * I20 what an accepted order reserves is what the formula says
 * I21 a position on its own loses no more than its margin; the insurance account bears the rest
+* I22 where agents trade with each other: what the one pays the other gets, in one entry
+* I23 who is met in an order book was first in line, at his price, and nobody meets himself
+* I24 a book is what the record says: never crossed while trading, levels the sum of their orders
+* I25 the updates of the depth rebuild the book
 """
 
 from __future__ import annotations
@@ -34,11 +38,14 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from backtest.actors import Envelope, System
+from backtest.actors.exchange import ExchangeActor
 from backtest.actors.fiber import HANDLE
 from backtest.actors.protocol import Post
 from backtest.errors import BacktestError
 from backtest.models import Bar, Quote, Trade
 
+from ._between_audit import BetweenAudit
+from ._book_audit import BookAudit
 from ._chain_audit import ChainAudit
 from ._margin_audit import MarginAudit
 from ._message_audit import MessageAudit
@@ -118,6 +125,12 @@ class Oracle:
         self._chains = ChainAudit(broker.venue.records, self._fail)
         self._margins = MarginAudit(broker, self._fail)
         self._trades = TradeAudit(broker, self._chains.order, self._fail)
+        self._between: BetweenAudit | None = None
+        self.books: BookAudit | None = None
+        """What it knows of the order books, where agents trade with each other."""
+        if isinstance(broker, ExchangeActor):
+            self._between = BetweenAudit(broker, self._chains, self._fail)
+            self.books = BookAudit(broker, self._fail)
         self.messages = MessageAudit(system, broker, self._fail)
         self._before = (system.tracer, system.observer)
         system.tracer, system.observer = self.trace, self.check
@@ -137,6 +150,8 @@ class Oracle:
             )
         self._key = key
         self.messages.saw(message)
+        if self.books is not None:
+            self.books.saw(message)
         if type(message.payload) in _MARKET and message.channel.target is self._broker.fiber:
             self._trades.saw(message.payload)
         if message.channel.target is self._account.fiber and type(message.payload) is Post:
@@ -164,6 +179,9 @@ class Oracle:
         """What holds whenever the venue has finished what it was doing."""
         self._chains.check(self._money, self._is_whole)
         self._trades.check()
+        if self._between is not None and self.books is not None:
+            self._between.check(self._money)
+            self.books.check()
         changed = self._chains.changed
         self.messages.check_told(changed)
         self._closed = {order.id for order in changed if order.status.name == "CLOSED"}
@@ -256,6 +274,8 @@ class Oracle:
         self._fold(entry)
         self._chains.entries.append(entry)
         self._trades.entries.append(entry)
+        if self._between is not None:
+            self._between.entries.append(entry)
         return worldly and entry.cause == 0
 
     def _fold(self, entry: Any) -> None:

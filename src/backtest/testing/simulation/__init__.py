@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .plans import draw_plan
 from .run import Outcome, World, run_seed
-from .world import Plan, draw_plan
+from .world import Plan
 
 __all__ = ["Outcome", "Plan", "World", "draw_plan", "run_seed"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import attrs
 
@@ -68,7 +69,7 @@ def draw_exchange(seed: int, without: frozenset[str]) -> Plan:
         if f"pair:{code}" not in without:
             specs[code] = spec
     pairs = {code: spec.pair for code, spec in specs.items()}
-    accounts, opening = _draw_money(seed, specs, "cross" in without)
+    accounts, opening = _draw_money(seed, specs)
     chance = stream(seed, "insurance")
     insurance = ((CASH, D(chance.randrange(1, 10**6))),) if chance.random() < 0.3 else ()
     agents = _draw_crowd(seed, [name for name in accounts if name != MAKER], step, without)
@@ -120,7 +121,7 @@ def _draw_rules(chance: Random, pair: TradingPair) -> TradingRules:
 
 
 def _draw_money(
-    seed: int, specs: Mapping[str, MarketSpec], isolated: bool
+    seed: int, specs: Mapping[str, MarketSpec]
 ) -> tuple[dict[str, Account], tuple[tuple[str, str, Decimal], ...]]:
     """Accounts of the crowd, and the maker's, whose money does not run out."""
     chance = stream(seed, "exchange/money")
@@ -129,14 +130,10 @@ def _draw_money(
     }
     accounts: dict[str, Account] = {}
     opening: list[tuple[str, str, Decimal]] = []
-    from uuid import UUID
-
     names = [f"account-{number}" for number in range(chance.choice([2, 3, 3, 5, 8]))]
     for place, name in enumerate([*names, MAKER]):
-        kind: dict[str, Any] = {"netting": name == MAKER or chance.random() < 0.8}
-        if chance.random() < 0.2 and name != MAKER and not isolated:
-            kind["margin_mode"] = "cross"
-        accounts[name] = Account(UUID(int=100 + place), name, CASH, **kind)
+        nets = name == MAKER or chance.random() < 0.8
+        accounts[name] = Account(UUID(int=100 + place), name, CASH, netting=nets)
         size = draw_weighted(chance, [("enough", 6), ("tight", 4), ("huge", 1)])
         if name == MAKER:
             size = "endless"

@@ -33,10 +33,11 @@ from .agents import Trader
 from .chance import stream
 from .faults import Faults, FaultySystem, InjectedCrash, with_faults
 from .market import Market
+from .plans import draw_plan
 from .relays import Pump, Sink
-from .world import CASH, Plan, draw_plan
+from .world import CASH, Plan
 
-__all__ = ["Outcome", "World", "run_seed"]
+__all__ = ["Outcome", "World", "run_seed", "world_of"]
 
 
 @attrs.frozen(kw_only=True)
@@ -88,13 +89,16 @@ class World:
             plan.seed, plan.without, [one.name for one in plan.agents], plan.step_ns
         )
         self.system = FaultySystem(plan.seed, self.faults)
-        self.market = Market(plan, self.faults, self._is_enough, self._is_resolved)
+        self.market: Any = self._make_market()
         self._doomed_at = self._calm = 0
         self.log = hashlib.sha256()
         self.trace = hashlib.sha256()
         self.traders: dict[str, Trader] = {}
         self._assemble()
         self.oracle: Oracle | None = Oracle(self.system) if watched else None
+
+    def _make_market(self) -> Any:
+        return Market(self.plan, self.faults, self._is_enough, self._is_resolved)
 
     def _assemble(self) -> None:
         plan, system, faults = self.plan, self.system, self.faults
@@ -325,7 +329,16 @@ def run_seed(
     seed: int, events: int, without: frozenset[str] = frozenset(), watched: bool = True
 ) -> Outcome:
     """Draw the world of ``seed``, run it for ``events`` messages and to its end, and judge it."""
-    return World(draw_plan(seed, without), events, watched).run()
+    return world_of(draw_plan(seed, without), events, watched).run()
+
+
+def world_of(plan: Plan, events: int, watched: bool = True) -> World:
+    """The system of a plan: a world on data, or a market."""
+    if plan.specs:
+        from .exchange import ExchangeWorld
+
+        return ExchangeWorld(plan, events, watched)
+    return World(plan, events, watched)
 
 
 def _caused_by_crash(error: BaseException | None) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import attrs
 
 from .faults import KINDS
+from .plans import draw_plan
 from .run import Outcome, run_seed
-from .world import draw_plan
 
 __all__ = ["Shrunk", "shrink"]
 

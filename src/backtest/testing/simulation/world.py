@@ -146,9 +146,7 @@ def draw_history(seed: int, without: frozenset[str] = frozenset()) -> Plan:
     chance = stream(seed, "insurance")
     insurance = ((CASH, D(chance.randrange(1, 10**6))),) if chance.random() < 0.3 else ()
     agents = tuple(
-        one
-        for one in draw_agents(seed, list(accounts), step)
-        if f"agent:{one.name}" not in without
+        one for one in draw_agents(seed, list(accounts), step) if f"agent:{one.name}" not in without
     )
     if "latency" in without:
         agents = tuple(attrs.evolve(one, latency=None) for one in agents)
