@@ -303,7 +303,8 @@ class Matching:
             book.trailing.pop(working, None)
             if working.kind == "stop_limit":
                 working.to_limit()
-            working.triggered = True
+            else:
+                working.triggered = True
             tell_triggered(self._venue, working)
             self._coming.append(working)
 

@@ -110,7 +110,7 @@ class Publication:
     def trade(self, book: MarketBook, trade: Trade) -> None:
         """A trade was made."""
         audience = self._audiences[book.code]
-        for channel in audience.trades.values():
+        for channel in tuple(audience.trades.values()):
             channel.post(trade, MARKET_TO_STRATEGY)
         price, volume = trade.price, trade.volume
         assert volume is not None
@@ -138,7 +138,7 @@ class Publication:
                     book.volume_of(ask.volume),
                 )
                 self.quotes[book.code].append(quote)
-                for channel in audience.quotes.values():
+                for channel in tuple(audience.quotes.values()):
                     channel.post(quote, MARKET_TO_STRATEGY)
         if audience.depth:
             self._flush_depth(book, audience)
@@ -158,7 +158,7 @@ class Publication:
         last = None if book.last == audience.price else book.last
         audience.price = book.last
         news = trusted_update(book.code, book.now, update.sequence, changes, last)
-        for channel in audience.depth.values():
+        for channel in tuple(audience.depth.values()):
             channel.post(news, MARKET_TO_STRATEGY)
 
     def end_bar(self, book: MarketBook, start: int, end: int) -> None:
@@ -170,5 +170,5 @@ class Publication:
         if bar is None:
             bar = (last, last, last, last, ZERO)
         made = trusted_bar(book.code, start, end, *bar)
-        for channel in audience.bars.values():
+        for channel in tuple(audience.bars.values()):
             channel.post(made, MARKET_TO_STRATEGY)

@@ -29,11 +29,12 @@ class Triggers:
     What is withdrawn stays in its heap until it comes up or most of the heap is like it.
     """
 
-    __slots__ = ("_falling", "_rising", "_stale")
+    __slots__ = ("_arrivals", "_falling", "_rising", "_stale")
 
     def __init__(self) -> None:
-        self._rising: list[tuple[Decimal, int, int, Trigger]] = []
-        self._falling: list[tuple[Decimal, int, int, Trigger]] = []
+        self._rising: list[tuple[Decimal, int, int, int, Trigger]] = []
+        self._falling: list[tuple[Decimal, int, int, int, Trigger]] = []
+        self._arrivals = 0
         self._stale = 0
 
     def __len__(self) -> int:
@@ -46,9 +47,12 @@ class Triggers:
         trigger = working.place = Trigger(working, price)
         rank = _RANK.get(working.kind, 0)
         if working.rises:
-            heappush(self._rising, (price, rank, working.sequence, trigger))
+            heap, level = self._rising, price
         else:
-            heappush(self._falling, (price.copy_negate(), rank, working.sequence, trigger))
+            heap, level = self._falling, price.copy_negate()
+        # Parts of a split have the place of what was split: among them the first to come is first.
+        self._arrivals += 1
+        heappush(heap, (level, rank, working.sequence, self._arrivals, trigger))
 
     def withdraw(self, working: Working) -> None:
         """It waits no more."""
@@ -56,7 +60,7 @@ class Triggers:
         self._stale += 1
         if self._stale > 64 and self._stale * 2 > len(self._rising) + len(self._falling):
             for heap in (self._rising, self._falling):
-                heap[:] = [item for item in heap if item[3].working.place is item[3]]
+                heap[:] = [item for item in heap if item[4].working.place is item[4]]
                 heapify(heap)
             self._stale = 0
 
@@ -65,7 +69,7 @@ class Triggers:
         fired = []
         for heap, level in ((self._rising, price), (self._falling, price.copy_negate())):
             while heap and heap[0][0] <= level:
-                trigger = heappop(heap)[3]
+                trigger = heappop(heap)[4]
                 if trigger.working.place is trigger:
                     trigger.working.place = None
                     fired.append(trigger.working)

@@ -132,6 +132,8 @@ class BookAudit:
                 self._happened(event, orders[event.order_number - 1])
         if self.trades < len(tape):
             self._trades_to(tape[-1].entry)
+        for lines in self._books.values():
+            self._come(lines, None)
 
     def _happened(self, event: Any, order: Any) -> None:
         lines = self._books[order.trading_pair_code]
@@ -146,9 +148,12 @@ class BookAudit:
         elif kind == "TRIGGERED":
             if key in lines.stops and event.detail.startswith("the stop was reached"):
                 lines.stops.remove(key)
-                self._rest(lines, order, event.volume)
+                # It comes in once what made that price is done; so far it may have traded, though.
+                lines.coming[key] = [order, lines.lots(event.volume)]
         elif kind == "CANCELLED":
-            if key in lines.queues:
+            if key in lines.coming:
+                lines.coming[key][1] -= lines.lots(event.volume)
+            elif key in lines.queues:
                 lines.queues.reduce(key, lines.lots(event.volume))
         elif kind == "MODIFIED":
             self._modified(lines, order, event.volume)
@@ -187,6 +192,14 @@ class BookAudit:
             lines.queues.leave(key)
             self._rest(lines, order, volume)
 
+    def _come(self, lines: _Lines, last: Hashable) -> None:
+        """Stop-limit orders that were reached rest with what is left; up to ``last``, if any."""
+        while lines.coming and (last is None or last in lines.coming):
+            key = next(iter(lines.coming))
+            order, lots = lines.coming.pop(key)
+            if lots > 0:
+                self._rest(lines, order, lots * lines.lot)
+
     def _rest(self, lines: _Lines, order: Any, volume: Any) -> None:
         buy = order.direction.sign > 0
         price = _MARKET_BUY if buy else _MARKET_SELL
@@ -214,6 +227,12 @@ class BookAudit:
             (False, trade.seller_order, "sell"),
         ):
             order = self._records.orders[self._places[order_id]]
+            rested = lines.was_auction or trade.aggressor not in (None, aggressor)
+            if order.branch_id in lines.coming:
+                if rested:
+                    self._come(lines, order.branch_id)
+                else:
+                    lines.coming[order.branch_id][1] -= lots
             place = lines.find(order, buy)
             if place is not None:
                 beyond = price > place.price if buy else price < place.price
@@ -223,7 +242,6 @@ class BookAudit:
                         f"order {order_id} has the limit {lines.told(place.price)} and traded at "
                         f"{trade.price}",
                     )
-            rested = lines.was_auction or trade.aggressor not in (None, aggressor)
             if rested:
                 self._met(lines, trade, order, buy, place)
             if place is not None:
@@ -233,9 +251,8 @@ class BookAudit:
         """The one who was met was first in line, at the price of the trade."""
         if place is None:
             self._fail("I23", f"order {order.id} was met, and did not stand in line")
-        first = lines.first(buy)
+        first = lines.first(place)
         if first is not place:
-            assert first is not None
             self._fail(
                 "I23",
                 f"order {order.id} at {lines.told(place.price)} was met at {trade.price}, and "
@@ -285,9 +302,11 @@ class _Lines:
         self.was_auction = book.phase != "continuous"
         """Whether orders were collected when the last message had been dealt with."""
         self._tick = Fraction(book.pair.price_increment)
-        self._lot = Fraction(book.pair.volume_increment)
+        self.lot = Fraction(book.pair.volume_increment)
         self.stops: set[Hashable] = set()
         """Stop-limit orders whose stop was not reached yet."""
+        self.coming: dict[Hashable, list[Any]] = {}
+        """Those whose stop was reached now, with the lots that are left of them."""
         self.moved: set[Hashable] = set()
         """Who went to the end of a line since the last message had been dealt with."""
         self._gone: set[Hashable] = set()
@@ -298,7 +317,7 @@ class _Lines:
         return int(Fraction(price) / self._tick)
 
     def lots(self, volume: Any) -> int:
-        return int(Fraction(volume) / self._lot)
+        return int(Fraction(volume) / self.lot)
 
     def told(self, ticks: int) -> str:
         if ticks in (_MARKET_BUY, _MARKET_SELL):
@@ -315,13 +334,13 @@ class _Lines:
             if type(place.key) is tuple and place.key not in there
         }
 
-    def first(self, buy: bool) -> Place | None:
-        """The first in line, orders to close that have left by now passed over: when they did is
-        not on record."""
-        for place in self.queues.line(buy):
-            if place.key not in self._gone:
+    def first(self, met: Place) -> Place:
+        """The first in line on the side of who was met, orders to close that have left by now
+        passed over: when they did is not on record."""
+        for place in self.queues.line(met.buy):
+            if place is met or place.key not in self._gone:
                 return place
-        return None
+        return met
 
     def find(self, order: Any, buy: bool) -> Place | None:
         """The place of the order on that side: its own, or of an order to close its position."""
