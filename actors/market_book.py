@@ -84,7 +84,7 @@ class MarketBook(PairBook):
     __slots__ = (
         "_actor",
         "band",
-        "halts",
+        "halted",
         "orders",
         "phase",
         "self_trade",
@@ -112,14 +112,19 @@ class MarketBook(PairBook):
         self.last = spec.reference_price
         self.band: tuple[Decimal, Decimal] | None = None
         """The lowest and the highest price at which may be traded now."""
-        self.halts = 0
-        """How often the market was halted."""
+        self.halted: list[tuple[int, int]] = []
+        """From when until when the market was halted, each time."""
         self.set_reference(spec.reference_price)
 
     @property
     def now(self) -> int:
         """The time, in nanoseconds."""
         return self._actor.system.now
+
+    @property
+    def halts(self) -> int:
+        """How often the market was halted."""
+        return len(self.halted)
 
     def set_reference(self, price: Decimal) -> None:
         """From now on the band is about ``price``."""

@@ -337,10 +337,10 @@ class Matching:
 
     def _halt(self, book: MarketBook) -> None:
         """A match would be outside the band: collect orders for a while, then uncross."""
-        book.halts += 1
         self.begin_auction(book)
-        actor = self._venue.actor
-        until = self._venue.now + book.spec.halt_ns
+        actor, now = self._venue.actor, self._venue.now
+        until = now + book.spec.halt_ns
+        book.halted.append((now, until))
         actor.link(actor.name).post_at(until, Phase(book.code, "continuous"), ORDER_EVENT)
 
     async def change_phase(self, book: MarketBook, phase: PhaseName) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from backtest.models import Depth, Trade, trusted_bar
 from backtest.models.depth import DepthChange, trusted_depth, trusted_level, trusted_update
@@ -16,13 +16,26 @@ from .market_book import MarketBook
 from .message import MARKET_TO_STRATEGY
 from .protocol import Kind, Subscribe
 
-__all__ = ["Publication"]
+__all__ = ["DepthRecord", "Publication"]
+
+
+_LEVELS = 50
+"""Of each side, the levels that are kept for the record."""
+
+
+class DepthRecord(NamedTuple):
+    """How a book stood at one time: per level, best first, price in ticks, volume in lots, and
+    number of orders."""
+
+    time_ns: int
+    bids: DepthTuple
+    asks: DepthTuple
 
 
 class _Audience:
     """Who reads what of one market, and what they were told last."""
 
-    __slots__ = ("bar", "bars", "depth", "price", "quote", "quotes", "sequence", "trades")
+    __slots__ = ("bar", "bars", "depth", "due", "price", "quote", "quotes", "sequence", "trades")
 
     def __init__(self) -> None:
         self.bars: dict[str, Channel] = {}
@@ -36,6 +49,8 @@ class _Audience:
         self.sequence = 0
         self.bar: tuple[Decimal, Decimal, Decimal, Decimal, Decimal] | None = None
         """Open, high, low, close and volume of the bar under way, if there were trades."""
+        self.due = 0
+        """From when on the book is looked at again for the record."""
 
     def of(self, kind: Kind) -> dict[str, Channel]:
         """Who reads ``kind``, by name."""
@@ -54,6 +69,10 @@ class Publication:
         self._audiences = {code: _Audience() for code in books}
         self.quotes: dict[str, list[Quote]] = {code: [] for code in books}
         """Every change of the best prices, for the record."""
+        self.depth_every = 0
+        """Each time so many nanoseconds begin, the next change of a book is recorded; 0: none."""
+        self.depths: dict[str, list[DepthRecord]] = {code: [] for code in books}
+        """The books as they stood then, for the record."""
 
     # -- who reads ---------------------------------------------------------------------------------
 
@@ -124,6 +143,8 @@ class Publication:
     def flush(self, book: MarketBook) -> None:
         """Whatever happened is over: tell how the book stands now, if it changed."""
         audience = self._audiences[book.code]
+        if self.depth_every and book.now >= audience.due:
+            self._record(book, audience)
         bid, ask = book.orders.best(True), book.orders.best(False)
         if bid is not None and ask is not None:
             now = (bid.price, bid.volume, ask.price, ask.volume)
@@ -142,6 +163,12 @@ class Publication:
                     channel.post(quote, MARKET_TO_STRATEGY)
         if audience.depth:
             self._flush_depth(book, audience)
+
+    def _record(self, book: MarketBook, audience: _Audience) -> None:
+        """Keep how the book stands; the next time is when the next interval begins."""
+        every = self.depth_every
+        audience.due = (book.now // every + 1) * every
+        self.depths[book.code].append(DepthRecord(book.now, *book.orders.depth(_LEVELS)))
 
     def _flush_depth(self, book: MarketBook, audience: _Audience) -> None:
         """Tell which levels changed since the last time; nobody listens to the first change."""

@@ -70,6 +70,7 @@ def play_market(
     netting: bool = True,
     insurance: str = "0",
     seed: int = 1,
+    depth_every: int = 0,
     **spec: Any,
 ) -> Market:
     """Let ``strategies`` trade for a minute; each has the account of its name."""
@@ -95,6 +96,7 @@ def play_market(
     system.now = system.clock.ns = START  # type: ignore[attr-defined]
     ledger = AccountActor(list(accounts), opening, [("USD", D(insurance))])
     exchange = ExchangeActor(UUID(int=1), UUID(int=2), {one.code: market}, agents, valuation)
+    exchange.publication.depth_every = depth_every
     day = [(START + at, Phase(one.code, phase)) for at, phase in phases]  # type: ignore[arg-type]
     session = SessionActor(START, START + until, day)
     for actor in (ledger, exchange, session):

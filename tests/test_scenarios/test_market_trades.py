@@ -14,7 +14,7 @@ from backtest.errors import OrderRejected, RejectReason
 from backtest.models import TradingRules
 from backtest.times import SECOND
 from tests.harness import D
-from tests.market_harness import Does, Market, play_market
+from tests.market_harness import START, Does, Market, play_market
 
 Script = Callable[[Any], Awaitable[None]]
 PAIR = "BTCUSD"
@@ -469,7 +469,9 @@ class TestPhases:
             halt_ns=10 * SECOND,
         )
         assert [one[:2] for one in market.trades] == [(D(104), D(2)), (D(106), D(2))]
-        assert market.exchange.books[PAIR].halts == 1
+        book = market.exchange.books[PAIR]
+        assert book.halts == 1
+        assert book.halted == [(START + SECOND, START + 11 * SECOND)]
 
     def test_an_order_expires_in_time(self) -> None:
         async def waits(me: Does) -> None:
@@ -480,3 +482,23 @@ class TestPhases:
 
         market, _ = play({"waits": waits})
         assert market.balance("waits") == (D(10000), D(0))
+
+    def test_the_book_is_kept_for_the_record_once_an_interval(self) -> None:
+        """Looked at every ten seconds: at 0 s there is one offer, at 12 s the next change; what
+        happens at 13 s is in the same ten seconds."""
+
+        async def late(me: Does) -> None:
+            await me.buy(PAIR, 1, limit_price="99")
+            await me.sleep(1)
+            await me.buy(PAIR, 1, limit_price="98")
+
+        scripts = {"maker": rests(("sell", 2, "104")), "late": after(12, late)}
+        market, _ = play(scripts, btc="20", depth_every=10 * SECOND)
+        assert [
+            (kept.time_ns - START, kept.bids, kept.asks)
+            for kept in market.exchange.publication.depths[PAIR]
+        ] == [
+            (0, (), ((10_400, 2, 1),)),
+            (12 * SECOND, ((9_900, 1, 1),), ((10_400, 2, 1),)),
+        ]
+        assert not play(scripts, btc="20")[0].exchange.publication.depths[PAIR]
