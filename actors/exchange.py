@@ -109,7 +109,8 @@ class ExchangeActor(VenueActor):
         self._matching = Matching(
             venue, cancellation, self._trades, self.publication, _owners(agents)
         )
-        self._dues = Dues(venue, cancellation, Financing(venue, closing_desk))
+        self._financing = Financing(venue, closing_desk, between_agents=True)
+        self._dues = Dues(venue, cancellation, self._financing)
         self._bars_on: set[str] = set()
 
     @property
@@ -120,6 +121,8 @@ class ExchangeActor(VenueActor):
     async def started(self) -> None:
         first = not self.venue.desks
         await super().started()
+        for book in self.books.values():
+            self._look_ahead(book)
         if first:
             self.venue.herald.told = []
             self.venue.herald.held = []
@@ -221,8 +224,21 @@ class ExchangeActor(VenueActor):
     # -- time --------------------------------------------------------------------------------------
 
     async def _ring(self, due: FallDue) -> None:
-        await self._dues.ring(self.books[due.pair])
+        book, now = self.books[due.pair], self.system.now
+        if book.charges and self._financing.is_due_at(book, now):
+            await self._dues.settle(book, now)
+        await self._dues.ring(book)
+        self._look_ahead(book)
         await self._matching.settle()
+
+    def _look_ahead(self, book: MarketBook) -> None:
+        """Make sure that the clock wakes the exchange when positions are charged next."""
+        if book.charges:
+            self._financing.is_due_at(book, self.system.now)  # finds out when that is
+            due = [] if book.next_rollover is None else [book.next_rollover]
+            if book.next_funding is not None:
+                due.append(book.next_funding[0])
+            self.venue.set_alarm(book, min(due))
 
     async def _change_phase(self, message: Phase) -> None:
         await self._matching.change_phase(self.books[message.pair], message.phase)

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from backtest.models import Bar, SpotOrder, TradingOrder, trusted_bar
 from backtest.models._fast import derive
-from backtest.money import ONE, ZERO, mul, round_up, sub
-from backtest.services.transaction_manager import charge
+from backtest.money import ONE, ZERO, add, mul, round_up, sub
+from backtest.services.transaction_manager import CLEARING, FEES, MARKET, charge, sweep
 
 from .book import PairBook
 from .branch import Branch, Holding
@@ -22,9 +22,13 @@ __all__ = ["Financing"]
 class Financing:
     """Charges each rollover and each funding once, on the mark that the venue has at that time."""
 
-    def __init__(self, venue: Venue, closing_desk: ClosingDesk) -> None:
+    def __init__(
+        self, venue: Venue, closing_desk: ClosingDesk, *, between_agents: bool = False
+    ) -> None:
         self._venue = venue
         self._closing_desk = closing_desk
+        self._between_agents = between_agents
+        """Whether funding goes from one side to the other, and nights are the house's."""
 
     def is_due(self, book: PairBook, bar: Bar) -> bool:
         """Whether a charge falls due by the end of ``bar``."""
@@ -91,7 +95,7 @@ class Financing:
     async def _funding(
         self, book: PairBook, due: int, rate: Decimal, poorer: dict[Holding, None]
     ) -> None:
-        mark = book.last
+        mark, rest = book.last, ZERO
         if mark is None:
             return
         for holding in [one for one in book.holdings if one.since <= due]:
@@ -100,6 +104,11 @@ class Financing:
             # Rounded against the account: a payment up, income down.
             amount = round_up(mul(book.pair.notional(part.volume, mark), signed), book.step)
             await self._charge(holding.branch, holding, amount, "funding", f", rate {rate}", poorer)
+            rest = add(rest, amount)
+        if self._between_agents and rest:
+            # Longs and shorts are as many, so all that can be left is what rounding took.
+            legs = sweep(book.quote, rest)
+            await self._venue.post(legs, None, "rounding of funding swept to fees")
 
     async def _charge(
         self,
@@ -129,7 +138,17 @@ class Financing:
         missing = max(ZERO, sub(amount, venue.available(branch.account, asset)))
         from_margin = min(missing, margin)
         uncovered = sub(missing, from_margin)
-        legs = charge(branch.account, asset, amount, from_margin=from_margin, uncovered=uncovered)
+        counterparty = MARKET
+        if self._between_agents:
+            counterparty = CLEARING if what == "funding" else FEES
+        legs = charge(
+            branch.account,
+            asset,
+            amount,
+            from_margin=from_margin,
+            uncovered=uncovered,
+            counterparty=counterparty,
+        )
         why = f"{what} charge" + ("" if holding else " on a pending order")
         balances = await venue.post(legs, order.id, why)
         if isinstance(order, TradingOrder):

@@ -131,8 +131,11 @@ class Matching:
                 if lots < place.volume:
                     book.orders.reduce(place, lots)
             elif type(place) is Trigger and place.price != working.price:
+                # A margin that had to pay brings the liquidation nearer: it may be here already.
                 book.triggers.withdraw(working)
                 book.triggers.wait(working)
+                if book.last is not None and book.phase == "continuous":
+                    self._fire(book, book.last)
 
     def _enter(self, book: MarketBook, working: Working) -> None:
         """Something new: it waits for its price, or comes to the book."""

@@ -191,6 +191,7 @@ def charge(
     *,
     from_margin: Decimal = ZERO,
     uncovered: Decimal = ZERO,
+    counterparty: str = MARKET,
 ) -> list[Leg]:
     """An overnight fee (income when negative): from available; ``from_margin`` of it is first taken
     out of the position's margin, and ``uncovered`` of it comes from the insurance account."""
@@ -199,7 +200,7 @@ def charge(
         legs.append((account, asset, _RETURN, from_margin, from_margin.copy_negate()))
     legs += _covered(account, asset, uncovered)
     legs.append((account, asset, _FEE_OVERNIGHT, amount.copy_negate(), ZERO))
-    legs.append((MARKET, asset, _FEE_OVERNIGHT, amount, ZERO))
+    legs.append((counterparty, asset, _FEE_OVERNIGHT, amount, ZERO))
     return legs
 
 
