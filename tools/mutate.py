@@ -28,6 +28,7 @@ import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import EnumType
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -41,6 +42,16 @@ _SCENARIOS = [
     for name in ("spot", "trading", "fees", "protection", "liquidation", "overnight", "amendments")
 ]
 _UNITS = "tests/test_services/test_"
+_BOOK = [
+    f"{_UNITS}{name}.py"
+    for name in (
+        "order_book",
+        "auction",
+        "depth_view",
+        "order_book_random",
+        "order_book_properties",
+    )
+]
 TARGETS: dict[str, tuple[str, list[str]]] = {
     "ledger": (
         "src/backtest/services/ledger.py",
@@ -69,6 +80,9 @@ TARGETS: dict[str, tuple[str, list[str]]] = {
             *_SCENARIOS[1:5],
         ],
     ),
+    "order_book": ("src/backtest/services/order_book.py", _BOOK),
+    "book_side": ("src/backtest/services/book_side.py", _BOOK),
+    "auction": ("src/backtest/services/auction.py", _BOOK),
 }
 """By name: the file, and the tests that are to notice."""
 
@@ -370,6 +384,8 @@ def _put_in_place(module: ModuleType, tree: ast.Module) -> None:
         if name.startswith("__"):
             continue
         before = old.get(name)
+        if isinstance(before, EnumType):
+            continue  # its members cannot be set again, and they are what everybody holds
         if isinstance(before, type) and before.__module__ == module.__name__:
             _change_class(before, value)
         elif isinstance(before, FunctionType) and before.__module__ == module.__name__:

@@ -9,7 +9,7 @@ import pytest
 
 from backtest.errors import BookError, FieldError, FieldTypeError, WouldCross
 from backtest.services.auction import Equilibrium, book_equilibrium, equilibrium, uncross
-from backtest.services.order_book import OrderBook, Resting
+from backtest.services.order_book import MARKET_BUY, MARKET_SELL, OrderBook, Resting
 from backtest.services.order_book_check import book_problems
 
 
@@ -115,6 +115,14 @@ class TestPrinciples:
         #  100      15       10       10        +5
         bids, asks = [(101, 10), (100, 5)], [(100, 10), (101, 5)]
         assert equilibrium(bids, asks, reference) == Equilibrium(price, 10, surplus)
+
+    @pytest.mark.parametrize(("reference", "price"), [(90, 100), (100, 100), (101, 101)])
+    def test_the_two_are_where_the_pressure_turns(self, reference: int, price: int) -> None:
+        # price    bid sum  ask sum  tradeable  surplus
+        #  101        2        3         2        -1
+        #  98 - 100   3        2         2        +1
+        found = equilibrium([(101, 2), (100, 1)], [(98, 2), (101, 1)], reference)
+        assert found == Equilibrium(price, 2, 1 if price == 100 else -1)
 
     def test_between_limits_there_may_be_less_surplus_than_at_them(self) -> None:
         # At 98 five buyers are left over, at 102 five sellers, between them nobody: exchanges that
@@ -272,6 +280,16 @@ class TestTheBookAround:
             book.remove(order)
             book.resume()
             assert not book.in_auction
+
+    def test_market_orders_of_a_side_stand_in_one_level(self) -> None:
+        for side, price in ((True, MARKET_BUY), (False, MARKET_SELL)):
+            first, second = (Resting.market(key, None, side, 5) for key in "mn")
+            book = auction_of(first, second)
+            assert first.level is not None
+            assert first.level is second.level
+            assert first.level.price == price
+            assert first.level.orders == (first, second)
+            assert book.best(side) is None
 
     def test_market_orders_are_in_no_depth_and_no_update(self) -> None:
         book = auction_of(buy("m", None, 5), buy("n", None, 6))

@@ -211,6 +211,17 @@ class TestChanges:
                 assert book.best_bid is None
         assert book_problems(book) == []
 
+    def test_a_level_that_is_gone_holds_nothing(self, asks: OrderBook) -> None:
+        filled, cancelled = asks.best(False), asks.best(True)
+        assert filled is not None
+        assert cancelled is not None
+        asks.match(buy("x", 101, 30))
+        for order in cancelled.orders:
+            asks.remove(order)
+        for level in (filled, cancelled):
+            assert (level.volume, len(level), level.orders) == (0, 0, ())
+            assert (level.head, level.tail) == (None, None)
+
     def test_what_is_left_when_the_best_level_goes_is_the_next_best(self) -> None:
         bids = {price: buy("x", price, 1) for price in (7, 3, 9, 5, 1)}
         book = book_of(*bids.values())

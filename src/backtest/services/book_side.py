@@ -87,7 +87,7 @@ class Side:
         """``(price, volume, orders)`` of the best ``levels`` levels, 0 for all; best first."""
         ranks, found, buy = self.ranks, self.levels, self.buy
         told = []
-        for rank in reversed(ranks[-levels:] if levels else ranks):
+        for rank in reversed(ranks[-levels:]):
             level = found[rank if buy else -rank]
             told.append((level.price, level.volume, level.count))
         return tuple(told)
