@@ -268,7 +268,8 @@ def quotes_and_trades() -> list[list[Any]]:
 def test_it_may_decide_at_quotes() -> None:
     env = env_of(quotes_and_trades(), every="quote")
     observation, info = env.reset()
-    assert seen(observation, "price", "bid", "ask", "bid_size", "ask_size") == [100, 99, 101, 3, 1]
+    assert seen(observation, "price", "bid", "ask") == [100, 99, 101]
+    assert seen(observation, "bid_volume", "ask_volume") == [3, 1]
     assert info["time"].minute == 1
     # Sent at minute 1, bought at the ask of minute 2; the middle is 100.
     steps = [env.step(BUY), env.step(HOLD), env.step(HOLD)]

@@ -50,6 +50,7 @@ class TradingEnv(gymnasium.Env[Any, Any]):
         pair: what it trades; left out, the only pair there is.
         every: when it decides: at each ``"bar"``, ``"quote"`` or ``"trade"`` of the pair, or every
             so long: ``"30s"``.
+        levels: how much of the order book of a market of agents it is shown, a side.
         max_steps: end the episode after so many steps (truncated).
         ruin: end it when equity falls to this (terminated). A run that is over by itself, at the
             end of its data, is truncated: the account would have gone on.
@@ -77,6 +78,7 @@ class TradingEnv(gymnasium.Env[Any, Any]):
         reward: Reward = equity_change,
         pair: str | None = None,
         every: str = "bar",
+        levels: int = 1,
         max_steps: int | None = None,
         ruin: Decimal | int | str = 0,
         seed: int = 0,
@@ -95,7 +97,7 @@ class TradingEnv(gymnasium.Env[Any, Any]):
         self._observe: Observation = Relative() if observe is None else observe
         self._reward = reward
         self._pair, self._every = pair, every
-        self._max_steps = max_steps
+        self._max_steps, self._levels = max_steps, levels
         self._ruin = decimal_of(ruin, "ruin")
         self._seed = seed
         self._name = name
@@ -146,6 +148,8 @@ class TradingEnv(gymnasium.Env[Any, Any]):
         goes_on = episode.steps.go_on(action)
         episode.step += 1
         one = episode.learner
+        if not goes_on:
+            one.conclude()
         one.look()
         terminated = one.equity <= self._ruin
         truncated = not goes_on or episode.step == self._max_steps
@@ -196,7 +200,8 @@ class TradingEnv(gymnasium.Env[Any, Any]):
         simulation = self._simulations(one, self._name, seed, options)
         system = simulation.prepare()
         # Only now, or the run would keep a copy of all that belongs to the actions.
-        one.bind(self._act.act, self._cash, simulation.end_ns(), self._max_steps)
+        ends = simulation.end_ns()
+        one.bind(self._act.act, self._cash, ends, self._max_steps, self._levels)
         return Episode(simulation, one, system.stepwise(), seed)
 
     def _checked(self, action: Any) -> Any:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
-from backtest.actors import OrderEvent
+from backtest.actors import BROKER, OrderEvent
+from backtest.actors.protocol import Kind, ReadDepth
 from backtest.errors import ConfigError, FieldError
-from backtest.models import Bar, Quote, Trade, TradingPair
+from backtest.models import Bar, Depth, DepthLevel, Quote, Trade, TradingPair
+from backtest.models.depth import trusted_level
 from backtest.money import ZERO, add, mul, sub
 from backtest.services.valuation import Valuation
 from backtest.strategies import PositionView, Strategy
@@ -44,7 +46,9 @@ class Learner(Strategy):
         self.bar: Bar | None = None
         """The last bar, if there are bars."""
         self.quote: Quote | None = None
-        """The last quote, if there are quotes."""
+        """The last quote, of historical data with quotes."""
+        self.book: Depth | None = None
+        """The order book at the decision, in a market of agents: the best ``levels``."""
         self.trade: Trade | None = None
         """The last trade, where it decides at trades."""
         self.events: list[OrderEvent] = []
@@ -62,6 +66,10 @@ class Learner(Strategy):
     """When the run ends, where that is known."""
     max_steps: int | None = None
     """After how many decisions the episode ends, if it ends for that."""
+    levels = 1
+    """How many levels of the order book it is shown."""
+    wants: ClassVar[Kind | None] = None
+    """What kind of market data it decides at; in a market it gets no other."""
 
     @property
     def price(self) -> Decimal:
@@ -71,14 +79,22 @@ class Learner(Strategy):
         return price
 
     @property
-    def bid(self) -> Decimal:
-        """The best bid; the last price where there are no quotes."""
-        return self.price if self.quote is None else self.quote.bid
+    def best_bid(self) -> DepthLevel:
+        """What is bid best; the last price and an unknown volume where nobody bids or tells."""
+        if self.book is not None and self.book.bids:
+            return self.book.bids[0]
+        if self.book is None and self.quote is not None:
+            return trusted_level(self.quote.bid, self.quote.bid_size, 0)
+        return trusted_level(self.price, None, 0)
 
     @property
-    def ask(self) -> Decimal:
-        """The best ask; the last price where there are no quotes."""
-        return self.price if self.quote is None else self.quote.ask
+    def best_ask(self) -> DepthLevel:
+        """What is asked best; the last price and an unknown volume where nobody asks or tells."""
+        if self.book is not None and self.book.asks:
+            return self.book.asks[0]
+        if self.book is None and self.quote is not None:
+            return trusted_level(self.quote.ask, self.quote.ask_size, 0)
+        return trusted_level(self.price, None, 0)
 
     @property
     def held(self) -> Decimal:
@@ -102,10 +118,20 @@ class Learner(Strategy):
 
     # -- for the environment -----------------------------------------------------------------------
 
-    def bind(self, act: Act, cash: str | None, end_ns: int | None, max_steps: int | None) -> None:
+    def bind(
+        self,
+        act: Act,
+        cash: str | None,
+        end_ns: int | None,
+        max_steps: int | None,
+        levels: int,
+    ) -> None:
         """Carry actions out by ``act``; all that is not a parameter of the strategy."""
         self._act, self._cash = act, cash
-        self.end_ns, self.max_steps = end_ns, max_steps
+        self.end_ns, self.max_steps, self.levels = end_ns, max_steps, levels
+
+    def wanted(self) -> frozenset[Kind]:
+        return frozenset(() if self.wants is None else (self.wants,))
 
     def begin(self) -> None:
         """The first decision is due: against this prices and equity are measured."""
@@ -115,6 +141,17 @@ class Learner(Strategy):
     def look(self) -> None:
         """Take stock: the next decision is due, or the run is over."""
         self.equity_before, self.equity = self.equity, self._reckon()
+
+    def conclude(self) -> None:
+        """The run is over: prices are what the venue marks at, whatever it was told of them."""
+        venue = self._host.system.actors[BROKER]
+        assert venue.look is not None
+        for code in self.pairs:
+            depth: Depth = venue.look(ReadDepth(code, self.levels))
+            if depth.last is not None:
+                self._host.last[code] = depth.last
+            if code == self.pair and self.book is not None:
+                self.book = depth
 
     def looked(self) -> list[OrderEvent]:
         """All has been told, these events too: what comes now belongs to the next decision."""
@@ -180,6 +217,9 @@ class Learner(Strategy):
                 f"{self.name} is a learner: its run goes step by step, driven by an environment, "
                 "and cannot be repeated without one"
             )
+        if self._host.streams.published is not None:
+            # A market of agents tells its book to who asks, as fast as the links are.
+            self.book = await self.depth(self.pair, self.levels)
         self.decisions += 1
         pending = self._act(self, await drive.pause())
         if pending is not None:
@@ -187,6 +227,8 @@ class Learner(Strategy):
 
 
 class BarLearner(Learner):
+    wants = "bars"
+
     def on_bar(self, bar: Bar) -> Any:
         if bar.pair != self.pair:
             return None
@@ -195,6 +237,8 @@ class BarLearner(Learner):
 
 
 class QuoteLearner(Learner):
+    wants = "quotes"
+
     def on_quote(self, quote: Quote) -> Any:
         if quote.pair != self.pair:
             return None
@@ -203,6 +247,8 @@ class QuoteLearner(Learner):
 
 
 class TradeLearner(Learner):
+    wants = "trades"
+
     def on_trade(self, trade: Trade) -> Any:
         if trade.pair != self.pair:
             return None

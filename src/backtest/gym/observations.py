@@ -34,7 +34,7 @@ class Relative:
     """Ten numbers around zero, whatever the pair costs and the account owns: float32, ``names``.
 
     ``change`` of the price since the decision before and ``price`` against the first one, both as a
-    share; ``spread`` as a share of the price; ``imbalance`` of the sizes at the best bid and ask
+    share; ``spread`` as a share of the price; ``imbalance`` of the volumes at the best bid and ask
     (-1 to 1, 0 where nobody tells); ``exposure``, what is held and open at the last price,
     ``pending``, what is ordered, ``cash`` that is free and ``unrealised_pnl``, as shares of the
     first equity; ``equity`` against the first; ``time_left`` (`Learner.time_left`). What is beyond
@@ -67,19 +67,19 @@ class Relative:
 
     def observe(self, learner: Learner) -> Any:
         price, position = learner.price, learner.net
-        quote = learner.quote
+        best_bid, best_ask = learner.best_bid, learner.best_ask
         whole = float(learner.first_equity) or 1.0
         last = float(price)
         imbalance = 0.0
-        if quote is not None and quote.bid_size is not None and quote.ask_size is not None:
-            bid, ask = float(quote.bid_size), float(quote.ask_size)
+        if best_bid.volume is not None and best_ask.volume is not None:
+            bid, ask = float(best_bid.volume), float(best_ask.volume)
             imbalance = (bid - ask) / (bid + ask) if bid + ask else 0.0
         size = learner.terms.contract_size
         exposure = mul(add(learner.held, mul(position.volume, size)), price)
         row = (
             last / float(learner.price_before) - 1,
             last / float(learner.first_price) - 1,
-            float(learner.ask - learner.bid) / last,
+            float(best_ask.price - best_bid.price) / last,
             imbalance,
             float(exposure) / whole,
             float(mul(learner.pending(), price)) / whole,
@@ -97,9 +97,9 @@ LIMIT = 1e15
 
 @frozen
 class Absolute:
-    """The numbers themselves: float64, ``names``; unknown sizes are 0.
+    """The numbers themselves: float64, ``names``; unknown volumes are 0.
 
-    ``bid`` and ``ask`` are the last price where there are no quotes; ``held`` is base that the
+    ``bid`` and ``ask`` are the last price where nobody tells; ``held`` is base that the
     account owns, ``position`` the signed net volume on margin with its ``average_price`` (0 without
     one); ``available`` and ``unavailable`` are of the quote asset, ``equity`` of the cash.
     """
@@ -108,8 +108,8 @@ class Absolute:
         "price",
         "bid",
         "ask",
-        "bid_size",
-        "ask_size",
+        "bid_volume",
+        "ask_volume",
         "held",
         "position",
         "average_price",
@@ -126,14 +126,14 @@ class Absolute:
         return Box(-LIMIT, LIMIT, (len(self.names),), np.float64)
 
     def observe(self, learner: Learner) -> Any:
-        quote, position = learner.quote, learner.net
+        best_bid, best_ask, position = learner.best_bid, learner.best_ask, learner.net
         balance = learner.balance(learner.terms.quote.code)
         row: tuple[Decimal | float, ...] = (
             learner.price,
-            learner.bid,
-            learner.ask,
-            (quote.bid_size if quote is not None else None) or ZERO,
-            (quote.ask_size if quote is not None else None) or ZERO,
+            best_bid.price,
+            best_ask.price,
+            best_bid.volume or ZERO,
+            best_ask.volume or ZERO,
             learner.held,
             position.volume,
             position.average_price or ZERO,
