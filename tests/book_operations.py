@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from backtest.services.depth_view import DepthView
 from backtest.services.order_book import OrderBook, Resting, SelfTrade
 from tests.reference_book import ReferenceBook
 
@@ -20,6 +21,7 @@ class Pair:
         self.reference = ReferenceBook()
         self.resting: dict[int, Resting] = {}
         self.owners, self.keep, self.ticks = owners, keep, ticks
+        self.view: DepthView[int] = DepthView(*self.book.snapshot())
         self.number = 0
         self.seen = dict.fromkeys(("add", "match", "remove", "reduce", "take", "prevented"), 0)
 
@@ -99,7 +101,11 @@ class Pair:
             del self.resting[front.key]
 
     def compare(self) -> None:
-        """All that both show is the same."""
+        """All that both show is the same, and so is what the updates rebuild."""
+        update = self.book.changes()
+        if update is not None:
+            assert self.view.apply(*update)
+        assert (self.view.sequence, *self.view.depth()) == self.book.snapshot()
         for buy, depth in zip((True, False), self.book.depth(), strict=True):
             assert list(depth) == self.reference.depth(buy)
             here = [(o.key, o.owner, o.buy, o.price, o.volume) for o in self.book.orders(buy)]

@@ -38,7 +38,11 @@ class TestChangesOfABook:
         book.remove(orders[2])
         book.take(orders[0], 1)
         assert book.changes() == BookUpdate(3, ((True, 99, 6, 2), (True, 98, 0, 0)))
-        assert book.sequence == 3
+        book.remove(orders[1])  # the other one at 99 stays
+        assert book.changes() == BookUpdate(4, ((True, 99, 4, 1),))
+        book.add(buy(99, 1))
+        assert book.changes() == BookUpdate(5, ((True, 99, 5, 2),))
+        assert book.sequence == 5
 
     def test_a_level_that_came_and_went_is_told_as_gone(self) -> None:
         book = OrderBook()

@@ -155,6 +155,7 @@ class TestMatching:
             asks.take(front, volume)
             told.append((front.key, volume))
             left -= volume
+            assert front.volume == (10 if front.key == "c" else 0)
         assert told == [("a", 10), ("b", 20), ("c", 40)]
         assert asks.depth()[1] == ((102, 10, 1), (105, 20, 1))
 
@@ -230,6 +231,51 @@ class TestChanges:
             assert book.best_bid == best
 
 
+class TestSplits:
+    def test_parts_stand_where_the_whole_stood(self, asks: OrderBook) -> None:
+        # b's 20 become 12 and 8; who comes later stands behind both.
+        asks.add(sell("late", 101, 5))
+        whole = asks.level(False, 101).orders[1]  # type: ignore[union-attr]
+        for part in (sell("b1", 101, 12), sell("b2", 101, 8)):
+            asks.add_before(part, whole)
+        asks.changes()
+        asks.remove(whole)
+        assert line(asks, False, 101) == [("a", 10), ("b1", 12), ("b2", 8), ("late", 5)]
+        assert asks.depth(1)[1] == ((101, 35, 4),)
+        assert book_problems(asks) == []
+        assert asks.changes() == (2, ((False, 101, 35, 4),))
+        assert named(asks.match(buy("x", 101, 11))[0]) == [("a", 10), ("b1", 1)]
+
+    def test_a_part_of_the_first_is_the_first(self, asks: OrderBook) -> None:
+        front = asks.front(False)
+        assert front is not None
+        asks.changes()
+        part = sell("part", 101, 4)
+        asks.add_before(part, front)
+        assert asks.front(False) is part
+        assert part.sequence == front.sequence
+        assert asks.changes() == (2, ((False, 101, 34, 3),))
+
+    def test_only_at_the_same_price_and_before_what_is_there(self, asks: OrderBook) -> None:
+        front = asks.front(False)
+        assert front is not None
+        for other in (sell("x", 102, 1), buy("x", 101, 1)):
+            with pytest.raises(BookError, match="give the same price"):
+                asks.add_before(other, front)
+        with pytest.raises(FieldError, match=r"^volume"):
+            asks.add_before(sell("x", 101, 0), front)
+        with pytest.raises(BookError, match="in a book already"):
+            asks.add_before(front, front)
+        asks.remove(front)
+        with pytest.raises(NotInBook):
+            asks.add_before(sell("x", 101, 1), front)
+        elsewhere = sell("y", 110, 1)
+        book_of(elsewhere)
+        with pytest.raises(NotInBook):
+            asks.add_before(sell("x", 110, 1), elsewhere)
+        assert line(asks, False, 101) == [("b", 20)]
+
+
 class TestFillOrKill:
     @pytest.mark.parametrize(
         ("limit", "cap", "there"),
@@ -300,6 +346,7 @@ class TestSelfTrade:
         assert taker.volume == 35
         assert book.depth() == ((), ())
         assert all(order not in book for order, _ in prevented)
+        assert all(order.volume == 0 for order, _ in prevented)
 
     def test_cancel_both(self, book: OrderBook) -> None:
         taker = buy("x", 102, 75, "bob")

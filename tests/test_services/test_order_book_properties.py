@@ -85,7 +85,7 @@ class Markets(RuleBasedStateMachine):
         assert [rank(maker) for maker in met] == sorted(rank(maker) for maker in met)
         assert all(maker.volume == 0 for maker in met[:-1])
         if met:
-            before = [order for order in there if rank(order) < rank(met[-1])]
+            before = there[: there.index(met[-1])]
             assert all(order in met or order.key in gone for order in before)
         # Nobody at a worse price than the limit, nobody's own, nothing lost or made.
         for maker, size in fills:
@@ -124,6 +124,24 @@ class Markets(RuleBasedStateMachine):
         place = level.orders.index(order)
         self.book.reduce(order, data.draw(st.integers(1, order.volume)))
         assert level.orders[place] is order
+
+    @precondition(lambda self: self.live)
+    @rule(data=st.data(), volumes=st.lists(VOLUMES, min_size=1, max_size=3))
+    def split(self, data: st.DataObject, volumes: list[int]) -> None:
+        """The parts stand where the whole stood."""
+        whole = self.live.pop(data.draw(st.integers(0, len(self.live) - 1)))
+        level = whole.level
+        assert level is not None
+        behind = level.orders[level.orders.index(whole) + 1 :]
+        parts = []
+        for volume in volumes:
+            price = None if whole.is_market else whole.price
+            parts.append(self.order(whole.buy, price, volume, whole.owner))
+            self.book.add_before(parts[-1], whole)
+        self.book.remove(whole)
+        self.live += parts
+        at = level.orders.index(parts[0])
+        assert level.orders[at:] == (*parts, *behind)
 
     @rule(buy=SIDES, data=st.data())
     def take(self, buy: bool, data: st.DataObject) -> None:
