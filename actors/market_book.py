@@ -15,11 +15,10 @@ from backtest.times import MINUTE
 
 from .actor import Actor
 from .book import PairBook
-from .branch import Branch
 from .session import PHASES, PhaseName
 from .triggers import Triggers
 
-__all__ = ["MarketBook", "MarketSpec", "is_live"]
+__all__ = ["MarketBook", "MarketSpec"]
 
 
 @frozen(kw_only=True)
@@ -174,13 +173,3 @@ def _whole(value: Decimal, step: Decimal, name: str) -> int:
     if steps != exact:
         raise FieldError(name, f"{value} is not a multiple of {step}")
     return steps
-
-
-def is_live(working: Working) -> bool:
-    """Whether what it stands for is pending still."""
-    key = working.key
-    if type(key) is Branch:
-        if key.part is not None:
-            return key.order is not None and working in key.part.exits
-        return key.order is not None and key.working is working
-    return key in key.holding.closings

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
 from backtest.errors import RejectReason
 from backtest.models import MarketTrade, Trade, TradingOrder
-from backtest.models.trade import trusted_trade
+from backtest.models.trade import Aggressor, trusted_trade
 from backtest.money import ZERO, add, sub
 from backtest.services.fills import Working
 from backtest.services.order_operations import offset
@@ -55,14 +56,24 @@ class TradeDesk:
         """What the clearing account holds, by asset."""
 
     async def trade(
-        self, book: MarketBook, taker: Working, maker: Working, volume: Decimal, price: Decimal
+        self,
+        book: MarketBook,
+        taker: Working,
+        maker: Working,
+        volume: Decimal,
+        price: Decimal,
+        *,
+        in_auction: bool = False,
     ) -> Dealt:
-        """Let ``taker`` and ``maker`` deal ``volume`` at ``price``, or as much as both can pay."""
+        """Let ``taker`` and ``maker`` deal ``volume`` at ``price``, or as much as both can pay.
+
+        In an auction neither takes: both are charged as makers.
+        """
         venue, desk = self._venue, self._closing_desk
         wanted = volume
         short: list[Working] = []
         while True:
-            one = TradeSide(venue, desk, book, taker, volume, price, True)
+            one = TradeSide(venue, desk, book, taker, volume, price, not in_auction)
             other = TradeSide(venue, desk, book, maker, volume, price, False)
             for side in (one, other):
                 if side.volume < volume and side.working not in short:
@@ -76,7 +87,8 @@ class TradeDesk:
         balances = await self._post(one, other, price, both)
         buyer, seller = (one, other) if taker.buy else (other, one)
         now = venue.now
-        tick = trusted_trade(book.code, now, price, both, "buy" if taker.buy else "sell")
+        aggressor: Aggressor | None = "buy" if taker.buy else "sell"
+        tick = trusted_trade(book.code, now, price, both, None if in_auction else aggressor)
         self.tape.append(
             MarketTrade(
                 now,
@@ -95,6 +107,25 @@ class TradeDesk:
             await self._settle(side, tick, balances)
         await self._sweep(book)
         return Dealt(both, tick, tuple(short) if both < wanted else ())
+
+    def can_pay(
+        self,
+        book: MarketBook,
+        taker: Working,
+        met: Sequence[tuple[Working, Decimal, Decimal]],
+    ) -> bool:
+        """Whether ``taker`` could pay for all of ``met``, and each of these for its own part.
+
+        The taker is asked for all of it at the last, the worst price, so that it may be refused
+        what it could just have paid: a fill-or-kill order must never fill in part.
+        """
+        venue, desk = self._venue, self._closing_desk
+        total = ZERO
+        for maker, volume, price in met:
+            total = add(total, volume)
+            if TradeSide(venue, desk, book, maker, volume, price, False).volume < volume:
+                return False
+        return TradeSide(venue, desk, book, taker, total, met[-1][2], True).volume == total
 
     async def _post(
         self, one: TradeSide, other: TradeSide, price: Decimal, volume: Decimal

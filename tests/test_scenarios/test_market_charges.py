@@ -1,4 +1,4 @@
-"""What time costs agents who trade with each other: funding between them, nights, and their ends."""
+"""What time costs agents who trade with each other: funding between them, nights, fees."""
 
 from __future__ import annotations
 

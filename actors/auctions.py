@@ -1,0 +1,136 @@
+"""Auctions: orders are collected whatever they would meet, and dealt at one price."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+
+from backtest.errors import RejectReason
+from backtest.services.auction import uncross
+from backtest.services.fills import Working
+from backtest.services.order_book import Resting
+
+from .market_book import MarketBook
+from .message import ORDER_EVENT
+from .pending import branch_of, leaves_of, must_end, passes_protection
+from .placement import Placement
+from .session import Phase
+from .trade_desk import Dealt, TradeDesk
+from .venue import Venue
+
+__all__ = ["Auctions"]
+
+End = Callable[[Working, RejectReason, str], Awaitable[None]]
+After = Callable[[MarketBook, Dealt, Decimal], Awaitable[None]]
+
+
+class Auctions:
+    """Begins auctions, collects what comes, and ends them by uncrossing the book.
+
+    ``end`` cancels an order for a reason; ``after`` does what follows of every trade.
+    """
+
+    def __init__(
+        self, venue: Venue, placement: Placement, trades: TradeDesk, end: End, after: After
+    ) -> None:
+        self._venue = venue
+        self._placement = placement
+        self._trades = trades
+        self._end = end
+        self._after = after
+
+    def halt(self, book: MarketBook) -> None:
+        """A match would be outside the band: collect orders for a while, then uncross."""
+        self.begin(book)
+        actor, now = self._venue.actor, self._venue.now
+        until = now + book.spec.halt_ns
+        book.halted.append((now, until))
+        actor.link(actor.name).post_at(until, Phase(book.code, "continuous"), ORDER_EVENT)
+
+    def begin(self, book: MarketBook) -> None:
+        """From now on orders are collected."""
+        book.phase = "auction"
+        book.orders.begin_auction()
+
+    def collect(self, book: MarketBook, working: Working) -> None:
+        """Let an order wait in the book, whatever it would meet."""
+        owner = self._placement.owner_of(branch_of(working).account)
+        lots = book.lots(leaves_of(working))
+        if working.is_limit:
+            assert working.price is not None
+            resting = Resting(working, owner, working.buy, book.ticks(working.price), lots)
+        else:
+            resting = Resting.market(working, owner, working.buy, lots)
+        working.place = resting
+        book.orders.add(resting)
+
+    async def uncross(self, book: MarketBook) -> None:
+        """Deal all that can be dealt at one price; from then on the market trades continuously.
+
+        Neither side took, so both pay what makers pay. What is left at the market is cancelled;
+        what still crosses, as somebody could not pay, comes in anew, one after the other.
+        """
+        orders, last = book.orders, book.last
+        assert last is not None
+        price, _, fills = uncross(orders.orders(True), orders.orders(False), book.ticks(last))
+        if price is not None:
+            at = book.price_of(price)
+            for buyer, seller, lots in fills:
+                await self._deal(book, buyer, seller, lots, at)
+            book.set_reference(at)
+        book.phase = "continuous"
+        for buy in (True, False):
+            for resting in [one for one in orders.orders(buy) if one.is_market]:
+                working = resting.key
+                orders.remove(resting)
+                working.place = None
+                if must_end(working):
+                    self._placement.coming.append(working)
+                else:
+                    detail = "the auction left it unmatched"
+                    await self._end(working, RejectReason.NO_LIQUIDITY, detail)
+        self._take_out_crossed(book)
+        orders.resume()
+
+    async def _deal(
+        self, book: MarketBook, buyer: Resting, seller: Resting, lots: int, price: Decimal
+    ) -> None:
+        """One fill of the auction, unless one of the two is gone or must not have it."""
+        for resting in (buyer, seller):
+            if resting.level is not None and passes_protection(resting.key, price):
+                await self._end(
+                    resting.key,
+                    RejectReason.PROTECTION_PASSED,
+                    f"a fill at {price} would be at or beyond its own stop-loss or take-profit",
+                )
+                self._placement.catch_up()
+        if buyer.level is None or seller.level is None:
+            return
+        if buyer.owner == seller.owner:
+            newer = buyer if buyer.sequence > seller.sequence else seller
+            if must_end(newer.key):
+                newer = seller if newer is buyer else buyer
+            detail = "in the auction it would have traded with an order of its owner"
+            await self._end(newer.key, RejectReason.SELF_TRADE, detail)
+            self._placement.catch_up()
+            return
+        lots = min(lots, buyer.volume, seller.volume)
+        dealt = await self._trades.trade(
+            book, buyer.key, seller.key, book.volume_of(lots), price, in_auction=True
+        )
+        if dealt.volume:
+            traded = book.lots(dealt.volume)
+            book.orders.take(buyer, traded)
+            book.orders.take(seller, traded)
+        await self._after(book, dealt, price)
+
+    def _take_out_crossed(self, book: MarketBook) -> None:
+        orders = book.orders
+        while True:
+            bid, ask = orders.front(True), orders.front(False)
+            if bid is None or ask is None or bid.price < ask.price:
+                return
+            later = bid if bid.sequence > ask.sequence else ask
+            orders.remove(later)
+            later.key.place = None
+            self._placement.coming.append(later.key)
