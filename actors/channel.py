@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from heapq import heappush
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -112,24 +113,32 @@ class Channel:
 
     def _arrival(self, priority: int, now: int) -> int:
         """When a message that is sent now arrives; 0: at once."""
-        own = None if self._by_priority is None else self._by_priority.get(priority)
+        kept = self._by_priority
+        own = None if kept is None else kept.get(priority)
         latency = self.latency if own is None else own[0]
         if latency is None:
             return 0
-        random = self._random
-        if random is None:
-            name = f"latency/{self.sender}/{self.target.name}"
-            random = self._random = self.system.random_for(name)
-        delay = latency.draw(random)
+        if type(latency) is FixedLatency:
+            delay = latency.ns
+        else:
+            random = self._random
+            if random is None:
+                name = f"latency/{self.sender}/{self.target.name}"
+                random = self._random = self.system.random_for(name)
+            delay = latency.draw(random)
         if type(delay) is not int or delay < 0:
             raise FieldError(
                 "latency", f"of {self!r} must be a whole number of ns >= 0, not {delay!r}"
             )
-        if own is None or self._by_priority is None:
-            self._last = at = max(now + delay, self._last)
+        at: int = now + delay
+        if own is None or kept is None:
+            if at < self._last:
+                at = self._last
+            self._last = at
         else:
-            at = max(now + delay, own[1])
-            self._by_priority[priority] = (latency, at)
+            if at < own[1]:
+                at = own[1]
+            kept[priority] = (latency, at)
         return at
 
     def statistics(self) -> ChannelStatistics:
@@ -150,23 +159,26 @@ class Channel:
         target = self.target
         if target.load >= target.bound:
             self._refuse(payload)
-        if self.is_slow:
-            number = self._put(payload, priority, reply)
-            target.load += 1
-            return number
-        target.load += 1
         # The rest stands again in `_put`; it is here because a call would be a tenth of a hop.
-        self.sent += 1
         system = self.system
-        number = system.sequence = system.sequence + 1
         sender = system.current
         cause = sender.cause if sender is not None else system.outside()
         now = system.now
-        if priority < system.priority:
-            priority = system.priority
-        system.queues[priority].append(
-            _new(Envelope, (now, priority, number, self, payload, cause, now, reply))
-        )
+        at = self._arrival(priority, now) if self.is_slow else 0
+        target.load += 1
+        self.sent += 1
+        number = system.sequence = system.sequence + 1
+        if at > now:
+            envelope = _new(Envelope, (at, priority, number, self, payload, cause, now, reply))
+            heappush(system._heap, envelope)
+        else:
+            if priority < system.priority:
+                priority = system.priority
+            system.queues[priority].append(
+                _new(Envelope, (now, priority, number, self, payload, cause, now, reply))
+            )
+        if self.is_slow and system.kick is not None:
+            system.kick()
         return number
 
     def _refuse(self, payload: Any) -> None:

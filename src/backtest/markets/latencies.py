@@ -18,7 +18,7 @@ __all__ = ["DrawnLatency", "latencies_of", "latency_text"]
 class DrawnLatency:
     """Each message takes as long as is drawn from ``distribution``, one of lengths of time."""
 
-    __slots__ = ("distribution",)
+    __slots__ = ("_count", "_low", "_step", "distribution")
 
     def __init__(self, distribution: Distribution) -> None:
         if not distribution.is_time:
@@ -26,11 +26,20 @@ class DrawnLatency:
                 "a latency is drawn from lengths of time: write {uniform = ['1ms', '3ms']}"
             )
         self.distribution = distribution
+        self._low = self._step = self._count = 0
+        step = int(distribution.step)
+        bounded = distribution.at_least is not None or distribution.at_most is not None
+        if distribution.name == "uniform" and distribution.step == step and not bounded:
+            # Drawn for every message: not through a `Decimal`.
+            low, high = (int(one) for one in distribution.arguments)
+            self._low, self._step, self._count = low, step, (high - low) // step + 1
 
     def __repr__(self) -> str:
         return f"DrawnLatency({self.distribution.text()!r})"
 
     def draw(self, random: Random) -> int:
+        if self._count:
+            return self._low + int(random.random() * self._count) * self._step
         return int(self.distribution.draw(random).removesuffix("ns"))
 
 
