@@ -145,14 +145,16 @@ class Agent(Strategy):
 
 
 def middle_of(depth: Depth) -> Decimal | None:
-    """The middle between the best prices; where a side is empty, the last price, or else the price
-    of the other side."""
-    middle = depth.mid
-    if middle is not None:
-        return middle
-    if depth.last is not None:
-        return depth.last
-    return depth.best_ask if depth.best_bid is None else depth.best_bid
+    """The middle between the best prices. Where a side is empty it is the last price, or the price
+    of the other side if that has gone beyond it: bids above the last price say it is worth more."""
+    bid, ask, last = depth.best_bid, depth.best_ask, depth.last
+    if bid is not None and ask is not None:
+        return depth.mid
+    if bid is not None:
+        return bid if last is None else max(bid, last)
+    if ask is not None:
+        return ask if last is None else min(ask, last)
+    return last
 
 
 def seconds_of(duration: Duration, field: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from backtest.errors import FieldError
@@ -43,7 +44,7 @@ class MarketMaker(Agent):
     spread: int = 4
     step: int = 1
     size: Number = 10
-    skew: float = 0.25
+    skew: float = 1.0
     post_only: bool = True
     reference: Number | None = None
     random_first: bool = True
@@ -71,12 +72,26 @@ class MarketMaker(Agent):
         if middle is None:
             middle = self.anchor
         if middle is not None:
-            self.requote(middle)
+            self.requote(self.uncrossed(self.ladder(middle), depth))
 
-    def requote(self, middle: Decimal) -> None:
-        """Cancel what stands elsewhere than the ladder around ``middle`` should; add what lacks."""
+    def uncrossed(self, rungs: Iterable[Rung], depth: Depth) -> dict[Rung, None]:
+        """``rungs`` without prices that would take: those wait one increment short of them."""
+        if not self.post_only:
+            return dict.fromkeys(rungs)
+        tick, bid, ask = self.traded.price_increment, depth.best_bid, depth.best_ask
+        found: dict[Rung, None] = {}
+        for buy, price in rungs:
+            if buy and ask is not None:
+                price = min(price, sub(ask, tick))
+            elif not buy and bid is not None:
+                price = max(price, add(bid, tick))
+            if price > 0:
+                found[buy, price] = None
+        return found
+
+    def requote(self, wanted: Mapping[Rung, None]) -> None:
+        """Cancel what stands elsewhere than at ``wanted``, best first; add what lacks."""
         size = self.quote_size()
-        wanted = self.ladder(middle)
         keep: dict[Rung, OrderHandle] = {}
         for rung, handle in self.standing.items():
             if handle.is_done:
@@ -155,10 +170,10 @@ class PovMarketMaker(MarketMaker):
         if not self.sees_trades and bar.volume is not None:
             self.traded_volume = add(self.traded_volume, bar.volume)
 
-    def requote(self, middle: Decimal) -> None:
+    def requote(self, wanted: Mapping[Rung, None]) -> None:
         self.current_size = max(self.base_size, mul(self.traded_volume, self.factor))
         self.traded_volume = ZERO
-        super().requote(middle)
+        super().requote(wanted)
 
     def quote_size(self) -> Decimal:
         return self.traded.round_volume(self.current_size)

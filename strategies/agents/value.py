@@ -17,6 +17,8 @@ from .sizes import drawn_size
 
 __all__ = ["ValueAgent"]
 
+_HALF = Decimal("0.5")
+
 
 class ValueAgent(Agent):
     """Sees the fundamental value through noise, keeps a belief about it, and trades toward it.
@@ -29,25 +31,33 @@ class ValueAgent(Agent):
     mean in shares of it, a = e^(−κΔ), q the variance that Δ adds and r the variance of the noise::
 
         x⁻ = a x          p⁻ = a² p + q          k = p⁻ / (p⁻ + r)
-        x  = x⁻ + k (observed − x⁻)              p  = (1 − k) p⁻
+        x  = x⁻ + k (observed − x⁻)              p  = (1 − k)² p⁻ + k² r
+
+    The value can do what its equation does not know (`Fundamental.shocks`): so k is never less than
+    ``alertness``, and a shock is believed after some observations even if nothing like it was to be
+    expected.
 
     Above the middle of the market it buys, below it sells: with probability ``aggression`` at the
     other side's best price, as long as that is no worse than its belief; else it leaves a limit
-    order up to ``reach`` spreads behind the better of its belief and that price.
+    order up to ``reach`` spreads behind the better of its belief and that price. When that price is
+    better than its belief by more than the noise it is in a hurry: it takes up to half way to its
+    belief, and the more, the better the price is: up to ``rush`` times its size.
 
     Parameters, beside those of `Agent`: the ``fundamental``; ``noise``, the standard deviation of
-    an observation in shares of the mean; ``every``, the mean time between wake-ups; ``size`` and
-    ``sizes`` as in `ZeroIntelligence`; ``aggression``; ``reach``; ``horizon``: it trades on what it
-    expects the value to be so long from now.
+    an observation in shares of the mean; ``alertness``; ``every``, the mean time between wake-ups;
+    ``size``, ``sizes`` as in `ZeroIntelligence`; ``aggression``; ``reach``; ``rush``; ``horizon``:
+    it trades on what it expects the value to be so long from now.
     """
 
     fundamental: Fundamental | None = None
-    noise: float = 0.005
-    every: Duration = "180s"
-    size: Number = 1
+    noise: float = 0.002
+    every: Duration = "60s"
+    size: Number = 5
     sizes: str = "exponential"
-    aggression: float = 0.3
+    alertness: float = 0.1
+    aggression: float = 0.5
     reach: float = 2.0
+    rush: float = 10.0
     horizon: Duration = 0
 
     def on_start(self) -> None:
@@ -83,7 +93,27 @@ class ValueAgent(Agent):
         else:
             buy = value > middle
         crosses = self.random.random() < self.aggression
-        self.place(buy, size, self.price(buy, crosses, value, depth, self.random.random()))
+        share = self.random.random()
+        urgency = self.urgency(buy, value, depth)
+        if urgency > 1.0:
+            size = mul(size, Decimal(repr(min(urgency, self.rush))))
+            self.place(buy, size, self.hasty(buy, value, depth))
+        else:
+            self.place(buy, size, self.price(buy, crosses, value, depth, share))
+
+    def urgency(self, buy: bool, value: Decimal, depth: Depth) -> float:
+        """How much better than its belief the other side's best price is, in standard deviations
+        of an observation; 0 where it is worse, or where nobody is."""
+        other = depth.best_ask if buy else depth.best_bid
+        if other is None or not self.noise:
+            return 0.0
+        gain = float(sub(value, other) if buy else sub(other, value))
+        return max(gain, 0.0) / (self.noise * self.scale)
+
+    def hasty(self, buy: bool, value: Decimal, depth: Depth) -> Decimal:
+        """The limit of an urgent order: half way from the other side's best price to its belief."""
+        other = depth.best_ask if buy else depth.best_bid
+        return value if other is None else mul(add(other, value), _HALF)
 
     def update(self, now: int, observed: float) -> None:
         """Bring the belief up to ``now``, when the deviation ``observed`` was seen."""
@@ -91,11 +121,13 @@ class ValueAgent(Agent):
         memory = self.oracle.memory(passed)
         before = memory * self.belief
         doubt = memory * memory * self.doubt + self.oracle.variance(passed)
-        total = doubt + self.noise * self.noise
+        error = self.noise * self.noise
+        total = doubt + error
         # Without any doubt and any noise both are the value itself.
-        gain = doubt / total if total else 1.0
+        gain = max(doubt / total if total else 1.0, self.alertness)
         self.belief = before + gain * (observed - before)
-        self.doubt = (1.0 - gain) * doubt
+        # For the best gain this is (1 - gain) doubt; it is right for a larger one, too.
+        self.doubt = (1.0 - gain) * (1.0 - gain) * doubt + gain * gain * error
         self.believed_at = now
 
     def expected(self) -> Decimal:

@@ -45,7 +45,7 @@ class ZeroIntelligence(Agent):
     Whatever is pending is cancelled at the next wake-up (``replaces``), or after ``lifetime``.
     """
 
-    every: Duration = "60s"
+    every: Duration = "300s"
     first: Duration | None = None
     at: Duration | None = None
     wakes: int = 0

@@ -217,11 +217,27 @@ class TestValueAgent:
     def test_between_observations_the_belief_goes_back_to_the_mean(self) -> None:
         # κ = 2 per day: after half a day e^-1 of the belief is left before the observation, which
         # with noise far above all else says nothing.
-        agent = Believer(fundamental=worth(volatility=0.02, reversion=2.0), noise=1e6).begin()
+        agent = Believer(
+            fundamental=worth(volatility=0.02, reversion=2.0), noise=1e6, alertness=0.0
+        ).begin()
         agent.belief = 0.1
         agent.update(START + DAY // 2, 0.5)
         assert agent.belief == pytest.approx(0.1 * exp(-1), rel=1e-6)
         assert agent.doubt == pytest.approx(0.0004 * (1 - exp(-2)) / 4)
+
+    def test_it_believes_a_shock_that_was_not_to_be_expected(self) -> None:
+        # A value that never moves (but goes back to the mean, by 0.07 % a minute) leaves no doubt:
+        # an observation would say nothing. At least a fifth of it counts: of −0.05 it believes
+        # 0.01, then 0.018, then 0.0244. The variance of the belief is 0.2² r after the first, and
+        # 0.8² × 0.04 r + 0.04 r = 0.0656 r after two.
+        agent = Believer(fundamental=worth(volatility=0.0), noise=0.01, alertness=0.2).begin()
+        found = []
+        for minute in (1, 2, 3):
+            agent.update(START + minute * MINUTE, -0.05)
+            found.append(agent.belief)
+            if minute == 2:
+                assert agent.doubt == pytest.approx(0.0656 * 0.0001, rel=1e-2)
+        assert found == pytest.approx([-0.01, -0.018, -0.0244], rel=1e-2)
 
     def test_without_noise_it_knows_the_value(self) -> None:
         agent = Believer(fundamental=worth(volatility=0.0), noise=0.0).begin()
@@ -246,6 +262,16 @@ class TestValueAgent:
         assert agent.price(True, False, D(101), VIEW, 0.5) == D("99.89")
         assert agent.price(False, False, D(99), VIEW, 0.5) == D("100.01")
         assert agent.price(True, False, D("99.95"), VIEW, 0.5) == D("99.85")
+
+    def test_it_is_in_a_hurry_when_a_price_is_better_than_the_noise_can_explain(self) -> None:
+        # Noise of 0.002 of 100 is 0.20. Worth 101 to it and asked at 100: five times that, and it
+        # pays up to 100.50. At 99.90 somebody bids; worth 99.80 it is half as urgent as that is.
+        agent = Believer(fundamental=worth(), noise=0.002).begin()
+        assert agent.urgency(True, D(101), VIEW) == pytest.approx(5)
+        assert agent.hasty(True, D(101), VIEW) == D("100.50")
+        assert agent.urgency(False, D("99.80"), VIEW) == pytest.approx(0.5)
+        assert agent.urgency(True, D("99.95"), VIEW) == 0
+        assert agent.urgency(True, D(101), seen("99.90", None)) == 0
 
     def test_where_nobody_offers_it_names_its_own_price(self) -> None:
         agent = Believer(fundamental=worth(), reach=2.0).begin()
