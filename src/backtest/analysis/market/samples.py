@@ -53,9 +53,10 @@ class Charge(NamedTuple):
 
 
 class Liquidation(NamedTuple):
-    """An account's position was taken from it at ``time_ns``, at about ``price``."""
+    """A position of an account in ``pair`` was taken from it at ``time_ns``, at ``price``."""
 
     time_ns: int
+    pair: str
     account: str
     price: Decimal
 

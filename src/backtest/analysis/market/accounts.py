@@ -1,0 +1,110 @@
+"""What became of each account of a run, from its ledger: results, charges, liquidations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal
+from uuid import UUID
+
+from backtest.actors import EventKind
+from backtest.analysis.market.samples import AccountResult, Charge, Liquidation
+from backtest.analysis.result import RunResult
+from backtest.models import OrderStatus, TradingOrder, TransactionType
+from backtest.money import ZERO, add, mul, sub
+from backtest.services.margin import unrealised_pnl
+
+__all__ = ["account_results", "charges_of", "liquidations_of"]
+
+_FEES = frozenset(kind for kind in TransactionType if kind.value.startswith("FEE_"))
+
+
+def account_results(result: RunResult) -> list[AccountResult]:
+    """The result of each agent's account, in the order of the accounts; together they are the
+    result of the run. What has no price in the cash asset counts nothing, as there."""
+    price_of = result.valuation.price_of
+    agents = [name for name, account in result.accounts.items() if not account.is_house]
+    starts = dict.fromkeys(agents, ZERO)
+    finals = dict.fromkeys(agents, ZERO)
+    fees = dict.fromkeys(agents, ZERO)
+    for name, owned in result.config["cash"].items():
+        for asset, text in owned.items():
+            price = price_of(asset, result.valuation.first_prices)
+            if price is not None:
+                starts[name] = add(starts[name], mul(Decimal(text), price))
+    balances = result.ledger.balances()
+    for name in agents:
+        for asset, (available, unavailable) in balances[name].items():
+            price = price_of(asset)
+            if price is not None:
+                finals[name] = add(finals[name], mul(add(available, unavailable), price))
+    names = {account.account_id: name for name, account in result.accounts.items()}
+    for order in result.records.orders:
+        if isinstance(order, TradingOrder) and order.status is OrderStatus.FILLED:
+            mark = result.valuation.prices.get(order.trading_pair_code)
+            price = price_of(result.pairs[order.trading_pair_code].settlement.code)
+            if mark is not None and price is not None:
+                gain = unrealised_pnl(
+                    order.direction.sign,
+                    order.fill_price or ZERO,
+                    mark,
+                    order.volume,
+                    order.contract_size,
+                )
+                name = names[order.account_id]
+                finals[name] = add(finals[name], mul(gain, price))
+    for entry in result.ledger.entries:
+        for account, asset, kind, available, unavailable in entry.legs:
+            if kind in _FEES and account in fees:
+                price = price_of(asset)
+                if price is not None:
+                    paid = mul(add(available, unavailable), price)
+                    fees[account] = sub(fees[account], paid)
+    taken = Counter(one.account for one in _liquidations(result))
+    return [
+        AccountResult(name, starts[name], finals[name], fees[name], taken[name]) for name in agents
+    ]
+
+
+def charges_of(result: RunResult) -> dict[str, list[Charge]]:
+    """What accounts paid beside what they traded, by pair, in the order of time: fees, overnight
+    fees, funding; less what the insurance account bore for them."""
+    pair_of: dict[UUID, str] = {}
+    if len(result.pairs) > 1:
+        pair_of = {order.id: order.trading_pair_code for order in result.records.orders}
+    only = next(iter(result.pairs))
+    agents = {name for name, account in result.accounts.items() if not account.is_house}
+    found: dict[str, list[Charge]] = {code: [] for code in result.pairs}
+    for entry in result.ledger.entries:
+        for leg, order_id in zip(entry.legs, entry.order_of(), strict=True):
+            account, _, kind, available, unavailable = leg
+            if account not in agents or order_id is None:
+                continue
+            if kind in _FEES or kind is TransactionType.ADJUSTMENT:
+                paid = add(available, unavailable).copy_negate()
+                if paid:
+                    found[pair_of.get(order_id, only)].append(Charge(entry.time, account, paid))
+    return found
+
+
+def liquidations_of(result: RunResult) -> dict[str, list[Liquidation]]:
+    """The liquidations of a run, by pair, in the order of time."""
+    found: dict[str, list[Liquidation]] = {code: [] for code in result.pairs}
+    for one in _liquidations(result):
+        found[one.pair].append(one)
+    return found
+
+
+def _liquidations(result: RunResult) -> list[Liquidation]:
+    names = {account.account_id: name for name, account in result.accounts.items()}
+    orders = result.records.orders
+    found = []
+    for event in result.records.events:
+        if event.kind is EventKind.LIQUIDATED:
+            order = orders[event.order_number - 1]
+            assert isinstance(order, TradingOrder)
+            price = order.close_price
+            if price is not None:
+                found.append(
+                    Liquidation(event.time, order.trading_pair_code, names[order.account_id], price)
+                )
+    return found
