@@ -104,7 +104,10 @@ class TradeDesk:
             )
         )
         for side in (one, other):
-            await self._settle(side, tick, balances)
+            self._settle(side, tick, balances)
+        # What follows posts entries of its own, so both sides are on record before.
+        for side in (one, other):
+            await self._follow(side)
         await self._sweep(book)
         return Dealt(both, tick, tuple(short) if both < wanted else ())
 
@@ -148,7 +151,7 @@ class TradeDesk:
                 self.clearing[asset] = sub(self.clearing.get(asset, ZERO), terms.pnl)
         return await self._venue.post(legs, first, f"traded {volume} at {price}", tuple(parts))
 
-    async def _settle(self, side: TradeSide, tick: Trade, balances: Balances) -> None:
+    def _settle(self, side: TradeSide, tick: Trade, balances: Balances) -> None:
         """Make and tell what became of one side's orders and positions."""
         account = side.account
         own = {key: both for key, both in balances.items() if key[0] == account}
@@ -177,10 +180,16 @@ class TradeDesk:
             )
         order = branch.order
         branch.resize(ZERO if order is None else order.volume)
+
+    async def _follow(self, side: TradeSide) -> None:
+        """What a trade means for other orders of the one whose order it was, and for its rest."""
+        branch = side.branch
+        if type(side.working.key) is Closing:
+            return
         if branch.oco is not None:
             await self._cancel_partners(branch)
         if branch.reduces and branch.order is not None:
-            await self._reduce(book, branch)
+            await self._reduce(side.book, branch)
 
     def _netted(self, side: TradeSide, balances: Balances) -> None:
         """What of the order closed the other side is done, and opened nothing."""

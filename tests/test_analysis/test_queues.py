@@ -62,6 +62,18 @@ def test_a_decrease_keeps_the_place_and_coming_back_loses_it() -> None:
     assert queues.ahead("c") == (11, 0)
 
 
+def test_parts_stand_where_the_whole_stood() -> None:
+    queues = four()
+    queues.divide("a", {"a1": 3, "a2": 7})
+    assert [(place.key, place.volume) for place in queues.line(True)] == [
+        ("a1", 3), ("a2", 7), ("b", 5), ("c", 7),
+    ]  # fmt: skip
+    queues.divide("c", {})
+    assert list(queues.depth(True)) == [(100, 15, 3)]
+    with pytest.raises(OutOfLine, match="order b has 5 left, and is split into"):
+        queues.divide("b", {"b1": 3, "b2": 3})
+
+
 def test_a_volume_that_is_not_there_cannot_go() -> None:
     with pytest.raises(OutOfLine, match="order d has 3 left, and 4 of it went"):
         four().reduce("d", 4)

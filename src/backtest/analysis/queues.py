@@ -88,6 +88,23 @@ class Queues:
         place.key = new
         self._places[new] = place
 
+    def divide(self, key: Hashable, parts: dict[Hashable, int]) -> None:
+        """Parts of an order, each with its volume, stand in its place, one behind the other."""
+        place = self.place(key)
+        line = self._sides[place.buy][place.price]
+        at = line.index(place)
+        if sum(parts.values()) > place.volume or min(parts.values(), default=1) <= 0:
+            raise OutOfLine(f"order {key} has {place.volume} left, and is split into {parts}")
+        del self._places[key]
+        new = [Place(one, place.owner, place.buy, place.price, vol) for one, vol in parts.items()]
+        for one in new:
+            if one.key in self._places:
+                raise OutOfLine(f"order {one.key} stands in line already")
+            self._places[one.key] = one
+        line[at : at + 1] = new
+        if not line:
+            del self._sides[place.buy][place.price]
+
     def met(self, key: Hashable, price: int, volume: int, owner: Hashable) -> None:
         """A resting order was met by one of ``owner``'s: it must be the first in line."""
         place = self.place(key)

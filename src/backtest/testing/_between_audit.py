@@ -24,6 +24,9 @@ __all__ = ["BetweenAudit"]
 _FEES = frozenset(("FEE_CREATE", "FEE_FILL", "FEE_CLOSE", "FEE_CANCEL", "FEE_OVERNIGHT"))
 _SIDES = frozenset(("FILL_BUY", "FILL_SELL", "SPOT_EXCHANGE"))
 
+_CLEARED = frozenset(("CLOSE_PNL", "FEE_OVERNIGHT", "ADJUSTMENT"))
+"""What may go through clearing: funding does, from longs to shorts or back."""
+
 Key = tuple[str, str]
 
 
@@ -72,7 +75,7 @@ class BetweenAudit:
         for account, asset, kind, available, _ in entry.legs:
             if account == "market":
                 self._fail("I22", f"entry {entry.number} ({entry.why}) has the market on a side")
-            if account == "clearing" and kind.name not in ("CLOSE_PNL", "ADJUSTMENT"):
+            if account == "clearing" and kind.name not in _CLEARED:
                 self._fail("I22", f"entry {entry.number} moves {kind.name} {asset} of clearing")
             if account == "fees" and kind.name not in (*_FEES, "ADJUSTMENT", "CLOSE_PNL"):
                 self._fail("I22", f"entry {entry.number} moves {kind.name} {available} of fees")

@@ -30,6 +30,9 @@ __all__ = ["BookAudit"]
 _MARKET_BUY, _MARKET_SELL = 1 << 62, 0
 """The prices of orders without a limit, which rest in auctions."""
 
+_REACHED = ("the stop was reached", "stop at", "trailing_stop at")
+"""How the event begins that tells that the stop of an order was reached."""
+
 Side = list[tuple[int, int, int]]
 
 
@@ -45,6 +48,8 @@ class BookAudit:
         self._books = {code: _Lines(code, book) for code, book in exchange.venue.books.items()}
         self._owners: dict[UUID, Hashable] = _owners(exchange)
         self._events = 0
+        self._dealt_with = 0
+        """The message of which the last event told."""
         self._places: dict[UUID, int] = {}
         """Where each order stands in the table of orders."""
         self._told: dict[tuple[str, str], tuple[int, dict[bool, dict[int, tuple[int, int]]]]] = {}
@@ -126,6 +131,10 @@ class BookAudit:
         while self._events < len(events):
             event = events[self._events]
             self._events += 1
+            if event.message != self._dealt_with:
+                self._dealt_with = event.message
+                for lines in self._books.values():
+                    self._come(lines, None)
             if event.entry:
                 self._trades_to(event.entry)
             if event.order_number:
@@ -143,10 +152,10 @@ class BookAudit:
         if kind == "ACCEPTED":
             if order.stop_price is None and not order.instructions.is_trailing:
                 self._rest(lines, order, event.volume)
-            elif order.limit_price is not None:
+            else:
                 lines.stops.add(key)
         elif kind == "TRIGGERED":
-            if key in lines.stops and event.detail.startswith("the stop was reached"):
+            if key in lines.stops and event.detail.startswith(_REACHED):
                 lines.stops.remove(key)
                 # It comes in once what made that price is done; so far it may have traded, though.
                 lines.coming[key] = [order, lines.lots(event.volume)]
@@ -161,18 +170,28 @@ class BookAudit:
             self._split(lines, order, event.detail)
 
     def _split(self, lines: _Lines, order: Any, detail: str) -> None:
-        """Parts of a pending order are new in line, in their order."""
+        """Parts of a pending order have its place, those with other prices go to the end."""
         key = order.branch_id
         parts = [
             one for one in self._records.orders[order.order_number :] if one.parent_id == order.id
         ]
         if key in lines.stops:
             lines.stops.update(one.branch_id for one in parts)
-        if key in lines.queues:
-            lines.queues.leave(key)
-            volumes = detail.removeprefix("into ").split(" + ")
-            for part, volume in zip(parts, volumes, strict=True):
-                self._rest(lines, part, Decimal(volume))
+        if key not in lines.queues:
+            return
+        price = lines.queues.place(key).price
+        volumes = map(Decimal, detail.removeprefix("into ").split(" + "))
+        stay: dict[Hashable, int] = {}
+        moved = []
+        for part, volume in zip(parts, volumes, strict=True):
+            if part.limit_price is None or lines.ticks(part.limit_price) == price:
+                stay[part.branch_id] = lines.lots(volume)
+                lines.moved.add(part.branch_id)
+            else:
+                moved.append((part, volume))
+        lines.queues.divide(key, stay)
+        for part, volume in moved:
+            self._rest(lines, part, volume)
 
     def _modified(self, lines: _Lines, order: Any, volume: Any) -> None:
         """A decrease keeps its place, anything else goes to the end of the line."""
@@ -193,7 +212,7 @@ class BookAudit:
             self._rest(lines, order, volume)
 
     def _come(self, lines: _Lines, last: Hashable) -> None:
-        """Stop-limit orders that were reached rest with what is left; up to ``last``, if any."""
+        """Stops that were reached rest with what is left; up to ``last``, if any."""
         while lines.coming and (last is None or last in lines.coming):
             key = next(iter(lines.coming))
             order, lots = lines.coming.pop(key)
@@ -233,7 +252,7 @@ class BookAudit:
                     self._come(lines, order.branch_id)
                 else:
                     lines.coming[order.branch_id][1] -= lots
-            place = lines.find(order, buy)
+            place = lines.find(order, buy, rested)
             if place is not None:
                 beyond = price > place.price if buy else price < place.price
                 if beyond:
@@ -250,9 +269,19 @@ class BookAudit:
     def _met(self, lines: _Lines, trade: Any, order: Any, buy: bool, place: Place | None) -> None:
         """The one who was met was first in line, at the price of the trade."""
         if place is None:
-            self._fail("I23", f"order {order.id} was met, and did not stand in line")
+            if buy is (order.direction.sign > 0):
+                self._fail("I23", f"order {order.id} was met, and did not stand in line")
+            # An order to close that came to rest while this message was dealt with.
+            better = lines.better(buy, lines.ticks(trade.price))
+            if better is not None:
+                self._fail(
+                    "I23", f"order {order.id} was met at {trade.price}, {better.key} was better"
+                )
+            return
         first = lines.first(place)
         if first is not place:
+            if lines.was_auction and lines.is_mixed:
+                return  # orders to close that wait for more than there is to close
             self._fail(
                 "I23",
                 f"order {order.id} at {lines.told(place.price)} was met at {trade.price}, and "
@@ -304,11 +333,13 @@ class _Lines:
         self._tick = Fraction(book.pair.price_increment)
         self.lot = Fraction(book.pair.volume_increment)
         self.stops: set[Hashable] = set()
-        """Stop-limit orders whose stop was not reached yet."""
+        """Orders whose stop was not reached yet."""
         self.coming: dict[Hashable, list[Any]] = {}
         """Those whose stop was reached now, with the lots that are left of them."""
         self.moved: set[Hashable] = set()
         """Who went to the end of a line since the last message had been dealt with."""
+        self.is_mixed = False
+        """Whether there were orders to close in line when this message came."""
         self._gone: set[Hashable] = set()
         self._before: dict[bool, set[Hashable]] = {True: set(), False: set()}
         """Who stood in line when the last message had been dealt with."""
@@ -342,12 +373,24 @@ class _Lines:
                 return place
         return met
 
-    def find(self, order: Any, buy: bool) -> Place | None:
-        """The place of the order on that side: its own, or of an order to close its position."""
+    def better(self, buy: bool, price: int) -> Place | None:
+        """Who stands on a side at a better price than ``price``."""
+        for place in self.queues.line(buy):
+            if place.price == price or (place.price < price) is buy:
+                return None
+            if place.key not in self._gone:
+                return place
+        return None
+
+    def find(self, order: Any, buy: bool, rested: bool) -> Place | None:
+        """The place of the order on that side: its own, or, if it ``rested``, that of an order to
+        close its position."""
         if order.branch_id in self.queues:
             place = self.queues.place(order.branch_id)
             if place.buy is buy:
                 return place
+        if not rested:
+            return None  # an order to close that comes in: there may be others of that position
         for place in self.queues.line(buy):
             if type(place.key) is tuple and place.key[1] == order.branch_id:
                 return place

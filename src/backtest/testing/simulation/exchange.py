@@ -53,12 +53,16 @@ class ExchangeWorld(World):
             kind = Maker if one.name == MAKER else Crowd
             trader = kind(
                 plan=attrs.evolve(one, wary=one.wary or wary),
-                phase=lambda: self.market.phase,
+                phase=self._phase if kind is Crowd else lambda: self.market.phase,
                 step=plan.step_ns // 10**9,
                 reference={code: spec.reference_price for code, spec in plan.specs.items()},
             )
             self.traders[one.name] = trader
             system.add(host(one.name, trader, inbox_bound=one.inbox, latency=one.latency))
+
+    def _phase(self) -> str:
+        """What the crowd is told: it is over for all of them when the maker goes."""
+        return "liveness" if self.market.phase == "farewell" else str(self.market.phase)
 
     def _is_resolved(self) -> bool:
         """Whether nothing is left but what the maker has, which goes last."""
