@@ -137,8 +137,8 @@ class PairBook:
         """Open positions, oldest first; one that lives on in part keeps its place."""
         self.own_branches: dict[str, dict[int, Branch]] = {}
         """The same branches by account: with thousands of accounts nobody looks through all."""
-        self.own_holdings: dict[str, dict[Holding, None]] = {}
-        """The same positions by account."""
+        self.own_holdings: dict[str, tuple[dict[Holding, None], dict[Holding, None]]] = {}
+        """The same positions by account: its shorts and its longs."""
         self.has_oco = False
         """Whether there ever was an order here with one-cancels-other partners."""
         self.groups: list[Group] | None = None
@@ -227,18 +227,22 @@ class PairBook:
     def list_holding(self, holding: Holding) -> None:
         """A position was opened."""
         self.holdings[holding] = None
-        self.own_holdings.setdefault(holding.branch.account, {})[holding] = None
+        own = self.own_holdings.get(holding.branch.account)
+        if own is None:
+            own = self.own_holdings[holding.branch.account] = ({}, {})
+        own[holding.part.long][holding] = None
         self.groups = None
 
     def unlist_holding(self, holding: Holding) -> None:
         """A position is closed, or has been replaced."""
-        del self.holdings[holding], self.own_holdings[holding.branch.account][holding]
+        del self.holdings[holding]
+        del self.own_holdings[holding.branch.account][holding.part.long][holding]
         self.groups = None
 
     def opposite(self, account: str, long: bool) -> list[Holding]:
         """The positions of ``account`` on the other side than ``long``, oldest first."""
-        own = self.own_holdings.get(account, ())
-        return [holding for holding in own if holding.part.long is not long]
+        own = self.own_holdings.get(account)
+        return [] if own is None else list(own[not long])
 
     def fee(
         self,

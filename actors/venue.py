@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from heapq import heappush
+from itertools import chain
 from uuid import UUID
 
 from backtest.models import (
@@ -143,12 +144,13 @@ class Venue:
             return free
         pnl = ZERO
         for book in self.books.values():
-            for holding in book.own_holdings.get(account, ()):
-                if book.last is not None:
-                    part = holding.part
-                    moved = sub(book.last, part.entry_price)
-                    gain = mul(mul(moved, part.volume), book.pair.contract_size)
-                    pnl = add(pnl, gain) if part.long else sub(pnl, gain)
+            last = book.last
+            if last is None:
+                continue
+            for holding in chain(*book.own_holdings.get(account, ())):
+                part = holding.part
+                gain = mul(mul(sub(last, part.entry_price), part.volume), book.pair.contract_size)
+                pnl = add(pnl, gain) if part.long else sub(pnl, gain)
         return max(ZERO, add(free, pnl)) if pnl < ZERO else free
 
     async def post(
@@ -236,7 +238,7 @@ class Venue:
             there = add(there, holding.part.volume)
         groups: dict[OcoGroup, dict[int, Decimal]] = {}
         for other in book.own_branches.get(account, {}).values():
-            if other is branch or other.working.buy is not buy:
+            if not other.offset or other is branch or other.working.buy is not buy:
                 continue
             closes = min(other.offset, other.working.volume)
             if other.oco is None or (other.oco is group and other.oco_member == branch.oco_member):
