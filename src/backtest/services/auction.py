@@ -3,9 +3,7 @@
 The price follows the four principles that the Australian exchange publishes for its opening and
 closing auctions (ASX, "Opening and closing prices": maximum executable volume, minimum surplus,
 market pressure, reference price), over every price step between the lowest and the highest limit.
-Xetra (T7 market model for the trading venue Xetra, price determination in auctions), the London
-(Millennium Exchange, MIT201, auction matching) and Budapest exchanges have the same first three;
-Xetra and Budapest look at the limits in the book only. docs/order-book.md says what that changes.
+docs/order-book.md compares them with those of other exchanges.
 """
 
 from __future__ import annotations
