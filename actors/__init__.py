@@ -7,7 +7,19 @@ from backtest.actors.actor import Actor, Life
 from backtest.actors.broker import BROKER, BrokerActor
 from backtest.actors.channel import Channel, ChannelStatistics
 from backtest.actors.clock import Clock, RealClock, SimulatedClock
-from backtest.actors.latency import FixedLatency, Latency, LinkLatencies, UniformLatency
+from backtest.actors.distance import DistanceLatency
+from backtest.actors.hosted import Handlers
+from backtest.actors.latency import (
+    CubicLatency,
+    ExponentialLatency,
+    FixedLatency,
+    JitteredLatency,
+    Latency,
+    LinkLatencies,
+    LogNormalLatency,
+    Network,
+    UniformLatency,
+)
 from backtest.actors.market_data import MarketData
 from backtest.actors.message import Envelope
 from backtest.actors.protocol import BalanceUpdate, EventKind, OrderEvent, Welcome
@@ -15,7 +27,7 @@ from backtest.actors.records import EventRecord, Records
 from backtest.actors.session import Phase, SessionActor
 from backtest.actors.signal import Signal
 from backtest.actors.stepwise import Stepwise
-from backtest.actors.strategy_host import Handlers, StrategyHost
+from backtest.actors.strategy_host import StrategyHost
 from backtest.actors.stream import Stream
 from backtest.actors.supervision import Directive, Supervision
 from backtest.actors.system import NEVER, DeadLetter, System
@@ -32,18 +44,24 @@ __all__ = [
     "Channel",
     "ChannelStatistics",
     "Clock",
+    "CubicLatency",
     "DeadLetter",
     "Directive",
+    "DistanceLatency",
     "Envelope",
     "EventKind",
     "EventRecord",
+    "ExponentialLatency",
     "FixedLatency",
     "Handlers",
+    "JitteredLatency",
     "Latency",
     "Life",
     "LinkLatencies",
+    "LogNormalLatency",
     "MarketData",
     "Message",
+    "Network",
     "OrderEvent",
     "Phase",
     "RealClock",

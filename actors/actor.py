@@ -20,7 +20,7 @@ from .supervision import Supervision
 if TYPE_CHECKING:
     from .system import System
 
-__all__ = ["Actor", "Life"]
+__all__ = ["Actor", "Life", "agent_name"]
 
 
 class Life(Enum):
@@ -39,6 +39,11 @@ LIFECYCLE: dict[tuple[Life, str], Life] = {
     (Life.FAILED, "start"): Life.RUNNING,
 }
 """Every way there is; anything else is an error."""
+
+
+def agent_name(actor: str) -> str:
+    """By what name others know the agent that lives in the actor called ``actor``."""
+    return actor.removeprefix("strategy/")
 
 
 class Actor:

@@ -195,7 +195,21 @@ class Channel:
             )
         raise InboxOverflow(target.name, target.bound)
 
-    def _put(self, payload: Any, priority: int, reply: Signal | None, at: int = 0) -> int:
+    def post_from(self, leaves: int, payload: Any, priority: int = COMMAND) -> int:
+        """`post`, of what leaves its sender at ``leaves`` (nanoseconds) and not before."""
+        if leaves <= self.system.now:
+            return self.post(payload, priority)
+        target = self.target
+        if target.load >= target.bound:
+            self._refuse(payload)
+        at = max(self._arrival(priority, leaves), leaves)
+        number = self._put(payload, priority, None, at, leaves)
+        target.load += 1
+        return number
+
+    def _put(
+        self, payload: Any, priority: int, reply: Signal | None, at: int = 0, leaves: int = 0
+    ) -> int:
         """Send, to be delivered at ``at`` where given; room and life of the target are known."""
         system = self.system
         sender = system.current
@@ -206,7 +220,8 @@ class Channel:
         self.sent += 1
         number = system.sequence = system.sequence + 1
         if at > now:
-            system.schedule(Envelope(at, priority, number, self, payload, cause, now, reply))
+            sent = leaves or now
+            system.schedule(Envelope(at, priority, number, self, payload, cause, sent, reply))
             return number
         # It happens now, so it is never more urgent than what is being handled now.
         if priority < system.priority:

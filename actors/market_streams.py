@@ -95,6 +95,14 @@ class MarketStreams:
 
     # -- what comes --------------------------------------------------------------------------------
 
+    def has(self, kind: type[Any], pair: str) -> bool:
+        """Whether there is an iterator over such events, for all that is known."""
+        if kind is Bar:
+            return bool(self.bars.get(pair))
+        if kind is Quote or kind is Trade:
+            return bool(self.ticks.get((kind, pair)))
+        return pair in self._depths
+
     def push_bar(self, bar: Bar) -> bool:
         """Give ``bar`` to the iterators over its pair; whether there is any."""
         references = self.bars.get(bar.pair)

@@ -7,13 +7,18 @@ arrives, also while a handler is suspended; handlers run one at a time.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from decimal import Decimal
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
-from backtest.errors import BacktestError, FieldTypeError, SimulationEnded, Undeliverable
+from backtest.errors import (
+    BacktestError,
+    FieldTypeError,
+    SimulationEnded,
+    Undeliverable,
+)
 from backtest.models import (
     Bar,
     DecisionAction,
@@ -31,71 +36,37 @@ from .broker import BROKER
 from .channel import Channel
 from .depth_stream import with_depth
 from .fiber import Fiber
-from .latency import Latency, LinkLatencies
+from .hosted import Handler, Handlers, Hosted, Timer
+from .latency import Latency, LinkLatencies, Network
 from .market_streams import MarketStreams
-from .message import MARKET_TO_STRATEGY, ORDER_EVENT, TIMER, Envelope
+from .message import COMMAND, TIMER, Envelope
 from .protocol import (
     Amend,
     BalanceUpdate,
     Create,
     Hello,
-    Kind,
     OrderEvent,
     ReadDepth,
     Snapshot,
-    Welcome,
 )
 from .signal import UNSET
 from .subscriptions import Subscriptions
+from .thinking import Thinking
 from .topic_desk import TopicDesk
 from .topics import Message
+from .venue_links import charge_links
 
-__all__ = ["Handlers", "Hosted", "StrategyHost", "Timer"]
+__all__ = ["StrategyHost"]
 
-Handler = Callable[..., Any]
 _MARKET = (Bar, Quote, Trade)
+_HANDLER_OF = {
+    Bar: "on_bar",
+    Quote: "on_quote",
+    Trade: "on_trade",
+    Depth: "on_depth",
+    DepthUpdate: "on_depth",
+}
 _new: Any = tuple.__new__
-
-
-class Handlers(NamedTuple):
-    """What a strategy overrides; None where it does not."""
-
-    on_start: Handler | None
-    on_bar: Handler | None
-    on_quote: Handler | None
-    on_trade: Handler | None
-    on_depth: Handler | None
-    on_snapshot: Handler | None
-    on_message: Handler | None
-    on_order: Handler | None
-    on_timer: Handler | None
-    on_stop: Handler | None
-    run: Handler | None
-
-
-class Hosted(Protocol):
-    """What the host needs of a strategy."""
-
-    def wanted(self) -> frozenset[Kind]:
-        """The kinds of market data for which it has handlers."""
-
-    def joined(self, host: StrategyHost, welcome: Welcome) -> Handlers:
-        """It has a host and knows pairs, accounts and balances now."""
-
-    def apply(self, event: OrderEvent | BalanceUpdate) -> None:
-        """Bring balances, positions and handles up to date; never waits."""
-
-    def ended(self) -> None:
-        """The run is over: whatever still waits for an order waits in vain."""
-
-
-class Timer(NamedTuple):
-    """A timer that a strategy set."""
-
-    name: str
-    every: int
-    """Its period in nanoseconds; 0 for a single shot."""
-    number: int
 
 
 class StrategyHost(Actor):
@@ -110,9 +81,13 @@ class StrategyHost(Actor):
         strategy: Hosted,
         *,
         inbox_bound: int = 100_000,
-        latency: Latency | LinkLatencies | None = None,
+        latency: Latency | LinkLatencies | Network | None = None,
+        computation: int = 0,
     ) -> None:
         super().__init__(name)
+        self._computation = computation
+        self._thinking: Thinking | None = None
+        """Until when it is busy; None while it takes no time to think."""
         self._latency = latency
         self.inbox_bound = inbox_bound
         self.strategy = strategy
@@ -149,11 +124,16 @@ class StrategyHost(Actor):
         welcome = await self._venue.request(Hello(wants))
         if self._latency is not None:
             # From here on, for joining is no part of the simulation: it takes no time.
-            self._set_latency(self._latency)
+            charge_links(self.system, self.name, self._latency)
         self._pairs = welcome.pairs
         self.streams.published = None
         if welcome.publishes:
             self.streams.published = Subscriptions(self._venue, wants, welcome.pairs)
+        fixed = self._computation or self.strategy.computation_ns()
+        if fixed and self._thinking is None:
+            self._thinking = Thinking(fixed)
+        if fixed:
+            self._thinking.wake(self.system.now)  # type: ignore[union-attr]
         self._handlers = self.strategy.joined(self, welcome)
         if not welcome.publishes and self._handlers.on_depth is not None:
             increments = {code: pair.price_increment for code, pair in welcome.pairs.items()}
@@ -168,21 +148,6 @@ class StrategyHost(Actor):
                 await pending
         if self._handlers.run is not None:
             self._line = self.system.spawn(self, "run", self._handlers.run())
-
-    def _set_latency(self, latency: Latency | LinkLatencies) -> None:
-        system = self.system
-        if not isinstance(latency, LinkLatencies):
-            system.set_latency(self.name, BROKER, latency)
-            system.set_latency(BROKER, self.name, latency)
-            return
-        if latency.orders is not None:
-            system.set_latency(self.name, BROKER, latency.orders)
-        for priority, one in (
-            (MARKET_TO_STRATEGY, latency.market_data),
-            (ORDER_EVENT, latency.order_events),
-        ):
-            if one is not None:
-                system.set_latency(BROKER, self.name, one, priority)
 
     def restart(self, failed: Fiber) -> None:
         if self._line is not None:
@@ -224,6 +189,10 @@ class StrategyHost(Actor):
     def handle(self, envelope: Envelope) -> Awaitable[None] | None:
         payload = envelope[4]
         kind = type(payload)
+        if self._thinking is not None:
+            later = self._wake(envelope, self._thinking)
+            if later is not None:
+                return later
         if kind is Bar:
             streamed = self._bar_streams and self.streams.push_bar(payload)
             on_bar = self._on_bar
@@ -311,6 +280,59 @@ class StrategyHost(Actor):
         if last is not None and self.streams.published is not None:
             self.last[pair] = last
 
+    # -- thinking ----------------------------------------------------------------------------------
+
+    def _wake(self, envelope: Envelope, thinking: Thinking) -> Awaitable[None] | None:
+        """Charge a wake-up, now or (what it gives) when the strategy is free again."""
+        kind = type(envelope[4])
+        now = self.system.now
+        if kind is OrderEvent or kind is BalanceUpdate:
+            if envelope[2] > self._applied:
+                self._apply(envelope)
+            if kind is BalanceUpdate:
+                return None
+            if self._handlers.on_order is None:
+                thinking.wake(now)
+                return None
+        elif not self._is_heard(kind, envelope[4]):
+            return None
+        if thinking.free > now:
+            return self._when_free(envelope, thinking)
+        thinking.wake(now)
+        return None
+
+    async def _when_free(self, envelope: Envelope, thinking: Thinking) -> None:
+        while thinking.free > self.system.now:
+            await self.system.sleep_until(thinking.free, envelope.priority)
+        self.fiber.draining = True
+        try:
+            pending = self.handle(envelope)
+        finally:
+            self.fiber.draining = False
+        if pending is not None:
+            await pending
+
+    def _is_heard(self, kind: type[Any], payload: Any) -> bool:
+        """Whether such a message wakes the strategy: it has a handler, or an iterator."""
+        name = _HANDLER_OF.get(kind)
+        if name is None or self.streams.has(kind, payload.pair):
+            return True
+        wanted = self._subscribed is None or payload.pair in self._subscribed
+        return wanted and getattr(self._handlers, name) is not None
+
+    def think(self, ns: int) -> None:
+        """Be busy for so many nanoseconds more."""
+        if self._thinking is None:
+            self._thinking = Thinking()
+        self._thinking.add(self.system.now, ns)
+
+    def send(self, link: Channel, payload: Any, priority: int = COMMAND) -> None:
+        """Send ``payload``; it leaves when the strategy has done thinking."""
+        if self._thinking is None:
+            link.post(payload, priority)
+        else:
+            link.post_from(self._thinking.free, payload, priority)
+
     def _apply(self, envelope: Envelope) -> None:
         self._applied = envelope[2]
         self.strategy.apply(envelope[4])
@@ -320,7 +342,13 @@ class StrategyHost(Actor):
         kind = type(envelope[4])
         if kind is OrderEvent or kind is BalanceUpdate:
             self._apply(envelope)
-            return self.is_over or kind is BalanceUpdate or self._handlers.on_order is None
+            if self.is_over or kind is BalanceUpdate:
+                return True
+            if self._handlers.on_order is not None:
+                return False
+            if self._thinking is not None:
+                self._thinking.wake(self.system.now)
+            return True
         if self._subscribed is not None and kind in _MARKET:
             if _conflates(self._subscribed, envelope[4]):
                 self._conflate(envelope[4])
@@ -352,7 +380,10 @@ class StrategyHost(Actor):
         """Send a command to the venue. Raises `SimulationEnded` once the run is over for good,
         `Undeliverable` when the venue has ended before."""
         self._check_venue()
-        self._venue.post(action)
+        if self._thinking is None:
+            self._venue.post(action)
+        else:
+            self._venue.post_from(self._thinking.free, action)
 
     def _check_venue(self) -> None:
         if not self._venue.target.open:
@@ -377,17 +408,22 @@ class StrategyHost(Actor):
     async def read_depth(self, pair: str, levels: int) -> Depth:
         """The depth of ``pair`` as the venue answers; it takes the time of the link, both ways."""
         question = _new(ReadDepth, (pair, levels))
+        thinking = self._thinking
+        if thinking is not None and thinking.free > self.system.now:
+            await self.system.sleep_until(thinking.free)
         depth: Depth = self._venue.look(question)
         if depth is UNSET:
             self._check_venue()
             depth = await self._venue.request(question)
+        if thinking is not None:
+            thinking.wake(self.system.now)
         self._note_last(pair, depth.last)
         return depth
 
     def ask_depth(self, pair: str, levels: int) -> None:
         """Ask for the depth; it comes as a `Snapshot`."""
         self._check_venue()
-        self._venue.post(ReadDepth(pair, levels))
+        self.send(self._venue, ReadDepth(pair, levels))
 
     def set_timer(self, name: str, at: int, every: int) -> int:
         """Call ``on_timer`` at ``at`` (nanoseconds), and then every so many nanoseconds."""

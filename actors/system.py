@@ -18,14 +18,14 @@ from typing import Any
 from backtest.errors import BacktestError, SimulationEnded, Undeliverable
 from backtest.log import get_logger
 
-from .actor import Actor
+from .actor import Actor, agent_name
 from .agenda import NEVER
 from .channel import Channel
 from .clock import Clock
 from .course import Course
 from .delivery import Delivery
 from .fiber import OWNER, Fiber
-from .latency import Latency
+from .latency import Latency, Network
 from .live import Live
 from .message import TIMER
 from .signal import Signal
@@ -60,6 +60,7 @@ class System(Delivery):
         "dead_letters",
         "drive",
         "log",
+        "network",
         "seed",
         "stall_bound",
     )
@@ -74,6 +75,8 @@ class System(Delivery):
         self.dead_letters: list[DeadLetter] = []
         self.actors: dict[str, Actor] = {}
         self.log = get_logger("backtest.kernel")
+        self.network: Network | None = None
+        """How long links between two agents take that have no latency of their own."""
         self._channels: dict[tuple[str, str], Channel] = {}
         self._latencies: dict[tuple[str, str], Latency] = {}
         self._fibers: dict[Fiber, None] = {}
@@ -135,7 +138,7 @@ class System(Delivery):
             channel = self.make_channel(
                 sender,
                 self.actors[target].fiber,
-                self._latencies.get((sender, target)),
+                self._latency_of(sender, target),
             )
             channel.is_prompt = self._is_prompt(sender, target)
             self._channels[sender, target] = channel
@@ -166,8 +169,20 @@ class System(Delivery):
             if (one, other) in self._channels:
                 self._channels[one, other].is_prompt = self._is_prompt(one, other)
 
+    def _latency_of(self, sender: str, target: str) -> Latency | None:
+        latency = self._latencies.get((sender, target))
+        if latency is None and self.network is not None and self._are_agents(sender, target):
+            ends = (agent_name(sender), agent_name(target))
+            latency = self.network.between(self.seed, *ends) if sender != target else None
+        return latency
+
+    def _are_agents(self, *names: str) -> bool:
+        return all(name in self.actors and self.actors[name].is_agent for name in names)
+
     def _is_prompt(self, sender: str, target: str) -> bool:
         """Whether a question and its answer between the two take no time."""
+        if self.network is not None and self._are_agents(sender, target):
+            return False
         for link in ((sender, target), (target, sender)):
             if link in self._latencies:
                 return False

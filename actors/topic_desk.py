@@ -8,6 +8,7 @@ from weakref import ref
 from backtest.errors import FieldTypeError, SimulationEnded, Undeliverable
 from backtest.services.payloads import check_payload
 
+from .actor import agent_name
 from .message import MARKET_TO_STRATEGY
 from .stream import Stream
 from .topics import TOPICS, Listen, Message, Publish, TopicActor
@@ -64,7 +65,7 @@ class TopicDesk:
             self._tell(Publish(topic, payload, sender))
         else:
             link = host.link(self._actor_called(to))
-            link.post(Message(topic, payload, sender), MARKET_TO_STRATEGY)
+            host.send(link, Message(topic, payload, sender), MARKET_TO_STRATEGY)
 
     def hear(self, message: Message) -> None:
         """Give ``message`` to the iterators over its topic."""
@@ -93,7 +94,7 @@ class TopicDesk:
         host = self._host
         if TOPICS not in host.system.actors:
             host.system.add(TopicActor())
-        host.link(TOPICS).post(what)
+        host.send(host.link(TOPICS), what)
 
     def _actor_called(self, agent: str) -> str:
         """The name of the actor in which ``agent`` lives."""
@@ -105,11 +106,6 @@ class TopicDesk:
         raise Undeliverable(
             f"{agent_name(self._host.name)} knows no agent {agent!r}; there are: {known}"
         )
-
-
-def agent_name(actor: str) -> str:
-    """By what name the others know the strategy that lives in ``actor``."""
-    return actor.removeprefix("strategy/")
 
 
 def _check_topic(topic: str) -> None:

@@ -35,6 +35,10 @@ class Ordering:
     logs_refusals: ClassVar[bool] = True
     """Whether refusals of commands that nobody awaited are logged."""
 
+    computation_delay: ClassVar[float | timedelta | str] = 0
+    """How long each wake-up keeps it busy: what it sends leaves it that much later, and it is not
+    woken again before. See `think`."""
+
     _host: StrategyHost
     _desk: OrderDesk
 

@@ -245,6 +245,15 @@ class Strategy(Ordering):
         self.pair_of(pair)
         self._host.subscribe(pair, conflate, length_ns(length))
 
+    def think(self, duration: float | timedelta | str) -> None:
+        """Be busy for ``duration``: what is sent after this (orders, changes of them, questions,
+        messages) leaves that much later, and no handler is called before that, whatever comes.
+
+        It adds to what it is busy with already, ``computation_delay`` among it. It does not wait:
+        `now` stays as it is, and a handler that goes on sees what it saw.
+        """
+        self._host.think(duration_ns(duration))
+
     # -- other agents ----------------------------------------------------------------------------
 
     def publish(self, topic: str, payload: Any, *, to: str | None = None) -> None:
@@ -334,6 +343,10 @@ class Strategy(Ordering):
         return {one.name: getattr(self, one.name) for one in attrs.fields(cls) if one.init}
 
     # -- for the host ------------------------------------------------------------------------------
+
+    def computation_ns(self) -> int:
+        """Called by the host: `computation_delay` in nanoseconds."""
+        return duration_ns(self.computation_delay, "computation_delay")
 
     def wanted(self) -> frozenset[Kind]:
         """Called by the host: the kinds of market data for which there is a handler."""

@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from backtest.actors import FixedLatency, Latency, LinkLatencies
+from backtest.actors import FixedLatency, Latency, LinkLatencies, Network
 from backtest.data.funding import read_funding
 from backtest.errors import ConfigError, FieldError
 from backtest.models import HOUSE, Asset, TradingPair, TradingRules
@@ -263,10 +263,11 @@ def check_precision(
                 )
 
 
-def latency_of(latency: Any) -> Latency | LinkLatencies | None:
+def latency_of(latency: Any) -> Latency | LinkLatencies | Network | None:
     """The latency between strategies and the venue: a length of time or a `Latency`, for all links
-    or by link. Raises `ConfigError` for a link that there is not."""
-    if latency is None or isinstance(latency, Latency | LinkLatencies):
+    or by link; or a `Network`, which holds between strategies, too. Raises `ConfigError` for a link
+    that there is not."""
+    if latency is None or isinstance(latency, Latency | LinkLatencies | Network):
         return latency
     if not isinstance(latency, Mapping):
         return FixedLatency(duration_ns(latency, "latency"))

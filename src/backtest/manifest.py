@@ -8,7 +8,7 @@ from datetime import tzinfo
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from backtest.actors import Latency, LinkLatencies
+from backtest.actors import Latency, LinkLatencies, Network
 from backtest.assembly import Assembly
 from backtest.data import SeveralSources, TickSource
 from backtest.inputs import Source
@@ -94,7 +94,7 @@ def _latency_text(latency: Any) -> Any:
         latency = {link: one for link, one in latency._asdict().items() if one is not None}
     if isinstance(latency, Mapping):
         return {link: _latency_text(one) for link, one in latency.items()}
-    return policy_text(latency) if isinstance(latency, Latency) else _plain(latency)
+    return policy_text(latency) if isinstance(latency, Latency | Network) else _plain(latency)
 
 
 def _pair_text(pair: TradingPair) -> dict[str, Any]:

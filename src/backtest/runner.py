@@ -18,6 +18,7 @@ from backtest.actors import (
     Latency,
     LinkLatencies,
     MarketData,
+    Network,
     SimulatedClock,
     StrategyHost,
     System,
@@ -70,7 +71,8 @@ class BacktestRunner:
         bar, stamp, tz, stream: how ``data`` is read; see `backtest.data.open_data`.
         seed: the root of every id and random stream.
         latency: between strategies and the venue, both ways: a length of time or a `Latency`; or
-            by link: ``{"orders": "20ms", "market_data": "5ms", "order_events": "10ms"}``.
+            by link: ``{"orders": "20ms", "market_data": "5ms", "order_events": "10ms"}``; or a
+            `DistanceLatency`, which holds among the strategies, too.
         insurance_fund: what the insurance account starts with, by asset.
         inbox_bound: messages that may wait for a strategy.
         stall_bound: steps at one simulated time beyond which the run ends with a `Livelock`.
@@ -97,6 +99,7 @@ class BacktestRunner:
     latency: (
         Latency
         | LinkLatencies
+        | Network
         | Mapping[str, Latency | str | int | float | timedelta]
         | str
         | int
