@@ -16,7 +16,7 @@ from backtest.models import FeeStage, TradingPair, TradingRules
 from backtest.models.fill_policy import policy_text
 from backtest.money import plain
 
-__all__ = ["manifest", "rules_text", "versions"]
+__all__ = ["manifest", "pair_text", "rules_text", "versions"]
 
 
 def manifest(
@@ -52,7 +52,7 @@ def manifest(
             for name, account in parts.accounts.items()
             if not account.is_house
         },
-        "pairs": {code: _pair_text(pair) for code, pair in parts.pairs.items()},
+        "pairs": {code: pair_text(pair) for code, pair in parts.pairs.items()},
         "rules": {code: rules_text(rules) for code, rules in parts.rules.items()},
         "data": {
             code: {**_data_text(source), "sha256": inputs[code]}
@@ -97,7 +97,8 @@ def _latency_text(latency: Any) -> Any:
     return policy_text(latency) if isinstance(latency, Latency | Network) else _plain(latency)
 
 
-def _pair_text(pair: TradingPair) -> dict[str, Any]:
+def pair_text(pair: TradingPair) -> dict[str, Any]:
+    """A trading pair as plain data."""
     return {
         "base": pair.base.code,
         "base_precision": pair.base.precision,

@@ -38,7 +38,7 @@ from backtest.roster import account_options, accounts_of, named
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
 
-__all__ = ["BacktestRunner", "run", "run_async"]
+__all__ = ["BacktestRunner", "refuse_running_loop", "run", "run_async"]
 
 _APART_FROM_DATA = {"seed", "accounts", "netting", "latency", "insurance_fund", "inbox_bound"}
 """Settings that have nothing to do with how data is read."""
@@ -121,7 +121,7 @@ class BacktestRunner:
     def run(self) -> RunResult:
         """Run to the end of the data. Not inside a running event loop: there, `run_async`."""
         self.prepare()
-        _refuse_running_loop()
+        refuse_running_loop("await backtest.run_async(...)")
         self.system.simulate()
         return self.result()
 
@@ -370,9 +370,10 @@ def _refuse_spent(sources: Mapping[str, Any]) -> None:
             )
 
 
-def _refuse_running_loop() -> None:
+def refuse_running_loop(instead: str) -> None:
+    """Raise `ConfigError` where an event loop is running; ``instead`` is what to do there."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return
-    raise ConfigError("an event loop is running here: use await backtest.run_async(...) instead")
+    raise ConfigError(f"an event loop is running here: use {instead} instead")

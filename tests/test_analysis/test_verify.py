@@ -13,14 +13,25 @@ from typing import Any
 
 import pytest
 
+import backtest
 from backtest.analysis.result import RunResult
 from backtest.analysis.tables import COLUMNS
 from backtest.analysis.verify import verify_run
 from backtest.errors import DataError, VerificationFailed
+from backtest.models import Bar
 from backtest.models._fast import derive
-from tests.test_analysis.runs import busy_run, small_run
+from backtest.strategies import Strategy
+from tests.test_analysis.runs import busy_run, hourly, small_run
 
 Rows = list[dict[str, str]]
+
+
+class Once(Strategy):
+    """Buys one at the first bar."""
+
+    def on_bar(self, bar: Bar) -> None:
+        if self.last_price("BTCUSD") and not self.open_orders() and not self.balance("BTC").total:
+            self.buy("BTCUSD", 1)
 
 
 @pytest.fixture(scope="module")
@@ -471,3 +482,18 @@ def test_what_is_no_run_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"kind": "backtest run", "version": 9, "format": "csv"}')
     with pytest.raises(DataError, match="version 9"):
         verify_run(tmp_path)
+
+
+def test_a_latency_finer_than_a_datetime_leaves_a_run_that_verifies() -> None:
+    # Orders carry datetimes, which end at the microsecond; events and fills have nanoseconds.
+    result = backtest.run(
+        Once(),
+        data=hourly("BTCUSD", *[("100", "100", "100", "100")] * 3),
+        pair="BTCUSD",
+        cash="1000 USD",
+        latency="1234567ns",
+    )
+    assert len(result.fills) == 1
+    # There and back: the bar to the strategy, its order to the venue.
+    assert result.records.events[0].time % 1_000_000_000 == 2 * 1_234_567
+    assert result.verify().ok, result.verify().problems

@@ -140,7 +140,7 @@ parameters = { fast = { choice = [3, 5, 8] } }
     makers, mine = scenario.populations
     assert makers.cash == {"USD": Decimal(100_000), "ABM": Decimal(500)}
     assert (makers.computation, makers.margin_mode, makers.fixed) == (1_000, "isolated", True)
-    assert makers.parameters["leverage"] == 3
+    assert makers.settings["leverage"] == 3
     assert makers.parameters["size"].step == 5
     assert mine.kind.__name__ == "Mine"
     assert (mine.name, mine.count) == ("mine", 1)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from backtest.analysis.check_journal import Journal
 from backtest.analysis.exact import ONE_UNIT, round_half_even, text_of
 from backtest.analysis.lines import FillLine, Material, OrderLine, derived_id
+from backtest.analysis.times import as_moment
 from backtest.analysis.verification import Finding
 
 __all__ = ["chains", "events", "fills", "orders", "reserves", "trades"]
@@ -296,7 +297,7 @@ def _offsets(material: Material, finding: Finding) -> None:
 def _entry(fill: FillLine, order: OrderLine, what: str, finding: Finding) -> None:
     finding.differ(f"the price of {what}", text_of(fill.price), text_of(order.fill_price))
     finding.differ(f"the side of {what}", fill.direction, order.direction)
-    finding.differ(f"the time of {what}", fill.time, order.filled)
+    finding.differ(f"the time of {what}", as_moment(fill.time), order.filled)
     if order.kind == "spot":
         finding.differ(f"the volume of {what}", text_of(fill.volume), text_of(order.volume))
         finding.differ(f"the fee of {what}", text_of(fill.fee), text_of(order.fee_fill))
@@ -307,7 +308,7 @@ def _closing(
 ) -> None:
     opposite = {"LONG": "SHORT", "SHORT": "LONG"}.get(order.direction)
     finding.differ(f"the side of {what}", fill.direction, opposite)
-    finding.differ(f"the time of {what}", fill.time, order.closed)
+    finding.differ(f"the time of {what}", as_moment(fill.time), order.closed)
     finding.differ(f"the kind of {what}", fill.kind, order.closing_reason)
     for name, found, expected in (
         ("price", fill.price, order.close_price),
@@ -397,7 +398,7 @@ def events(material: Material, journal: Journal, finding: Finding) -> str:
             finding.wrong(f"{what} is of an unknown order or another chain")
             continue
         if event.kind == "accepted":
-            finding.differ(f"the time of {what}", event.time, order.created)
+            finding.differ(f"the time of {what}", as_moment(event.time), order.created)
         if event.kind in _OF_FILLS:
             fill = material.fills[next_fill] if next_fill < len(material.fills) else None
             next_fill += 1

@@ -71,9 +71,10 @@ class _Maker:
         self.name = population.name
         self.kind = population.kind
         self._parameters = Parameters(self.kind)
-        self._parameters.check(population.parameters, filled=FILLED)
+        given = population.settings
+        self._parameters.check(given, filled=FILLED)
         self._drawn: dict[str, Distribution] = {}
-        self._settings = filled(self.kind, population.parameters, list(worths), worths)
+        self._settings = filled(self.kind, given, list(worths), worths)
         for name, value in list(self._settings.items()):
             if isinstance(value, Distribution):
                 self._drawn[name] = self._settings.pop(name)

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 from attrs import field, fields, frozen
 
+from backtest.actors.market_book import MarketSpec
 from backtest.config import RuleBook, pair_of
 from backtest.errors import ConfigError
 from backtest.markets.hours import Hours, hours_of
@@ -51,8 +52,12 @@ def _share(value: Any) -> Decimal | None:
     return None if value is None else decimal_of(value, "band")
 
 
-def _length(value: Any) -> int:
+def _halt(value: Any) -> int:
     return duration_ns(value, "halt")
+
+
+def _bar(value: Any) -> int:
+    return duration_ns(value, "bar")
 
 
 def _hours(value: Any) -> Hours | None:
@@ -72,6 +77,7 @@ class Instrument:
         band: how far the price may go from the reference, as a share of it (``"0.1"``), before
             trading halts; None: as far as it likes.
         halt: for how long it then halts; what was collected meanwhile meets at one price.
+        bar: the length of the bars that are made of its trades, for agents that want bars.
         hours: auctions, opening and close of each day (`Hours`, or a table); None: always open.
         fundamental: what it is worth: a `Fundamental`, or a table of its arguments, which then
             takes its seed and its start from the run, and its mean from the reference price.
@@ -82,7 +88,8 @@ class Instrument:
     rules: TradingRules = field(factory=TradingRules, converter=_rules)
     self_trade: SelfTrade = "cancel_newest"
     band: Decimal | None = field(default=None, converter=_share)
-    halt: int = field(default=300, converter=_length)
+    halt: int = field(default=300, converter=_halt)
+    bar: int = field(default=60, converter=_bar)
     hours: Hours | None = field(default=None, converter=_hours)
     fundamental: Fundamental | Mapping[str, Any] | None = None
 
@@ -104,7 +111,21 @@ class Instrument:
             raise ConfigError(f"{code}: band must be a share between 0 and 1, is {self.band}")
         if self.halt <= 0:
             raise ConfigError(f"{code}: halt must be longer than nothing")
+        if self.bar <= 0:
+            raise ConfigError(f"{code}: bar must be longer than nothing")
         self.worth(0, 0)  # a table that describes none is refused here and now
+
+    def spec(self) -> MarketSpec:
+        """The same, as the exchange takes it."""
+        return MarketSpec(
+            pair=self.pair,
+            rules=self.rules,
+            reference_price=self.reference_price,
+            self_trade=self.self_trade,
+            band=self.band,
+            halt_ns=self.halt,
+            bar_ns=self.bar,
+        )
 
     @property
     def code(self) -> str:
@@ -135,6 +156,7 @@ class Instrument:
             "self_trade": self.self_trade,
             "band": None if self.band is None else str(self.band),
             "halt_ns": self.halt,
+            "bar_ns": self.bar,
             "hours": None if self.hours is None else self.hours.text(),
             "fundamental": {name: str(one) for name, one in given.items()}
             if isinstance(given, Mapping)

@@ -14,13 +14,22 @@ __all__ = ["KINDS", "kind_called", "name_of"]
 
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "avellaneda_stoikov": "AvellanedaStoikov",
+        "learnt_vwap": "LearntVwap",
+        "leveraged_trend": "LeveragedTrend",
         "market_maker": "MarketMaker",
         "mean_reversion": "MeanReversion",
         "momentum": "Momentum",
         "noise": "ZeroIntelligence",
+        "once": "Once",
+        "participation": "Participation",
         "pov_market_maker": "PovMarketMaker",
         "private_value": "PrivateValue",
+        "replay": "Replay",
+        "scripted": "Scripted",
+        "twap": "Twap",
         "value": "ValueAgent",
+        "vwap": "Vwap",
     }
 )
 """Short names, and the classes in `backtest.strategies.agents` that they stand for."""

@@ -117,11 +117,8 @@ class Population:
             )
         if self.margin_mode not in (None, "isolated", "cross"):
             raise ConfigError(f"margin_mode must be isolated or cross, not {self.margin_mode!r}")
-        if self.leverage is not None:
-            if "leverage" in self.parameters:
-                raise ConfigError("leverage is given twice: beside the parameters, and among them")
-            merged = {**self.parameters, "leverage": self.leverage}
-            object.__setattr__(self, "parameters", merged)
+        if self.leverage is not None and "leverage" in self.parameters:
+            raise ConfigError("leverage is given twice: beside the parameters, and among them")
         if isinstance(self.agent, type):
             self.check(self.agent)
 
@@ -130,9 +127,15 @@ class Population:
         """The class of its agents. Raises `ConfigError` where there is none."""
         return self.agent if isinstance(self.agent, type) else kind_called(self.agent)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that its agents are told: the parameters, with the leverage among them."""
+        own = {} if self.leverage is None else {"leverage": self.leverage}
+        return {**self.parameters, **own}
+
     def check(self, kind: type[Strategy]) -> None:
         """Raise `ConfigError` for a parameter that ``kind`` does not have, or lacks."""
-        Parameters(kind).check(self.parameters, filled=FILLED)
+        Parameters(kind).check(self.settings, filled=FILLED)
 
     def names(self, count: int | None = None) -> list[str]:
         """The names of the agents; of ``count`` of them, where that is given."""
@@ -147,7 +150,7 @@ class Population:
             "count": self.count,
             "parameters": {
                 name: one.text() if isinstance(one, Distribution) else str(one)
-                for name, one in self.parameters.items()
+                for name, one in self.settings.items()
             },
             "computation_ns": self.computation,
         }

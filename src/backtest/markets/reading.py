@@ -31,7 +31,9 @@ _OF_SCENARIO: Final = (
     "insurance_fund", "netting", "margin_mode",
 )  # fmt: skip
 _TABLES: Final = ("rules", "assets", "pairs", "populations")
-_OF_MARKET: Final = ("reference_price", "self_trade", "band", "halt", "hours", "fundamental")
+_OF_MARKET: Final = (
+    "reference_price", "self_trade", "band", "halt", "bar", "hours", "fundamental",
+)  # fmt: skip
 _OF_PAIR: Final = (
     "base", "quote", "price_increment", "volume_increment", "min_volume", "min_notional",
     "contract_size",

@@ -9,7 +9,8 @@ from attrs import define
 
 from backtest.analysis.result import RunResult
 from backtest.markets.scenario import Scenario
-from backtest.models import MarketTrade
+from backtest.models import MarketTrade, Quote
+from backtest.services.fundamental import Fundamental
 
 __all__ = ["MarketResult"]
 
@@ -24,6 +25,10 @@ class MarketResult(RunResult):
     """The population of each agent, by its name; a strategy that joined is its own."""
     trades: Sequence[MarketTrade]
     """The tape: every trade, in order, with both sides by name."""
+    quotes: Mapping[str, Sequence[Quote]]
+    """Every change of the best prices, by pair."""
+    fundamentals: Mapping[str, Fundamental | None]
+    """What each pair was worth, by its code."""
     messages: int
     """Messages that were delivered."""
     wall_s: float

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
@@ -21,6 +21,9 @@ from backtest.markets.scaling import scaled
 from backtest.models.account import MARGIN_MODES
 from backtest.money import plain
 from backtest.times import DAY, duration_ns, format_ns, to_ns
+
+if TYPE_CHECKING:
+    from backtest.markets.result import MarketResult
 
 __all__ = ["Scenario"]
 
@@ -185,6 +188,18 @@ class Scenario:
         Raises `ConfigError` where that cannot be.
         """
         return evolve(self, populations=scaled(self.populations, agents))
+
+    def run(self, *strategies: Any, **settings: Any) -> MarketResult:
+        """Run it; ``settings`` are those of `backtest.markets.run_market`."""
+        from backtest.markets.runner import run_market
+
+        return run_market(self, *strategies, **settings)
+
+    async def run_async(self, *strategies: Any, **settings: Any) -> MarketResult:
+        """`run` for use inside a running event loop."""
+        from backtest.markets.runner import run_market_async
+
+        return await run_market_async(self, *strategies, **settings)
 
     @classmethod
     def load(cls, source: str | PathLike[str]) -> Scenario:

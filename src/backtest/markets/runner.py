@@ -1,0 +1,304 @@
+"""The market runner: it assembles the actors of a market, runs them, and gives back the result."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime, time
+from os import PathLike
+from time import perf_counter
+from typing import Any
+from uuid import UUID
+
+import anyio.to_thread
+from attrs import define, evolve, field, fields
+
+from backtest.actors import (
+    AccountActor,
+    Envelope,
+    SessionActor,
+    SimulatedClock,
+    StrategyHost,
+    System,
+)
+from backtest.actors.exchange import ExchangeActor
+from backtest.actors.standstill import STALL_BOUND
+from backtest.config import RuleBook, cash_of, check_precision
+from backtest.errors import ConfigError
+from backtest.manifest import versions
+from backtest.markets.cast import Member, cast_of, filled
+from backtest.markets.hours import phases
+from backtest.markets.latencies import latencies_of
+from backtest.markets.manifest import market_manifest
+from backtest.markets.population import FILLED
+from backtest.markets.result import MarketResult
+from backtest.markets.scenario import Scenario
+from backtest.markets.shipped import load
+from backtest.models import HOUSE, Account, Agent, BacktestRun
+from backtest.roster import named
+from backtest.runner import refuse_running_loop
+from backtest.services.fundamental import Fundamental
+from backtest.services.valuation import Valuation
+from backtest.strategies import Strategy
+
+__all__ = ["MarketRunner", "run_market", "run_market_async"]
+
+
+@define(kw_only=True)
+class MarketRunner:
+    """A market about to be run; `run` carries it out. One runner runs once.
+
+    Args:
+        scenario: a `Scenario`, the name of a shipped one, a TOML file, or ``file.py:name``.
+        strategies: of yours, which join the crowd: one, several, or a mapping of names to them.
+        cash: what each of yours starts with (``"10000 USD"``), or by the name of the strategy; left
+            out: what the scenario gives each agent.
+        seed, agents, until: in place of the scenario's own: see `Scenario.scaled`, `Scenario.ends`.
+        latency: of your strategies' links, in place of the scenario's.
+        inbox_bound: messages that may wait for an agent.
+        stall_bound: steps at one simulated time beyond which the run ends with a `Livelock`.
+        progress: called now and then with the simulated time and the number of messages so far.
+
+    Raises `ConfigError` for what cannot be run, and what an agent raises.
+    """
+
+    scenario: Scenario | str | PathLike[str]
+    strategies: Any = ()
+    cash: Any = None
+    seed: int | None = None
+    agents: int | None = None
+    until: datetime | time | str | None = None
+    latency: Any = None
+    inbox_bound: int = 100_000
+    stall_bound: int = STALL_BOUND
+    progress: Callable[[int, int], None] | None = None
+    observer: Callable[[System, Envelope], None] | None = None
+    tracer: Callable[[Envelope], None] | None = None
+    system: System = field(init=False)
+    exchange: ExchangeActor = field(init=False)
+    ledger: AccountActor = field(init=False)
+    members: dict[str, Member] = field(init=False, factory=dict)
+    """The agents by name, once `prepare` has made them."""
+    accounts: dict[str, Account] = field(init=False, factory=dict)
+    """Theirs and those of the house, by name."""
+    _run: BacktestRun | None = field(init=False, default=None)
+    _scenario: Scenario = field(init=False)
+    _agents: dict[str, tuple[Agent, tuple[Account, ...]]] = field(init=False, factory=dict)
+    _valuation: Valuation = field(init=False)
+    _worths: dict[str, Fundamental | None] = field(init=False, factory=dict)
+    _wall_s: float = field(init=False, default=0.0)
+
+    def run(self) -> MarketResult:
+        """Run to the end. Not inside a running event loop: there, `run_async`."""
+        self.prepare()
+        refuse_running_loop("await backtest.markets.run_market_async(...)")
+        self._simulate()
+        return self.result()
+
+    async def run_async(self) -> MarketResult:
+        """The same from inside a running loop: the simulation runs in a thread of its own."""
+        self.prepare()
+        await anyio.to_thread.run_sync(self._simulate)
+        return self.result()
+
+    def _simulate(self) -> None:
+        began = perf_counter()
+        self.system.simulate()
+        self._wall_s = perf_counter() - began
+
+    # -- assembling --------------------------------------------------------------------------------
+
+    def prepare(self) -> System:
+        """Make the agents, their accounts and the exchange; nothing runs yet."""
+        if self._run is not None:
+            raise ConfigError("this runner has run already: make a new one, with new strategies")
+        scenario = self._scenario = self._settled()
+        seed, start, until = scenario.seed, scenario.start_ns, scenario.until_ns
+        system = self.system = System(seed, SimulatedClock())
+        system.stall_bound = self.stall_bound
+        system.now = system.clock.ns = start  # type: ignore[attr-defined]
+        self._worths = {one.code: one.worth(seed, start) for one in scenario.pairs}
+        self.members = {one.name: one for one in cast_of(scenario, seed, self._worths)}
+        self._join(scenario)
+        pairs = {one.code: one.pair for one in scenario.pairs}
+        cash = {name: one.cash for name, one in self.members.items()}
+        check_precision(cash, pairs, RuleBook())
+        asset = scenario.pairs[0].pair.settlement.code
+        self._open_accounts(seed, asset, scenario.netting)
+        valuation = self._valuation = Valuation(asset, list(pairs.values()))
+        run_id = _id(seed, "run")
+        specs = {one.code: one.spec() for one in scenario.pairs}
+        opening = [(name, code, sum_) for name, own in cash.items() for code, sum_ in own.items()]
+        fund = list(scenario.insurance_fund.items())
+        self.ledger = AccountActor(list(self.members), opening, fund)
+        agents = {f"strategy/{name}": one for name, one in self._agents.items()}
+        self.exchange = ExchangeActor(_id(seed, "exchange"), run_id, specs, agents, valuation)
+        day = [
+            change for one in scenario.pairs for change in phases(one.code, one.hours, start, until)
+        ]
+        session = SessionActor(start, until, day, progress=self._told())
+        for actor in (self.ledger, self.exchange, session):
+            system.add(actor)
+        for name, member in self.members.items():
+            system.add(self._host(name, member))
+        if self.observer is not None:
+            observer = self.observer
+            system.observer = lambda envelope: observer(system, envelope)
+        system.tracer = self.tracer
+        self._run = BacktestRun(run_id, seed, start)
+        return system
+
+    def _settled(self) -> Scenario:
+        """The scenario with what was asked for in place of its own."""
+        scenario = self.scenario if isinstance(self.scenario, Scenario) else load(self.scenario)
+        if self.until is not None:
+            # Said as it is, so that the manifest tells the moment and not a way to find it.
+            end = scenario.ends(self.until)
+            scenario = evolve(scenario, until=None, duration=f"{end - scenario.start_ns}ns")
+        if self.seed is not None:
+            scenario = evolve(scenario, seed=self.seed)
+        if self.agents is not None:
+            scenario = scenario.scaled(self.agents)
+        return scenario
+
+    def _join(self, scenario: Scenario) -> None:
+        """Let the strategies of the user's take part, with the money that they were given."""
+        if not self.strategies:
+            if not self.members:
+                raise ConfigError("there are no agents: the scenario has none, and none joins it")
+            return
+        joining = named(self.strategies)
+        if self.cash is None:
+            money = dict.fromkeys(joining, scenario.cash)
+        else:
+            given = cash_of(self.cash, "")
+            money = {name: given.get(name, given.get("")) for name in joining}
+        for name, strategy in joining.items():
+            owned = money[name]
+            if owned is None:
+                raise ConfigError(f"strategy {name!r} has no cash: give cash='10000 USD'")
+            if name in self.members:
+                raise ConfigError(f"strategy {name!r} is called like an agent: rename it")
+            self._acquaint(strategy)
+            self.members[name] = Member(
+                name=name,
+                strategy=strategy,
+                population=name,
+                cash=owned,
+                margin_mode=scenario.margin_mode,
+                latency=latencies_of(self.latency) or scenario.latency,
+                computation=0,
+            )
+
+    def _acquaint(self, strategy: Strategy) -> None:
+        """Tell a strategy the pair, where there is one only, and what that is worth."""
+        kind = type(strategy)
+        defaults = {one.name: one.default for one in fields(kind) if one.init}  # type: ignore[arg-type]
+        # A default counts as not said: the market knows better.
+        given = {
+            name: value
+            for name, value in strategy.parameters.items()
+            if name not in FILLED or value != defaults[name]
+        }
+        for name, value in filled(kind, given, list(self._worths), self._worths).items():
+            if given.get(name) is not value:
+                setattr(strategy, name, value)
+
+    def _open_accounts(self, seed: int, asset: str, netting: bool) -> None:
+        for name, member in self.members.items():
+            account = Account(
+                _id(seed, f"account/{name}"),
+                name,
+                next(iter(member.cash), asset),
+                margin_mode=member.margin_mode,  # type: ignore[arg-type]
+                netting=netting,
+            )
+            self.accounts[name] = account
+            agent = Agent(_id(seed, f"agent/{name}"), name, (account.account_id,))
+            self._agents[name] = (agent, (account,))
+        for name in HOUSE:
+            self.accounts[name] = Account(_id(seed, f"account/{name}"), name, asset, is_house=True)
+
+    def _host(self, name: str, member: Member) -> StrategyHost:
+        return StrategyHost(
+            f"strategy/{name}",
+            member.strategy,
+            inbox_bound=self.inbox_bound,
+            latency=member.latency,
+        )
+
+    def _told(self) -> Callable[[int], None] | None:
+        progress = self.progress
+        if progress is None:
+            return None
+        return lambda now: progress(now, self.system.sequence)
+
+    # -- the result --------------------------------------------------------------------------------
+
+    def result(self) -> MarketResult:
+        """What the run has come to; `run` gives it, so only who runs the system himself asks."""
+        run, scenario, exchange = self._run, self._scenario, self.exchange
+        assert run is not None, "prepare it first"
+        self._valuation.sample(self.system.now)
+        return MarketResult(
+            run=BacktestRun(run.run_id, run.seed, run.start_ns, self.system.now),
+            config=market_manifest(scenario, self.members),
+            cash_asset=self._valuation.cash,
+            pairs={one.code: one.pair for one in scenario.pairs},
+            rules={one.code: one.rules for one in scenario.pairs},
+            accounts=self.accounts,
+            strategies={name: one.strategy for name, one in self.members.items()},
+            accounts_of={name: (name,) for name in self.members},
+            agents={agent.agent_id: name for name, (agent, _) in self._agents.items()},
+            ledger=self.ledger.ledger,
+            records=exchange.venue.records,
+            valuation=self._valuation,
+            bars=0,
+            inputs={},
+            versions=versions(),
+            scenario=scenario,
+            populations={name: one.population for name, one in self.members.items()},
+            trades=exchange.trades_log,
+            quotes=exchange.publication.quotes,
+            fundamentals=self._worths,
+            messages=self.system.statistics().handled,
+            wall_s=self._wall_s,
+        )
+
+
+def run_market(
+    scenario: Scenario | str | PathLike[str], *strategies: Any, **settings: Any
+) -> MarketResult:
+    """Run a market: ``run_market("reference-day", Mine(), cash="10000 USD", until="10:00")``.
+
+    ``strategies`` of yours join the crowd, each with an account of its own; a mapping gives them
+    names. The settings are those of `MarketRunner`.
+    """
+    return _runner(scenario, strategies, settings).run()
+
+
+async def run_market_async(
+    scenario: Scenario | str | PathLike[str], *strategies: Any, **settings: Any
+) -> MarketResult:
+    """`run_market` for use inside a running event loop (a notebook, a server, an async test)."""
+    return await _runner(scenario, strategies, settings).run_async()
+
+
+def _runner(
+    scenario: Scenario | str | PathLike[str],
+    strategies: tuple[Any, ...],
+    settings: Mapping[str, Any],
+) -> MarketRunner:
+    given = strategies[0] if len(strategies) == 1 else strategies
+    if isinstance(given, Strategy):
+        given = (given,)
+    if strategies and "strategies" in settings:
+        raise ConfigError("strategies are given twice: by position and by name")
+    if strategies:
+        return MarketRunner(scenario=scenario, strategies=given, **settings)
+    return MarketRunner(scenario=scenario, **settings)
+
+
+def _id(seed: int, name: str) -> UUID:
+    """The id called ``name``: the same for a seed whoever else there is."""
+    return UUID(bytes=hashlib.sha256(f"{seed}/id/{name}".encode()).digest()[:16], version=4)
