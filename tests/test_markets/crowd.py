@@ -49,15 +49,15 @@ CROWD = Scenario(
     populations=[
         Population(
             "market_maker", 2, name="maker",
-            parameters={"reference": 100, "every": "5s", "size": 20, "spot": True},
+            parameters={"reference": 100, "every": "5s", "size": 20},
         ),
-        Population("value", 10, parameters={"every": "20s", "size": 10, "spot": True}),
+        Population("value", 10, parameters={"every": "20s", "size": 10}),
         Population(
             "leveraged_trend", 5, name="trend", cash="20000 USD", leverage=3,
             parameters={"every": "4s", "fast": 3, "slow": 8, "use": "0.3"},
         ),
         Population(
-            "noise", 25, parameters={"every": "15s", "size": uniform(1, 9), "spot": True}
+            "noise", 25, parameters={"every": "15s", "size": uniform(1, 9)}
         ),
     ],
     duration="5m",

@@ -16,10 +16,10 @@ from attrs import evolve
 
 from backtest.errors import ConfigError
 from backtest.markets import Instrument, MarketResult, Population, Scenario, run_market, uniform
-from backtest.models import HOUSE, Asset, TradingPair
+from backtest.models import HOUSE, Asset, SpotOrder, TradingPair, TradingRules
 from backtest.services.fundamental import Fundamental
 from backtest.strategies import Strategy
-from backtest.strategies.agents import ValueAgent
+from backtest.strategies.agents import Agent, ValueAgent
 from backtest.times import MINUTE, SECOND
 from tests.test_markets.crowd import CROWD, PAIR, Idler
 
@@ -278,7 +278,7 @@ class Bidder(Strategy):
 
     async def run(self) -> None:
         self.sent = self.now_ns
-        await self.buy(self.pair, 1, limit_price=90)
+        await self.long(self.pair, 1, limit_price=90)
         self.answered = self.now_ns
 
 
@@ -301,3 +301,16 @@ def test_distributions_of_whole_numbers_reach_whole_number_parameters() -> None:
     result = evolve(CROWD, populations=[many], duration="1s").run()
     kinds = {type(one.parameters["wakes"]) for one in result.strategies.values()}
     assert kinds == {int}
+
+
+def test_one_book_takes_one_kind_of_orders() -> None:
+    (pair,) = CROWD.pairs
+    market = evolve(CROWD, pairs=evolve(pair, kind="spot", rules=TradingRules()), duration="2m")
+    result = evolve(market, populations=market.populations[:2]).run()
+    assert result.trades
+    assert all(one.spot for one in result.strategies.values() if isinstance(one, Agent))
+    assert {type(one) for one in result.orders} == {SpotOrder}
+    assert result.verify().ok
+    # Between agents a spot trade needs nothing of the house but fees, and there are none.
+    accounts = {row.account for row in result.rows()}
+    assert accounts <= {"world", "insurance", *result.strategies}

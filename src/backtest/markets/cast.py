@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +11,7 @@ from attrs import fields, frozen
 from backtest.actors import LinkLatencies
 from backtest.errors import ConfigError
 from backtest.markets.distribution import Distribution
+from backtest.markets.instrument import Instrument
 from backtest.markets.parameters import Parameters
 from backtest.markets.population import FILLED, Population
 from backtest.markets.scenario import Scenario
@@ -74,7 +75,7 @@ class _Maker:
         given = population.settings
         self._parameters.check(given, filled=FILLED)
         self._drawn: dict[str, Distribution] = {}
-        self._settings = filled(self.kind, given, list(worths), worths)
+        self._settings = filled(self.kind, given, scenario.pairs, worths)
         for name, value in list(self._settings.items()):
             if isinstance(value, Distribution):
                 self._drawn[name] = self._settings.pop(name)
@@ -101,14 +102,17 @@ class _Maker:
 def filled(
     kind: type[Strategy],
     given: Mapping[str, Any],
-    pairs: list[str],
+    markets: Sequence[Instrument],
     worths: Mapping[str, Fundamental | None],
 ) -> dict[str, Any]:
-    """``given`` with what the market knows: the ``pair``, where there is one, and what it is worth.
+    """``given`` with what the market knows: the ``pair``, where there is one, what it is worth, and
+    whether it is a spot market.
 
     Raises `ConfigError` for a pair that there is not.
     """
     settings = dict(given)
+    by_code = {one.code: one for one in markets}
+    pairs = list(by_code)
     known = {one.name: one for one in fields(kind) if one.init}  # type: ignore[arg-type]
     if "pair" in known:
         asked = settings.get("pair", known["pair"].default)
@@ -118,9 +122,12 @@ def filled(
             settings["pair"] = pairs[0]
         elif not isinstance(asked, Distribution) and asked not in pairs:
             raise ConfigError(f"there is no pair {asked!r}; there are: {', '.join(pairs)}")
-    if "fundamental" in known and "fundamental" not in settings:
-        pair = settings.get("pair", known["pair"].default if "pair" in known else pairs[0])
-        worth = worths.get(pair) if isinstance(pair, str) else None
-        if worth is not None:
-            settings["fundamental"] = worth
+    pair = settings.get("pair", known["pair"].default if "pair" in known else None)
+    market = by_code.get(pair) if isinstance(pair, str) else None
+    if market is None:
+        return settings
+    if "fundamental" in known and "fundamental" not in settings and worths[market.code]:
+        settings["fundamental"] = worths[market.code]
+    if "spot" in known and "spot" not in settings:
+        settings["spot"] = market.kind == "spot"
     return settings

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from attrs import field, fields, frozen
+from attrs import evolve, field, fields, frozen
 
 from backtest.actors.market_book import MarketSpec
 from backtest.config import RuleBook, pair_of
@@ -19,6 +19,9 @@ from backtest.services.fundamental import Fundamental
 from backtest.times import duration_ns
 
 __all__ = ["SELF_TRADE", "Instrument", "SelfTrade"]
+
+Kind = Literal["trading", "spot"]
+KINDS_OF_ORDERS: Final[tuple[Kind, ...]] = ("trading", "spot")
 
 SelfTrade = Literal["cancel_newest", "cancel_oldest", "cancel_both"]
 SELF_TRADE: Final[tuple[SelfTrade, ...]] = ("cancel_newest", "cancel_oldest", "cancel_both")
@@ -72,6 +75,8 @@ class Instrument:
         pair: a `TradingPair`, or its code (``"ABM/USD"``, with the finest increments).
         reference_price: at what it is marked before the first trade, and around what the band lies.
         rules: fees, leverage, margin: `TradingRules` or a table of them.
+        kind: what orders meet in it: ``"trading"`` (long and short, on margin) or ``"spot"`` (what
+            is sold must be owned). One book takes one kind: who is long needs somebody short.
         self_trade: whose order goes when one agent would trade with itself: ``"cancel_newest"``,
             ``"cancel_oldest"`` or ``"cancel_both"``.
         band: how far the price may go from the reference, as a share of it (``"0.1"``), before
@@ -86,6 +91,7 @@ class Instrument:
     pair: TradingPair = field(converter=_pair)
     reference_price: Decimal = field(converter=_price)
     rules: TradingRules = field(factory=TradingRules, converter=_rules)
+    kind: Kind = "trading"
     self_trade: SelfTrade = "cancel_newest"
     band: Decimal | None = field(default=None, converter=_share)
     halt: int = field(default=300, converter=_halt)
@@ -102,6 +108,14 @@ class Instrument:
                 f"{code}: reference_price {price} is no multiple of the price increment "
                 f"{self.pair.price_increment}"
             )
+        if self.kind not in KINDS_OF_ORDERS:
+            raise ConfigError(f"{code}: kind must be trading or spot, not {self.kind!r}")
+        spot = self.kind == "spot"
+        allowed = self.rules.spot_allowed if spot else self.rules.trading_allowed
+        if not allowed:
+            raise ConfigError(f"{code}: kind is {self.kind}, and the rules do not allow that")
+        rules = evolve(self.rules, spot_allowed=spot, trading_allowed=not spot)
+        object.__setattr__(self, "rules", rules)
         if self.self_trade not in SELF_TRADE:
             raise ConfigError(
                 f"{code}: self_trade must be one of {', '.join(SELF_TRADE)}, "
@@ -153,6 +167,7 @@ class Instrument:
         given = self.fundamental
         return {
             "reference_price": str(self.reference_price),
+            "kind": self.kind,
             "self_trade": self.self_trade,
             "band": None if self.band is None else str(self.band),
             "halt_ns": self.halt,

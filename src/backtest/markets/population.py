@@ -23,9 +23,9 @@ from backtest.times import duration_ns
 
 __all__ = ["FILLED", "Population"]
 
-FILLED = ("pair", "fundamental")
+FILLED = ("pair", "fundamental", "spot")
 """Parameters that the market gives an agent which has them and is told nothing else: the only pair,
-and what that is worth."""
+what that is worth, and whether spot orders meet there."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
 _DIGITS = 5

@@ -32,7 +32,7 @@ _OF_SCENARIO: Final = (
 )  # fmt: skip
 _TABLES: Final = ("rules", "assets", "pairs", "populations")
 _OF_MARKET: Final = (
-    "reference_price", "self_trade", "band", "halt", "bar", "hours", "fundamental",
+    "reference_price", "kind", "self_trade", "band", "halt", "bar", "hours", "fundamental",
 )  # fmt: skip
 _OF_PAIR: Final = (
     "base", "quote", "price_increment", "volume_increment", "min_volume", "min_notional",

@@ -200,7 +200,7 @@ class MarketRunner:
             for name, value in strategy.parameters.items()
             if name not in FILLED or value != defaults[name]
         }
-        for name, value in filled(kind, given, list(self._worths), self._worths).items():
+        for name, value in filled(kind, given, self._scenario.pairs, self._worths).items():
             if given.get(name) is not value:
                 setattr(strategy, name, value)
 
