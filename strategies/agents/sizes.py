@@ -31,9 +31,10 @@ _KINDS: Mapping[str, Callable[[Random], float]] = MappingProxyType(
 )
 
 
-def drawn_size(kind: str, mean: Decimal, random: Random) -> Decimal:
-    """A volume with this mean: ``"fixed"``, ``"exponential"`` or ``"pareto"``; not rounded."""
+def drawn_size(kind: str, mean: Decimal, least: Decimal, random: Random) -> Decimal:
+    """A volume with this mean: ``"fixed"``, ``"exponential"`` or ``"pareto"``; not rounded, but at
+    ``least`` so much."""
     draw = _KINDS.get(kind)
     if draw is None:
         raise FieldError("sizes", f"must be one of {', '.join(_KINDS)}, not {kind!r}")
-    return mul(mean, Decimal(repr(draw(random))))
+    return max(mul(mean, Decimal(repr(draw(random)))), least)

@@ -85,7 +85,7 @@ class ValueAgent(Agent):
         now = self.now_ns
         error = self.noise * normal(self.random)
         self.update(now, self.oracle.deviation(now) + error)
-        size = drawn_size(self.sizes, self.mean_size, self.random)
+        size = drawn_size(self.sizes, self.mean_size, self.traded.least_volume, self.random)
         value = self.expected()
         middle = middle_of(depth)
         if middle is None:

@@ -40,9 +40,10 @@ class ZeroIntelligence(Agent):
     brings on n others by itself, within about ``cluster_time`` (`backtest.services.arrivals`).
 
     ``size`` is the mean volume and ``sizes`` its distribution (``"fixed"``, ``"exponential"``,
-    ``"pareto"`` with tail exponent 2); ``places`` the weights of `PLACES`; ``distance`` the mean
-    distance behind the best price, in price increments, of an order that goes away from it.
-    Whatever is pending is cancelled at the next wake-up (``replaces``), or after ``lifetime``.
+    ``"pareto"`` with tail exponent 2; never less than the pair allows); ``places`` the weights of
+    `PLACES`; ``distance`` the mean distance behind the best price, in price increments, of an order
+    that goes away from it. Whatever is pending is cancelled at the next wake-up (``replaces``), or
+    after ``lifetime``.
     """
 
     every: Duration = "300s"
@@ -93,7 +94,7 @@ class ZeroIntelligence(Agent):
         if middle_of(depth) is None:
             return
         buy = self.random.random() < 0.5
-        size = drawn_size(self.sizes, self.mean_size, self.random)
+        size = drawn_size(self.sizes, self.mean_size, self.traded.least_volume, self.random)
         place = self.random.choices(PLACES, cum_weights=self.weights)[0]
         self.place(buy, size, self.price(buy, place, depth), **self.terms)
 

@@ -149,13 +149,19 @@ class TestSizes:
     @pytest.mark.parametrize("kind", ["fixed", "exponential", "pareto"])
     def test_have_the_mean_they_were_given(self, kind: str) -> None:
         random = Random(5)
-        drawn = [drawn_size(kind, D(4), random) for _ in range(20_000)]
+        drawn = [drawn_size(kind, D(4), D("0.001"), random) for _ in range(20_000)]
         assert float(sum(drawn)) / 20_000 == pytest.approx(4, rel=0.05)
         assert min(drawn) > 0
 
+    def test_are_never_less_than_may_be_ordered(self) -> None:
+        random = Random(7)
+        drawn = [drawn_size("exponential", D(1), D(1), random) for _ in range(100)]
+        assert min(drawn) == 1
+        assert max(drawn) > 1
+
     def test_pareto_sizes_have_a_heavy_tail_that_ends(self) -> None:
         random = Random(6)
-        drawn = sorted(float(drawn_size("pareto", D(1), random)) for _ in range(20_000))
+        drawn = sorted(float(drawn_size("pareto", D(1), D("0.001"), random)) for _ in range(20_000))
         # P(x > c) = 1/(4 c²): of 20 000 above 5 there are 200; none below the 0.5 it begins at.
         assert drawn[0] >= 0.5
         assert drawn[-1] <= 50
