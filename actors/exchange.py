@@ -126,6 +126,8 @@ class ExchangeActor(VenueActor):
         if first:
             self.venue.herald.told = []
             self.venue.herald.held = []
+        else:
+            self._matching.has_failed = True
 
     def _forget(self, channel: Channel) -> None:
         super()._forget(channel)

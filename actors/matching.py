@@ -54,10 +54,15 @@ class Matching:
         self._publication = publication
         self._placement = Placement(venue, owners)
         self._coming = self._placement.coming
+        self.has_failed = False
+        """Whether the venue begins again: then nothing that is pending may be without a place."""
         self._auctions = Auctions(venue, self._placement, trades, self._end, self._after)
 
     async def settle(self) -> None:
         """Everything that was told of has its consequences in the books, until nothing follows."""
+        if self.has_failed:
+            self.has_failed = False
+            self._placement.recover()
         await self._follow()
         touched = self._placement.touched
         for book in touched:

@@ -58,6 +58,20 @@ class Placement:
             self.touched[book] = None
             self._place(book, branch)
 
+    def recover(self) -> None:
+        """The venue begins again after a failure: what it was about when it failed comes again."""
+        self.coming.clear()
+        branches: dict[Branch, None] = {}
+        for book in self._venue.books.values():
+            branches.update(dict.fromkeys(book.branches.values()))
+            branches.update((holding.branch, None) for holding in book.holdings)
+        for branch in branches:
+            book = market_of(branch)
+            placed = self._placed.get(branch, {})
+            for working in [one for one in placed if one.place is None and one not in book.unmet]:
+                del placed[working]
+            self._place(book, branch)
+
     def _take_over(self, parent: Branch, child: Branch) -> None:
         """Parts of a split that are as the whole was stand in the book where it stands."""
         book = market_of(parent)

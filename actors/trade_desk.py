@@ -145,11 +145,13 @@ class TradeDesk:
                     parts.append((len(legs), order_id))
                 legs += own
         assert first is not None
+        why = f"traded {volume} at {price}"
+        balances = await self._venue.post(legs, first, why, tuple(parts))
         for side in (one, other):
             for terms in side.closes:
                 asset = side.book.quote
                 self.clearing[asset] = sub(self.clearing.get(asset, ZERO), terms.pnl)
-        return await self._venue.post(legs, first, f"traded {volume} at {price}", tuple(parts))
+        return balances
 
     def _settle(self, side: TradeSide, tick: Trade, balances: Balances) -> None:
         """Make and tell what became of one side's orders and positions."""

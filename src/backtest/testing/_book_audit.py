@@ -30,6 +30,8 @@ __all__ = ["BookAudit"]
 _MARKET_BUY, _MARKET_SELL = 1 << 62, 0
 """The prices of orders without a limit, which rest in auctions."""
 
+_GONE = frozenset(("SELF_TRADE", "INSUFFICIENT_FUNDS", "PROTECTION_PASSED"))
+"""Why an order may drop out of an auction's trades, which are settled on before."""
 _REACHED = ("the stop was reached", "stop at", "trailing_stop at")
 """How the event begins that tells that the stop of an order was reached."""
 
@@ -118,6 +120,8 @@ class BookAudit:
             self._fail("I23", str(problem))
         for code, lines in self._books.items():
             self._check_book(lines)
+            if self._exchange._matching.has_failed:
+                continue  # it puts its books in order with the next message
             sequence = self._exchange.publication.depth(lines.book, 1).sequence
             self._depths[code][sequence] = (list(lines.depth(True)), list(lines.depth(False)))
 
@@ -128,6 +132,10 @@ class BookAudit:
             self._places[orders[place].id] = place
         for lines in self._books.values():
             lines.look()
+        for event in events[self._events :]:
+            if event.order_number and event.reason is not None and event.reason.name in _GONE:
+                code = orders[event.order_number - 1].trading_pair_code
+                self._books[code].is_mixed = True
         while self._events < len(events):
             event = events[self._events]
             self._events += 1
@@ -165,7 +173,7 @@ class BookAudit:
             elif key in lines.queues:
                 lines.queues.reduce(key, lines.lots(event.volume))
         elif kind == "MODIFIED":
-            self._modified(lines, order, event.volume)
+            self._modified(lines, order, event.volume, event.detail)
         elif kind == "SPLIT" and order.fill_price is None:
             self._split(lines, order, event.detail)
 
@@ -193,7 +201,7 @@ class BookAudit:
         for part, volume in moved:
             self._rest(lines, part, volume)
 
-    def _modified(self, lines: _Lines, order: Any, volume: Any) -> None:
+    def _modified(self, lines: _Lines, order: Any, volume: Any, detail: str) -> None:
         """A decrease keeps its place, anything else goes to the end of the line."""
         key = order.branch_id
         parent = self._records.orders[self._places[order.parent_id]]
@@ -201,15 +209,17 @@ class BookAudit:
             return  # it waits for its stop; or it is a position, beside what is left of its order
         lots = lines.lots(volume)
         place = lines.queues.place(key)
-        keeps = lots < place.volume and all(
-            getattr(order, name, None) == getattr(parent, name, None)
-            for name in ("limit_price", "stop_loss", "take_profit", "instructions")
-        )
-        if keeps:
-            lines.queues.reduce(key, place.volume - lots)
-        else:
+        if not detail.startswith("keeps"):
             lines.queues.leave(key)
             self._rest(lines, order, volume)
+            return
+        for name in ("limit_price", "stop_price", "stop_loss", "take_profit", "instructions"):
+            if getattr(order, name, None) != getattr(parent, name, None):
+                self._fail("I23", f"order {order.id} keeps its place with another {name}")
+        if lots > place.volume:
+            self._fail("I23", f"order {order.id} keeps its place and grows to {volume}")
+        if lots < place.volume:
+            lines.queues.reduce(key, place.volume - lots)
 
     def _come(self, lines: _Lines, last: Hashable) -> None:
         """Stops that were reached rest with what is left; up to ``last``, if any."""
@@ -281,7 +291,7 @@ class BookAudit:
         first = lines.first(place)
         if first is not place:
             if lines.was_auction and lines.is_mixed:
-                return  # orders to close that wait for more than there is to close
+                return  # whom it should have met was gone, or had less to close than it waited for
             self._fail(
                 "I23",
                 f"order {order.id} at {lines.told(place.price)} was met at {trade.price}, and "
@@ -315,7 +325,8 @@ class BookAudit:
                         f"{code}: level {level.price} has {level.volume} in {level.count}, its "
                         f"orders {volume} in {len(level.orders)}",
                     )
-            problem = lines.adopt(buy)
+            failed = self._exchange._matching.has_failed
+            problem = "" if failed else lines.adopt(buy)
             if problem:
                 self._fail("I24", f"{code}: {problem}")
         lines.moved.clear()
@@ -339,7 +350,7 @@ class _Lines:
         self.moved: set[Hashable] = set()
         """Who went to the end of a line since the last message had been dealt with."""
         self.is_mixed = False
-        """Whether there were orders to close in line when this message came."""
+        """Whether in an auction not everybody may get what the uncrossing meant for him."""
         self._gone: set[Hashable] = set()
         self._before: dict[bool, set[Hashable]] = {True: set(), False: set()}
         """Who stood in line when the last message had been dealt with."""

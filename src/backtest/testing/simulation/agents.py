@@ -357,12 +357,16 @@ class Trader(Strategy):
         with suppress(*_REFUSALS):
             command()
 
+    def kinds(self, pair: str) -> list[str]:
+        """What it creates, as often as it is there."""
+        return ["buy", "sell", "long", "short", "long", "short"]
+
     # -- what it draws -----------------------------------------------------------------------------
 
     def create(self, pair: str) -> OrderHandle:
         """A new order of any kind that there is."""
         chance = self.random
-        what = chance.choice(["buy", "sell", "long", "short", "long", "short"])
+        what = chance.choice(self.kinds(pair))
         spot = what in ("buy", "sell")
         terms: dict[str, Any] = {}
         kind = draw_weighted(

@@ -55,6 +55,13 @@ class Crowd(Trader):
         else:
             await super().on_timer(name)
 
+    def kinds(self, pair: str) -> list[str]:
+        """As a rule what is dealt there."""
+        fitting, other = ["buy", "sell"], ["long", "short"]
+        if not self._desk.rules[pair].spot_allowed:
+            fitting, other = other, fitting
+        return fitting * 10 + other
+
     def last_price(self, pair: str) -> Decimal | None:
         return super().last_price(pair) or self.reference.get(pair)
 
@@ -88,9 +95,15 @@ class Maker(Crowd):
                 price = max(terms.price_increment, last + sign * away)
                 volume = terms.volume_increment * chance.randrange(1, 10**5)
                 if calm:
-                    volume = terms.volume_increment * 10**9
+                    # Enough for all there are; of what it may spend, a small part.
+                    most = terms.round_volume(D(10) ** 13 / (price * terms.contract_size))
+                    volume = min(terms.volume_increment * 10**9, most)
                 self._end(lambda: order(pair, volume, limit_price=price))  # noqa: B023
         self.quoted += 1
+
+    async def on_timer(self, name: str) -> None:
+        if name == "act":
+            await super().on_timer(name)
 
     async def run(self) -> None:
         pass

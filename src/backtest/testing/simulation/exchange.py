@@ -60,6 +60,19 @@ class ExchangeWorld(World):
             self.traders[one.name] = trader
             system.add(host(one.name, trader, inbox_bound=one.inbox, latency=one.latency))
 
+    def unresolved(self) -> list[str]:
+        """As of all worlds; what the maker has open against an agent that is gone stays open."""
+        found = super().unresolved()
+        gone = {
+            trader.agent_id
+            for name, trader in self.traders.items()
+            if name in self.faults.crashed and hasattr(trader, "_desk")
+        }
+        for order in self.broker.venue.records.orders:
+            if order.agent_id in gone and order.status.name in ("FILLED", "PENDING"):
+                return [one for one in found if not one.startswith(f"{MAKER}: ")]
+        return found
+
     def _phase(self) -> str:
         """What the crowd is told: it is over for all of them when the maker goes."""
         return "liveness" if self.market.phase == "farewell" else str(self.market.phase)
