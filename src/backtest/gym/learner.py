@@ -209,8 +209,6 @@ class Learner(Strategy):
             self.quote = quote
 
     async def _decide(self) -> None:
-        if self.last_price(self.pair) is None:
-            return  # there is nothing to see yet
         drive = self._host.system.drive
         if drive is None or self._act is None:
             raise ConfigError(
@@ -220,6 +218,8 @@ class Learner(Strategy):
         if self._host.streams.published is not None:
             # A market of agents tells its book to who asks, as fast as the links are.
             self.book = await self.depth(self.pair, self.levels)
+        if self.last_price(self.pair) is None:
+            return  # there is nothing to see yet
         self.decisions += 1
         pending = self._act(self, await drive.pause())
         if pending is not None:
