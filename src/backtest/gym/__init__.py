@@ -7,7 +7,7 @@
     observation, info = env.reset(seed=7)
     observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
 
-Importing it registers ``backtest/Trading-v0`` with Gymnasium. Needs the extra ``gym``.
+Importing it registers ``backtest/Trading-v0`` and ``backtest/Market-v0``. Needs the extra ``gym``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from backtest.gym.actions import Actions, ActWith, LimitOrders, MarketOrders
 from backtest.gym.env import TradingEnv
 from backtest.gym.history import History, history_env
 from backtest.gym.learner import Learner
+from backtest.gym.market import Market, market_env
 from backtest.gym.observations import Absolute, Observation, ObserveWith, Relative
 from backtest.gym.rewards import Reward, equity_change
 from backtest.gym.simulation import Simulation, Simulations
@@ -34,6 +35,7 @@ __all__ = [
     "History",
     "Learner",
     "LimitOrders",
+    "Market",
     "MarketOrders",
     "Observation",
     "ObserveWith",
@@ -44,6 +46,8 @@ __all__ = [
     "TradingEnv",
     "equity_change",
     "history_env",
+    "market_env",
 ]
 
 gymnasium.register("backtest/Trading-v0", entry_point="backtest.gym.history:history_env")
+gymnasium.register("backtest/Market-v0", entry_point="backtest.gym.market:market_env")

@@ -42,8 +42,9 @@ class Actions(Protocol):
 class MarketOrders:
     """0 hold, 1 buy, 2 sell, 3 close all: at the market, ``volume`` each time.
 
-    Without ``leverage`` spot orders; with it long and short positions on margin. To close is to
-    cancel what is pending, sell what is held and close what is open.
+    Without ``leverage`` spot orders, or, where the pair allows none, long and short ones with
+    leverage 1; with it long and short ones on margin. To close is to cancel what is pending, sell
+    what is held and close what is open.
     """
 
     volume: Decimal = field(converter=_number)
@@ -70,7 +71,7 @@ class LimitOrders:
     Of ``size``, the sign says buy or sell and the rest how much of ``volume``, rounded down to the
     pair's increment; less than the smallest order is none. The price is the last one, away from
     the market (below it for a buy) by ``offset`` × ``reach`` of it; a negative offset goes to meet
-    the market. Whatever is pending is cancelled first.
+    the market. Whatever is pending is cancelled first. ``leverage`` as in `MarketOrders`.
     """
 
     volume: Decimal = field(converter=_number)
@@ -113,9 +114,9 @@ def _order(
     leverage: Number | None,
     limit_price: Decimal | None,
 ) -> None:
-    if leverage is None:
+    if leverage is None and learner.takes_spot:
         trade = learner.buy if buys else learner.sell
         trade(learner.pair, volume, limit_price=limit_price)
     else:
         position = learner.long if buys else learner.short
-        position(learner.pair, volume, leverage=leverage, limit_price=limit_price)
+        position(learner.pair, volume, leverage=leverage or 1, limit_price=limit_price)

@@ -107,6 +107,11 @@ class Learner(Strategy):
         return self.position(self.pair)
 
     @property
+    def takes_spot(self) -> bool:
+        """Whether the pair takes spot orders: a market of agents takes those or others."""
+        return self._desk.rules[self.pair].spot_allowed
+
+    @property
     def time_left(self) -> float:
         """From 1 to 0: the share of the steps, or of the time, that is left; 1 where nobody knows
         when the end will come."""

@@ -148,6 +148,10 @@ class MarketRunner:
         self._run = BacktestRun(run_id, seed, start)
         return system
 
+    def end_ns(self) -> int:
+        """When it ends, in nanoseconds, once it is prepared."""
+        return self._scenario.until_ns
+
     def _settled(self) -> Scenario:
         """The scenario with what was asked for in place of its own."""
         scenario = self.scenario if isinstance(self.scenario, Scenario) else load(self.scenario)
