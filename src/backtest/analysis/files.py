@@ -25,7 +25,10 @@ FORMATS = ("csv", "parquet")
 RUN_FILE = "run.json"
 _KIND = "backtest run"
 _VERSION = 1
-_OURS = frozenset({RUN_FILE, *(f"{name}.{form}" for name in COLUMNS for form in FORMATS)})
+# Of a market of agents there is the tape, too, which goes with the run that it belongs to.
+_OURS = frozenset(
+    {RUN_FILE, "tape.csv", *(f"{name}.{form}" for name in COLUMNS for form in FORMATS)}
+)
 
 
 # -- writing ---------------------------------------------------------------------------------------

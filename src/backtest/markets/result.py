@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from attrs import define
 
+from backtest.actors.publication import DepthRecord
+from backtest.analysis.market.by_type import TypeFigures, by_type
+from backtest.analysis.market.facts_of import facts_of_market
+from backtest.analysis.market.page import write_page
+from backtest.analysis.market.samples import MarketRecord
+from backtest.analysis.market.stylised_facts import StylisedFacts
+from backtest.analysis.market.tape import TAPE_FILE, write_tape
 from backtest.analysis.result import RunResult
+from backtest.errors import ConfigError
+from backtest.markets.record import record_of
 from backtest.markets.scenario import Scenario
 from backtest.models import MarketTrade, Quote
 from backtest.services.fundamental import Fundamental
+from backtest.times import length_ns
 
 __all__ = ["MarketResult"]
 
@@ -29,6 +42,10 @@ class MarketResult(RunResult):
     """Every change of the best prices, by pair."""
     fundamentals: Mapping[str, Fundamental | None]
     """What each pair was worth, by its code."""
+    depths: Mapping[str, Sequence[DepthRecord]]
+    """The best levels of each book, looked at once an interval."""
+    halts: Mapping[str, Sequence[tuple[int, int]]]
+    """From when until when trading stood still, by pair: a price would have left its band."""
     messages: int
     """Messages that were delivered."""
     wall_s: float
@@ -52,6 +69,51 @@ class MarketResult(RunResult):
         for name, population in self.populations.items():
             found.setdefault(population, []).append(name)
         return found
+
+    # -- what people look at -----------------------------------------------------------------------
+
+    @cached_property
+    def record(self) -> MarketRecord:
+        """All that happened, as tables and pictures of a market take it."""
+        return record_of(self)
+
+    def by_type(self) -> dict[str, TypeFigures]:
+        """What each population won, paid, traded and holds, by its name: exact, from the ledger."""
+        return by_type(self.record)
+
+    def stylised_facts(
+        self, pair: str | None = None, *, interval: int | str = "1m"
+    ) -> StylisedFacts:
+        """How like a real market it was: the stylised facts as numbers, with what real markets show
+        beside each. ``pair`` may be left out where there is one; returns are over ``interval``."""
+        if pair is None:
+            if len(self.pairs) > 1:
+                raise ConfigError(f"of which pair? There are {', '.join(self.pairs)}")
+            pair = next(iter(self.pairs))
+        if pair not in self.pairs:
+            raise ConfigError(f"there is no pair {pair!r}; there are: {', '.join(self.pairs)}")
+        length = length_ns(interval, "interval")
+        assert length is not None
+        record = self.record
+        return facts_of_market(
+            record.pairs[pair],
+            record.start_ns,
+            record.end_ns,
+            interval_ns=length,
+            sessions=record.sessions,
+        )
+
+    def page(self, path: str | PathLike[str]) -> Path:
+        """Write one HTML page that stands alone and shows all of it (extra ``plots``); its path."""
+        return write_page(self.record, path)
+
+    def write(
+        self, directory: str | PathLike[str], format: str = "csv", *, force: bool = False
+    ) -> Path:
+        """As `RunResult.write`, and ``tape.csv``: every trade, with both sides by name and type."""
+        folder = super().write(directory, format, force=force)
+        write_tape(self.trades, self.populations, folder / TAPE_FILE)
+        return folder
 
     def plain(self) -> dict[str, Any]:
         """The figures of the market, as JSON takes them."""

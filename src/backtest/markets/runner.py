@@ -31,6 +31,7 @@ from backtest.markets.hours import phases
 from backtest.markets.latencies import latencies_of
 from backtest.markets.manifest import market_manifest
 from backtest.markets.population import FILLED
+from backtest.markets.record import depth_interval
 from backtest.markets.result import MarketResult
 from backtest.markets.scenario import Scenario
 from backtest.markets.shipped import load
@@ -133,6 +134,7 @@ class MarketRunner:
         self.ledger = AccountActor(list(self.members), opening, fund)
         agents = {f"strategy/{name}": one for name, one in self._agents.items()}
         self.exchange = ExchangeActor(_id(seed, "exchange"), run_id, specs, agents, valuation)
+        self.exchange.publication.depth_every = depth_interval(start, until)
         day = [
             change for one in scenario.pairs for change in phases(one.code, one.hours, start, until)
         ]
@@ -265,6 +267,8 @@ class MarketRunner:
             trades=exchange.trades_log,
             quotes=exchange.publication.quotes,
             fundamentals=self._worths,
+            depths=exchange.publication.depths,
+            halts={code: book.halted for code, book in exchange.books.items()},
             messages=self.system.statistics().handled,
             wall_s=self._wall_s,
         )

@@ -12,7 +12,10 @@ from backtest.models import MarketTrade
 from backtest.money import plain
 from backtest.times import format_ns
 
-__all__ = ["TAPE_COLUMNS", "tape_rows", "write_tape"]
+__all__ = ["TAPE_COLUMNS", "TAPE_FILE", "tape_rows", "write_tape"]
+
+TAPE_FILE = "tape.csv"
+"""Its name in the folder of a run."""
 
 TAPE_COLUMNS = (
     "time", "time_ns", "pair", "price", "volume", "aggressor", "buyer", "seller",

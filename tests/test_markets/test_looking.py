@@ -1,0 +1,134 @@
+"""What people look at of a market: the same numbers from the ledger and from the tape."""
+
+from __future__ import annotations
+
+import csv
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from backtest.analysis.market.type_series import type_series
+from backtest.analysis.metrics import start_equity
+from backtest.errors import ConfigError
+from backtest.markets import Instrument, MarketResult, Population
+from backtest.models import TradingRules
+from backtest.money import ZERO, sub
+from backtest.times import MINUTE
+from tests.test_markets.crowd import CROWD, PAIR
+
+
+@pytest.fixture(scope="module")
+def crowd() -> MarketResult:
+    return CROWD.run()
+
+
+def test_the_results_of_the_accounts_are_the_result_of_the_run(crowd: MarketResult) -> None:
+    results = crowd.record.results
+    assert [one.account for one in results] == list(crowd.populations)
+    assert sum((one.final_equity for one in results), ZERO) == crowd.final_equity
+    assert sum((one.start_equity for one in results), ZERO) == start_equity(crowd)
+    assert sum((one.fees for one in results), ZERO) == crowd.summary["fees_total"]["USD"]
+
+
+def test_each_type_wins_by_the_tape_what_it_wins_by_the_ledger(crowd: MarketResult) -> None:
+    # The tape knows no accounts, margins or positions: cash and inventory at the last price, less
+    # the charges. The ledger rounds each close to a cent, so a fill may differ by half a cent.
+    record = crowd.record
+    series = type_series(record.pairs["ABMUSD"], record.types, [record.end_ns])
+    figures = crowd.by_type()
+    assert set(figures) == {"maker", "value", "trend", "noise"}
+    most = Decimal("0.005") * 2 * len(crowd.fills)
+    for kind, one in figures.items():
+        assert abs(sub(one.pnl, series[kind][-1].pnl)) <= most
+        assert one.inventory.get("ABMUSD", ZERO) == series[kind][-1].inventory
+        assert one.fees > 0
+    assert sum(one.trades for one in figures.values()) == 2 * len(crowd.trades)
+    assert sum(one.maker_trades for one in figures.values()) == len(crowd.trades)
+    # What all lost together is what the house has.
+    assert sum((one.pnl for one in figures.values()), ZERO) == sub(
+        crowd.final_equity, start_equity(crowd)
+    )
+
+
+def test_quotes_and_depth_are_on_record_and_in_step(crowd: MarketResult) -> None:
+    pair = crowd.record.pairs["ABMUSD"]
+    assert len(pair.quotes) > 50
+    assert len(pair.depth) > 50
+    quotes = {quote.time_ns: quote for quote in pair.quotes}
+    both = [one for one in pair.depth if one.time_ns in quotes and one.bids and one.asks]
+    assert both
+    for sample in both:
+        # The book is looked at when a command is done; another one at that time may follow.
+        assert sample.bids[0][0] < sample.asks[0][0]
+        assert [price for price, _ in sample.bids] == sorted(
+            (price for price, _ in sample.bids), reverse=True
+        )
+
+
+def test_the_fundamental_is_on_record(crowd: MarketResult) -> None:
+    worth = crowd.fundamentals["ABMUSD"]
+    assert worth is not None
+    first, *_, last = crowd.record.pairs["ABMUSD"].fundamental
+    assert first == (CROWD.start_ns, worth.price(CROWD.start_ns, PAIR))
+    assert last[0] <= CROWD.until_ns
+
+
+def test_stylised_facts_of_a_market(crowd: MarketResult) -> None:
+    facts = crowd.stylised_facts(interval="5s")
+    assert facts.price == "mid"
+    assert facts.interval_ns == 5_000_000_000
+    assert facts["return_autocorrelation"].value is not None
+    assert facts.orders > 20
+    assert facts.spread is not None
+    assert facts.spread.mean_ticks == pytest.approx(facts.spread.mean * 100)
+    with pytest.raises(ConfigError, match="no pair 'XYZ'"):
+        crowd.stylised_facts("XYZ")
+
+
+def test_the_page_is_the_same_for_the_same_seed(crowd: MarketResult, tmp_path: Path) -> None:
+    one = crowd.page(tmp_path / "one.html").read_bytes()
+    assert CROWD.run().page(tmp_path / "other.html").read_bytes() == one
+    other = evolve(CROWD, seed=CROWD.seed + 1).run().page(tmp_path / "another.html").read_bytes()
+    assert other != one
+    text = one.decode()
+    assert crowd.journal_sha256 in text
+    assert 'id="p1-depth"' in text
+
+
+def test_the_tape_goes_with_the_files_of_the_run(crowd: MarketResult, tmp_path: Path) -> None:
+    folder = crowd.write(tmp_path / "out")
+    with (folder / "tape.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(crowd.trades)
+    first = crowd.trades[0]
+    assert Decimal(rows[0]["price"]) == first.price
+    assert rows[0]["buyer"] == first.buyer
+    assert rows[0]["buyer_type"] == crowd.populations[first.buyer]
+    crowd.write(tmp_path / "out")  # it may be written again over itself
+    assert len(list(folder.iterdir())) == len({one.name for one in folder.iterdir()})
+    # A run without a tape takes the old one away.
+    super(MarketResult, crowd).write(tmp_path / "out")
+    assert not (folder / "tape.csv").exists()
+
+
+def test_a_halt_is_on_record() -> None:
+    narrow = evolve(
+        CROWD,
+        pairs=Instrument(
+            pair=PAIR, reference_price=100, rules=TradingRules(), band="0.0002", halt="10s",
+            fundamental={"volatility": 0.05, "reversion": 5},
+        ),
+        populations=[
+            Population(
+                "market_maker", 2, name="maker",
+                parameters={"reference": 100, "every": "5s", "size": 20},
+            ),
+            Population("noise", 25, parameters={"every": "15s", "size": 5}),
+        ],
+    ).run()  # fmt: skip
+    halts = narrow.halts["ABMUSD"]
+    assert halts
+    assert all(until - since == MINUTE // 6 for since, until in halts)
+    assert narrow.record.pairs["ABMUSD"].halts == halts
