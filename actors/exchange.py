@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
+from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from backtest.errors import BacktestError, ConfigError, RejectReason
 from backtest.models import Account, Agent, DecisionAction, Depth, MarketTrade
+from backtest.money import ZERO
 from backtest.services.fills import Group, Working
 from backtest.services.valuation import Valuation
+from backtest.times import MINUTE
 
 from .branch import Branch
 from .cancellation import Cancellation
@@ -23,7 +26,7 @@ from .financing import Financing
 from .market_book import MarketBook, MarketSpec
 from .matching import Matching
 from .message import ORDER_EVENT, Envelope
-from .protocol import Amend, Create, EndOfData, FallDue, Hello, ReadDepth, Subscribe, Verb
+from .protocol import Amend, Balances, Create, EndOfData, FallDue, Hello, ReadDepth, Subscribe, Verb
 from .publication import Publication
 from .session import Phase
 from .signal import UNSET
@@ -34,6 +37,7 @@ from .venue_actor import VenueActor
 
 __all__ = ["ExchangeActor"]
 
+_NOTHING = (ZERO, ZERO)
 _NO_GROUP = Group(None)
 """There are no bars to walk here."""
 
@@ -50,11 +54,25 @@ class _ExchangeVenue(Venue):
 
     def __init__(self, actor: Any, broker_id: UUID, run_id: UUID, specs: Any, valuation: Any):
         self._specs: Mapping[str, MarketSpec] = specs
+        self._house: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
         pairs = {code: (one.pair, one.rules) for code, one in specs.items()}
         super().__init__(actor, broker_id, run_id, pairs, valuation)
 
     def new_book(self, pair: Any, rules: Any) -> MarketBook:
         return MarketBook(self._specs[pair.code], self.actor)
+
+    def learn(self, touched: Balances) -> Balances:
+        """Take note of balances. What agents deal with each other leaves what they own together as
+        it was, so that only what went to the house or came from it counts for the valuation."""
+        money, sharers, house = self.money, self.sharers, self._house
+        known = {}
+        for key, both in touched.items():
+            if key[0] in sharers:
+                known[key] = money[key] = both
+            else:
+                self.valuation.balance(key[1], both, house.get(key, _NOTHING))
+                house[key] = both
+        return known
 
     def new_group(self, branch: Branch, working: Working) -> Group:
         return _NO_GROUP
@@ -112,6 +130,7 @@ class ExchangeActor(VenueActor):
         self._financing = Financing(venue, closing_desk, between_agents=True)
         self._dues = Dues(venue, cancellation, self._financing)
         self._bars_on: set[str] = set()
+        self._sample_at = 0
 
     @property
     def trades_log(self) -> list[MarketTrade]:
@@ -138,9 +157,11 @@ class ExchangeActor(VenueActor):
     def handle(self, envelope: Envelope) -> Awaitable[None] | None:
         payload = envelope[4]
         kind = type(payload)
-        valuation, now = self._valuation, self.system.now
-        if valuation.time != now:
-            valuation.move_to(now)
+        now = self.system.now
+        if now >= self._sample_at:
+            # What all agents together are worth is looked at once a minute, not at every message.
+            self._valuation.move_to(now)
+            self._sample_at = (now // MINUTE + 1) * MINUTE
         if kind is Create:
             return self._create(envelope, payload)
         if kind is ReadDepth:

@@ -8,7 +8,6 @@ from typing import Any
 from backtest.models import Fill, MarketEvent, OrderDirection, Otherwise, SpotOrder, TradingOrder
 from backtest.money import mul
 from backtest.services.fills import Hit, OpenPart, Point, Working
-from backtest.services.ledger import entry_uuid
 
 from .book import PairBook
 from .branch import Branch, Closing
@@ -97,7 +96,7 @@ def record_fill(
         hit.ambiguous,
         bar.open_ns,
         hit.point,
-        entry_uuid(venue.run_id, venue.records.entry),
+        venue.entry_id(),
         None if closing is None else closing.id,
         pnl,
         *(_outcomes(hit) if isinstance(hit, Hit) and hit.ambiguous else ()),

@@ -131,31 +131,33 @@ class TradeSide:
         def fee_of(volume: Decimal, notional: Decimal) -> Decimal:
             return book.fee(fees, volume=volume, notional=notional, maker=maker, first=first)
 
-        def cost(volume: Decimal) -> Decimal:
-            notional = pair.notional(volume, price)
-            return add(notional, fee_of(volume, notional))
-
         free = venue.spendable(self.account, book.quote)
-        volume = wanted
+        volume, leaves = wanted, order.volume
+        notional = pair.notional(volume, price)
+        fee = fee_of(volume, notional) if fees else ZERO
         if self.working.buy:
-            volume, self.kept, _ = affordable(
-                wanted,
-                add(order.reserved, free),
-                cost,
-                lambda some: venue.reserve(branch, sub(order.volume, some), False),
-                pair.volume_increment,
-                False,
-            )
+            money = add(order.reserved, free)
+            kept = venue.reserve(branch, sub(leaves, volume), False) if volume != leaves else ZERO
+            if add(add(notional, fee), kept) > money:
+                volume, kept, _ = affordable(
+                    wanted,
+                    money,
+                    lambda some: add(worth := pair.notional(some, price), fee_of(some, worth)),
+                    lambda some: venue.reserve(branch, sub(leaves, some), False),
+                    pair.volume_increment,
+                    False,
+                )
+                notional = pair.notional(volume, price)
+                fee = fee_of(volume, notional) if volume else ZERO
+            self.kept = kept
         else:
-            notional = pair.notional(volume, price)
-            if sub(fee_of(volume, notional), notional) > free:
+            if sub(fee, notional) > free:
                 volume = ZERO
-            self.kept = sub(order.volume, volume)
+            self.kept = sub(leaves, volume)
         self.volume = self.opens = volume
         if not volume:
             return
-        notional = self.notional = pair.notional(volume, price)
-        fee = self.fee = fee_of(volume, notional)
+        self.notional, self.fee = notional, fee
         base, quote = book.base, book.quote
         if self.working.buy:
             share = sub(order.reserved, self.kept)

@@ -18,6 +18,7 @@ from backtest.models import (
 from backtest.money import ZERO, add, mul, sub
 from backtest.services.fees import fee_amount
 from backtest.services.fills import Group, Working, WorkingKind
+from backtest.services.ledger import entry_uuid
 from backtest.services.transaction_manager import Leg
 from backtest.services.valuation import Valuation
 
@@ -82,6 +83,7 @@ class Venue:
         self._numbers = 0
         self._branches = 0
         self._sequence = 0
+        self._entry_id = (0, UUID(int=0))
 
     def new_book(self, pair: TradingPair, rules: TradingRules) -> PairBook:
         """What this kind of venue keeps of a pair."""
@@ -167,6 +169,13 @@ class Venue:
             posted = await self._account.request(asked)
         self.records.entry = posted.entry
         return self.learn(posted.balances)
+
+    def entry_id(self) -> UUID:
+        """The id of the entry that was posted last: of several fills, where agents trade."""
+        entry = self.records.entry
+        if self._entry_id[0] != entry:
+            self._entry_id = (entry, entry_uuid(self.run_id, entry))
+        return self._entry_id[1]
 
     def learn(self, touched: Balances) -> Balances:
         """Take note of balances; those of the agents' accounts among them."""

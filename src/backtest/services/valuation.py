@@ -26,10 +26,11 @@ class Valuation:
     __slots__ = (
         "_constant",
         "_dirty",
+        "_exposed",
+        "_is_stale",
         "_pairs",
         "_terms",
         "cash",
-        "exposed",
         "exposed_ns",
         "first_ns",
         "first_prices",
@@ -56,8 +57,7 @@ class Valuation:
         """First prices by pair: at those the opening balances count."""
         self.sizes: dict[str, tuple[Decimal, Decimal]] = {}
         """By pair: signed size of all open positions, and their signed cost."""
-        self.exposed = False
-        """Whether equity moves with the market."""
+        self._exposed = self._is_stale = False
         self.samples: list[tuple[int, Decimal]] = []
         """Equity at the end of each hour in which it may have changed: (time, equity)."""
         self.start: Decimal | None = None
@@ -87,22 +87,26 @@ class Valuation:
         change = sub(add(after[0], after[1]), add(before[0], before[1]))
         if change:
             self.totals[asset] = add(self.totals.get(asset, ZERO), change)
-            self._dirty = True
-            if asset != self.cash:
-                self._expose()
+            self._dirty = self._is_stale = True
 
     def position(self, pair: str, size: Decimal, price: Decimal) -> None:
         """Open positions of ``pair`` grew by the signed ``size`` (contracts x contract size),
         entered at ``price``."""
         held, cost = self.sizes.get(pair, (ZERO, ZERO))
         self.sizes[pair] = (add(held, size), add(cost, mul(size, price)))
-        self._dirty = True
-        self._expose()
+        self._dirty = self._is_stale = True
 
-    def _expose(self) -> None:
-        self.exposed = any(
-            total for asset, total in self.totals.items() if asset != self.cash
-        ) or any(size or cost for size, cost in self.sizes.values())
+    @property
+    def exposed(self) -> bool:
+        """Whether equity moves with the market."""
+        if self._is_stale:
+            self._is_stale, self._exposed = False, self._is_exposed()
+        return self._exposed
+
+    def _is_exposed(self) -> bool:
+        return any(total for asset, total in self.totals.items() if asset != self.cash) or any(
+            size or cost for size, cost in self.sizes.values()
+        )
 
     def move_to(self, time: int) -> None:
         """Time moves on to ``time``: `sample`, if there may be anything to take."""
