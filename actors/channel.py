@@ -267,11 +267,10 @@ class Channel:
             or target.load >= target.bound
             or system.tracer is not None
             or system.observer is not None
-            or not system.is_idle(COMMAND)
         ):
             return UNSET
         sender = system.current
-        if sender is None or sender.enters:
+        if sender is None or sender.enters or not system.is_idle(COMMAND, sender):
             return UNSET
         back = self._back
         if back is None:

@@ -26,6 +26,16 @@ STRIDE = 4096
 _STRIDE = (None,) * STRIDE
 
 
+def _only_for(fiber: Fiber, queue: deque[Any]) -> bool:
+    """Whether all in ``queue`` are messages that wait until ``fiber`` is done with what it does."""
+    if fiber.arrive is not None or fiber.mail is not None:
+        return False
+    for item in queue:
+        if type(item) is not Envelope or item[3].target is not fiber or type(item[4]) is Answer:
+            return False
+    return True
+
+
 class Awaited(Protocol):
     """Something that is waited for and knows whether it has come."""
 
@@ -132,10 +142,19 @@ class Delivery(Agenda):
                 deliver(envelope)
             self.note_steps(STRIDE)
 
-    def is_idle(self, priority: int) -> bool:
-        """Whether a message sent now without latency would be the very next to be delivered."""
+    def is_idle(self, priority: int, own: Fiber | None = None) -> bool:
+        """Whether a message sent now without latency would be the very next to be delivered.
+
+        With ``own``, the fiber that runs: or the next but for some that only go to its inbox.
+        """
+        if self._wakes or self.loop._ready:
+            return False
         first, second, third, fourth = self.queues
-        if first or second or third or fourth or self._wakes or self.loop._ready:
+        if first and (own is None or not _only_for(own, first)):
+            return False
+        # What is no more urgent than what is handled now goes before all that is less so.
+        level = priority if priority > self.priority else self.priority
+        if level and (second or (level > 1 and (third or (level > 2 and fourth)))):
             return False
         return priority <= self.priority or self._feed_time != self.now
 

@@ -191,7 +191,7 @@ class Herald:
                 if event.command:
                     asker = channel
                 if channel is asker and place < last[channel]:
-                    held[place] = (channel, event._replace(later=True))
+                    held[place] = (channel, _new(OrderEvent, (*event[:-1], True)))
         for channel, event in held:
             channel.post(event, ORDER_EVENT)
 

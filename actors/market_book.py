@@ -21,6 +21,10 @@ from .triggers import Triggers
 __all__ = ["MarketBook", "MarketSpec"]
 
 
+_MANY = 1 << 16
+"""How many prices, and how many volumes, a book remembers."""
+
+
 @frozen(kw_only=True)
 class MarketSpec:
     """One market of an exchange.
@@ -82,6 +86,8 @@ class MarketBook(PairBook):
 
     __slots__ = (
         "_actor",
+        "_prices",
+        "_volumes",
         "band",
         "halted",
         "orders",
@@ -97,6 +103,9 @@ class MarketBook(PairBook):
         super().__init__(spec.pair, spec.rules)
         self.spec = spec
         self._actor = actor
+        self._prices: dict[int, Decimal] = {}
+        self._volumes: dict[int, Decimal] = {}
+        """Those asked for, by number of increments: few are asked for again and again."""
         self.self_trade = SelfTrade(spec.self_trade)
         self.orders = OrderBook()
         self.phase: PhaseName = spec.phase
@@ -142,11 +151,13 @@ class MarketBook(PairBook):
 
     def price_of(self, ticks: int) -> Decimal:
         """The price of so many increments."""
-        return mul(Decimal(ticks), self.pair.price_increment)
+        price = self._prices.get(ticks)
+        return _times(ticks, self.pair.price_increment, self._prices) if price is None else price
 
     def volume_of(self, lots: int) -> Decimal:
         """The volume of so many increments."""
-        return mul(Decimal(lots), self.pair.volume_increment)
+        volume = self._volumes.get(lots)
+        return _times(lots, self.pair.volume_increment, self._volumes) if volume is None else volume
 
     def meets(self, buy: bool) -> Decimal | None:
         """The best price of the other side; None when nobody is there."""
@@ -165,6 +176,14 @@ class MarketBook(PairBook):
     def settled_ns(self, due: int) -> int | None:
         """``due``: no bar is ever under way here."""
         return due
+
+
+def _times(count: int, step: Decimal, known: dict[int, Decimal]) -> Decimal:
+    """``count`` times ``step``, which is noted in ``known``."""
+    if len(known) >= _MANY:
+        known.clear()
+    value = known[count] = mul(Decimal(count), step)
+    return value
 
 
 def _whole(value: Decimal, step: Decimal, name: str) -> int:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from backtest.models import Depth, Trade, trusted_bar
-from backtest.models.depth import DepthChange, trusted_depth, trusted_level, trusted_update
+from backtest.models.depth import (
+    DepthChange,
+    DepthLevel,
+    trusted_depth,
+    trusted_level,
+    trusted_update,
+)
 from backtest.models.quote import Quote, trusted_quote
 from backtest.money import ZERO, add
 from backtest.services.order_book import DepthTuple
@@ -32,10 +38,25 @@ class DepthRecord(NamedTuple):
     asks: DepthTuple
 
 
+_REMEMBERED = 64
+"""How many sides of a book are remembered."""
+
+
 class _Audience:
     """Who reads what of one market, and what they were told last."""
 
-    __slots__ = ("bar", "bars", "depth", "due", "price", "quote", "quotes", "sequence", "trades")
+    __slots__ = (
+        "bar",
+        "bars",
+        "depth",
+        "due",
+        "levels",
+        "price",
+        "quote",
+        "quotes",
+        "sequence",
+        "trades",
+    )
 
     def __init__(self) -> None:
         self.bars: dict[str, Channel] = {}
@@ -49,6 +70,8 @@ class _Audience:
         self.sequence = 0
         self.bar: tuple[Decimal, Decimal, Decimal, Decimal, Decimal] | None = None
         """Open, high, low, close and volume of the bar under way, if there were trades."""
+        self.levels: dict[DepthTuple, tuple[DepthLevel, ...]] = {}
+        """What sides of the book, in ticks and lots, are in prices and volumes."""
         self.due = 0
         """From when on the book is looked at again for the record."""
 
@@ -120,11 +143,18 @@ class Publication:
             book.last,
         )
 
-    def _levels(self, book: MarketBook, side: DepthTuple) -> Any:
-        return tuple(
-            trusted_level(book.price_of(price), book.volume_of(volume), orders)
-            for price, volume, orders in side
-        )
+    def _levels(self, book: MarketBook, side: DepthTuple) -> tuple[DepthLevel, ...]:
+        # Between two changes of the best prices many ask for them.
+        known = self._audiences[book.code].levels
+        found = known.get(side)
+        if found is None:
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            found = known[side] = tuple(
+                trusted_level(book.price_of(price), book.volume_of(volume), orders)
+                for price, volume, orders in side
+            )
+        return found
 
     def trade(self, book: MarketBook, trade: Trade) -> None:
         """A trade was made."""
