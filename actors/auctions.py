@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from typing import NamedTuple
 
 from backtest.errors import RejectReason
 from backtest.services.auction import uncross
@@ -14,14 +15,19 @@ from .market_book import MarketBook
 from .message import ORDER_EVENT
 from .pending import branch_of, leaves_of, must_end, passes_protection
 from .placement import Placement
-from .session import Phase
 from .trade_desk import Dealt, TradeDesk
 from .venue import Venue
 
-__all__ = ["Auctions"]
+__all__ = ["Auctions", "HaltEnds"]
 
 End = Callable[[Working, RejectReason, str], Awaitable[None]]
 After = Callable[[MarketBook, Dealt, Decimal], Awaitable[None]]
+
+
+class HaltEnds(NamedTuple):
+    """The exchange to itself: a halt is over, unless the session has called another phase."""
+
+    pair: str
 
 
 class Auctions:
@@ -45,7 +51,8 @@ class Auctions:
         actor, now = self._venue.actor, self._venue.now
         until = now + book.spec.halt_ns
         book.halted.append((now, until))
-        actor.link(actor.name).post_at(until, Phase(book.code, "continuous"), ORDER_EVENT)
+        book.is_halted = True
+        actor.link(actor.name).post_at(until, HaltEnds(book.code), ORDER_EVENT)
 
     def begin(self, book: MarketBook) -> None:
         """From now on orders are collected."""

@@ -14,6 +14,7 @@ from backtest.services.fills import Group, Working
 from backtest.services.valuation import Valuation
 from backtest.times import MINUTE
 
+from .auctions import HaltEnds
 from .branch import Branch
 from .cancellation import Cancellation
 from .channel import Channel
@@ -174,6 +175,8 @@ class ExchangeActor(VenueActor):
             return self._ring(payload)
         elif kind is Phase:
             return self._change_phase(payload)
+        elif kind is HaltEnds:
+            return self._end_halt(payload)
         elif kind is Subscribe:
             self._subscribe(envelope, payload)
         elif kind is _BarEnds:
@@ -265,6 +268,10 @@ class ExchangeActor(VenueActor):
 
     async def _change_phase(self, message: Phase) -> None:
         await self._matching.change_phase(self.books[message.pair], message.phase)
+        await self._matching.settle()
+
+    async def _end_halt(self, halt: HaltEnds) -> None:
+        await self._matching.end_halt(self.books[halt.pair])
         await self._matching.settle()
 
     def _tick_bars(self) -> None:

@@ -90,6 +90,7 @@ class MarketBook(PairBook):
         "_volumes",
         "band",
         "halted",
+        "is_halted",
         "orders",
         "phase",
         "self_trade",
@@ -122,6 +123,8 @@ class MarketBook(PairBook):
         """The lowest and the highest price at which may be traded now."""
         self.halted: list[tuple[int, int]] = []
         """From when until when the market was halted, each time."""
+        self.is_halted = False
+        """Whether the auction under way is that of a halt, and ends with it."""
         self.set_reference(spec.reference_price)
 
     @property

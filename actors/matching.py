@@ -82,14 +82,25 @@ class Matching:
                 await self._take_in(book_of(working), working)
 
     async def change_phase(self, book: MarketBook, phase: PhaseName) -> None:
-        """From now on ``book`` trades like this; an auction that ends is uncrossed first."""
+        """From now on ``book`` trades like this; an auction that ends is uncrossed first, and what
+        that leaves may halt the market anew."""
         self._placement.touched[book] = None
-        if book.phase == "auction" and phase != "auction":
+        book.is_halted = False
+        if phase == "auction":
+            self._auctions.begin(book)
+            return
+        if book.orders.in_auction:
             await self._auctions.uncross(book)
             await self._follow()
-        elif phase == "auction" and book.phase != "auction":
-            self._auctions.begin(book)
+            if phase == "continuous":
+                return
+            book.is_halted = False
         book.phase = phase
+
+    async def end_halt(self, book: MarketBook) -> None:
+        """A halt is over: trade on, unless the session has called another phase meanwhile."""
+        if book.is_halted:
+            await self.change_phase(book, "continuous")
 
     async def _take_in(self, book: MarketBook, working: Working) -> None:
         """Match what comes in; what is left of it rests, waits or is cancelled."""
