@@ -138,6 +138,27 @@ def test_close_ends_it_in_order() -> None:
     assert [stage for stage, _ in sink.got] == [0, 1, 2]
 
 
+def test_when_it_is_wound_down_nobody_stands_still_any_more() -> None:
+    class Late(Script):
+        def closing(self, stage: int) -> None:
+            if stage == 2:
+                self.system.spawn(self, "late", self.asks())
+
+        async def asks(self) -> None:
+            assert self.system.drive is not None
+            try:
+                await self.system.drive.pause()
+            finally:
+                self.note("cancelled")
+
+    system = system_of(asks_thrice)
+    system.add(Late("late", ticks))
+    steps = system.stepwise()
+    assert steps.go_on()
+    steps.close()
+    assert log_of(system, "late")[-1] == (SECOND, "cancelled")
+
+
 def test_close_before_it_began() -> None:
     system = system_of(asks_thrice)
     steps = system.stepwise()
@@ -246,6 +267,21 @@ def test_ctrl_c_cancels_the_actors_in_order() -> None:
         steps.go_on()
     assert steps.is_over
     assert [what for _, what in log_of(system)] == ["cleaned up"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_ctrl_c_breaks_it_off() -> None:
+    async def impatient(self: Script) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        self.note("never")
+
+    system = system_of(impatient, ticks)
+    steps = system.stepwise()
+    with pytest.raises(KeyboardInterrupt):
+        steps.go_on()
+    assert steps.is_over
+    assert log_of(system) == log_of(system, "b") == []
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
