@@ -416,21 +416,30 @@ class Asker(Actor):
 
 
 class Starter(Actor):
-    """Sends what it was given, one after the other."""
+    """Sends what it was given, one after the other; then something to somebody else, perhaps."""
 
-    def __init__(self, payloads: list[Any]) -> None:
+    def __init__(self, payloads: list[Any], other: str) -> None:
         super().__init__("starter")
         self.payloads = payloads
+        self.other = other
 
     async def started(self) -> None:
         for payload in self.payloads:
             self.link("asker").post(payload)
+        if self.other:
+            self.link(self.other).post("b")
 
 
-def asking(payloads: list[Any], *, watched: bool = False, counter: type[Counter] = Counter) -> Any:
+def asking(
+    payloads: list[Any],
+    *,
+    watched: bool = False,
+    counter: type[Counter] = Counter,
+    other: str = "",
+) -> Any:
     system = System(3)
     asker, counted = Asker("asker"), counter("counter")
-    for one in (counted, asker, Starter(payloads)):
+    for one in (counted, asker, Asker("third"), Starter(payloads, other)):
         system.add(one)
     if watched:
         system.observer = lambda message: None
@@ -444,14 +453,25 @@ def asking(payloads: list[Any], *, watched: bool = False, counter: type[Counter]
 def test_asking_the_short_way_is_a_request_and_its_answer_in_every_number() -> None:
     short, one, books, sequence = asking(["a", "no", "b"])
     long, other, same_books, same_sequence = asking(["a", "no", "b"], watched=True)
-    # The first question meets messages that wait; the second is refused by `ask` itself.
-    assert short.ways == [False, True]
+    # The first question meets messages that wait for the asker itself, which is busy: it comes
+    # first. The second is refused by `ask` itself.
+    assert short.ways == [True, True]
     assert long.ways == [False, False, False]
     # Three are asked: the second is refused. Causes are the numbers of what the asker handled.
     assert short.heard == long.heard == [(1, 1), "refused", (3, 3)]
     assert one.asked == other.asked == 3
     assert books == same_books
     assert sequence == same_sequence
+
+
+def test_a_question_does_not_pass_what_waits_for_somebody_else() -> None:
+    short, one, books, sequence = asking(["a", "b"], other="third")
+    long, _, same_books, same_sequence = asking(["a", "b"], other="third", watched=True)
+    # While there is a message for the third, whose question comes before its answer, none.
+    assert short.ways == [False, False]
+    assert short.heard == long.heard
+    assert one.asked == 3
+    assert (books, sequence) == (same_books, same_sequence)
 
 
 def test_what_breaks_when_asked_the_short_way_breaks_as_a_request_does() -> None:
