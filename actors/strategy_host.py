@@ -85,8 +85,7 @@ class StrategyHost(Actor):
         computation: int = 0,
     ) -> None:
         super().__init__(name)
-        self._computation = computation
-        self._thinking: Thinking | None = None
+        self._thinking = Thinking(computation) if computation else None
         """Until when it is busy; None while it takes no time to think."""
         self._latency = latency
         self.inbox_bound = inbox_bound
@@ -129,11 +128,11 @@ class StrategyHost(Actor):
         self.streams.published = None
         if welcome.publishes:
             self.streams.published = Subscriptions(self._venue, wants, welcome.pairs)
-        fixed = self._computation or self.strategy.computation_ns()
+        fixed = self.strategy.computation_ns()
         if fixed and self._thinking is None:
             self._thinking = Thinking(fixed)
-        if fixed:
-            self._thinking.wake(self.system.now)  # type: ignore[union-attr]
+        if self._thinking is not None:
+            self._thinking.wake(self.system.now)
         self._handlers = self.strategy.joined(self, welcome)
         if not welcome.publishes and self._handlers.on_depth is not None:
             increments = {code: pair.price_increment for code, pair in welcome.pairs.items()}

@@ -42,6 +42,12 @@ SAYS = {
         "at the end   [reserved 0.00 USD]",
         "CANCELLED 0.8: filled 0, leaves 0, cancelled 0.8",
     ],
+    "negotiation.py": [
+        # The seller comes down by 3, the buyer up by 2, a second a word: 101 is the buyer's next.
+        "09:30:06 seller: 101",
+        "09:30:07 buyer: 101 - agreed",
+        "10 at 101, from seller to buyer",
+    ],
     "spot_order_lifecycle.py": [
         "2 orders pending",
         "remaining 0.5",

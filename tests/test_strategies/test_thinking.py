@@ -15,6 +15,7 @@ from backtest.actors import (
     OrderEvent,
     StrategyHost,
 )
+from backtest.actors.thinking import Thinking
 from backtest.errors import ConfigError, FieldError
 from backtest.models import Bar, Depth
 from backtest.strategies import Strategy
@@ -124,7 +125,7 @@ def test_a_host_may_say_it_for_the_strategy() -> None:
     )
     host = runner.prepare().actors["strategy/one"]
     assert isinstance(host, StrategyHost)
-    host._computation = 7 * MS
+    host._thinking = Thinking(7 * MS)  # as its argument ``computation`` does
     runner.system.simulate()
     # Of bar 3, which is the last, nothing arrives any more.
     assert one.heard == [("accepted", 7, 7), ("accepted", 7, 7)]
