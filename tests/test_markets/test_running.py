@@ -296,6 +296,18 @@ def test_the_latency_of_a_population_is_its_own() -> None:
     assert told["orders"] == "FixedLatency(50000000)"
 
 
+def test_latency_may_be_a_matter_of_distance() -> None:
+    far = {"spread": 1000, "base": "10us"}
+    result = evolve(
+        CROWD, populations=Population(Bidder, 20), latency=far, computation="7us", duration="1s"
+    ).run()
+    took = [one.answered - one.sent for one in result.strategies.values()]
+    # 7 us to think, 10 us at least each way, 5 us for each of up to 1 000 km, there and back.
+    assert min(took) >= 27_000
+    assert max(took) <= 27_000 + 2 * 5_000_000
+    assert len(set(took)) == 20
+
+
 def test_distributions_of_whole_numbers_reach_whole_number_parameters() -> None:
     many = Population("noise", 5, parameters={"wakes": uniform(1, 3)}, cash="1 USD")
     result = evolve(CROWD, populations=[many], duration="1s").run()

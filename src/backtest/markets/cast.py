@@ -9,6 +9,7 @@ from typing import Any
 from attrs import fields, frozen
 
 from backtest.actors import LinkLatencies
+from backtest.actors.latency import Network
 from backtest.errors import ConfigError
 from backtest.markets.distribution import Distribution
 from backtest.markets.instrument import Instrument
@@ -33,7 +34,7 @@ class Member:
     """The name of its population: what type of agent it is."""
     cash: Mapping[str, Decimal]
     margin_mode: str
-    latency: LinkLatencies | None
+    latency: LinkLatencies | Network | None
     computation: int
     """How long it thinks before its commands leave, in nanoseconds."""
 

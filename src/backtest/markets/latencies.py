@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
-from backtest.actors import FixedLatency, Latency, LinkLatencies
+from backtest.actors import CubicLatency, DistanceLatency, FixedLatency, Latency, LinkLatencies
+from backtest.actors.latency import Network
 from backtest.errors import ConfigError
 from backtest.markets.distribution import DISTRIBUTIONS, Distribution, distribution_of
 from backtest.markets.strict import known_keys
+from backtest.money import decimal_of
 from backtest.times import duration_ns
 
 __all__ = ["DrawnLatency", "latencies_of", "latency_text"]
+
+_OF_DISTANCE = ("spread", "base", "jitter")
 
 
 class DrawnLatency:
@@ -43,23 +47,40 @@ class DrawnLatency:
         return int(self.distribution.draw(random).removesuffix("ns"))
 
 
-def latencies_of(value: Any, field: str = "latency") -> LinkLatencies | None:
-    """The latencies by link of a length of time, a distribution of such or a `Latency`, for all
-    links or by link (``{"orders": "20us"}``); None for None. Raises `ConfigError`."""
-    if value is None or isinstance(value, LinkLatencies):
+def latencies_of(value: Any, field: str = "latency") -> LinkLatencies | Network | None:
+    """The latencies of a length of time, a distribution of such or a `Latency`, for all links or by
+    link (``{"orders": "20us"}``), or by distance (``{"spread": 100, "base": "20us"}``, or any
+    `Network`); None for None. Raises `ConfigError`."""
+    if value is None or isinstance(value, LinkLatencies | Network):
         return value
     if isinstance(value, Mapping) and not any(name in DISTRIBUTIONS for name in value):
-        known_keys(value, LinkLatencies._fields, field)
+        if any(name in value for name in _OF_DISTANCE):
+            return _by_distance(value, field)
+        known_keys(value, (*LinkLatencies._fields, *_OF_DISTANCE), field)
         return LinkLatencies(**{link: _one(one, f"{field}.{link}") for link, one in value.items()})
     one = _one(value, field)
     return LinkLatencies(one, one, one)
 
 
-def latency_text(value: LinkLatencies | None) -> Any:
+def latency_text(value: LinkLatencies | Network | None) -> Any:
     """The same as plain data, for the manifest of a run."""
-    if value is None:
-        return None
-    return {link: None if one is None else repr(one) for link, one in value._asdict().items()}
+    if isinstance(value, LinkLatencies):
+        return {link: None if one is None else repr(one) for link, one in value._asdict().items()}
+    return None if value is None else repr(value)
+
+
+def _by_distance(table: Mapping[str, Any], field: str) -> DistanceLatency:
+    """Everybody has a place on a line of ``spread`` kilometres, drawn of his name; the exchange is
+    at 0."""
+    known_keys(table, _OF_DISTANCE, field)
+    jitter = table.get("jitter")
+    law = CubicLatency if jitter == "cubic" else None if jitter is None else _one(jitter, field)
+    return DistanceLatency(
+        {"broker": 0},
+        spread=float(decimal_of(table.get("spread", 0), f"{field}.spread")),
+        base=table.get("base", 0),
+        jitter=law,
+    )
 
 
 def _one(value: Any, field: str) -> Latency:

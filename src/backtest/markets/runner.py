@@ -231,6 +231,7 @@ class MarketRunner:
             member.strategy,
             inbox_bound=self.inbox_bound,
             latency=member.latency,
+            computation=member.computation,
         )
 
     def _told(self) -> Callable[[int], None] | None:

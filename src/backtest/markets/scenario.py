@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, field, frozen
 
 from backtest.actors import LinkLatencies
+from backtest.actors.latency import Network
 from backtest.config import cash_of
 from backtest.errors import ConfigError
 from backtest.markets.hours import time_of_day
@@ -100,7 +101,7 @@ class Scenario:
     duration: str | timedelta | None = None
     seed: int = 0
     cash: Mapping[str, Decimal] | None = field(default=None, converter=_cash)
-    latency: LinkLatencies | None = field(default=None, converter=latencies_of)
+    latency: LinkLatencies | Network | None = field(default=None, converter=latencies_of)
     computation: str | timedelta | None = None
     insurance_fund: Mapping[str, Decimal] = field(default=None, converter=_fund)
     netting: bool = True
