@@ -64,6 +64,11 @@ ALLOWED: tuple[Allowance, ...] = (
         "src/backtest/data/_stamps.py", "set.pop", "the set has one member when it is popped"
     ),
     Allowance(
+        "src/backtest/cli/market.py",
+        "time.perf_counter",
+        "progress on a terminal tells the speed of the run; nothing in the run can see it",
+    ),
+    Allowance(
         "src/backtest/markets/runner.py",
         "time.perf_counter",
         "how long a run took is told beside its result; nothing in the run can see it",

@@ -1,4 +1,4 @@
-"""The command line: ``python -m backtest run | demo | verify | explain``."""
+"""The command line: ``python -m backtest run | demo | market | verify | explain``."""
 
 from __future__ import annotations
 

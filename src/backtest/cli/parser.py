@@ -16,6 +16,7 @@ examples:
   {prog} demo
   {prog} run my.py:Mine --data btc.csv --pair BTCUSD --cash 100000USD
   {prog} run my.py --data BTCUSD=btc.csv --data ETHUSD=eth.csv --cash 100000USD --out results
+  {prog} market reference-day --until 10:00
   {prog} verify results
   {prog} explain results 0f3ac2e1
 """
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _run(commands)
     _demo(commands)
+    _market(commands)
     _verify(commands)
     _explain(commands)
     return top
@@ -168,6 +170,30 @@ def _demo(commands: Any) -> None:
         "--csv", metavar="FILE", help="also write the market's bars to FILE, to run on"
     )
     _add_out(one)
+
+
+def _market(commands: Any) -> None:
+    from backtest.cli.market import market
+
+    one = _add(commands, "market", "run a market of agents that trade with each other", market)
+    one.add_argument(
+        "scenario", metavar="SCENARIO", nargs="?",
+        help="a shipped name (see --list), a TOML file, or my.py:name",
+    )  # fmt: skip
+    one.add_argument("--list", action="store_true", help="tell which scenarios are shipped")
+    one.add_argument(
+        "--agents", type=int, metavar="N", help="as many agents, the populations in proportion"
+    )
+    one.add_argument(
+        "--seed", type=int, help="root of all ids and chance (default: the scenario's)"
+    )
+    one.add_argument(
+        "--until", metavar="TIME", help="end earlier or later: 10:00 (UTC), 2024-01-02T10:00:00Z"
+    )
+    _add_out(one)
+    one.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of a report"
+    )
 
 
 def _verify(commands: Any) -> None:

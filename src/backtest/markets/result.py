@@ -103,6 +103,12 @@ class MarketResult(RunResult):
             sessions=record.sessions,
         )
 
+    def report(self) -> str:
+        """The market as text: prices by pair, what came of each population, receipt."""
+        from backtest.markets.report import market_report
+
+        return market_report(self)
+
     def page(self, path: str | PathLike[str]) -> Path:
         """Write one HTML page that stands alone and shows all of it (extra ``plots``); its path."""
         return write_page(self.record, path)

@@ -1,0 +1,112 @@
+"""``market``: a market of agents, from a scenario to a report."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+from backtest.analysis.files import check_target
+from backtest.cli.failure import StrategyFailed
+from backtest.cli.running import written
+from backtest.errors import ConfigError
+from backtest.markets import SHIPPED, MarketResult, MarketRunner
+from backtest.markets.shipped import load, shipped
+from backtest.money import plain
+from backtest.times import from_ns
+
+__all__ = ["market"]
+
+
+def market(arguments: Namespace) -> int:
+    """Run a scenario, write what was asked for, print the report or the JSON object."""
+    if arguments.list:
+        for name in SHIPPED:
+            scenario = shipped(name)
+            told = " ".join(scenario.description.split())
+            print(f"{name}: {scenario.agents} agents. {told}")
+        return 0
+    if arguments.scenario is None:
+        raise ConfigError(f"which scenario? One of {', '.join(SHIPPED)}, a TOML file or my.py:name")
+    if arguments.out is not None:
+        check_target(arguments.out, arguments.format, force=arguments.force)
+    runner = MarketRunner(
+        scenario=load(arguments.scenario),
+        agents=arguments.agents,
+        seed=arguments.seed,
+        until=arguments.until,
+    )
+    with _progress() as runner.progress:
+        try:
+            result = runner.run()
+        except (Exception, SystemExit) as error:
+            for name, member in runner.members.items():
+                place = (f"in strategy/{name} at ", f"in strategy/{name}/")
+                if any(note.startswith(place) for note in getattr(error, "__notes__", ())):
+                    module = sys.modules.get(type(member.strategy).__module__)
+                    raise StrategyFailed(error, getattr(module, "__file__", None)) from error
+            raise
+    return _show(result, arguments)
+
+
+def _show(result: MarketResult, arguments: Namespace) -> int:
+    verification = result.verify()
+    folder = written(result, arguments)
+    if arguments.json:
+        print(json.dumps(_object(result, verification.ok), indent=2, ensure_ascii=False))
+    else:
+        print(result.report())
+        rate = f"{result.wall_s:.1f} s, {result.messages_per_s:,} messages/s"
+        print(f"{result.messages:,} messages in {rate}")
+        print(str(verification).splitlines()[-1].capitalize())
+        if folder is not None:
+            print(f"Written to {folder}: check it with 'python -m backtest verify {folder}'")
+    if not verification.ok:
+        print(f"error: the run does not verify: {verification.problems[0]}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _object(result: MarketResult, verified: bool) -> dict[str, Any]:
+    """What ``--json`` prints: counts and money, amounts as text."""
+    return {
+        **result.plain(),
+        "orders": len(result.records.orders),
+        "fills": len(result.records.fills),
+        "transactions": result.ledger.transactions,
+        "cash_asset": result.cash_asset,
+        "prices": {code: plain(price) for code, price in result.valuation.prices.items()},
+        "types": {name: figures.plain() for name, figures in result.by_type().items()},
+        "verified": verified,
+        "journal_sha256": result.journal_sha256,
+        "receipt": result.receipt,
+    }
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None] | None]:
+    """What the runner calls with the simulated time and the messages so far; None when standard
+    error is no terminal. Plain text, rewritten in place: it needs nothing installed."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    began = last = perf_counter()
+
+    def told(now: int, messages: int) -> None:
+        nonlocal last
+        moment = perf_counter()
+        if moment - last < 0.1:
+            return
+        last = moment
+        rate = messages / (moment - began)
+        line = f"\r{from_ns(now):%Y-%m-%d %H:%M:%S}  {messages:,} messages, {rate:,.0f}/s"
+        print(f"{line:<70}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield told
+    finally:
+        print("\r" + " " * 70 + "\r", end="", file=sys.stderr, flush=True)
