@@ -34,11 +34,15 @@ class _Sampler:
 
     __slots__ = ("_left", "_unseen")
 
-    def __init__(self) -> None:
+    _left: int
+    """Batches still to be spared."""
+    _unseen: bool
+    """Whether the collection under way has nothing to look at."""
+
+    def begin(self) -> None:
+        """A run begins: what was found in another says nothing about it."""
         self._left = 0
-        """Batches still to be spared."""
         self._unseen = False
-        """Whether the collection under way has nothing to look at."""
 
     def __call__(self, phase: str, info: Mapping[str, int]) -> None:
         if info["generation"] > 1:
@@ -74,6 +78,7 @@ def calm_collector() -> Iterator[None]:
             _thresholds = gc.get_threshold()
             gc.freeze()
             gc.set_threshold(*_COLLECT)
+            _sampler.begin()
             gc.callbacks.append(_sampler)
     try:
         yield

@@ -80,7 +80,6 @@ class Venue:
         self.valuation = valuation
         self.ids: IdSource = None  # type: ignore[assignment]
         self._account: Channel = None  # type: ignore[assignment]
-        self._entry = (0, entry_uuid(run_id, 0))
         self._numbers = 0
         self._branches = 0
         self._sequence = 0
@@ -194,13 +193,6 @@ class Venue:
                 self.valuation.balance(key[1], money.get(key, _NOTHING), both)
                 money[key] = both
         return known
-
-    def entry_id(self) -> UUID:
-        """The id of the entry that was posted last; several fills share it."""
-        number = self.records.entry
-        if self._entry[0] != number:
-            self._entry = (number, entry_uuid(self.run_id, number))
-        return self._entry[1]
 
     def order_margin(self, branch: Branch, volume: Decimal) -> Decimal:
         """The margin in the reserve of ``volume``, at the price it reserves for; none for spot."""

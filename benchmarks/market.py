@@ -122,17 +122,18 @@ def beside_abides(a: argparse.Namespace) -> None:
         other |= {name: counted[name] for name in ("messages", "orders", "cancels")}
         for name, row in (("backtest", ours), ("abides", other)):
             row["messages_per_s"] = round(row["messages"] / row["wall_s"])
+            row["messages_per_cpu_s"] = round(row["messages"] / row["cpu_s"])
             rows[name].append(row)
             say(a, {"round": number + 1, **row})
-    rates = {name: median(row["messages_per_s"] for row in some) for name, some in rows.items()}
-    walls = {name: median(row["wall_s"] for row in some) for name, some in rows.items()}
+    told: dict[str, Any] = {}
+    for figure in ("messages_per_s", "messages_per_cpu_s", "wall_s", "cpu_s"):
+        medians = {name: median(row[figure] for row in some) for name, some in rows.items()}
+        ratio = medians["backtest"] / medians["abides"]
+        told[figure] = {**medians, "ratio": round(ratio if "per" in figure else 1 / ratio, 2)}
     say(
         a,
         {
-            "messages_per_s": rates,
-            "ratio_messages_per_s": round(rates["backtest"] / rates["abides"], 2),
-            "wall_s": walls,
-            "ratio_wall": round(walls["abides"] / walls["backtest"], 2),
+            **told,
             "per_simulated_minute": {name: per_minute(some[0]) for name, some in rows.items()},
             "rss_mb": {name: max(row["rss_mb"] for row in some) for name, some in rows.items()},
         },
