@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from backtest.errors import FieldError
-from backtest.services.draws import decay, exponential, normal, stream
+from backtest.services.draws import decay, exponential, growth, normal, stream
 
 COUNT = 40_000
 
@@ -66,6 +66,11 @@ class TestDecay:
     def test_refuses_what_would_grow(self, x: float) -> None:
         with pytest.raises(FieldError, match="non-negative"):
             decay(x)
+
+
+@pytest.mark.parametrize("x", [-40.0, -0.3, 0.0, 0.7, 12.5, 600.0])
+def test_growth_is_the_exponential_function_of_either_sign(x: float) -> None:
+    assert growth(x) == pytest.approx(exp(x), rel=1e-11)
 
 
 def test_the_numbers_are_these_on_every_machine() -> None:

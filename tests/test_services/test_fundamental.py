@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 from math import exp, log, sqrt
 from random import Random
 from typing import Any
@@ -21,7 +22,7 @@ def value(**settings: Any) -> Fundamental:
     return Fundamental(**{"mean": 100, "step": "1m", "seed": 7, **settings})
 
 
-JUMPY = {"volatility": 0.03, "reversion": 4.0, "jumps": 40.0, "jump_size": 0.02}
+JUMPY = {"volatility": 0.03, "reversion": 4.0, "unrest": 0.5, "jumps": 40.0, "jump_size": 0.02}
 
 
 class TestWhoAsks:
@@ -127,6 +128,34 @@ class TestMoments:
             for seed in range(1_000)
         ]
         assert abs(sum(x * x for x in found) / 1_000 / 0.00208 - 1) < 4 * sqrt(2.15 / 1_000)
+
+    def test_unrest_changes_the_variance_of_no_day_on_average(self) -> None:
+        # σ = 0.02 with a deviation of 0.5 in its logarithm: E σ² = 0.0004 still. The fourth moment
+        # of a step is that of a lognormal mixture, 3 e^(4·0.25) ≈ 8.15, so the variance of one
+        # step a seed has the standard error sqrt((8.15 - 1)/4000) = 4.2 %.
+        found = [
+            value(volatility=0.02, reversion=0.0, unrest=0.5, seed=seed, step="1d").deviation(DAY)
+            for seed in range(4_000)
+        ]
+        second = sum(x * x for x in found) / 4_000 / 0.0004
+        assert abs(second - 1) < 4 * 0.042
+        assert sum(x**4 for x in found) / 4_000 / 0.0004**2 > 4.5
+
+    def test_with_unrest_wild_times_follow_wild_times(self) -> None:
+        def clustering(unrest: float) -> float:
+            one = value(volatility=0.02, reversion=0.0, unrest=unrest, unrest_reversion=24.0)
+            steps = [
+                one.deviation((n + 1) * MINUTE) - one.deviation(n * MINUTE) for n in range(2_000)
+            ]
+            sizes = [abs(x) for x in steps]
+            mean = sum(sizes) / len(sizes)
+            spread = sum((x - mean) ** 2 for x in sizes)
+            return sum((a - mean) * (b - mean) for a, b in pairwise(sizes)) / spread
+
+        # Without: nothing but noise of 1/sqrt(2000) = 0.022. With: a lognormal volatility with s =
+        # 0.8 and a memory of an hour: (e^(s²) - 1)/(π/2 e^(s²) - 1) = 0.45 (Taylor, 1986).
+        assert abs(clustering(0.0)) < 4 * 0.023
+        assert 0.25 < clustering(0.8) < 0.65
 
     def test_memory_halves_in_its_half_life(self) -> None:
         assert value(reversion=log(2)).memory(DAY) == pytest.approx(0.5)

@@ -12,7 +12,7 @@ from random import Random
 
 from backtest.errors import FieldError
 
-__all__ = ["decay", "exponential", "normal", "stream"]
+__all__ = ["decay", "exponential", "growth", "normal", "stream"]
 
 _DEGREE = 13
 """Of the Taylor polynomial: the first term left out is 0.5¹⁴/14!, below the last bit of 1."""
@@ -78,3 +78,8 @@ def decay(x: float) -> float:
     for _ in range(halvings):
         value *= value
     return value
+
+
+def growth(x: float) -> float:
+    """e to the power of ``x``, of either sign; right to 12 digits. Beyond 700 it stays there."""
+    return decay(-x) if x < 0.0 else 1.0 / decay(min(x, 700.0))

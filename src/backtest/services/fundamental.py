@@ -15,7 +15,7 @@ from attrs import field, frozen
 from backtest.errors import ConfigError, FieldError
 from backtest.models.trading_pair import TradingPair
 from backtest.money import decimal_of
-from backtest.services.draws import decay, exponential, normal, stream
+from backtest.services.draws import decay, exponential, growth, normal, stream
 from backtest.times import DAY, duration_ns, to_ns
 
 __all__ = ["Fundamental", "Shock"]
@@ -23,6 +23,15 @@ __all__ = ["Fundamental", "Shock"]
 Shock = tuple[float | int | str | timedelta, float]
 """How long after the start, and how far in shares of the mean: ``("2h", -0.05)`` is minus 5 %."""
 
+_NUMBERS = (
+    "volatility",
+    "reversion",
+    "unrest",
+    "unrest_reversion",
+    "jumps",
+    "jump_size",
+    "jump_spread",
+)
 _MOST_STEPS = 20_000_000
 _FLOOR = 0.01
 
@@ -42,11 +51,24 @@ def _maybe(value: Decimal | int | str | None) -> Decimal | None:
 class _Path:
     """What was drawn so far; it only ever grows, and always by the same numbers."""
 
-    __slots__ = ("arrivals", "at_step", "jump", "jumps_until", "noise", "shocks", "values")
+    __slots__ = (
+        "arrivals",
+        "at_step",
+        "jump",
+        "jumps_until",
+        "mood",
+        "moods",
+        "noise",
+        "shocks",
+        "values",
+    )
 
     def __init__(self, seed: int, name: str, initial: float, shocks: list[tuple[int, float]]):
         self.noise: Random = stream(seed, f"{name}/noise")
         self.arrivals: Random = stream(seed, f"{name}/jumps")
+        self.moods: Random = stream(seed, f"{name}/unrest")
+        self.mood = normal(self.moods)
+        """How unrestful the last step was, in standard deviations."""
         self.values = array("d", [initial])
         """The deviation at each step."""
         self.at_step: dict[int, list[tuple[int, float]]] = {}
@@ -75,6 +97,10 @@ class Fundamental:
         mean: what it comes back to, in quote.
         volatility: σ, in shares of the mean per square root of a day (of 24 hours).
         reversion: κ, per day: a deviation halves in 0.69/κ days. 0: a random walk.
+        unrest: the standard deviation of the logarithm of σ, which then is no constant but moves by
+            a mean-reverting process of its own, with σ² as its mean square: wild times follow wild
+            times, as in real markets (S. J. Taylor, 1982). 0: constant.
+        unrest_reversion: how fast it does, per day: 24 is a memory of an hour.
         jumps: how many jumps come per day (a Poisson process).
         jump_size: their mean absolute size, in shares of the mean; up and down are as likely.
         jump_spread: the standard deviation of that size.
@@ -97,6 +123,8 @@ class Fundamental:
     mean: Decimal = field(converter=_price)
     volatility: float = 0.02
     reversion: float = 1.0
+    unrest: float = 0.0
+    unrest_reversion: float = 24.0
     jumps: float = 0.0
     jump_size: float = 0.01
     jump_spread: float = 0.0
@@ -110,12 +138,13 @@ class Fundamental:
     _scale: float = field(init=False, repr=False, eq=False)
     _keep: float = field(init=False, repr=False, eq=False)
     _spread: float = field(init=False, repr=False, eq=False)
+    _mood: tuple[float, float] = field(init=False, repr=False, eq=False)
     _path: _Path = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         if self.mean <= 0:
             raise FieldError("mean", f"must be positive, not {self.mean}")
-        for name in ("volatility", "reversion", "jumps", "jump_size", "jump_spread"):
+        for name in _NUMBERS:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise FieldError(name, f"must be a number, not {value!r}")
@@ -132,6 +161,8 @@ class Fundamental:
         put(self, "_scale", float(self.mean))
         put(self, "_keep", decay(self.reversion * step_ns / DAY))
         put(self, "_spread", sqrt(self.variance(step_ns, jumps=False)))
+        memory = decay(self.unrest_reversion * step_ns / DAY)
+        put(self, "_mood", (memory, sqrt(1.0 - memory * memory)))
         put(self, "_path", path)
         self._next_jump()
 
@@ -195,9 +226,15 @@ class Fundamental:
         path = self._path
         values, noise, step = path.values, path.noise, self._step_ns
         keep, spread = self._keep, self._spread
+        unrest, (memory, fresh) = self.unrest, self._mood
         self._jumps_before(until * step)
         for number in range(len(values), until + 1):
-            value = values[-1] * keep + spread * normal(noise)
+            move = spread * normal(noise)
+            if unrest:
+                path.mood = path.mood * memory + fresh * normal(path.moods)
+                # Less the square of it, so that the variance is on average what it is without.
+                move *= growth(unrest * path.mood - unrest * unrest)
+            value = values[-1] * keep + move
             for when, size in path.at_step.get(number - 1, ()):
                 value += size * self.memory(number * step - when)
             values.append(value)
