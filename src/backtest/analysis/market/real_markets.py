@@ -22,7 +22,7 @@ class Verdict(Enum):
     WEAKER = "weaker"
     STRONGER = "stronger"
     NOT_SEEN = "not seen"
-    UNCLEAR = "in range, within noise"
+    UNCLEAR = "unclear: within the noise"
     NOT_MEASURED = "not measured"
 
 
@@ -107,23 +107,26 @@ def verdict_of(value: float | None, error: float | None, real: Real) -> Verdict:
     """How ``value``, sure to within ``error`` (half of a 95 % interval), compares with ``real``.
 
     *Weaker* lies between absent and the range, *stronger* beyond it; *not seen* is absent, the
-    other way round, or short of the range and not to be told from absent.
+    other way round, or short of the range and not to be told from absent. Where the error reaches
+    from within the range to its outside, or to absent, it is *unclear*.
     """
     if value is None:
         return Verdict.NOT_MEASURED
     margin = error or 0.0
     if real.low <= real.absent <= real.high:
+        if real.low <= value <= real.high:
+            return Verdict.AS_REAL
         near = real.low - margin <= value <= real.high + margin
-        return Verdict.AS_REAL if near else Verdict.STRONGER
+        return Verdict.UNCLEAR if near else Verdict.STRONGER
     # Read so that strength grows upwards from absent.
     upward = real.absent < real.low
     low, high = (real.low, real.high) if upward else (-real.high, -real.low)
     strength, absent = (value, real.absent) if upward else (-value, -real.absent)
-    unsure = strength - margin <= absent
-    if strength <= absent or (strength < low and unsure):
+    seen = strength - margin > absent
+    if strength <= absent or (strength < low and not seen):
         return Verdict.NOT_SEEN
     if strength < low:
-        return Verdict.WEAKER
-    if strength > high + margin:
-        return Verdict.STRONGER
-    return Verdict.UNCLEAR if unsure else Verdict.AS_REAL
+        return Verdict.UNCLEAR if strength + margin >= low else Verdict.WEAKER
+    if strength > high:
+        return Verdict.UNCLEAR if strength - margin <= high else Verdict.STRONGER
+    return Verdict.AS_REAL if seen else Verdict.UNCLEAR
