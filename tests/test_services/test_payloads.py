@@ -13,6 +13,7 @@ import pytest
 
 from backtest.errors import FieldTypeError
 from backtest.models import OrderDirection, Quote, TradingRules
+from backtest.models._frozen_map import FrozenMap
 from backtest.services.payloads import check_payload
 from tests.generators import D
 
@@ -73,6 +74,7 @@ class MutableData:
         FrozenWithDict((1, 2)),
         FrozenData(Frozen("x")),
         Quote("BTCUSD", 0, D(1), D(2)),
+        FrozenMap({"a": (1, 2)}),
         TradingRules(),
     ],
 )
@@ -96,6 +98,7 @@ def test_what_may_be_said(value: Any) -> None:
         (Named(1, {}), "payload.size", "dict"),
         (Frozen([1]), "payload.what", "list"),
         (FrozenData((1, Frozen({}))), "payload.what[1].what", "dict"),
+        (FrozenMap({"a": [1]}), "payload['a']", "list"),
         (frozenset((Frozen(object),)), "payload's Frozen(what=<class 'object'>).what", "type"),
     ],
 )

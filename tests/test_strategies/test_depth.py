@@ -220,6 +220,17 @@ class TestHistory:
         play(one, market(100))
         assert one.told == [(1, "done"), (1, "after", 100)]
 
+    def test_a_question_without_reply_about_no_pair_breaks_the_run(self) -> None:
+        class Stranger(Actor):
+            async def started(self) -> None:
+                self.link(BROKER).post(ReadDepth("X"))
+
+        def join(system: System) -> None:
+            system.add(Stranger("stranger"))
+
+        with pytest.raises(BacktestError, match="there is no pair 'X' here"):
+            watched(market(100), _idle, prepare=join)
+
     def test_the_venue_knows_no_pair_that_it_was_not_told_of(self) -> None:
         class Stranger(Actor):
             async def started(self) -> None:

@@ -276,6 +276,28 @@ def test_a_listener_that_its_rule_has_stopped_is_forgotten() -> None:
     assert Message("closes", 102, "crier") not in [one for one in buried if type(one) is Message]
 
 
+def test_who_is_restarted_goes_on_listening() -> None:
+    class Breaks(Listener):
+        def on_message(self, topic: str, payload: Any, sender: str) -> None:
+            self.tell(payload)
+            if payload == 101:
+                raise ValueError("broken")
+
+    one = Breaks()
+    runner = backtest.BacktestRunner(
+        strategies={"crier": Crier(), "one": one, "two": Listener()},
+        data=market(100, 101, 102),
+        pair="BTCUSD",
+        cash=CASH,
+    )
+    system = runner.prepare()
+    system.actors["strategy/one"].supervision = Supervision(directive=Directive.RESTART)
+    system.simulate()
+    assert [what[1] for what in one.told if len(what) == 2] == [100, 101, 102]
+    # Listening a second time is the same as listening once.
+    assert system.channel("strategy/crier", "strategy/one").sent == 3
+
+
 def test_no_actor_joins_where_nobody_speaks() -> None:
     runner = backtest.BacktestRunner(
         strategies=Strategy(), data=market(100), pair="BTCUSD", cash="9 USD"
@@ -367,9 +389,39 @@ async def test_live_it_is_the_same() -> None:
             async for message in messages:
                 heard.append((message.payload, message.sender))
 
+    await _live(speaks=Speaks(), hears=Hears())
+    assert heard == [(0, "speaks"), (1, "speaks"), (2, "speaks")]
+
+
+@pytest.mark.asyncio
+async def test_live_thinking_takes_real_time() -> None:
+    heard: list[Any] = []
+
+    class Thinks(Strategy):
+        def on_timer(self, name: str) -> None:
+            if name == "first":
+                self.begin = self.now_ns
+                self.think("15ms")
+                self.publish("n", "late", to="hears")
+            heard.append((name, self.now_ns - self.begin >= 15 * MS))
+
+        def on_start(self) -> None:
+            self.set_timer("first", after=0)
+            self.set_timer("second", after=0.001)
+
+    class Hears(Strategy):
+        def on_message(self, topic: str, payload: Any, sender: str) -> None:
+            heard.append((payload, self.now_ns - thinks.begin >= 15 * MS))
+
+    thinks = Thinks()
+    await _live(thinks=thinks, hears=Hears())
+    assert heard[0] == ("first", False)
+    assert sorted(heard[1:]) == [("late", True), ("second", True)]
+
+
+async def _live(**strategies: Strategy) -> None:
     system = System(1, RealClock())
     system.add(Hall(BROKER))
-    system.add(StrategyHost("speaks", Speaks()))
-    system.add(StrategyHost("hears", Hears()))
+    for name, strategy in strategies.items():
+        system.add(StrategyHost(name, strategy))
     await system.run()
-    assert heard == [(0, "speaks"), (1, "speaks"), (2, "speaks")]
