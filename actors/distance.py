@@ -95,7 +95,7 @@ class DistanceLatency:
         if jitter is None:
             return FixedLatency(least)
         # A class of latencies has a ``draw`` too, and is a law all the same.
-        if isinstance(jitter, Latency) and not isinstance(jitter, type):
+        if not isinstance(jitter, type) and isinstance(jitter, Latency):
             return JitteredLatency(least, jitter)
         return jitter(least)
 

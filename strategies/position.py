@@ -109,6 +109,14 @@ def nearest(prices: Iterable[Decimal | None], mark: Decimal | None) -> Decimal |
 def take_changes(held: dict[UUID, TradingOrder], changes: Changes) -> None:
     """Bring ``held`` up to date. What takes the place of another (the rest of a partial close, a
     modified child, the parts of a split) stands where that stood: oldest first."""
+    if len(changes) == 1:
+        # By far the most open a position, change it in its place, or close it.
+        order_id, position = changes[0]
+        if position is None:
+            held.pop(order_id, None)
+        else:
+            held[order_id] = position
+        return
     gone = [order_id for order_id, position in changes if position is None]
     new = {order_id: position for order_id, position in changes if position is not None}
     if gone and new:
