@@ -93,9 +93,16 @@ class Matching:
             await self._auctions.uncross(book)
             await self._follow()
             if phase == "continuous":
+                self._wake(book)
                 return
             book.is_halted = False
         book.phase = phase
+        self._wake(book)
+
+    def _wake(self, book: MarketBook) -> None:
+        """Trading goes on: what came to wait for a price meanwhile may have reached it already."""
+        if book.phase == "continuous" and book.last is not None:
+            self._placement.fire(book, book.last)
 
     async def end_halt(self, book: MarketBook) -> None:
         """A halt is over: trade on, unless the session has called another phase meanwhile."""

@@ -38,7 +38,10 @@ class BetweenAudit:
     ) -> None:
         self.entries: list[Any] = []
         """New ledger entries; put them here before `check`."""
+        self._exchange = exchange
         self._venue = exchange.venue
+        self._dealt = 0
+        """How much of the tape was looked at."""
         self._chains = chains
         self._fail = fail
         self._fills = 0
@@ -65,6 +68,7 @@ class BetweenAudit:
             own = told.pop(derived_id(self._venue.run_id, f"entry/{entry.number}"), None)
             if own is not None:
                 self._check_trade(entry, own)
+                self._check_tape(entry, own)
         self.entries.clear()
         for entry_id, own in told.items():
             self._fail("I22", f"{_told(own[0])} is of entry {entry_id}, which was not posted now")
@@ -104,6 +108,21 @@ class BetweenAudit:
         self._check_sides(entry)
         closes = sum(fill.realised_pnl is not None for fill in fills)
         self._closes[book.quote] = self._closes.get(book.quote, 0) + closes
+
+    def _check_tape(self, entry: Any, fills: list[Any]) -> None:
+        """The tape has the trade, and who came to whom is who pays the taker's fee."""
+        tape = self._exchange.trades_log
+        if self._dealt == len(tape) or tape[self._dealt].entry != entry.number:
+            self._fail("I22", f"entry {entry.number} is no trade of the tape at its place")
+        trade = tape[self._dealt]
+        self._dealt += 1
+        bought = sum(units(fill.volume) for fill in fills if fill.direction.sign > 0)
+        if (units(trade.price), units(trade.volume)) != (units(fills[0].price), bought):
+            self._fail("I22", f"the tape has {trade}, the fills {_told(fills[0])}")
+        for fill in fills:
+            took = trade.aggressor == ("buy" if fill.direction.sign > 0 else "sell")
+            if fill.maker is took:
+                self._fail("I22", f"{_told(fill)}: maker is {fill.maker}, and it took: {took}")
 
     def _check_sides(self, entry: Any) -> None:
         """What the one pays the other gets, to the last digit."""

@@ -279,7 +279,8 @@ class BookAudit:
     def _met(self, lines: _Lines, trade: Any, order: Any, buy: bool, place: Place | None) -> None:
         """The one who was met was first in line, at the price of the trade."""
         if place is None:
-            if buy is (order.direction.sign > 0):
+            is_exit = getattr(order, "entry_order_id", None) is not None
+            if buy is (order.direction.sign > 0) and not is_exit:
                 self._fail("I23", f"order {order.id} was met, and did not stand in line")
             # An order to close that came to rest while this message was dealt with.
             better = lines.better(buy, lines.ticks(trade.price))

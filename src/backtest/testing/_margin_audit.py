@@ -52,6 +52,26 @@ class MarginAudit:
             if any(order.trading_pair_code == pair for order in orders):
                 self._check(self.accounts[account_id], orders, money)
 
+    def check_exchange(self, positions: Iterable[Any]) -> None:
+        """On an exchange: of what stands below its maintenance the liquidation is in the book, or
+        waits for somebody to meet."""
+        for order in positions:
+            book = self._venue.books[order.trading_pair_code]
+            if book.phase != "continuous" or order.account_id in self.accounts:
+                continue
+            if not order.margin_reserved:
+                continue  # a known limit: rounded to nothing by a split, it has no price of its own
+            mark = Fraction(book.last)
+            size = Fraction(order.volume) * Fraction(order.contract_size)
+            gain = (mark - Fraction(order.fill_price)) * size * order.direction.sign
+            needed = maintained(book.rules, mark * size)
+            if Fraction(order.margin_reserved) + gain <= needed and not _is_under_way(book, order):
+                self._fail(
+                    "I13",
+                    f"position {order.id} stands below its maintenance at {book.last}, and nothing "
+                    "is under way",
+                )
+
     def _check(
         self, account: Any, orders: list[Any], money: Mapping[Key, tuple[Units, Units]]
     ) -> None:
@@ -84,6 +104,15 @@ class MarginAudit:
             if book.pair.base.code == asset and book.pair.quote.code == settlement:
                 return _NOTHING if book.last is None else Fraction(book.last)
         return _NOTHING
+
+
+def _is_under_way(book: Any, order: Any) -> bool:
+    """Whether the liquidation of a position waits for somebody to meet, or to come in."""
+    for working in book.unmet:
+        holding = getattr(working.key, "holding", None)
+        if holding is not None and holding.order.id == order.id and working.kind == "liquidation":
+            return True
+    return False
 
 
 def maintained(rules: Any, notional: Fraction) -> Fraction:

@@ -182,6 +182,8 @@ class Oracle:
         if self._between is not None and self.books is not None:
             self._between.check(self._money)
             self.books.check()
+            if self._is_whole and not self._broker._matching.has_failed:
+                self._margins.check_exchange(self._chains.positions.values())
         changed = self._chains.changed
         self.messages.check_told(changed)
         self._closed = {order.id for order in changed if order.status.name == "CLOSED"}

@@ -41,7 +41,7 @@ def look_for(name: str, seeds: int = 30, events: int = 1200) -> Find:
         return _look_twice(name, min(seeds, 5), events)
     for seed in range(seeds):
         with planted(name):
-            outcome = run_seed(seed, events)
+            outcome = run_seed(seed, events, PLANTS[name].without)
         if outcome.invariant:
             problem = outcome.problem.split("\n")[0]
             return Find(name=name, found_by=outcome.invariant, seeds=seed + 1, problem=problem)
@@ -53,7 +53,9 @@ def _look_twice(name: str, seeds: int, events: int) -> Find:
         "import sys\n"
         "from backtest.testing.simulation.plants import planted\n"
         "from backtest.testing.simulation.run import run_seed\n"
-        f"with planted({name!r}): print(run_seed(int(sys.argv[1]), {events}).sha256)\n"
+        f"without = frozenset({sorted(PLANTS[name].without)})\n"
+        f"with planted({name!r}):\n"
+        f"    print(run_seed(int(sys.argv[1]), {events}, without).sha256)\n"
     )
     for seed in range(seeds):
         hashes = [

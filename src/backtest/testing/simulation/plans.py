@@ -10,8 +10,8 @@ __all__ = ["draw_plan"]
 
 def draw_plan(seed: int, without: frozenset[str] = frozenset()) -> Plan:
     """The world of ``seed``. ``without`` leaves things out (``agent:1``, ``pair:ETHBTC``,
-    ``latency``, ``fault:drop``): all that is left stays as it is. With ``history`` it is a market
-    in which agents trade with each other."""
+    ``latency``, ``fault:drop``): all that is left stays as it is. Every fifth seed is a market in
+    which agents trade with each other: ``exchange`` leaves those out, ``history`` all others."""
     if is_exchange(seed, without):
         return draw_exchange(seed, without)
     return draw_history(seed, without)

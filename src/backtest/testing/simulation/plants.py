@@ -32,6 +32,8 @@ from backtest.services.ledger import Ledger
 from backtest.services.valuation import Valuation
 from backtest.strategies.desk import OrderDesk
 
+from .exchange_plants import EXCHANGE_PLANTS
+
 __all__ = ["PLANTS", "Plant", "planted"]
 
 Change = Callable[[Any], Any]
@@ -45,6 +47,8 @@ class Plant:
     install: Callable[[ExitStack], None]
     is_random: bool = False
     """Whether it only shows as runs of one seed that differ from process to process."""
+    without: frozenset[str] = frozenset(("exchange",))
+    """The worlds that cannot show it: markets of agents, or all others."""
 
 
 @contextmanager
@@ -586,5 +590,9 @@ PLANTS: dict[str, Plant] = {
             False,
         ),
     )
+}
+PLANTS |= {
+    name: Plant(what, _on(owner, method, change), without=frozenset(("history",)))
+    for name, what, owner, method, change in EXCHANGE_PLANTS
 }
 """The bugs by name."""

@@ -85,9 +85,8 @@ class World:
     def __init__(self, plan: Plan, events: int, watched: bool = True) -> None:
         self.plan = plan
         self.events = events
-        self.faults = Faults(
-            plan.seed, plan.without, [one.name for one in plan.agents], plan.step_ns
-        )
+        mortal = [one.name for one in plan.agents if one.style != "maker"]
+        self.faults = Faults(plan.seed, plan.without, mortal, plan.step_ns)
         self.system = FaultySystem(plan.seed, self.faults)
         self.market: Any = self._make_market()
         self._doomed_at = self._calm = 0
