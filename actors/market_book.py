@@ -75,6 +75,11 @@ class MarketSpec:
         if self.phase not in PHASES:
             raise ConfigError(f"{code}: phase must be one of {', '.join(PHASES)}, not {self.phase}")
         rules = self.rules
+        if rules.spot_allowed is rules.trading_allowed:
+            raise ConfigError(
+                f"{code}: a market takes spot orders or trading orders, not both: who opens a long "
+                "needs somebody who opens a short. Set one of spot_allowed and trading_allowed"
+            )
         if rules.fill_on != "next_open" or rules.fills is not None:
             raise ConfigError(
                 f"{code}: fill policies are for historical data; in a market orders meet each other"

@@ -83,7 +83,7 @@ class Venue:
         self._numbers = 0
         self._branches = 0
         self._sequence = 0
-        self._entry_id = (0, UUID(int=0))
+        self._entry = (0, UUID(int=0))
 
     def new_book(self, pair: TradingPair, rules: TradingRules) -> PairBook:
         """What this kind of venue keeps of a pair."""
@@ -170,13 +170,6 @@ class Venue:
         self.records.entry = posted.entry
         return self.learn(posted.balances)
 
-    def entry_id(self) -> UUID:
-        """The id of the entry that was posted last: of several fills, where agents trade."""
-        entry = self.records.entry
-        if self._entry_id[0] != entry:
-            self._entry_id = (entry, entry_uuid(self.run_id, entry))
-        return self._entry_id[1]
-
     def learn(self, touched: Balances) -> Balances:
         """Take note of balances; those of the agents' accounts among them."""
         money, sharers = self.money, self.sharers
@@ -193,6 +186,13 @@ class Venue:
                 self.valuation.balance(key[1], money.get(key, _NOTHING), both)
                 money[key] = both
         return known
+
+    def entry_id(self) -> UUID:
+        """The id of the entry that was posted last; several fills share it."""
+        number = self.records.entry
+        if self._entry[0] != number:
+            self._entry = (number, entry_uuid(self.run_id, number))
+        return self._entry[1]
 
     def order_margin(self, branch: Branch, volume: Decimal) -> Decimal:
         """The margin in the reserve of ``volume``, at the price it reserves for; none for spot."""

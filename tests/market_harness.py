@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from backtest.actors import AccountActor, OrderEvent, StrategyHost, System
 from backtest.actors.exchange import ExchangeActor
@@ -69,6 +69,7 @@ def play_market(
     phases: Sequence[tuple[int, str]] = (),
     netting: bool = True,
     insurance: str = "0",
+    spot: bool = False,
     seed: int = 1,
     depth_every: int = 0,
     **spec: Any,
@@ -78,7 +79,7 @@ def play_market(
     one = market_pair() if pair is None else pair
     market = MarketSpec(
         pair=one,
-        rules=TradingRules() if rules is None else rules,
+        rules=evolve(rules or TradingRules(), spot_allowed=spot, trading_allowed=not spot),
         reference_price=D(price),
         **spec,
     )

@@ -166,7 +166,7 @@ def test_every_kind_trades_with_the_others(spot: bool) -> None:
     cash: dict[str, Any] = {**agents.cash, **dict.fromkeys(kinds, money)}
     if not spot:
         cash["trend"] = {"USD": "300"}
-    market, _ = watched({**agents, **kinds}, cash, HOUR, seed=6)
+    market, _ = watched({**agents, **kinds}, cash, HOUR, spot=spot, seed=6)
     traded: Counter[str] = Counter()
     for one in market.exchange.trades_log:
         traded.update((one.buyer, one.seller))

@@ -68,6 +68,7 @@ class TestLevels:
                 "taker": after(1, taker),
             },
             btc="20",
+            spot=True,
         )
         assert market.trades == [
             (D(101), D(3), "taker", "maker"),
@@ -90,6 +91,7 @@ class TestLevels:
         market, _ = play(
             {"maker": rests(("sell", 3, "101"), ("sell", 3, "102")), "taker": after(1, taker)},
             btc="20",
+            spot=True,
         )
         assert market.trades == [(D(101), D(3), "taker", "maker")]
         assert market.balance("taker") == (D("9495.00"), D("202.00"))
@@ -106,6 +108,7 @@ class TestLevels:
                 "d": after(1, taker),
             },
             btc="20",
+            spot=True,
         )
         assert market.trades == [
             (D(100), D(1), "c", "d"),
@@ -121,7 +124,7 @@ class TestLevels:
             assert order.filled_volume == D(2)
 
         market, agents = play(
-            {"maker": rests(("sell", 2, "101")), "taker": after(1, taker)}, btc="20"
+            {"maker": rests(("sell", 2, "101")), "taker": after(1, taker)}, btc="20", spot=True
         )
         assert agents["taker"].kinds == ["accepted", "filled", "cancelled"]
         assert market.balance("taker") == (D("9798.00"), D(0))
@@ -138,6 +141,7 @@ class TestLevels:
         market, _ = play(
             {"maker": rests(("sell", 2, "101"), ("sell", 2, "102")), "taker": after(1, taker)},
             btc="20",
+            spot=True,
         )
         assert market.trades == [
             (D(101), D(2), "taker", "maker"),
@@ -152,7 +156,9 @@ class TestLevels:
             order = await me.buy(PAIR, 1, limit_price="100", post_only=True)
             assert order.leaves == D(1)
 
-        market, _ = play({"maker": rests(("sell", 2, "101")), "taker": after(1, taker)}, btc="20")
+        market, _ = play(
+            {"maker": rests(("sell", 2, "101")), "taker": after(1, taker)}, btc="20", spot=True
+        )
         assert market.trades == []
 
 
@@ -177,7 +183,9 @@ class TestPlaces:
             await me.sell(PAIR, 9)
 
         market, _ = play(
-            {"first": first, "second": second, "third": third, "taker": after(5, taker)}, btc="20"
+            {"first": first, "second": second, "third": third, "taker": after(5, taker)},
+            btc="20",
+            spot=True,
         )
         # The first kept its place with 3; the second went behind the third by asking for more.
         assert market.trades == [
@@ -194,7 +202,7 @@ class TestPlaces:
             # What the modify led to is known when it returns.
             assert (order.filled_volume, order.leaves) == (D(3), D(1))
 
-        market, _ = play({"maker": rests(("sell", 3, "101")), "buyer": buyer}, btc="20")
+        market, _ = play({"maker": rests(("sell", 3, "101")), "buyer": buyer}, btc="20", spot=True)
         assert market.trades == [(D(101), D(3), "buyer", "maker")]
 
     def test_a_cancelled_order_is_met_by_nobody_and_gives_back_its_reserve(self) -> None:
@@ -208,7 +216,7 @@ class TestPlaces:
         async def taker(me: Does) -> None:
             await me.buy(PAIR, 9)
 
-        market, _ = play({"maker": maker, "taker": after(2, taker)}, btc="20")
+        market, _ = play({"maker": maker, "taker": after(2, taker)}, btc="20", spot=True)
         assert market.trades == [(D(102), D(1), "taker", "maker")]
         assert market.balance("maker", "BTC") == (D(19), D(0))
 
@@ -225,7 +233,9 @@ class TestPlaces:
         async def taker(me: Does) -> None:
             await me.sell(PAIR, 6)
 
-        market, _ = play({"first": first, "second": second, "taker": after(3, taker)}, btc="20")
+        market, _ = play(
+            {"first": first, "second": second, "taker": after(3, taker)}, btc="20", spot=True
+        )
         assert market.trades == [
             (D(99), D(2), "first", "taker"),
             (D(99), D(3), "first", "taker"),
@@ -254,7 +264,7 @@ class TestSelfTrade:
             assert (bid.end_reason or bid.status.name) == incoming
 
         market, _ = play(
-            {"own": own, "other": rests(("sell", 3, "102"))}, btc="20", self_trade=mode
+            {"own": own, "other": rests(("sell", 3, "102"))}, btc="20", spot=True, self_trade=mode
         )
         assert market.trades == trades
         conserved(market)
@@ -429,6 +439,7 @@ class TestPhases:
                 "d": rests(("sell", 6, "101")),
             },
             btc="20",
+            spot=True,
             phase="auction",
             phases=[(10 * SECOND, "continuous")],
         )
@@ -449,7 +460,7 @@ class TestPhases:
             await order.cancel()
             assert order.is_done
 
-        market, _ = play({"late": late}, phases=[(SECOND, "closed")])
+        market, _ = play({"late": late}, spot=True, phases=[(SECOND, "closed")])
         assert market.balance("late") == (D(10000), D(0))
 
     def test_a_match_beyond_the_band_halts_and_an_auction_reopens(self) -> None:
@@ -465,6 +476,7 @@ class TestPhases:
         market, _ = play(
             {"maker": rests(("sell", 2, "104"), ("sell", 3, "106")), "taker": after(1, taker)},
             btc="20",
+            spot=True,
             band=D("0.05"),
             halt_ns=10 * SECOND,
         )
@@ -480,7 +492,7 @@ class TestPhases:
             assert order.end_reason == "EXPIRED"
             assert me.now_ns % (60 * SECOND) == 10 * SECOND
 
-        market, _ = play({"waits": waits})
+        market, _ = play({"waits": waits}, spot=True)
         assert market.balance("waits") == (D(10000), D(0))
 
     def test_the_book_is_kept_for_the_record_once_an_interval(self) -> None:
@@ -493,7 +505,7 @@ class TestPhases:
             await me.buy(PAIR, 1, limit_price="98")
 
         scripts = {"maker": rests(("sell", 2, "104")), "late": after(12, late)}
-        market, _ = play(scripts, btc="20", depth_every=10 * SECOND)
+        market, _ = play(scripts, btc="20", spot=True, depth_every=10 * SECOND)
         assert [
             (kept.time_ns - START, kept.bids, kept.asks)
             for kept in market.exchange.publication.depths[PAIR]
@@ -501,4 +513,4 @@ class TestPhases:
             (0, (), ((10_400, 2, 1),)),
             (12 * SECOND, ((9_900, 1, 1),), ((10_400, 2, 1),)),
         ]
-        assert not play(scripts, btc="20")[0].exchange.publication.depths[PAIR]
+        assert not play(scripts, btc="20", spot=True)[0].exchange.publication.depths[PAIR]
