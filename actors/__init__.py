@@ -8,6 +8,7 @@ from backtest.actors.broker import BROKER, BrokerActor
 from backtest.actors.channel import Channel, ChannelStatistics
 from backtest.actors.clock import Clock, RealClock, SimulatedClock
 from backtest.actors.distance import DistanceLatency
+from backtest.actors.exchange import ExchangeActor
 from backtest.actors.hosted import Handlers
 from backtest.actors.latency import (
     CubicLatency,
@@ -20,6 +21,7 @@ from backtest.actors.latency import (
     Network,
     UniformLatency,
 )
+from backtest.actors.market_book import MarketSpec
 from backtest.actors.market_data import MarketData
 from backtest.actors.message import Envelope
 from backtest.actors.protocol import BalanceUpdate, EventKind, OrderEvent, Welcome
@@ -51,6 +53,7 @@ __all__ = [
     "Envelope",
     "EventKind",
     "EventRecord",
+    "ExchangeActor",
     "ExponentialLatency",
     "FixedLatency",
     "Handlers",
@@ -60,6 +63,7 @@ __all__ = [
     "LinkLatencies",
     "LogNormalLatency",
     "MarketData",
+    "MarketSpec",
     "Message",
     "Network",
     "OrderEvent",
