@@ -16,9 +16,13 @@ _FEW: Final = _COLLECT[0] // 10
 """So much garbage in a batch of young objects is let be: memory grows by a tenth more at most."""
 _SPARED: Final = 15
 """How many batches go unseen after one with no more garbage than that."""
+_LEFT_BEHIND: Final = 100_000
+"""So many objects that ended runs left are let be, before the next run begins by collecting."""
 
 _lock = threading.Lock()
 _users = 0
+_left_behind = 0
+_before = 0
 _thresholds: tuple[int, int, int] = gc.get_threshold()
 
 
@@ -68,15 +72,20 @@ def calm_collector() -> Iterator[None]:
     """Let the collector look less often: a run makes millions of small objects that live on.
 
     It would look through all of them (orders, entries) again and again. Cycles of young objects
-    are still found, by samples. The settings are the process's, so the last of several runs puts
+    are still found, by samples; what ended runs left behind goes when it has become much, as the
+    next one begins. The settings are the process's, so the last of several runs puts
     them back.
     """
-    global _users, _thresholds
+    global _users, _thresholds, _left_behind, _before
     with _lock:
         _users += 1
         if _users == 1:
+            if _left_behind > _LEFT_BEHIND:
+                gc.collect()
+                _left_behind = 0
             _thresholds = gc.get_threshold()
             gc.freeze()
+            _before = gc.get_freeze_count()
             gc.set_threshold(*_COLLECT)
             _sampler.begin()
             gc.callbacks.append(_sampler)
@@ -88,6 +97,10 @@ def calm_collector() -> Iterator[None]:
             if _users == 0:
                 gc.callbacks.remove(_sampler)
                 gc.set_threshold(*_thresholds)
+                # Python looks through everything again when it has seen enough young objects grow
+                # old. These it has not seen: without a count of ours the garbage of a thousand
+                # short runs in one process would stay for ever.
+                _left_behind += max(gc.get_freeze_count() - _before, 0) + gc.get_count()[0]
                 gc.unfreeze()
 
 
