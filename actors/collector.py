@@ -95,12 +95,13 @@ def calm_collector() -> Iterator[None]:
         with _lock:
             _users -= 1
             if _users == 0:
-                gc.callbacks.remove(_sampler)
-                gc.set_threshold(*_thresholds)
                 # Python looks through everything again when it has seen enough young objects grow
                 # old. These it has not seen: without a count of ours the garbage of a thousand
-                # short runs in one process would stay for ever.
-                _left_behind += max(gc.get_freeze_count() - _before, 0) + gc.get_count()[0]
+                # short runs in one process would stay for ever. Counted before the thresholds are
+                # back, which has the youngest looked through, and grown old, at once.
+                _left_behind += gc.get_count()[0] + max(gc.get_freeze_count() - _before, 0)
+                gc.callbacks.remove(_sampler)
+                gc.set_threshold(*_thresholds)
                 gc.unfreeze()
 
 
