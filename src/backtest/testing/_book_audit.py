@@ -112,13 +112,28 @@ class BookAudit:
 
     # -- what is on record -------------------------------------------------------------------------
 
-    def check(self) -> None:
-        """Follow what was recorded since, and compare the books with what that makes of them."""
+    def check(self, whole: bool = True) -> None:
+        """Follow what was recorded since, and compare the books with what that makes of them.
+
+        Not ``whole``: where nothing was recorded nothing is looked at, and of the others only the
+        books that it concerns.
+        """
+        events = self._records.events
+        new = events[self._events :]
+        if not (whole or new or self.trades < len(self._exchange.trades_log)):
+            return
+        concerned = self._books
+        if not whole:
+            orders = self._records.orders
+            codes = {
+                orders[one.order_number - 1].trading_pair_code for one in new if one.order_number
+            }
+            concerned = {code: lines for code, lines in self._books.items() if code in codes}
         try:
             self._follow()
         except OutOfLine as problem:
             self._fail("I23", str(problem))
-        for code, lines in self._books.items():
+        for code, lines in concerned.items():
             self._check_book(lines)
             if self._exchange._matching.has_failed:
                 continue  # it puts its books in order with the next message
@@ -174,8 +189,10 @@ class BookAudit:
                 lines.queues.reduce(key, lines.lots(event.volume))
         elif kind == "MODIFIED":
             self._modified(lines, order, event.volume, event.detail)
-        elif kind == "SPLIT" and order.fill_price is None:
-            self._split(lines, order, event.detail)
+        elif kind == "SPLIT":
+            lines.has_split = True
+            if order.fill_price is None:
+                self._split(lines, order, event.detail)
 
     def _split(self, lines: _Lines, order: Any, detail: str) -> None:
         """Parts of a pending order have its place, those with other prices go to the end."""
@@ -262,7 +279,7 @@ class BookAudit:
                     self._come(lines, order.branch_id)
                 else:
                     lines.coming[order.branch_id][1] -= lots
-            place = lines.find(order, buy, rested)
+            place = lines.find(order, buy, rested, price)
             if place is not None:
                 beyond = price > place.price if buy else price < place.price
                 if beyond:
@@ -331,6 +348,7 @@ class BookAudit:
             if problem:
                 self._fail("I24", f"{code}: {problem}")
         lines.moved.clear()
+        lines.has_split = False
 
 
 class _Lines:
@@ -348,6 +366,8 @@ class _Lines:
         """Orders whose stop was not reached yet."""
         self.coming: dict[Hashable, list[Any]] = {}
         """Those whose stop was reached now, with the lots that are left of them."""
+        self.has_split = False
+        """Whether anything was split since the last message had been dealt with."""
         self.moved: set[Hashable] = set()
         """Who went to the end of a line since the last message had been dealt with."""
         self.is_mixed = False
@@ -394,19 +414,24 @@ class _Lines:
                 return place
         return None
 
-    def find(self, order: Any, buy: bool, rested: bool) -> Place | None:
+    def find(self, order: Any, buy: bool, rested: bool, price: int) -> Place | None:
         """The place of the order on that side: its own, or, if it ``rested``, that of an order to
-        close its position."""
+        close its position: the one at the price of the trade, where there are several."""
         if order.branch_id in self.queues:
             place = self.queues.place(order.branch_id)
             if place.buy is buy:
                 return place
         if not rested:
             return None  # an order to close that comes in: there may be others of that position
-        for place in self.queues.line(buy):
-            if type(place.key) is tuple and place.key[1] == order.branch_id:
-                return place
-        return None
+        found = [
+            place
+            for place in self.queues.line(buy)
+            if type(place.key) is tuple and place.key[1] == order.branch_id
+        ]
+        at_price = [place for place in found if place.price == price]
+        if not found or (not at_price and not self.was_auction):
+            return None
+        return (at_price or found)[0]
 
     def depth(self, buy: bool) -> list[tuple[int, int, int]]:
         """Levels at a price, best first."""
@@ -437,7 +462,8 @@ class _Lines:
         jumped: dict[int, Hashable] = {}
         for key, resting in found.items():
             if key not in known:
-                jumped.setdefault(resting.price, key)
+                if not self.has_split:  # what closes part of a position stands where the whole did
+                    jumped.setdefault(resting.price, key)
             elif resting.price in jumped and key in self._before[buy] and key not in self.moved:
                 return f"order {jumped[resting.price]} stands before {key}, which was there first"
         for place in own:

@@ -181,7 +181,7 @@ class Oracle:
         self._trades.check()
         if self._between is not None and self.books is not None:
             self._between.check(self._money)
-            self.books.check()
+            self.books.check(self._is_whole)
             if self._is_whole and not self._broker._matching.has_failed:
                 self._margins.check_exchange(self._chains.positions.values())
         changed = self._chains.changed
