@@ -47,7 +47,6 @@ def record_of(result: MarketResult) -> MarketRecord:
             liquidations=taken[one.code],
             halts=result.halts[one.code],
             charges=charges[one.code],
-            opening=_opening(result, one.pair),
             reference_price=one.reference_price,
             quote_asset=one.pair.quote.code,
             contract_size=one.pair.contract_size,
@@ -90,15 +89,6 @@ def _fundamental(
         step = interval_for(end - start)
         for time in range(start, end + 1, step):
             yield time, worth.price(time, one.pair)
-
-
-def _opening(result: MarketResult, pair: TradingPair) -> dict[str, Decimal]:
-    """What accounts held of what is traded when the market began."""
-    return {
-        name: Decimal(owned[pair.base.code])
-        for name, owned in result.config["cash"].items()
-        if pair.base.code in owned
-    }
 
 
 def _sessions(pairs: Sequence[Instrument], start: int, end: int) -> list[tuple[int, int]]:

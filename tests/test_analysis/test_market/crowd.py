@@ -91,7 +91,8 @@ def crowd(
         depth=depth,
         fundamental=fundamental,
         liquidations=[
-            Liquidation(trade.time_ns, "STOCK", "trend-1", trade.price) for trade in tape[500:520:7]
+            Liquidation(trade.time_ns, "STOCK", "trend-1", trade.price, 1)
+            for trade in tape[500:520:7]
         ],
         halts=[(start + HOUR, start + HOUR + 5 * MINUTE)],
         charges=charges,

@@ -78,9 +78,14 @@ def test_the_figures_of_each_type() -> None:
     assert value.pnl == 0
 
 
-def test_what_was_held_in_the_beginning_counts_to_the_inventory() -> None:
-    figures = by_type(market(opening={"bert": Decimal(50)}))
-    assert figures["maker"].inventory == {PAIR: Decimal(50)}
+def test_what_came_of_holding_is_not_won_by_trading() -> None:
+    # 1000 became 1100, of which 90 came of what it held: 10 were won.
+    held = AccountResult("bert", Decimal(1000), Decimal(1100), ZERO, 0, Decimal(90))
+    figures = by_type(
+        MarketRecord(start_ns=0, end_ns=1, pairs={}, types={"bert": "maker"}, results=[held])
+    )
+    assert figures["maker"].pnl == Decimal(10)
+    assert figures["maker"].held_gain == Decimal(90)
 
 
 def test_the_turnover_of_contracts_has_their_size() -> None:
@@ -124,18 +129,6 @@ def test_inventory_and_pnl_over_time() -> None:
     ]
     assert [one.pnl for one in series["maker"]] == [0, 0, Decimal(-30)]
     assert [one.pnl for one in series["value"]] == [0, 0, 0]
-
-
-def test_what_was_held_in_the_beginning_gains_with_the_price_alone() -> None:
-    record = PairRecord(
-        pair=PAIR,
-        trades=[trade(1, "104", 1, "buy", "anna", "dora")],
-        opening={"bert": Decimal(50), "dora": Decimal(1)},
-        reference_price=Decimal(100),
-    )
-    series = type_series(record, TYPES, [0, SECOND])
-    assert series["maker"] == [(0, Decimal(50), Decimal(0)), (SECOND, Decimal(50), Decimal(200))]
-    assert series["value"][1] == (SECOND, Decimal(0), Decimal(4))
 
 
 def test_all_types_together_lose_what_was_charged_whatever_they_trade() -> None:

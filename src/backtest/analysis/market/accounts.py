@@ -26,11 +26,14 @@ def account_results(result: RunResult) -> list[AccountResult]:
     starts = dict.fromkeys(agents, ZERO)
     finals = dict.fromkeys(agents, ZERO)
     fees = dict.fromkeys(agents, ZERO)
+    gains = dict.fromkeys(agents, ZERO)
     for name, owned in result.config["cash"].items():
         for asset, text in owned.items():
-            price = price_of(asset, result.valuation.first_prices)
-            if price is not None:
-                starts[name] = add(starts[name], mul(Decimal(text), price))
+            first, last = price_of(asset, result.valuation.first_prices), price_of(asset)
+            if first is not None and last is not None:
+                starts[name] = add(starts[name], mul(Decimal(text), first))
+                gain = mul(Decimal(text), sub(last, first))
+                gains[name] = add(gains[name], gain)
     balances = result.ledger.balances()
     for name in agents:
         for asset, (available, unavailable) in balances[name].items():
@@ -59,9 +62,11 @@ def account_results(result: RunResult) -> list[AccountResult]:
                 if price is not None:
                     paid = mul(add(available, unavailable), price)
                     fees[account] = sub(fees[account], paid)
-    taken = Counter(one.account for one in _liquidations(result))
+    positions = {(one.account, one.position) for one in _liquidations(result)}
+    taken = Counter(account for account, _ in positions)
     return [
-        AccountResult(name, starts[name], finals[name], fees[name], taken[name]) for name in agents
+        AccountResult(name, starts[name], finals[name], fees[name], taken[name], gains[name])
+        for name in agents
     ]
 
 
@@ -104,7 +109,7 @@ def _liquidations(result: RunResult) -> list[Liquidation]:
             assert isinstance(order, TradingOrder)
             price = order.close_price
             if price is not None:
-                found.append(
-                    Liquidation(event.time, order.trading_pair_code, names[order.account_id], price)
-                )
+                account = names[order.account_id]
+                code, position = order.trading_pair_code, event.branch
+                found.append(Liquidation(event.time, code, account, price, position))
     return found

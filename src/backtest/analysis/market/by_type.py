@@ -24,7 +24,8 @@ class TypeFigures:
     type: str
     accounts: int
     pnl: Decimal
-    """What they all won or lost, after fees; of agents whose result is known."""
+    """What they all won or lost by trading, after fees; of agents whose result is known. What came
+    of what they held in the beginning is in ``held_gain``: all types together lose the fees."""
     pnl_mean: Decimal | None
     pnl_worst: Decimal | None
     pnl_quarter: Decimal | None
@@ -32,6 +33,7 @@ class TypeFigures:
     pnl_median: Decimal | None
     pnl_three_quarters: Decimal | None
     pnl_best: Decimal | None
+    held_gain: Decimal
     winners: int
     """Accounts that won something."""
     fees: Decimal
@@ -45,7 +47,7 @@ class TypeFigures:
     turnover: Decimal
     """Price times volume times contract size of those trades."""
     inventory: Mapping[str, Decimal]
-    """What they hold together at the end, by pair; short is negative."""
+    """What they bought together less what they sold, by pair."""
 
     @property
     def maker_share(self) -> Decimal | None:
@@ -65,8 +67,8 @@ class TypeFigures:
 
 _PLAIN = (
     "accounts", "pnl", "pnl_mean", "pnl_worst", "pnl_quarter", "pnl_median", "pnl_three_quarters",
-    "pnl_best", "winners", "fees", "liquidations", "trades", "maker_trades", "taker_trades",
-    "maker_share", "volume", "turnover",
+    "pnl_best", "held_gain", "winners", "fees", "liquidations", "trades", "maker_trades",
+    "taker_trades", "maker_share", "volume", "turnover",
 )  # fmt: skip
 
 
@@ -89,9 +91,6 @@ def by_type(record: MarketRecord) -> dict[str, TypeFigures]:
     for result in record.results:
         tallies[record.types[result.account]].results.append(result)
     for pair, of_pair in record.pairs.items():
-        for account, held in of_pair.opening.items():
-            if account in record.types:
-                tallies[record.types[account]].hold(pair, held)
         size = of_pair.contract_size
         for trade in of_pair.trades:
             volume = trade.volume
@@ -127,11 +126,12 @@ class _Tally:
 
     def figures(self, kind: str) -> TypeFigures:
         pnls = sorted(one.pnl for one in self.results)
-        total = fees = ZERO
+        total = fees = held = ZERO
         for pnl in pnls:
             total = add(total, pnl)
         for one in self.results:
             fees = add(fees, one.fees)
+            held = add(held, one.held_gain)
         return TypeFigures(
             type=kind,
             accounts=self.accounts,
@@ -142,6 +142,7 @@ class _Tally:
             pnl_median=quantile(pnls, 1, 2),
             pnl_three_quarters=quantile(pnls, 3, 4),
             pnl_best=pnls[-1] if pnls else None,
+            held_gain=held,
             winners=sum(pnl > ZERO for pnl in pnls),
             fees=fees,
             liquidations=sum(one.liquidations for one in self.results),

@@ -122,9 +122,13 @@ def _head(market: MarketRecord) -> str:
         ("trades", f"{trades:,}"),
         ("turnover" + _unit(market.cash_asset), _short(turnover)),
     ]
-    liquidations = sum(len(record.liquidations) for record in market.pairs.values())
-    if liquidations:
-        boxes.append(("liquidations", f"{liquidations:,}"))
+    taken = {
+        (record.pair, one.position)
+        for record in market.pairs.values()
+        for one in record.liquidations
+    }
+    if taken:
+        boxes.append(("positions liquidated", f"{len(taken):,}"))
     for record in market.pairs.values():
         if record.trades:
             prices = [trade.price for trade in record.trades]
@@ -169,7 +173,8 @@ def _over_time(
     parts += [
         f"<h2>{escape(record.pair)}: PnL and inventory by type of agent</h2>",
         (
-            "<p>All agents of a type together, at the last trade's price, after fees. "
+            "<p>All agents of a type together: what they won by trading, at the last trade's "
+            "price and after fees, and what they bought less what they sold. "
             "Click a name to hide it; double-click to see it alone.</p>"
         ),
         f'<div id="{name}-series"></div>',
@@ -196,7 +201,8 @@ def _types(
     parts = [
         "<h2>What became of each type of agent</h2>",
         (
-            f"<p>From the ledger, after fees{_in(market.cash_asset)}. "
+            f"<p>PnL of trading, from the ledger, after fees{_in(market.cash_asset)}; what came of "
+            "what they held in the beginning is left out. "
             "A trade among agents of one type counts twice.</p>"
         ),
         table(head, rows, "tnnnnnnnnnn"),

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from backtest.errors import ConfigError
 from backtest.models import MarketTrade
-from backtest.money import ONE, sub
+from backtest.money import ONE, ZERO, sub
 
 __all__ = [
     "AccountResult",
@@ -53,12 +53,14 @@ class Charge(NamedTuple):
 
 
 class Liquidation(NamedTuple):
-    """A position of an account in ``pair`` was taken from it at ``time_ns``, at ``price``."""
+    """A position of an account in ``pair``, or a part of it, was taken from it at ``price``."""
 
     time_ns: int
     pair: str
     account: str
     price: Decimal
+    position: int
+    """The number of the position: a book takes a large one in parts, at several prices."""
 
 
 class AccountResult(NamedTuple):
@@ -69,11 +71,13 @@ class AccountResult(NamedTuple):
     final_equity: Decimal
     fees: Decimal
     liquidations: int = 0
+    held_gain: Decimal = ZERO
+    """Of the change of its equity, what came of holding what it held in the beginning."""
 
     @property
     def pnl(self) -> Decimal:
-        """What it won, or lost (negative)."""
-        return sub(self.final_equity, self.start_equity)
+        """What it won by trading, or lost (negative), after fees."""
+        return sub(sub(self.final_equity, self.start_equity), self.held_gain)
 
 
 @frozen(kw_only=True, eq=False)
@@ -91,8 +95,6 @@ class PairRecord:
     halts: Sequence[tuple[int, int]] = ()
     """From when until when trading stood still, by the price bands."""
     charges: Sequence[Charge] = ()
-    opening: Mapping[str, Decimal] = field(factory=dict)
-    """What accounts held of it when the market began, where it was not nothing."""
     reference_price: Decimal | None = None
     """The mark before the first trade."""
     quote_asset: str = ""

@@ -44,7 +44,7 @@ def series_figure(
         hovermode="x unified",
         xaxis=time_axis(market.start_ns, market.end_ns, market.sessions, anchor="y2"),
         yaxis=axis("PnL" + unit, domain=[0.54, 1]),
-        yaxis2=axis("inventory", domain=[0, 0.46]),
+        yaxis2=axis("bought less sold", domain=[0, 0.46]),
     )
     return {"data": data, "layout": drawn}
 

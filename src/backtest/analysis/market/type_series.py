@@ -1,4 +1,4 @@
-"""What each type of agent held, and what it had won or lost, over time: exact, from the tape."""
+"""What each type of agent bought, sold, won and lost over time: exact, from the tape."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class TypeSample(NamedTuple):
 
     time_ns: int
     inventory: Decimal
-    """What all its accounts hold together; short is negative."""
+    """What all its accounts had bought by then, less what they had sold."""
     pnl: Decimal
-    """What they had won by then at the last price, after charges, in the quote asset."""
+    """What they had won by trading at the last price, after charges, in the quote asset."""
 
 
 def type_series(
@@ -27,25 +27,18 @@ def type_series(
 ) -> dict[str, list[TypeSample]]:
     """A sample of each type at each of ``times`` (ascending); what happened at a time counts.
 
-    The PnL is what they received less what they paid, plus what they hold at the last trade's price
-    (before the first: the reference price, or that of the first trade), less what they held in the
-    beginning at the first of those prices, less the charges. It needs no account: spot and
-    derivatives give the same. All types together have what left the market as charges, negated.
+    The PnL is what they received less what they paid, plus what they bought less what they sold at
+    the last trade's price, less the charges. What they held in the beginning is left out: it gains
+    and loses without a trade. It needs no account: spot and derivatives give the same, and all
+    types together have lost the charges.
     """
-    first = record.reference_price
-    if first is None:
-        first = record.trades[0].price if record.trades else ZERO
     size = record.contract_size
     kinds = dict.fromkeys(types.values())
     held = dict.fromkeys(kinds, ZERO)
     cash = dict.fromkeys(kinds, ZERO)
-    for account, opening in record.opening.items():
-        kind = types[account]
-        held[kind] = add(held[kind], opening)
-        cash[kind] = sub(cash[kind], mul(mul(opening, first), size))
     series: dict[str, list[TypeSample]] = {kind: [] for kind in kinds}
     trades, charges = record.trades, record.charges
-    mark = first
+    mark = ZERO
     at = charged = 0
     for time_ns in times:
         while at < len(trades) and trades[at].time_ns <= time_ns:
