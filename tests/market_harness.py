@@ -17,6 +17,7 @@ from backtest.actors.session import Phase, SessionActor
 from backtest.models import Account, Agent, Asset, TradingPair, TradingRules
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
+from backtest.testing.oracle import Oracle
 from backtest.times import HOUR, SECOND
 from tests.harness import D
 
@@ -104,7 +105,9 @@ def play_market(
         system.add(actor)
     for name, strategy in strategies.items():
         system.add(StrategyHost(f"strategy/{name}", strategy))
+    oracle = Oracle(system)  # all invariants, after every message
     system.simulate()
+    oracle.finish()
     return Market(system, exchange, ledger)
 
 
