@@ -224,7 +224,7 @@ class Acceptance:
         """Let an order close the other side first; a reduce-only order must have one to close."""
         venue, book, reduces = self._venue, branch.book, instructions.reduce_only
         branch.nets, branch.reduces = True, reduces
-        if reduces and not book.opposite(branch.account, branch.working.buy):
+        if reduces and not book.facing(branch.account, branch.working.buy):
             side = "short" if branch.working.buy else "long"
             refuse(
                 RejectReason.REDUCE_ONLY,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal
 
 from attrs import evolve
@@ -239,10 +239,15 @@ class PairBook:
         del self.own_holdings[holding.branch.account][holding.part.long][holding]
         self.groups = None
 
-    def opposite(self, account: str, long: bool) -> list[Holding]:
-        """The positions of ``account`` on the other side than ``long``, oldest first."""
+    def facing(self, account: str, long: bool) -> Collection[Holding]:
+        """The positions of ``account`` on the other side than ``long``, oldest first, as they are
+        now: for who only looks at them."""
         own = self.own_holdings.get(account)
-        return [] if own is None else list(own[not long])
+        return () if own is None else own[not long]
+
+    def opposite(self, account: str, long: bool) -> list[Holding]:
+        """The same, listed: for who closes some of them as he goes."""
+        return list(self.facing(account, long))
 
     def fee(
         self,

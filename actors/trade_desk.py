@@ -254,7 +254,7 @@ class TradeDesk:
     async def _reduce(self, book: MarketBook, branch: Branch) -> None:
         """Cancel what a reduce-only order is more than what is left to close."""
         there = ZERO
-        for holding in book.opposite(branch.account, branch.working.buy):
+        for holding in book.facing(branch.account, branch.working.buy):
             there = add(there, holding.part.volume)
         order = branch.order
         if order is not None and order.volume > there:

@@ -214,7 +214,7 @@ class TradeSide:
         if not branch.nets:
             return closed, money
         closing = branch.closing
-        for holding in book.opposite(self.account, self.working.buy):
+        for holding in book.facing(self.account, self.working.buy):
             volume = min(left, holding.part.volume)
             if volume <= ZERO:
                 break

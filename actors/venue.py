@@ -242,8 +242,11 @@ class Venue:
         if branch.reduces:
             return volume
         book, account, buy = branch.book, branch.account, branch.working.buy
+        facing = book.facing(account, buy)
+        if not facing:
+            return ZERO
         there = ZERO
-        for holding in book.opposite(account, buy):
+        for holding in facing:
             there = add(there, holding.part.volume)
         groups: dict[OcoGroup, dict[int, Decimal]] = {}
         for other in book.own_branches.get(account, {}).values():
