@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from backtest.analysis.book_story import BookStory
 from backtest.analysis.nettings import Nettings
 from backtest.analysis.others import Others
 from backtest.analysis.reasons import Taken, silences
@@ -138,6 +139,10 @@ class _Story:
         events, fills = list(_lines(tables, "events")), list(_lines(tables, "fills"))
         self._nettings = Nettings(_lines(tables, "orders"), events, fills)
         self._events = [event for event in events if event["order_id"] in ids]
+        self._book: BookStory | None = None
+        """Of a market of agents: what stood in the book."""
+        if "market" in tables.facts["config"]:
+            self._book = BookStory(list(_lines(tables, "orders")), events, fills, ids)
         self._others = Others(_lines(tables, "orders"), fills)
         self._fills = {
             (fill["order_id"], fill["kind"] == "entry" or fill["order_kind"] == "spot"): fill
@@ -200,6 +205,13 @@ class _Story:
         """Everything in order: what happened, with its causes and what was booked for it, and what
         did not, with its reason."""
         told: set[str] = set()
+        if self._book is not None:
+            for event in self._events:
+                yield from self._book.before.get(event["sequence"], ())
+                yield from self._event(event, told)
+                yield from self._book.after.get(event["sequence"], ())
+            yield from self._book.at_end
+            return
         parts = [*self._happened(told), *self._did_not()]
         parts.sort(key=lambda part: part[0])
         for _, lines in parts:
@@ -227,11 +239,11 @@ class _Story:
         yield from self._nettings.words(event)
         if event["reason"] == "REDUCE_ONLY" and event["kind"] == "cancelled":
             yield from self._nettings.took(event, self._ids)
-        where = "part of" if event["sender"] == MARKET else "after"
-        yield (
-            f"    by message {event['message']} from {event['sender']}{cause(event)}, "
-            f"{where} market event {event['market_event']}"
-        )
+        line = f"    by message {event['message']} from {event['sender']}{cause(event)}"
+        if self._book is None:
+            where = "part of" if event["sender"] == MARKET else "after"
+            line += f", {where} market event {event['market_event']}"
+        yield line
         fill = self._fill(event)
         if fill is not None:
             yield from fill_lines(fill)
@@ -321,7 +333,7 @@ class _Story:
     def end(self) -> list[str]:
         """What has become of it, and what it came to."""
         lines = []
-        if self._bars is None:
+        if self._bars is None and self._book is None:
             lines += [f"Why it did not fill on other bars is not told: {self._no_bars}", ""]
         lines.append("At the end of the data")
         for order in self._chain:
