@@ -14,7 +14,7 @@ from backtest.target import module_of
 
 __all__ = ["SHIPPED", "load", "shipped"]
 
-SHIPPED = ("reference-day",)
+SHIPPED = ("reference-day", "flash-crash", "liquidation-cascade", "latency-race")
 """Their names."""
 
 
