@@ -54,6 +54,10 @@ SAYS = {
         "0 orders pending",
         "Filling it now is refused",
     ],
+    "strategy_in_a_crowd.py": [
+        "market: 343 agents, seed 7",
+        "contrarian         1 ",
+    ],
     "transaction_balance_system.py": [
         "75.0%",
         "Fees paid: 35 USD",
