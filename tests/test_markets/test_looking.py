@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
+from backtest.actors import EventKind
 from backtest.analysis.market.type_series import type_series
 from backtest.analysis.metrics import start_equity
 from backtest.errors import ConfigError
-from backtest.markets import Instrument, MarketResult, Population
+from backtest.markets import Instrument, MarketResult, Population, uniform
 from backtest.models import TradingRules
 from backtest.money import ZERO, sub
 from backtest.times import MINUTE
@@ -132,3 +133,37 @@ def test_a_halt_is_on_record() -> None:
     assert halts
     assert all(until - since == MINUTE // 6 for since, until in halts)
     assert narrow.record.pairs["ABMUSD"].halts == halts
+
+
+def test_liquidated_positions_are_counted_once_and_shown_with_every_part() -> None:
+    # Leverage 10, maintenance 8 %: a fall of about 2 % is enough, and the value falls by 10 %.
+    falling = evolve(
+        CROWD,
+        pairs=Instrument(
+            pair=PAIR, reference_price=100,
+            rules=TradingRules.from_mapping({"max_leverage": 10, "maintenance_rate": "0.08"}),
+            fundamental={
+                "volatility": 0.0, "reversion": 0, "shocks": [["60s", "0.02"], ["150s", "-0.1"]],
+            },
+        ),
+        populations=[
+            Population(
+                "market_maker", 2, name="maker",
+                parameters={"reference": 100, "every": "5s", "size": 20},
+            ),
+            Population("value", 10, parameters={"every": "5s", "size": 10}),
+            Population(
+                "leveraged_trend", 5, name="trend", cash="20000 USD", leverage=10,
+                parameters={"every": "4s", "fast": 3, "slow": 8, "use": "0.5"},
+            ),
+            Population("noise", 25, parameters={"every": "15s", "size": uniform(1, 9)}),
+        ],
+    ).run()  # fmt: skip
+    shown = falling.record.pairs["ABMUSD"].liquidations
+    assert shown
+    assert all(one.account.startswith("trend") for one in shown)
+    counted = sum(one.liquidations for one in falling.record.results)
+    assert counted == len({one.position for one in shown}) <= len(shown)
+    assert falling.by_type()["trend"].liquidations == counted
+    told = sum(one.kind is EventKind.LIQUIDATED for one in falling.records.events)
+    assert len(shown) == told

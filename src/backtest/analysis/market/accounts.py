@@ -62,7 +62,7 @@ def account_results(result: RunResult) -> list[AccountResult]:
                 if price is not None:
                     paid = mul(add(available, unavailable), price)
                     fees[account] = sub(fees[account], paid)
-    positions = {(one.account, one.position) for one in _liquidations(result)}
+    positions = dict.fromkeys((one.account, one.position) for one in _liquidations(result))
     taken = Counter(account for account, _ in positions)
     return [
         AccountResult(name, starts[name], finals[name], fees[name], taken[name], gains[name])
