@@ -22,6 +22,7 @@ from backtest.services.ledger import (
     transaction_of,
 )
 from backtest.services.transaction_manager import create_order, deposit
+from backtest.testing._segments import malformed, segments
 from tests.harness import D
 
 ORDER, RUN, ACCOUNT = UUID(int=7), UUID(int=8), UUID(int=9)
@@ -316,4 +317,10 @@ def test_the_legs_of_an_entry_of_several_orders_belong_to_their_own() -> None:
     ]
     ledger.post(legs, time=2, order_id=ORDER, cause=1, why="traded", parts=((2, other),))
     assert [row.order_id for row in ledger.rows()][4:] == [ORDER, ORDER, other, other]
+    entry = ledger.entries[-1]
+    assert list(entry.segments()) == [(ORDER, legs[:2]), (other, legs[2:])]
+    assert list(entry.segments()) == list(segments(entry))  # as the oracle counts them
+    assert malformed(entry) == ""
+    assert malformed(entry._replace(parts=((2, ORDER),))) == f"order {ORDER} has two parts"
+    assert "begins at leg 5 of 4" in malformed(entry._replace(parts=((5, other),)))
     assert ledger.fold() == ledger.balances()

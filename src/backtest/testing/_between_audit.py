@@ -24,6 +24,8 @@ __all__ = ["BetweenAudit"]
 _FEES = frozenset(("FEE_CREATE", "FEE_FILL", "FEE_CLOSE", "FEE_CANCEL", "FEE_OVERNIGHT"))
 _SIDES = frozenset(("FILL_BUY", "FILL_SELL", "SPOT_EXCHANGE"))
 
+_KEPT = _FEES | {"ADJUSTMENT"}
+"""What may come to fees: those, and what rounding leaves."""
 _CLEARED = frozenset(("CLOSE_PNL", "FEE_OVERNIGHT", "ADJUSTMENT"))
 """What may go through clearing: funding does, from longs to shorts or back."""
 
@@ -81,7 +83,7 @@ class BetweenAudit:
                 self._fail("I22", f"entry {entry.number} ({entry.why}) has the market on a side")
             if account == "clearing" and kind.name not in _CLEARED:
                 self._fail("I22", f"entry {entry.number} moves {kind.name} {asset} of clearing")
-            if account == "fees" and kind.name not in (*_FEES, "ADJUSTMENT", "CLOSE_PNL"):
+            if account == "fees" and kind.name not in _KEPT:
                 self._fail("I22", f"entry {entry.number} moves {kind.name} {available} of fees")
 
     def _check_trade(self, entry: Any, fills: list[Any]) -> None:
