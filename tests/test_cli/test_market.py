@@ -174,3 +174,12 @@ def test_progress_is_shown_on_a_terminal_and_nowhere_else(home: Path) -> None:
     assert "messages, " in shown
     assert shown.endswith("\r")  # it is wiped out at the end
     assert json.loads(out)["agents"] == 1116
+
+
+def test_a_page_is_written_where_it_is_asked_for(tmp_path: Path) -> None:
+    pytest.importorskip("plotly")
+    (tmp_path / "small.toml").write_text(SMALL)
+    shown = backtest_command(tmp_path, "market", "small.toml", "--page", "small.html")
+    assert shown.code == 0, shown.err
+    assert "The page is small.html" in shown.out
+    assert "<html" in (tmp_path / "small.html").read_text()[:200]

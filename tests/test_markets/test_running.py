@@ -326,3 +326,48 @@ def test_one_book_takes_one_kind_of_orders() -> None:
     # Between agents a spot trade needs nothing of the house but fees, and there are none.
     accounts = {row.account for row in result.rows()}
     assert accounts <= {"world", "insurance", *result.strategies}
+
+
+class _Early(Strategy):
+    """Sends its order the moment it is there, and says when it filled."""
+
+    side: str = "long"
+
+    async def run(self) -> None:
+        order = await getattr(self, self.side)("ABMUSD", 3, limit_price=100)
+        await order.filled()
+        self.filled_ns = self.now_ns
+
+
+def test_a_day_that_begins_with_an_auction_collects_from_its_first_moment() -> None:
+    """Both send at 09:00, in the auction; they meet when it ends, a minute later."""
+    market = Scenario(
+        pairs=Instrument(
+            pair="ABMUSD",
+            price_increment="0.01",
+            volume_increment=1,
+            reference_price=100,
+            hours={"opening_auction": "09:00", "opens": "09:01", "closes": "17:00"},
+        ),
+        populations=[
+            Population(_Early, name="bid"),
+            Population(_Early, name="ask", parameters={"side": "short"}),
+        ],
+        cash="1000 USD",
+        start="2024-01-02T09:00:00Z",
+        duration="2m",
+    )
+    result = market.run()
+    (trade,) = result.trades
+    assert trade.time_ns == market.start_ns + MINUTE
+    assert trade.aggressor is None
+    assert result.verify().ok
+
+
+def test_ticks_and_lots_can_be_given_beside_a_code() -> None:
+    made = Instrument(
+        pair="ABMUSD", reference_price=100, price_increment="0.05", volume_increment=10
+    )
+    assert (made.pair.price_increment, made.pair.volume_increment) == (Decimal("0.05"), Decimal(10))
+    with pytest.raises(ConfigError, match=r"no multiple of the price increment 0\.05"):
+        Instrument(pair="ABMUSD", reference_price="100.01", price_increment="0.05")

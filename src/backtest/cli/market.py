@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from backtest.analysis.files import check_target
+from backtest.analysis.market.page import plotly_js
 from backtest.cli.failure import StrategyFailed
 from backtest.cli.running import written
 from backtest.errors import ConfigError
@@ -32,6 +33,8 @@ def market(arguments: Namespace) -> int:
         return 0
     if arguments.scenario is None:
         raise ConfigError(f"which scenario? One of {', '.join(SHIPPED)}, a TOML file or my.py:name")
+    if arguments.page is not None:
+        plotly_js()  # says what is missing before the run, not after it
     if arguments.out is not None:
         check_target(arguments.out, arguments.format, force=arguments.force)
     runner = MarketRunner(
@@ -56,6 +59,7 @@ def market(arguments: Namespace) -> int:
 def _show(result: MarketResult, arguments: Namespace) -> int:
     verification = result.verify()
     folder = written(result, arguments)
+    page = None if arguments.page is None else result.page(arguments.page)
     if arguments.json:
         print(json.dumps(_object(result, verification.ok), indent=2, ensure_ascii=False))
     else:
@@ -65,6 +69,8 @@ def _show(result: MarketResult, arguments: Namespace) -> int:
         print(str(verification).splitlines()[-1].capitalize())
         if folder is not None:
             print(f"Written to {folder}: check it with 'python -m backtest verify {folder}'")
+        if page is not None:
+            print(f"The page is {page}: open it in a browser")
     if not verification.ok:
         print(f"error: the run does not verify: {verification.problems[0]}", file=sys.stderr)
         return 1

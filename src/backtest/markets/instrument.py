@@ -16,7 +16,7 @@ from backtest.markets.strict import known_keys
 from backtest.models import TradingPair, TradingRules
 from backtest.money import ONE, ZERO, decimal_of, is_multiple
 from backtest.services.fundamental import Fundamental
-from backtest.times import duration_ns
+from backtest.times import DAY, duration_ns
 
 __all__ = ["SELF_TRADE", "Instrument", "SelfTrade"]
 
@@ -37,6 +37,10 @@ def _pair(value: Any) -> TradingPair:
     if not isinstance(value, str):
         raise ConfigError(f"pair must be a TradingPair or its code, not {value!r}")
     return pair_of(value, ("USD",), RuleBook())
+
+
+def _increment(value: Any) -> Decimal | None:
+    return None if value is None else decimal_of(value, "increment")
 
 
 def _rules(value: Any) -> TradingRules:
@@ -73,6 +77,8 @@ class Instrument:
 
     Args:
         pair: a `TradingPair`, or its code (``"ABM/USD"``, with the finest increments).
+        price_increment, volume_increment: the tick and the lot, for a pair that is given by its
+            code.
         reference_price: at what it is marked before the first trade, and around what the band lies.
         rules: fees, leverage, margin: `TradingRules` or a table of them.
         kind: what orders meet in it: ``"trading"`` (long and short, on margin) or ``"spot"`` (what
@@ -90,6 +96,8 @@ class Instrument:
 
     pair: TradingPair = field(converter=_pair)
     reference_price: Decimal = field(converter=_price)
+    price_increment: Decimal | None = field(default=None, converter=_increment)
+    volume_increment: Decimal | None = field(default=None, converter=_increment)
     rules: TradingRules = field(factory=TradingRules, converter=_rules)
     kind: Kind = "trading"
     self_trade: SelfTrade = "cancel_newest"
@@ -100,6 +108,9 @@ class Instrument:
     fundamental: Fundamental | Mapping[str, Any] | None = None
 
     def __attrs_post_init__(self) -> None:
+        for name in ("price_increment", "volume_increment"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, "pair", evolve(self.pair, **{name: getattr(self, name)}))
         code, price = self.pair.code, self.reference_price
         if price <= ZERO:
             raise ConfigError(f"{code}: reference_price must be above zero, is {price}")
@@ -129,8 +140,9 @@ class Instrument:
             raise ConfigError(f"{code}: bar must be longer than nothing")
         self.worth(0, 0)  # a table that describes none is refused here and now
 
-    def spec(self) -> MarketSpec:
-        """The same, as the exchange takes it."""
+    def spec(self, start: int) -> MarketSpec:
+        """The same, as the exchange takes it that begins at ``start``, in nanoseconds."""
+        hours = self.hours
         return MarketSpec(
             pair=self.pair,
             rules=self.rules,
@@ -139,6 +151,7 @@ class Instrument:
             band=self.band,
             halt_ns=self.halt,
             bar_ns=self.bar,
+            phase="continuous" if hours is None else hours.phase_at(start % DAY),
         )
 
     @property

@@ -128,7 +128,7 @@ class MarketRunner:
         self._open_accounts(seed, asset, scenario.netting)
         valuation = self._valuation = Valuation(asset, list(pairs.values()))
         run_id = _id(seed, "run")
-        specs = {one.code: one.spec() for one in scenario.pairs}
+        specs = {one.code: one.spec(start) for one in scenario.pairs}
         opening = [(name, code, sum_) for name, own in cash.items() for code, sum_ in own.items()]
         fund = list(scenario.insurance_fund.items())
         self.ledger = AccountActor(list(self.members), opening, fund)
