@@ -55,9 +55,12 @@ class Auctions:
         actor.link(actor.name).post_at(until, HaltEnds(book.code), ORDER_EVENT)
 
     def begin(self, book: MarketBook) -> None:
-        """From now on orders are collected."""
+        """From now on orders are collected, those that found nobody so far among them."""
         book.phase = "auction"
         book.orders.begin_auction()
+        unmet, book.unmet = book.unmet, {}
+        for working in unmet:
+            self.collect(book, working)
 
     def collect(self, book: MarketBook, working: Working) -> None:
         """Let an order wait in the book, whatever it would meet."""

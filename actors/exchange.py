@@ -220,17 +220,16 @@ class ExchangeActor(VenueActor):
         await self._matching.settle()
 
     async def _amend(self, envelope: Envelope, ask: Amend) -> None:
-        if ask.verb is not Verb.CANCEL and ask.order_id is not None:
-            branch = self.venue.branch_of.get(ask.order_id.int)
-            if branch is not None and self.books[branch.book.code].phase == "closed":
-                self._refuse_closed(envelope, ask.command)
-                return
+        if ask.verb is not Verb.CANCEL and self._is_closed(None, ask.order_id):
+            self._refuse_closed(envelope, ask.command)
+            return
         await self._commands.amend(envelope, ask)
         await self._matching.settle()
 
     async def _act(self, envelope: Envelope, action: DecisionAction) -> None:
-        book = self.books.get(action.trading_pair_code or "")
-        if book is not None and book.phase == "closed" and "CANCEL" not in action.action_type.name:
+        if "CANCEL" not in action.action_type.name and self._is_closed(
+            action.trading_pair_code, action.order_id
+        ):
             command = action.command_id if isinstance(action.command_id, int) else 0
             self._refuse_closed(envelope, command)
             return
@@ -238,6 +237,15 @@ class ExchangeActor(VenueActor):
         if pending is not None:
             await pending
         await self._matching.settle()
+
+    def _is_closed(self, pair: str | None, order_id: UUID | None) -> bool:
+        """Whether the market is closed in which the order is, or is to be."""
+        book = None if pair is None else self.books.get(pair)
+        if order_id is not None:
+            branch = self.venue.branch_of.get(order_id.int)
+            if branch is not None:
+                book = self.books[branch.book.code]
+        return book is not None and book.phase == "closed"
 
     def _refuse_closed(self, envelope: Envelope, command: int) -> None:
         desk = self._commands.desk_of(envelope)
@@ -284,6 +292,7 @@ class ExchangeActor(VenueActor):
                 self._set_bar(code, start, length)
 
     def _set_bar(self, code: str, start: int, length: int) -> None:
+        self.publication.begin_bar(code, start)
         self.link(self.name).post_at(start + length, _BarEnds(code, start), ORDER_EVENT)
 
     def _end_bar(self, due: _BarEnds) -> None:

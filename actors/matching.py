@@ -13,6 +13,7 @@ from backtest.services.time_in_force import ended_because
 from .auctions import Auctions
 from .branch import Closing
 from .cancellation import Cancellation
+from .fillable import fillable
 from .holdings import drop_closing
 from .market_book import MarketBook
 from .pending import (
@@ -105,8 +106,9 @@ class Matching:
             self._placement.fire(book, book.last)
 
     async def end_halt(self, book: MarketBook) -> None:
-        """A halt is over: trade on, unless the session has called another phase meanwhile."""
-        if book.is_halted:
+        """A halt is over: trade on, unless the session has called another phase meanwhile, or the
+        market was halted anew since."""
+        if book.is_halted and book.halted[-1][1] == self._venue.now:
             await self.change_phase(book, "continuous")
 
     async def _take_in(self, book: MarketBook, working: Working) -> None:
@@ -123,7 +125,8 @@ class Matching:
             limit = book.ticks(working.price)
         if working.terms is not None and working.terms.whole:
             lots = book.lots(leaves_of(working))
-            there = self._there(book, working, limit, lots)
+            owner = self._placement.owner_of(branch_of(working).account)
+            there = fillable(book, working, owner, limit, lots, self._trades)
             if there < lots:
                 working.lacked = book.volume_of(there)
                 await self._end(working, *ended_because(instructions_of(working), working.lacked))
@@ -158,24 +161,6 @@ class Matching:
         for working in [one for one in book.unmet if one.buy is buy]:
             del book.unmet[working]
             self._coming.append(working)
-
-    def _there(self, book: MarketBook, working: Working, limit: int | None, lots: int) -> int:
-        """How much of ``lots`` the order could take, its owner's own orders left out; of those whom
-        it would meet, and of itself, only what they could pay for."""
-        owner, there = self._placement.owner_of(branch_of(working).account), 0
-        met: list[tuple[Working, Decimal, Decimal]] = []
-        for level in book.orders.levels(not working.buy):
-            if limit is not None and (level.price > limit if working.buy else level.price < limit):
-                break
-            price = book.price_of(level.price)
-            for resting in level:
-                if resting.owner != owner and there < lots:
-                    own = min(resting.volume, lots - there)
-                    there += own
-                    met.append((resting.key, book.volume_of(own), price))
-        if met and there == lots and not self._trades.can_pay(book, working, met):
-            return 0
-        return there
 
     async def _meet(self, book: MarketBook, working: Working, limit: int | None) -> bool:
         """Let it meet the other side, best price first, first come first; False when that ended
@@ -218,11 +203,7 @@ class Matching:
         """What follows of a trade: who could not pay is out, the price is news, stops fire."""
         for working in dealt.short:
             if is_live(working):
-                await self._end(
-                    working,
-                    RejectReason.INSUFFICIENT_FUNDS,
-                    f"{branch_of(working).account} cannot pay for more at {price}",
-                )
+                await self._end(working, *_short_of(working, price))
         if dealt.trade is not None:
             self._publication.trade(book, dealt.trade)
             self._placement.mark(book, price)
@@ -252,3 +233,11 @@ class Matching:
             drop_closing(self._venue, key, reason, detail)
             return
         await self._cancellation.cancel(key, None, reason, detail)
+
+
+def _short_of(working: Working, price: Decimal) -> tuple[RejectReason, str]:
+    """What an order lacked that could not have all of a trade at ``price``."""
+    branch = branch_of(working)
+    if working.key is branch and branch.reduces:
+        return RejectReason.REDUCE_ONLY, "there is no more than that to close"
+    return RejectReason.INSUFFICIENT_FUNDS, f"{branch.account} cannot pay for more at {price}"

@@ -47,6 +47,8 @@ class _Audience:
 
     __slots__ = (
         "bar",
+        "bar_due",
+        "bar_start",
         "bars",
         "depth",
         "due",
@@ -69,7 +71,11 @@ class _Audience:
         """The mark as the readers of the depth know it."""
         self.sequence = 0
         self.bar: tuple[Decimal, Decimal, Decimal, Decimal, Decimal] | None = None
-        """Open, high, low, close and volume of the bar under way, if there were trades."""
+        """Open, high, low, close and volume of the last bar in which there were trades."""
+        self.bar_start = 0
+        """When that bar began."""
+        self.bar_due = 0
+        """When the bar begins that is sent next."""
         self.levels: dict[DepthTuple, tuple[DepthLevel, ...]] = {}
         """What sides of the book, in ticks and lots, are in prices and volumes."""
         self.due = 0
@@ -163,9 +169,15 @@ class Publication:
             channel.post(trade, MARKET_TO_STRATEGY)
         price, volume = trade.price, trade.volume
         assert volume is not None
+        length = book.spec.bar_ns
+        start = book.now // length * length
         bar = audience.bar
-        if bar is None:
-            audience.bar = (price, price, price, price, volume)
+        if bar is None or audience.bar_start != start:
+            # At the boundary of two bars a trade belongs to the later one: the other is over.
+            if audience.bars and audience.bar_due + length == start:
+                self.end_bar(book, audience.bar_due, start)
+                audience.bar_due = start
+            audience.bar, audience.bar_start = (price, price, price, price, volume), start
         else:
             opened, high, low, _, total = bar
             audience.bar = opened, max(high, price), min(low, price), price, add(total, volume)
@@ -218,13 +230,18 @@ class Publication:
         for channel in tuple(audience.depth.values()):
             channel.post(news, MARKET_TO_STRATEGY)
 
+    def begin_bar(self, code: str, start: int) -> None:
+        """The bar that is sent next is the one that begins at ``start``."""
+        self._audiences[code].bar_due = start
+
     def end_bar(self, book: MarketBook, start: int, end: int) -> None:
         """A bar's time is over: send what it was; flat, without volume, where nobody traded."""
         audience = self._audiences[book.code]
-        bar, audience.bar = audience.bar, None
-        last = book.last
+        if audience.bar_due > start:
+            return  # the first trade of the next bar has sent it
+        bar, last = audience.bar, book.last
         assert last is not None
-        if bar is None:
+        if bar is None or audience.bar_start != start:
             bar = (last, last, last, last, ZERO)
         made = trusted_bar(book.code, start, end, *bar)
         for channel in tuple(audience.bars.values()):
