@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from uuid import UUID
 
 from attrs import evolve
 
@@ -20,7 +21,48 @@ from .closing_desk import ClosingDesk
 from .protocol import Balances, EventKind
 from .venue import Venue
 
-__all__ = ["NettingDesk"]
+__all__ = ["NettingDesk", "netted"]
+
+
+def netted(
+    venue: Venue,
+    branch: Branch,
+    price: Decimal,
+    volume: Decimal,
+    kept: Decimal,
+    leaves_id: UUID | None,
+    balances: Balances,
+) -> None:
+    """``volume`` of an order is done, for it closed as much of the other side: make and tell that.
+
+    Its leaves keep ``kept`` in reserve, under ``leaves_id`` where that is known already.
+    """
+    order = branch.order
+    assert isinstance(order, TradingOrder)
+    if leaves_id is None and volume != order.volume:
+        leaves_id = venue.ids.draw()
+    done, leaves = offset(
+        order,
+        at=venue.at,
+        price=price,
+        volume=volume,
+        leaves_id=leaves_id,
+        reserved_left=kept,
+        step=branch.book.step,
+    )
+    branch.total_filled = add(branch.total_filled, volume)
+    venue.records.keep(done)
+    if leaves is None:
+        venue.unlist(branch)
+    else:
+        venue.live_on(branch, leaves)
+    venue.herald.tell(
+        EventKind.NETTED,
+        branch,
+        done,
+        detail=f"closed {volume} of the other side at {price}",
+        balances=balances,
+    )
 
 
 class NettingDesk:
@@ -88,7 +130,6 @@ class NettingDesk:
         """``volume`` of the order is done: it closed as much, and opened nothing."""
         venue, order = self._venue, branch.order
         assert isinstance(order, TradingOrder)
-        whole = volume == order.volume
         branch.offset = max(ZERO, sub(branch.offset, volume))
         kept = venue.reserve(branch, sub(order.volume, volume), not branch.paid_flat)
         kept = min(kept, order.reserved)
@@ -96,28 +137,7 @@ class NettingDesk:
         legs = release(branch.account, branch.asset, sub(order.reserved, kept))
         if legs:
             balances = await venue.post(legs, order.id, f"closed {volume} at {price}")
-        done, leaves = offset(
-            order,
-            at=venue.at,
-            price=price,
-            volume=volume,
-            leaves_id=None if whole else venue.ids.draw(),
-            reserved_left=kept,
-            step=branch.book.step,
-        )
-        branch.total_filled = add(branch.total_filled, volume)
-        venue.records.keep(done)
-        if leaves is None:
-            venue.unlist(branch)
-        else:
-            venue.live_on(branch, leaves)
-        venue.herald.tell(
-            EventKind.NETTED,
-            branch,
-            done,
-            detail=f"closed {volume} of the other side at {price}",
-            balances=balances,
-        )
+        netted(venue, branch, price, volume, kept, None, balances)
 
     async def _cancel_rest(self, walk: Walk, hit: Hit, branch: Branch, there: Decimal) -> None:
         """Cancel what a reduce-only order is more than the ``there`` that is left to close."""

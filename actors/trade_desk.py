@@ -8,11 +8,10 @@ from typing import NamedTuple
 from uuid import UUID
 
 from backtest.errors import RejectReason
-from backtest.models import MarketTrade, Trade, TradingOrder
+from backtest.models import MarketTrade, Trade
 from backtest.models.trade import Aggressor, trusted_trade
 from backtest.money import ZERO, add, sub
 from backtest.services.fills import Working
-from backtest.services.order_operations import offset
 from backtest.services.transaction_manager import Leg, sweep
 
 from .branch import Branch, Closing
@@ -21,7 +20,8 @@ from .closing_desk import ClosingDesk
 from .entry_desk import EntryDesk
 from .fill_record import Match
 from .market_book import MarketBook
-from .protocol import Balances, EventKind
+from .netting import netted
+from .protocol import Balances
 from .trade_side import TradeSide
 from .venue import Venue
 
@@ -196,36 +196,9 @@ class TradeDesk:
     def _netted(self, side: TradeSide, balances: Balances) -> None:
         """What of the order closed the other side is done, and opened nothing."""
         venue, branch, price = self._venue, side.branch, side.price
-        order = branch.order
-        assert isinstance(order, TradingOrder)
         volume = sub(side.volume, side.opens)
         branch.offset = max(ZERO, sub(branch.offset, volume))
-        whole = volume == order.volume
-        leaves_id = side.opens_id
-        if not whole and leaves_id is None:
-            leaves_id = venue.ids.draw()
-        done, leaves = offset(
-            order,
-            at=venue.at,
-            price=price,
-            volume=volume,
-            leaves_id=leaves_id,
-            reserved_left=side.kept_after_closes,
-            step=side.book.step,
-        )
-        branch.total_filled = add(branch.total_filled, volume)
-        venue.records.keep(done)
-        if leaves is None:
-            venue.unlist(branch)
-        else:
-            venue.live_on(branch, leaves)
-        venue.herald.tell(
-            EventKind.NETTED,
-            branch,
-            done,
-            detail=f"closed {volume} of the other side at {price}",
-            balances=balances,
-        )
+        netted(venue, branch, price, volume, side.kept_after_closes, side.opens_id, balances)
 
     def _closed(self, side: TradeSide, tick: Trade, balances: Balances) -> None:
         """The positions that the trade closed, wholly or partly."""
