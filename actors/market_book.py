@@ -149,6 +149,11 @@ class MarketBook(PairBook):
             width = mul(price, band)
             self.band = (sub(price, width), add(price, width))
 
+    def allows(self, price: Decimal) -> bool:
+        """Whether a trade at ``price`` is within the band."""
+        band = self.band
+        return band is None or band[0] <= price <= band[1]
+
     def ticks(self, price: Decimal) -> int:
         """``price``, which is on the grid, in price increments."""
         return _whole(price, self.pair.price_increment, "price")

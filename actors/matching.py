@@ -177,7 +177,7 @@ class Matching:
             maker: Working = front.key
             price = maker.price
             assert price is not None
-            if book.band is not None and not book.band[0] <= price <= book.band[1]:
+            if not book.allows(price):
                 self._auctions.halt(book)
                 return True
             if front.owner == owner:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from backtest.actors import EventKind
 from backtest.models import TradingRules
 from backtest.times import SECOND
@@ -176,3 +178,48 @@ def test_what_an_auction_leaves_below_its_maintenance_is_liquidated_as_it_ends()
     assert market.balance("ann") == (D(9_999), D(0))
     kinds = [event.kind for event in market.exchange.venue.records.events]
     assert EventKind.LIQUIDATED in kinds
+
+
+@pytest.mark.parametrize("mode", ["cancel_newest", "cancel_both", "cancel_oldest"])
+def test_fill_or_kill_fills_nothing_where_an_order_of_its_owners_stands_in_the_way(
+    mode: str,
+) -> None:
+    """Of 5 it could take 2 at 101 and 3 at 103, but for its owner's own at 102, which would end it;
+    where that one goes instead it fills whole."""
+
+    async def rests(me: Does) -> None:
+        await me.short(PAIR, 2, limit_price="101")
+        await me.short(PAIR, 5, limit_price="103")
+
+    async def takes(me: Does) -> None:
+        await me.sleep(1)
+        await me.short(PAIR, 1, limit_price="102")
+        await me.long(PAIR, 5, limit_price="103", time_in_force="FOK")
+
+    market = play_market(
+        {"maker": Does(script=rests), "taker": Does(script=takes)},
+        dict.fromkeys(("maker", "taker"), CASH),
+        self_trade=mode,
+    )
+    volumes = [volume for _, volume, _, _ in market.trades]
+    assert volumes == ([D(2), D(3)] if mode == "cancel_oldest" else [])
+
+
+def test_fill_or_kill_fills_nothing_where_the_rest_lies_beyond_the_band() -> None:
+    """Two at 101 and three at 110, beyond the band of 95 to 105."""
+
+    async def rests(me: Does) -> None:
+        await me.short(PAIR, 2, limit_price="101")
+        await me.short(PAIR, 5, limit_price="110")
+
+    async def takes(me: Does) -> None:
+        await me.sleep(1)
+        await me.long(PAIR, 5, time_in_force="FOK")
+
+    market = play_market(
+        {"maker": Does(script=rests), "taker": Does(script=takes)},
+        dict.fromkeys(("maker", "taker"), CASH),
+        band=D("0.05"),
+    )
+    assert market.trades == []
+    assert halted_at(market) == []

@@ -181,6 +181,9 @@ class BookAudit:
                 # It comes in once what made that price is done; so far it may have traded, though.
                 lines.coming[key] = [order, lines.lots(event.volume)]
         elif kind == "CANCELLED":
+            force = order.instructions.time_in_force.name
+            if force == "FOK" and order.parent_id is not None:
+                self._fail("I23", f"order {key} is fill-or-kill, and filled in part")
             if key in lines.coming:
                 lines.coming[key][1] -= lines.lots(event.volume)
             elif key in lines.queues:
@@ -297,6 +300,8 @@ class BookAudit:
             is_exit = getattr(order, "entry_order_id", None) is not None
             if buy is (order.direction.sign > 0) and not is_exit:
                 self._fail("I23", f"order {order.id} was met, and did not stand in line")
+            if lines.was_auction:
+                return  # an order to close, dealt at another price than its own
             # An order to close that came to rest while this message was dealt with.
             better = lines.better(buy, lines.ticks(trade.price))
             if better is not None:

@@ -79,22 +79,21 @@ class Lines:
 
     def find(self, order: Any, buy: bool, rested: bool, price: int) -> Place | None:
         """The place of the order on that side: its own, or, if it ``rested``, that of an order to
-        close its position: the one at the price of the trade, where there are several."""
+        close its position at the price of the trade: there may be several."""
         if order.branch_id in self.queues:
             place = self.queues.place(order.branch_id)
             if place.buy is buy:
                 return place
         if not rested:
             return None  # an order to close that comes in: there may be others of that position
-        found = [
-            place
-            for place in self.queues.line(buy)
-            if type(place.key) is tuple and place.key[1] == order.branch_id
-        ]
-        at_price = [place for place in found if place.price == price]
-        if not found or (not at_price and not self.was_auction):
-            return None
-        return (at_price or found)[0]
+        for place in self.queues.line(buy):
+            if (
+                type(place.key) is tuple
+                and place.key[1] == order.branch_id
+                and place.price == price
+            ):
+                return place
+        return None
 
     def depth(self, buy: bool) -> list[tuple[int, int, int]]:
         """Levels at a price, best first."""
