@@ -108,7 +108,7 @@ class Matching:
     async def end_halt(self, book: MarketBook) -> None:
         """A halt is over: trade on, unless the session has called another phase meanwhile, or the
         market was halted anew since."""
-        if book.is_halted and book.halted[-1][1] == self._venue.now:
+        if book.is_halted and book.halted[-1][1] <= self._venue.now:
             await self.change_phase(book, "continuous")
 
     async def _take_in(self, book: MarketBook, working: Working) -> None:

@@ -48,6 +48,8 @@ class BookAudit:
         self._books = {code: Lines(code, book) for code, book in exchange.venue.books.items()}
         self._owners: dict[UUID, Hashable] = _owners(exchange)
         self._events = 0
+        self._whole: set[Hashable] = set()
+        """Orders that fill whole or not at all, and have begun to."""
         self._dealt_with = 0
         """The message of which the last event told."""
         self._places: dict[UUID, int] = {}
@@ -180,9 +182,11 @@ class BookAudit:
                 lines.stops.remove(key)
                 # It comes in once what made that price is done; so far it may have traded, though.
                 lines.coming[key] = [order, lines.lots(event.volume)]
+        elif kind in ("FILLED", "NETTED"):
+            if order.instructions.time_in_force.name == "FOK":
+                self._whole.add(key)
         elif kind == "CANCELLED":
-            force = order.instructions.time_in_force.name
-            if force == "FOK" and order.parent_id is not None:
+            if key in self._whole:
                 self._fail("I23", f"order {key} is fill-or-kill, and filled in part")
             if key in lines.coming:
                 lines.coming[key][1] -= lines.lots(event.volume)
