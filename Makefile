@@ -20,6 +20,8 @@ SOAK_SEED ?= 1000000
 SOAK_HOURS ?= 1
 # A Parquet file of bars, for `make bench`.
 BENCH_DATA ?=
+# For `make bench-market`: an interpreter that can run ABIDES, and its checkout.
+ABIDES ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
@@ -27,11 +29,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 MADE := $(VENV)/.made-with-$(subst /,_,$(PYTHON))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types imports wheel examples bench conformance simulate planted \
+.PHONY: help demo test lint format types imports wheel examples bench bench-market conformance simulate planted \
 	soak coverage mutation docs clean
 
 help: ## say what there is
-	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(VENV)/.with-rich ## a backtest, end to end, with its report
 	$(BIN)/python -m backtest demo
@@ -65,6 +67,10 @@ bench: $(VENV)/.with-test ## make bench BENCH_DATA=bars.parquet: engine speed, a
 	@test -n "$(BENCH_DATA)" || { echo "give bars: make bench BENCH_DATA=bars.parquet" >&2; exit 2; }
 	@set -e; for workload in loop sma orders; do \
 		$(BIN)/python benchmarks/bench.py --workload $$workload --data "$(BENCH_DATA)" --json; done
+
+bench-market: $(VENV)/.with-test ## a market of agents; ABIDES=PYTHON:PATH runs that beside it
+	$(BIN)/python benchmarks/market.py $(if $(ABIDES),--abides "$(ABIDES)")
+	$(BIN)/python benchmarks/market.py --scale 100,1000,10000 --rounds 1
 
 conformance: $(VENV)/.with-test ## run other engines beside this one and compare every fill: minutes
 	$(BIN)/python conformance/run.py

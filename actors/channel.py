@@ -159,13 +159,31 @@ class Channel:
         target = self.target
         if target.load >= target.bound:
             self._refuse(payload)
+        if self.is_slow:
+            return self._post_late(payload, priority, reply)
+        target.load += 1
         # The rest stands again in `_put`; it is here because a call would be a tenth of a hop.
+        self.sent += 1
+        system = self.system
+        number = system.sequence = system.sequence + 1
+        sender = system.current
+        cause = sender.cause if sender is not None else system.outside()
+        now = system.now
+        if priority < system.priority:
+            priority = system.priority
+        system.queues[priority].append(
+            _new(Envelope, (now, priority, number, self, payload, cause, now, reply))
+        )
+        return number
+
+    def _post_late(self, payload: Any, priority: int, reply: Signal | None) -> int:
+        """`post` over a link with latency, or live; room and life of the target are known."""
         system = self.system
         sender = system.current
         cause = sender.cause if sender is not None else system.outside()
         now = system.now
-        at = self._arrival(priority, now) if self.is_slow else 0
-        target.load += 1
+        at = self._arrival(priority, now)
+        self.target.load += 1
         self.sent += 1
         number = system.sequence = system.sequence + 1
         if at > now:
@@ -177,7 +195,7 @@ class Channel:
             system.queues[priority].append(
                 _new(Envelope, (now, priority, number, self, payload, cause, now, reply))
             )
-        if self.is_slow and system.kick is not None:
+        if system.kick is not None:
             system.kick()
         return number
 
