@@ -201,6 +201,10 @@ class PairBook:
             return self.last
         return quote.ask if buy else quote.bid
 
+    def follows(self, buy: bool) -> Decimal | None:
+        """The price that a trailing stop follows, as it is now; None before there was one."""
+        return self.meets(buy)
+
     def worst_price(
         self, buy: bool, limit: Decimal | None, stop: Decimal | None, now: Decimal | None
     ) -> Decimal:

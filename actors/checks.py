@@ -185,7 +185,7 @@ def trail_from(
     """Where a trailing stop begins: at ``stop``, or as far from the last price as it trails."""
     if stop is not None:
         return stop
-    last = book.meets(buy)
+    last = book.follows(buy)
     if last is None:
         refuse(
             RejectReason.NO_PRICE_YET,

@@ -177,6 +177,10 @@ class MarketBook(PairBook):
         ticks = self.orders.best_ask if buy else self.orders.best_bid
         return None if ticks is None else self.price_of(ticks)
 
+    def follows(self, buy: bool) -> Decimal | None:
+        """The last price: a trailing stop follows trades, whoever else is in the book."""
+        return self.last
+
     def worst_price(
         self, buy: bool, limit: Decimal | None, stop: Decimal | None, now: Decimal | None
     ) -> Decimal:
