@@ -310,7 +310,8 @@ def _too_much_left(real: Any) -> Any:
 
 
 def _uncovered(real: Any) -> Any:
-    return lambda *a, **k: (ZERO, ZERO)
+    # As if nothing were ever uncovered: the terms stay as they were priced.
+    return lambda self, terms, free: terms
 
 
 def _early(real: Any) -> Any:
@@ -543,7 +544,7 @@ PLANTS: dict[str, Plant] = {
         (
             "no-insurance",
             "nobody bears a loss beyond the margin",
-            _on(ClosingDesk, "_uncovered", _uncovered),
+            _on(ClosingDesk, "covered", _uncovered),
             False,
         ),
         (
