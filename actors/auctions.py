@@ -7,9 +7,9 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from backtest.errors import RejectReason
-from backtest.services.auction import uncross
+from backtest.services.auction import book_equilibrium
 from backtest.services.fills import Working
-from backtest.services.order_book import Resting
+from backtest.services.order_book import OrderBook, Resting
 
 from .market_book import MarketBook
 from .message import ORDER_EVENT
@@ -78,32 +78,40 @@ class Auctions:
         """Deal all that can be dealt at one price; from then on the market trades continuously.
 
         Neither side took, so both pay what makers pay. What is left at the market is cancelled;
-        what still crosses, as somebody could not pay, comes in anew, one after the other.
+        what still crosses, as somebody could not pay, comes in anew, one after the other, and then
+        what the auction's price has reached.
         """
-        orders, last = book.orders, book.last
+        orders, last, coming = book.orders, book.last, self._placement.coming
         assert last is not None
-        price, _, fills = uncross(orders.orders(True), orders.orders(False), book.ticks(last))
+        price = book_equilibrium(orders, book.ticks(last)).price
         if price is not None:
             at = book.price_of(price)
-            for buyer, seller, lots in fills:
-                await self._deal(book, buyer, seller, lots, at)
+            while True:
+                # Whoever drops out, the next in line takes the place: nobody is passed over.
+                buyer, seller = _first(orders, True), _first(orders, False)
+                if buyer is None or seller is None or not seller.price <= price <= buyer.price:
+                    break
+                await self._deal(book, buyer, seller, at)
             book.set_reference(at)
         book.phase = "continuous"
+        reached = list(coming)
+        coming.clear()
         for buy in (True, False):
             for resting in [one for one in orders.orders(buy) if one.is_market]:
                 working = resting.key
                 orders.remove(resting)
                 working.place = None
                 if must_end(working):
-                    self._placement.coming.append(working)
+                    coming.append(working)
                 else:
                     detail = "the auction left it unmatched"
                     await self._end(working, RejectReason.NO_LIQUIDITY, detail)
         self._take_out_crossed(book)
         orders.resume()
+        coming.extend(reached)
 
     async def _deal(
-        self, book: MarketBook, buyer: Resting, seller: Resting, lots: int, price: Decimal
+        self, book: MarketBook, buyer: Resting, seller: Resting, price: Decimal
     ) -> None:
         """One fill of the auction, unless one of the two is gone or must not have it."""
         for resting in (buyer, seller):
@@ -120,11 +128,16 @@ class Auctions:
             newer = buyer if buyer.sequence > seller.sequence else seller
             if must_end(newer.key):
                 newer = seller if newer is buyer else buyer
+            if must_end(newer.key):  # both must: one after the other
+                book.orders.remove(newer)
+                newer.key.place = None
+                self._placement.coming.append(newer.key)
+                return
             detail = "in the auction it would have traded with an order of its owner"
             await self._end(newer.key, RejectReason.SELF_TRADE, detail)
             self._placement.catch_up()
             return
-        lots = min(lots, buyer.volume, seller.volume)
+        lots = min(buyer.volume, seller.volume)
         dealt = await self._trades.trade(
             book, buyer.key, seller.key, book.volume_of(lots), price, in_auction=True
         )
@@ -144,3 +157,8 @@ class Auctions:
             orders.remove(later)
             later.key.place = None
             self._placement.coming.append(later.key)
+
+
+def _first(orders: OrderBook, buy: bool) -> Resting | None:
+    """Who of that side is met first: at the market, then at the best price."""
+    return next(orders.orders(buy), None)

@@ -266,3 +266,67 @@ class TestBars:
         assert (second.open_ns, second.volume) == (START + MINUTE, D(2))
         assert second.open == second.low
         assert len(reader.seen) == 2
+
+
+class TestAuctions:
+    def test_who_waited_in_the_auction_comes_before_whom_its_price_has_reached(self) -> None:
+        """Seven trade at 99.01, but five of them would be bought by who sells them: these stay, at
+        98. The bid at 99 stood in the auction; the stop was reached by its price."""
+
+        async def own(me: Does) -> None:
+            await me.sell(PAIR, 5, limit_price="98")
+            await me.buy(PAIR, 5, limit_price="100")
+
+        async def stop(me: Does) -> None:
+            order = await me.buy(PAIR, 5, stop_price="99", limit_price="99")
+            await me.sleep(20)
+            assert order.leaves == 3
+
+        market, _ = play(
+            {
+                "seller": rests(("sell", 2, "95")),
+                "own": after(1, own),
+                "waits": after(2, rests(("buy", 3, "99"))),
+                "buyer": after(3, rests(("buy", 2, "101"))),
+                "stop": stop,
+            },
+            btc="20",
+            spot=True,
+            price="90",
+            phase="auction",
+            phases=[(10 * SECOND, "continuous")],
+        )
+        assert market.trades == [
+            (D("99.01"), D(2), "buyer", "seller"),
+            (D(98), D(3), "waits", "own"),
+            (D(98), D(2), "stop", "own"),
+        ]
+
+    def test_who_finds_less_than_was_thought_trades_with_the_next_in_line(self) -> None:
+        """Four are to be bought to reduce a short of one: the other three are not there, so the
+        five offered at the market go on to the bid at 98, before the offer at 98 gets to it."""
+
+        async def reduces(me: Does) -> None:
+            await me.short(PAIR, 1, limit_price="98")
+            await me.sleep(4)
+            await me.long(PAIR, 1, reduce_only=True)
+            await me.long(PAIR, 3, reduce_only=True)
+
+        async def at_market(me: Does) -> None:
+            await me.short(PAIR, 5)
+
+        market, _ = play(
+            {
+                "reduces": reduces,
+                "lender": after(1, rests(("long", 1, "98"))),
+                "seller": after(5, at_market),
+                "offer": after(6, rests(("short", 3, "98"))),
+                "bid": after(6, rests(("long", 4, "98"))),
+            },
+            phases=[(3 * SECOND, "auction"), (10 * SECOND, "continuous")],
+        )
+        assert market.trades == [
+            (D(98), D(1), "lender", "reduces"),
+            (D(98), D(1), "reduces", "seller"),
+            (D(98), D(4), "bid", "seller"),
+        ]
