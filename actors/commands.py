@@ -49,7 +49,7 @@ class CommandDesk:
         """Accept or refuse a new order."""
         desk = self.desk_of(envelope)
         if ask[0] > 0 and not desk.is_new(ask[0]):
-            self._refuse_again(desk, ask[0])
+            self.refuse_again(desk, ask[0])
             return
         order_id = self._venue.ids.draw()  # a refused order has an id, too
         try:
@@ -66,7 +66,7 @@ class CommandDesk:
         """Cancel, modify, split or close what is there, or refuse to."""
         desk = self.desk_of(envelope)
         if ask[0] > 0 and not desk.is_new(ask[0]):
-            self._refuse_again(desk, ask[0])
+            self.refuse_again(desk, ask[0])
             return
         branch = None
         try:
@@ -100,7 +100,7 @@ class CommandDesk:
         given = action.command_id
         if given is not None and not (isinstance(given, int) and given > 0):
             if not desk.is_new_id(given):
-                self._refuse_again(desk, given)
+                self.refuse_again(desk, given)
                 return None
         try:
             ask = message_of(action, desk.accounts)
@@ -114,7 +114,7 @@ class CommandDesk:
             return self.create(envelope, ask)
         return self.amend(envelope, ask)
 
-    def _refuse_again(self, desk: Desk, command: UUID | int) -> None:
+    def refuse_again(self, desk: Desk, command: UUID | int) -> None:
         """A command that came before has no second effect; its own answer stays what it was."""
         detail = f"command {command} came before: it has one effect"
         self._venue.herald.refuse(desk, 0, RejectReason.DUPLICATE_COMMAND, detail, None)

@@ -249,10 +249,12 @@ class ExchangeActor(VenueActor):
 
     def _refuse_closed(self, envelope: Envelope, command: int) -> None:
         desk = self._commands.desk_of(envelope)
-        if command > 0 and not desk.is_new(command):
-            return
         herald = self.venue.herald
-        herald.refuse(desk, command, RejectReason.MARKET_CLOSED, "the market is closed now", None)
+        if command > 0 and not desk.is_new(command):
+            self._commands.refuse_again(desk, command)
+        else:
+            closed = RejectReason.MARKET_CLOSED
+            herald.refuse(desk, command, closed, "the market is closed now", None)
         herald.release()
 
     # -- time --------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -73,9 +73,12 @@ def play_market(
     spot: bool = False,
     seed: int = 1,
     depth_every: int = 0,
+    shared: Mapping[str, Sequence[str]] | None = None,
+    prepare: Callable[[System], None] | None = None,
     **spec: Any,
 ) -> Market:
-    """Let ``strategies`` trade for a minute; each has the account of its name."""
+    """Let ``strategies`` trade for a minute; each has the account of its name, and those of others
+    that are ``shared`` with it. ``prepare`` is given the system before it begins."""
     system = System(seed)
     one = market_pair() if pair is None else pair
     market = MarketSpec(
@@ -91,8 +94,9 @@ def play_market(
     }
     agents = {}
     for name in strategies:
-        account = accounts[name]
-        agents[f"strategy/{name}"] = (Agent(ids.draw(), name, (account.account_id,)), (account,))
+        own = tuple(accounts[one] for one in (name, *(shared or {}).get(name, ())))
+        agent = Agent(ids.draw(), name, tuple(account.account_id for account in own))
+        agents[f"strategy/{name}"] = (agent, own)
     valuation = Valuation(one.quote.code, [one])
     opening = [(name, asset, D(sum_)) for name, own in cash.items() for asset, sum_ in own.items()]
     system.now = system.clock.ns = START  # type: ignore[attr-defined]
@@ -105,6 +109,8 @@ def play_market(
         system.add(actor)
     for name, strategy in strategies.items():
         system.add(StrategyHost(f"strategy/{name}", strategy))
+    if prepare is not None:
+        prepare(system)
     oracle = Oracle(system)  # all invariants, after every message
     system.simulate()
     oracle.finish()
