@@ -330,3 +330,52 @@ class TestAuctions:
             (D(98), D(1), "reduces", "seller"),
             (D(98), D(4), "bid", "seller"),
         ]
+
+
+class TestTrailing:
+    def test_it_begins_at_the_last_price_where_nobody_is_on_the_other_side(self) -> None:
+        async def trails(me: Does) -> None:
+            order = await me.short(PAIR, 1, trail=2)
+            assert order.trail_price == D(98)
+
+        play({"trails": trails})
+
+
+class TestOwner:
+    def test_both_liquidations_of_one_agent_in_an_auction_stay(self) -> None:
+        """Its short is called at 110 and its long at 90, where nobody else is; the auction pairs
+        the two, and neither may be dropped: they take who comes later."""
+
+        async def maker(me: Does) -> None:
+            await me.short(PAIR, 2, limit_price="100")
+            await me.sleep(2)
+            await me.long(PAIR, 2, limit_price="100")
+
+        async def both(me: Does) -> None:
+            await me.sleep(1)
+            await me.long(PAIR, 2, leverage=20)
+            await me.sleep(2)
+            await me.short(PAIR, 2, leverage=20)
+
+        async def mover(me: Does) -> None:
+            await me.sleep(4)
+            await me.long(PAIR, 1, limit_price="110")
+            await me.sleep(2)
+            await me.long(PAIR, 1, limit_price="90")
+            await me.sleep(9)
+            await me.long(PAIR, 2, limit_price="95")
+            await me.short(PAIR, 2, limit_price="100")
+
+        async def other(me: Does) -> None:
+            await me.sleep(5)
+            await me.short(PAIR, 1, limit_price="110")
+            await me.sleep(1.5)
+            await me.short(PAIR, 1)
+
+        market, agents = play(
+            {"maker": maker, "both": both, "mover": mover, "other": other},
+            netting=False,
+            phases=[(7 * SECOND, "auction"), (10 * SECOND, "continuous")],
+        )
+        assert agents["both"].kinds.count("liquidated") == 2
+        conserved(market)
