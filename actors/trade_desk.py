@@ -122,12 +122,27 @@ class TradeDesk:
         The taker is asked for all of it at the last, the worst price, so that it may be refused
         what it could just have paid: a fill-or-kill order must never fill in part.
         """
-        venue, desk = self._venue, self._closing_desk
+        venue, desk, asset = self._venue, self._closing_desk, book.quote
         total = ZERO
+        left: dict[str, Decimal] = {}
+        """What is available to those who are met, once the ones before have filled: one account can
+        have several of them, of which it could pay for each, but not for all."""
         for maker, volume, price in met:
             total = add(total, volume)
-            if TradeSide(venue, desk, book, maker, volume, price, False).volume < volume:
+            side = TradeSide(venue, desk, book, maker, volume, price, False)
+            if side.volume < volume:
                 return False
+            account = side.account
+            free = left.get(account)
+            if free is None:
+                free = venue.available(account, asset)
+            for _, legs in side.segments:
+                for owner, what, _, change, _ in legs:
+                    if owner == account and what == asset:
+                        free = add(free, change)
+            if free < ZERO:
+                return False
+            left[account] = free
         return TradeSide(venue, desk, book, taker, total, met[-1][2], True).volume == total
 
     async def _post(

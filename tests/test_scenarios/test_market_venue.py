@@ -46,7 +46,7 @@ class TestSpec:
         ],
     )
     def test_what_makes_no_market_is_refused(self, wrong: dict[str, Any], said: str) -> None:
-        right = {
+        right: dict[str, Any] = {
             "pair": market_pair(),
             "rules": TradingRules(spot_allowed=False),
             "reference_price": D(100),
@@ -88,7 +88,7 @@ class TestSpec:
 
 def to_venue(me: Does, message: Any) -> None:
     """As a faulty line or a foreign actor would send it."""
-    me._host.link(BROKER).post(message)  # type: ignore[union-attr]
+    me._host.link(BROKER).post(message)
 
 
 class TestMessages:

@@ -1,0 +1,273 @@
+"""What agents can pay for in an order book, and what becomes of what they cannot.
+
+Prices are whole dollars about 100, volumes whole units.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from backtest.errors import RejectReason
+from backtest.models import Fee, FeeKind, FeeStage, Funding, TradingRules
+from backtest.times import HOUR, MINUTE, SECOND
+from tests.harness import D
+from tests.market_harness import Does, play_market
+
+from .test_market_trades import PAIR, after, conserved, play, rests
+
+FLAT = TradingRules(fees={FeeStage.FILL: (Fee(FeeKind.FLAT_PER_TRADE, D(150)),)})
+"""150 for each order that fills."""
+
+
+class TestSpot:
+    def test_a_purchase_that_walks_beyond_its_reserve_ends_where_the_money_does(self) -> None:
+        """10 at the market reserve 1050, which is all there is. 5 at 100 leave 550; one at 150
+        leaves 400, less than the 420 that the other 4 reserve: they keep 400. 2 of them are bought
+        at 160, a third would be 480. The other 2 are cancelled."""
+
+        async def buyer(me: Does) -> None:
+            order = await me.buy(PAIR, 10)
+            assert (order.filled_volume, order.end_reason) == (D(8), "INSUFFICIENT_FUNDS")
+
+        market = play_market(
+            {
+                "asks": Does(
+                    script=rests(("sell", 5, "100"), ("sell", 1, "150"), ("sell", 4, "160"))
+                ),
+                "buyer": Does(script=after(1, buyer)),
+            },
+            {"asks": {"USD": 0, "BTC": 10}, "buyer": {"USD": 1050}},
+            spot=True,
+        )
+        assert [one[:2] for one in market.trades] == [
+            (D(100), D(5)),
+            (D(150), D(1)),
+            (D(160), D(2)),
+        ]
+        assert market.balance("buyer") == (D(80), D(0))
+        conserved(market)
+
+    def test_a_sale_that_cannot_pay_its_fee_does_not_happen(self) -> None:
+        """Each sale brings 100 and costs 150. With 60 the first can be paid for, and leaves 10; the
+        second, which lacked nothing when it came, is cancelled as it is met."""
+
+        async def seller(me: Does) -> None:
+            first = await me.sell(PAIR, 1, limit_price="100")
+            second = await me.sell(PAIR, 1, limit_price="100")
+            await me.sleep(5)
+            assert (first.is_filled, second.end_reason) == (True, "INSUFFICIENT_FUNDS")
+
+        async def buyer(me: Does) -> None:
+            order = await me.buy(PAIR, 2, limit_price="100")
+            assert (order.filled_volume, order.leaves) == (D(1), D(1))
+
+        market = play_market(
+            {"seller": Does(script=seller), "buyer": Does(script=after(1, buyer))},
+            {"seller": {"USD": 60, "BTC": 2}, "buyer": {"USD": 1000}},
+            spot=True,
+            rules=FLAT,
+        )
+        assert market.trades == [(D(100), D(1), "buyer", "seller")]
+        assert market.balance("seller") == (D(10), D(0))
+        assert market.balance("seller", "BTC") == (D(1), D(0))
+        conserved(market)
+
+    @pytest.mark.parametrize("cash", [40, 60])
+    def test_fill_or_kill_meets_nobody_who_cannot_pay_beside_what_else_he_sells(
+        self, cash: int
+    ) -> None:
+        """With 40 the other can pay for none of the two sales, with 60 for either of them, but not
+        for both: a fill-or-kill order for both must not fill in part."""
+
+        async def buyer(me: Does) -> None:
+            order = await me.buy(PAIR, 2, limit_price="100", time_in_force="FOK")
+            assert (order.filled_volume, order.end_reason) == (D(0), "FILL_OR_KILL")
+            assert (await me.depth(PAIR)).best_ask == D(100)
+
+        market = play_market(
+            {
+                "seller": Does(script=rests(("sell", 1, "100"), ("sell", 1, "100"))),
+                "buyer": Does(script=after(1, buyer)),
+            },
+            {"seller": {"USD": cash, "BTC": 2}, "buyer": {"USD": 1000}},
+            spot=True,
+            rules=FLAT,
+        )
+        assert market.trades == []
+        conserved(market)
+
+
+class TestPositions:
+    def test_a_better_price_that_needs_more_margin_does_not_cost_a_short_its_fill(self) -> None:
+        """A short of 1 at 99 reserves the last price, 100, all there is. The auction deals it at
+        110, the price of the only other order: its margin stays 100. So 110 - 90 = 20 are won when
+        it is bought back at 90."""
+
+        async def short(me: Does) -> None:
+            order = await me.short(PAIR, 1, limit_price="99")
+            assert me.balance("USD") == (D(0), D(100))
+            await order.filled()
+            assert order.average_price == D(110)
+            assert me.balance("USD") == (D(0), D(100))
+            await me.sleep(10)
+            await me.long(PAIR, 1)
+
+        market = play_market(
+            {
+                "short": Does(script=short),
+                "long": Does(script=rests(("long", 1, "110"), ("long", 1, "110"))),
+                "late": Does(script=after(15, rests(("short", 1, "90")))),
+            },
+            {"short": {"USD": 100}, "long": {"USD": 500}, "late": {"USD": 500}},
+            price="100",
+            phase="auction",
+            phases=((10 * SECOND, "continuous"),),
+        )
+        assert market.trades[0] == (D(110), D(1), "long", "short")
+        conserved(market)
+
+    def test_who_cannot_pay_for_any_of_it_opens_nothing(self) -> None:
+        """A long of 1 at the market reserves 105, all there is; the auction is at 120."""
+
+        async def long(me: Does) -> None:
+            order = await me.long(PAIR, 1)
+            await order.done()
+            assert (order.filled_volume, order.end_reason) == (D(0), "INSUFFICIENT_FUNDS")
+            assert not me.position(PAIR)
+
+        market = play_market(
+            {"long": Does(script=long), "short": Does(script=rests(("short", 1, "120")))},
+            {"long": {"USD": 105}, "short": {"USD": 500}},
+            phase="auction",
+            phases=((10 * SECOND, "continuous"),),
+        )
+        assert market.trades == []
+        assert market.balance("long") == (D(105), D(0))
+
+    def test_without_netting_both_sides_stay_open(self) -> None:
+        """The buyer of 2 at 101 sells 1 at 99: a short of its own, with margins of 202 and 99."""
+
+        async def both(me: Does) -> None:
+            bought = await me.long(PAIR, 2)
+            sold = await me.short(PAIR, 1)
+            assert me.position(PAIR).volume == D(1)
+            assert me.balance("USD").unavailable == D(301)
+            await bought.close()
+            await sold.close()
+            assert not me.position(PAIR)
+
+        market, _ = play(
+            {
+                "maker": rests(("short", 5, "101"), ("long", 5, "99")),
+                "both": after(1, both),
+            },
+            netting=False,
+        )
+        # (99 - 101) x 2 and (99 - 101) x 1.
+        assert market.balance("both") == (D(9994), D(0))
+        conserved(market)
+
+    def test_a_close_that_finds_nobody_is_dropped_and_the_position_stays(self) -> None:
+        async def long(me: Does) -> None:
+            order = await me.long(PAIR, 2)
+            await order.close()
+            await me.sleep(1)
+            assert me.position(PAIR).volume == D(2)
+
+        market, agents = play({"maker": rests(("short", 2, "101")), "long": after(1, long)})
+        assert agents["long"].kinds[-1] == "close_cancelled"
+        assert agents["long"].heard[-1].reason is RejectReason.NO_LIQUIDITY
+        assert len(market.trades) == 1
+
+    def test_an_entry_stops_before_the_price_of_its_own_take_profit(self) -> None:
+        """3 are offered at 101 and 2 at 103: the take-profit at 102 would be passed there."""
+
+        async def long(me: Does) -> None:
+            order = await me.long(PAIR, 5, take_profit="102")
+            assert (order.filled_volume, order.end_reason) == (D(3), "PROTECTION_PASSED")
+
+        market, _ = play(
+            {"maker": rests(("short", 3, "101"), ("short", 2, "103")), "long": after(1, long)}
+        )
+        assert market.trades == [(D(101), D(3), "long", "maker")]
+
+    def test_of_two_stops_of_a_group_that_one_trade_reaches_one_fills(self) -> None:
+        """The trade at 95 reaches the stops at 98 and at 97; the first sells, the other ends."""
+
+        async def group(me: Does) -> None:
+            first = await me.short(PAIR, 1, stop_price="98", oco="x")
+            second = await me.short(PAIR, 1, stop_price="97", oco="x")
+            await first.filled()
+            await second.done()
+            assert second.end_reason == "ONE_CANCELS_OTHER"
+
+        market, agents = play(
+            {
+                "group": group,
+                "maker": rests(("long", 1, "95"), ("long", 5, "94")),
+                "seller": after(1, rests(("short", 1, "95"))),
+            }
+        )
+        assert market.trades == [
+            (D(95), D(1), "maker", "seller"),
+            (D(94), D(1), "maker", "group"),
+        ]
+        assert agents["group"].kinds.count("triggered") == 2
+        conserved(market)
+
+    def test_a_trailing_close_follows_trades_and_closes(self) -> None:
+        """5 below: 95 at 100, 99 at 104, reached at 98, where the bid at 97 takes it."""
+
+        async def long(me: Does) -> None:
+            order = await me.long(PAIR, 1)
+            await order.close(trail=5)
+            await order.closed()
+
+        market, agents = play(
+            {
+                "maker": rests(
+                    ("short", 1, "100"), ("short", 1, "104"), ("long", 1, "98"), ("long", 2, "97")
+                ),
+                "long": after(1, long),
+                "other": after(2, rests(("long", 1, "104"), ("short", 1, "98"))),
+            }
+        )
+        assert market.trades[-1] == (D(97), D(1), "maker", "long")
+        moved = [event.level for event in agents["long"].heard if event.kind.value == "trailed"]
+        assert moved == [D(99)]
+        assert market.balance("long") == (D(9997), D(0))
+        conserved(market)
+
+
+def test_funding_in_an_auction_calls_a_position_when_the_auction_is_over() -> None:
+    """The long of 10 at 100 has 50 in margin and 1950 beside. 195 % of 1000 an hour take these at
+    eleven, and at twelve the margin; it is called, but orders are only collected until half past.
+    Then the long is sold to the bid at 99: it has lost 10 more, which insurance bears."""
+
+    async def long(me: Does) -> None:
+        await me.long(PAIR, 10, limit_price="100", leverage=20)
+
+    async def short(me: Does) -> None:
+        await me.sleep(1)
+        await me.short(PAIR, 10, limit_price="100")
+
+    async def bids(me: Does) -> None:
+        await me.sleep(2 * 3600 + 900)
+        await me.long(PAIR, 10, limit_price="99")
+
+    market = play_market(
+        {"long": Does(script=long), "short": Does(script=short), "bids": Does(script=bids)},
+        {"long": {"USD": 2000}, "short": {"USD": 2000}, "bids": {"USD": 2000}},
+        rules=TradingRules(funding=Funding("1.95", every="1h")),
+        phases=((90 * MINUTE, "auction"), (150 * MINUTE, "continuous")),
+        until=3 * HOUR - MINUTE,
+    )
+    assert market.trades == [
+        (D(100), D(10), "long", "short"),
+        (D(99), D(10), "bids", "long"),
+    ]
+    assert market.exchange.trades_log[-1].time_ns == 12 * HOUR + 30 * MINUTE
+    assert market.balance("long") == (D(0), D(0))
+    insurance = market.account.ledger.balances()["insurance"]["USD"][0]
+    assert insurance == D(-1910)  # 1900 of the funding at twelve, and the 10
+    conserved(market)
