@@ -157,10 +157,12 @@ class Matching:
             )
 
     def _call(self, book: MarketBook, buy: bool) -> None:
-        """There is somebody to meet: those on that side that found nobody come again."""
-        for working in [one for one in book.unmet if one.buy is buy]:
+        """There is somebody to meet: those on that side that found nobody come again, before all
+        that came later than they."""
+        called = [one for one in book.unmet if one.buy is buy]
+        for working in called:
             del book.unmet[working]
-            self._coming.append(working)
+        self._coming.extendleft(reversed(called))
 
     async def _meet(self, book: MarketBook, working: Working, limit: int | None) -> bool:
         """Let it meet the other side, best price first, first come first; False when that ended

@@ -379,3 +379,41 @@ class TestOwner:
         )
         assert agents["both"].kinds.count("liquidated") == 2
         conserved(market)
+
+
+class TestCalled:
+    def test_who_has_waited_for_somebody_comes_before_whom_the_last_trade_called(self) -> None:
+        """``first`` is called at 85 and finds nobody. A bid for one of its two trades at 85 again,
+        which brings the take-profit of ``short`` into the book and calls ``second``."""
+
+        async def maker(me: Does) -> None:
+            await me.short(PAIR, 2, limit_price="100")
+            await me.long(PAIR, 1, limit_price="85")
+
+        async def long(me: Does, volume: int) -> None:
+            await me.long(PAIR, volume, leverage=10)
+
+        async def seller(me: Does) -> None:
+            await me.short(PAIR, 1)
+
+        async def short(me: Does) -> None:
+            await me.short(PAIR, 1, limit_price="100", take_profit="95")
+
+        market, _ = play(
+            {
+                "maker": maker,
+                "first": after(1, lambda me: long(me, 2)),
+                "seller": after(2, seller),
+                "short": after(3, short),
+                "second": after(4, lambda me: long(me, 1)),
+                "bidder": after(5, rests(("long", 1, "85"))),
+            }
+        )
+        assert market.trades == [
+            (D(100), D(2), "first", "maker"),
+            (D(85), D(1), "maker", "seller"),
+            (D(100), D(1), "second", "short"),
+            (D(85), D(1), "bidder", "first"),
+            (D(95), D(1), "short", "first"),
+        ]
+        conserved(market)
