@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backtest.testing.simulate import main
-from backtest.testing.simulation import World, draw_plan
+from backtest.testing.simulation import draw_plan, world_of
 from backtest.testing.simulation.faults import KINDS
 
 
@@ -66,6 +66,6 @@ def test_hours_go_on_until_they_are_over(
 def test_every_kind_of_fault_strikes() -> None:
     fired = dict.fromkeys(KINDS, 0)
     for seed in range(40):
-        for kind, count in World(draw_plan(seed), 300, watched=False).run().fired.items():
+        for kind, count in world_of(draw_plan(seed), 300, watched=False).run().fired.items():
             fired[kind] += count
     assert all(fired.values()), fired

@@ -80,7 +80,7 @@ class Liveness(InvariantBroken):
 
 
 class World:
-    """The system of a plan, ready to run once."""
+    """The system of a plan on market data, ready to run once; `world_of` makes one of any plan."""
 
     def __init__(self, plan: Plan, events: int, watched: bool = True) -> None:
         self.plan = plan
