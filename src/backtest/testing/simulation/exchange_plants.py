@@ -9,6 +9,7 @@ from backtest.actors.matching import Matching
 from backtest.actors.placement import Placement
 from backtest.actors.trade_desk import TradeDesk
 from backtest.actors.trade_side import TradeSide
+from backtest.models import TransactionType
 from backtest.money import add
 from backtest.services.order_book import OrderBook, Resting
 from backtest.services.transaction_manager import CLEARING, MARKET
@@ -47,11 +48,17 @@ def _against_the_market(real: Any) -> Any:
     return post
 
 
-def _never_swept(real: Any) -> Any:
-    async def sweep(self: Any, *_: Any) -> None:
-        self.clearing.clear()
+def _pnl_lost(real: Any) -> Any:
+    """Who rested gets no PnL, and clearing has nothing of it."""
 
-    return sweep
+    def post(self: Any, one: Any, other: Any, *args: Any, **named: Any) -> Any:
+        other.segments[:] = [
+            (order_id, [leg for leg in legs if leg[2] is not TransactionType.CLOSE_PNL])
+            for order_id, legs in other.segments
+        ]
+        return real(self, one, other, *args, **named)
+
+    return post
 
 
 def _a_tick_off(real: Any) -> Any:
@@ -172,7 +179,7 @@ EXCHANGE_PLANTS: tuple[tuple[str, str, Any, str, Any], ...] = (
     ("all-take", "who rested pays the taker's fee", TradeSide, "__init__", _everybody_takes),
     ("one-side", "the legs of who rested are not posted", TradeDesk, "_post", _one_side),
     ("market-pays", "PnL is settled with the market", TradeDesk, "_post", _against_the_market),
-    ("no-sweep", "what rounding leaves stays in clearing", TradeDesk, "_sweep", _never_swept),
+    ("pnl-lost", "who rested gets no PnL", TradeDesk, "_post", _pnl_lost),
     ("tick-off", "trades are a tick above who rested", TradeDesk, "trade", _a_tick_off),
     ("last-first", "who comes last stands first", OrderBook, "add", _last_first),
     ("second-best", "the second-best price is met first", OrderBook, "front", _worse_first),
