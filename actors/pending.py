@@ -90,6 +90,4 @@ def passes_protection(working: Working, price: Decimal) -> bool:
     order = key.order
     if order.stop_loss is None and order.take_profit is None:
         return False
-    if key.spot and not working.buy:
-        return False
     return protection_passed(working.buy, price, order.stop_loss, order.take_profit)

@@ -37,9 +37,6 @@ class Triggers:
         self._arrivals = 0
         self._stale = 0
 
-    def __len__(self) -> int:
-        return len(self._rising) + len(self._falling) - self._stale
-
     def wait(self, working: Working) -> None:
         """Fire ``working`` once the price has reached its own."""
         price = working.price

@@ -11,7 +11,7 @@ from backtest.errors import RejectReason
 from backtest.models import Fee, FeeKind, FeeStage, Funding, TradingRules
 from backtest.times import HOUR, MINUTE, SECOND
 from tests.harness import D
-from tests.market_harness import Does, play_market
+from tests.market_harness import Does, market_pair, play_market
 
 from .test_market_trades import PAIR, after, conserved, play, rests
 
@@ -237,6 +237,83 @@ class TestPositions:
         assert moved == [D(99)]
         assert market.balance("long") == (D(9997), D(0))
         conserved(market)
+
+    def test_a_trailing_close_of_what_the_very_trade_closes_follows_it_no_more(self) -> None:
+        """The long of 1 is sold by an order of its owner at 108: 103 would be the close's level."""
+
+        async def long(me: Does) -> None:
+            order = await me.long(PAIR, 1)
+            await order.close(trail=5)
+            await me.sleep(1)
+            await me.short(PAIR, 1)
+            assert order.is_done
+            assert not me.position(PAIR)
+
+        market, agents = play(
+            {
+                "maker": rests(("short", 1, "100")),
+                "long": after(1, long),
+                "bid": after(1.5, rests(("long", 1, "108"))),
+            }
+        )
+        assert market.trades[-1] == (D(108), D(1), "bid", "long")
+        assert "trailed" not in agents["long"].kinds
+        conserved(market)
+
+    def test_what_rounding_leaves_in_clearing_goes_to_the_fees_when_all_is_closed(self) -> None:
+        """0.01 each: "a" buys at 100 and sells at 100.50, 0.005, rounded to the even cent: 0.00.
+        "c", who bought at 100.50, sells at 101.50 for 0.01 to "b", who had sold at 100: -0.015,
+        rounded to -0.02. Clearing took a cent more than it gave."""
+
+        async def a(me: Does) -> None:
+            await me.sleep(1)
+            await me.long(PAIR, "0.01", limit_price="100")
+            await me.sleep(1)
+            await me.short(PAIR, "0.01", limit_price="100.50")
+
+        async def b(me: Does) -> None:
+            await me.short(PAIR, "0.01", limit_price="100")
+            await me.sleep(5)
+            await me.long(PAIR, "0.01", limit_price="101.50")
+
+        async def c(me: Does) -> None:
+            await me.sleep(3)
+            await me.long(PAIR, "0.01", limit_price="100.50")
+            await me.sleep(3)
+            await me.short(PAIR, "0.01", limit_price="101.50")
+
+        market, _ = play({"a": a, "b": b, "c": c}, pair=market_pair(lot="0.01"))
+        assert [one[0] for one in market.trades] == [D(100), D("100.50"), D("101.50")]
+        assert [market.balance(name)[0] for name in "abc"] == [
+            D(10000),
+            D("9999.98"),
+            D("10000.01"),
+        ]
+        houses = market.account.ledger.balances()
+        assert houses["clearing"]["USD"][0] == 0
+        assert houses["fees"]["USD"][0] == D("0.01")
+        conserved(market)
+
+    def test_a_reduce_only_order_is_never_for_more_than_is_left_to_close(self) -> None:
+        """Long 3, a reduce-only offer of 5 at 102. Who buys 2 leaves a long of 1 and 3 offered:
+        2 of these are cancelled."""
+
+        async def long(me: Does) -> None:
+            await me.long(PAIR, 3)
+            order = await me.short(PAIR, 5, limit_price="102", reduce_only=True)
+            await me.sleep(5)
+            assert (order.filled_volume, order.leaves) == (D(2), D(1))
+            assert me.position(PAIR).volume == D(1)
+
+        market, agents = play(
+            {
+                "maker": rests(("short", 3, "101")),
+                "long": after(1, long),
+                "buyer": after(2, rests(("long", 2, "102"))),
+            }
+        )
+        assert market.trades[-1] == (D(102), D(2), "buyer", "long")
+        assert agents["long"].heard[-1].reason is RejectReason.REDUCE_ONLY
 
 
 def test_funding_in_an_auction_calls_a_position_when_the_auction_is_over() -> None:

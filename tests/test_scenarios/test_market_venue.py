@@ -146,31 +146,51 @@ class TestMessages:
         market, _ = play({"acts": acts}, spot=True, phases=((SECOND, "closed"),))
         assert market.balance("acts") == (D(10000), D(0))
 
+    def test_an_action_that_comes_twice_or_too_late_is_refused(self) -> None:
+        async def acts(me: Does) -> None:
+            more: dict[str, Any] = {"volume": D(1), "price": D(99)}
+            more["direction"] = OrderDirection.LONG
+            action = me.action(ActionType.CREATE_SPOT_LIMIT, PAIR, command_id=UUID(int=9), **more)
+            to_venue(me, action)
+            to_venue(me, action)
+            await me.sleep(1)
+            order = await me.buy(PAIR, 1, limit_price="99")
+            await order.cancel()
+            change = me.action(ActionType.MODIFY_SPOT_LIMIT, PAIR, order_id=order.id, price=D(98))
+            with pytest.raises(OrderRejected) as refused:
+                await me.submit(change)
+            assert refused.value.reason is RejectReason.ALREADY_DONE
+
+        market, agents = play({"acts": acts}, spot=True)
+        kinds = ["accepted", "rejected", "accepted", "cancelled", "rejected"]
+        assert agents["acts"].kinds == kinds
+        assert agents["acts"].heard[1].reason is RejectReason.DUPLICATE_COMMAND
+        assert market.balance("acts") == (D(9901), D(99))  # the first is there, once
+
 
 class TestOwners:
-    def test_two_agents_with_one_account_do_not_trade_with_each_other(self) -> None:
-        """ "b" may trade for "a" as well, so that all three accounts of the two are one owner's;
-        "c" is another."""
+    def test_agents_that_share_an_account_do_not_trade_with_each_other(self) -> None:
+        """ "b" may trade for "a" as well, and "a" for "x": all three accounts are one owner's; "c"
+        is another."""
+
+        async def sells(me: Does) -> None:
+            await me.sell(PAIR, 2, limit_price="101", account="x")
 
         async def buys(me: Does) -> None:
             order = await me.buy(PAIR, 1, limit_price="101")
             assert order.end_reason == "SELF_TRADE"
 
-        async def others(me: Does) -> None:
-            await me.sleep(2)
-            await me.buy(PAIR, 1, limit_price="101")
-
         market = play_market(
             {
-                "a": Does(script=rests(("sell", 2, "101"))),
+                "a": Does(script=sells),
                 "b": Does(script=after(1, buys)),
-                "c": Does(script=others),
+                "c": Does(script=after(2, rests(("buy", 1, "101")))),
             },
-            {name: {"USD": 1000, "BTC": 5} for name in "abc"},
-            shared={"b": ["a"]},
+            {name: {"USD": 1000, "BTC": 5} for name in "abcx"},
+            shared={"a": ["x"], "b": ["a"]},
             spot=True,
         )
-        assert market.trades == [(D(101), D(1), "c", "a")]
+        assert market.trades == [(D(101), D(1), "c", "x")]
         conserved(market)
 
 

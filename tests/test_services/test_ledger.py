@@ -320,6 +320,8 @@ def test_the_legs_of_an_entry_of_several_orders_belong_to_their_own() -> None:
     entry = ledger.entries[-1]
     assert list(entry.segments()) == [(ORDER, legs[:2]), (other, legs[2:])]
     assert list(entry.segments()) == list(segments(entry))  # as the oracle counts them
+    # Where the first order has no legs of its own, there is only the other.
+    assert list(entry._replace(parts=((0, other),)).segments()) == [(other, legs)]
     assert malformed(entry) == ""
     assert malformed(entry._replace(parts=((2, ORDER),))) == f"order {ORDER} has two parts"
     assert "begins at leg 5 of 4" in malformed(entry._replace(parts=((5, other),)))

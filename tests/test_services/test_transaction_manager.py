@@ -244,3 +244,30 @@ def _exact(legs: list[Leg]) -> None:
     ledger.post(more, time=0, order_id=None, cause=0, why="more")
     ledger.post(legs, time=0, order_id=None, cause=0, why="long")
     assert ledger.fold() == ledger.balances()
+
+
+class TestBetweenAgents:
+    """Without a counterparty the other side's legs are in the same entry: no leg of a house."""
+
+    def test_a_purchase_and_a_sale_make_one_entry(self) -> None:
+        # 3 coins at 10; the buyer had reserved 31 and pays a fee of 0.5, the seller one of 0.3.
+        bought = legs_of.fill_spot_buy("a", B, Q, D(3), D(30), D("0.5"), D(31), None)
+        sold = legs_of.fill_spot_sell("b", B, Q, D(3), D(30), D("0.3"), None)
+        assert _lines(bought + sold) == [
+            "a FILL_BUY USD 0 -30",
+            "a SPOT_EXCHANGE BTC 3 0",
+            "a FEE_FILL USD 0 -0.5",
+            "fees FEE_FILL USD 0.5 0",
+            "a RETURN_MARGIN USD 0.5 -0.5",
+            "b FILL_SELL BTC 0 -3",
+            "b SPOT_EXCHANGE USD 30 0",
+            "b FEE_FILL USD -0.3 0",
+            "fees FEE_FILL USD 0.3 0",
+        ]
+
+    def test_what_rounding_left_in_clearing_goes_to_the_fees(self) -> None:
+        assert _lines(legs_of.sweep(Q, D("0.01"))) == [
+            "clearing ADJUSTMENT USD -0.01 0",
+            "fees ADJUSTMENT USD 0.01 0",
+        ]
+        assert _lines(legs_of.sweep(Q, D("-0.02")))[1] == "fees ADJUSTMENT USD -0.02 0"
