@@ -26,6 +26,11 @@ _before = 0
 _thresholds: tuple[int, int, int] = gc.get_threshold()
 
 
+def _batches() -> int:
+    """How many batches of young objects were full so far."""
+    return sum(generation["collections"] for generation in gc.get_stats())
+
+
 class _Sampler:
     """Decides which batches of young objects the collector looks through.
 
@@ -85,7 +90,7 @@ def calm_collector() -> Iterator[None]:
                 _left_behind = 0
             _thresholds = gc.get_threshold()
             gc.freeze()
-            _before = gc.get_freeze_count()
+            _before = _batches()
             gc.set_threshold(*_COLLECT)
             _sampler.begin()
             gc.callbacks.append(_sampler)
@@ -99,7 +104,8 @@ def calm_collector() -> Iterator[None]:
                 # old. These it has not seen: without a count of ours the garbage of a thousand
                 # short runs in one process would stay for ever. Counted before the thresholds are
                 # back, which has the youngest looked through, and grown old, at once.
-                _left_behind += gc.get_count()[0] + max(gc.get_freeze_count() - _before, 0)
+                # Not by `gc.get_freeze_count`, which walks through every object of the process.
+                _left_behind += gc.get_count()[0] + (_batches() - _before) * _COLLECT[0]
                 gc.callbacks.remove(_sampler)
                 gc.set_threshold(*_thresholds)
                 gc.unfreeze()

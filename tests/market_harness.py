@@ -71,6 +71,7 @@ def play_market(
     netting: bool = True,
     insurance: str = "0",
     spot: bool = False,
+    whole_every: int = 1,
     seed: int = 1,
     depth_every: int = 0,
     shared: Mapping[str, Sequence[str]] | None = None,
@@ -111,7 +112,8 @@ def play_market(
         system.add(StrategyHost(f"strategy/{name}", strategy))
     if prepare is not None:
         prepare(system)
-    oracle = Oracle(system)  # all invariants, after every message
+    # All invariants, after every message; all of the accounts at each so many where they are many.
+    oracle = Oracle(system, whole_every=whole_every)
     system.simulate()
     oracle.finish()
     return Market(system, exchange, ledger)

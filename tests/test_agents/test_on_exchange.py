@@ -74,7 +74,11 @@ def watched(
     """Let them trade, under the eye of one who does not; no money is made or lost by it."""
     eye = Eye()
     market = play_market(
-        {**agents, "eye": eye}, {**cash, "eye": {"USD": "1"}}, until=until, **settings
+        {**agents, "eye": eye},
+        {**cash, "eye": {"USD": "1"}},
+        until=until,
+        whole_every=5_000,
+        **settings,
     )
     totals: Counter[str] = Counter()
     for owned in market.account.ledger.balances().values():
