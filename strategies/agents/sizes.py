@@ -37,4 +37,6 @@ def drawn_size(kind: str, mean: Decimal, least: Decimal, random: Random) -> Deci
     draw = _KINDS.get(kind)
     if draw is None:
         raise FieldError("sizes", f"must be one of {', '.join(_KINDS)}, not {kind!r}")
+    if mean <= 0:
+        raise FieldError("size", f"must be above zero, not {mean}")
     return max(mul(mean, Decimal(repr(draw(random)))), least)

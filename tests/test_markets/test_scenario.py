@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -183,3 +184,23 @@ def test_a_name_that_nobody_knows() -> None:
         "there is no scenario 'reference-dya'; did you mean 'reference-day'?; it is one of "
         f"{', '.join(SHIPPED)}, a TOML file, or 'my.py:scenario'"
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"parameters": {"every": {"uniform": [30, "90s"]}}}, "lengths of time throughout"),
+        ({"parameters": {"size": {"normal": [5, 1], "at_least": 10, "at_most": 2}}}, "is above"),
+        ({"leverage": 0}, "leverage must be at least 1, not 0"),
+        ({"fixed": "yes"}, "fixed must be true or false"),
+        ({"name": "fees"}, "an account of the house"),
+    ],
+)
+def test_a_population_that_could_not_trade_is_refused(given: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Population("noise", 1, **given)
+
+
+def test_so_many_agents_that_no_machine_holds_them_are_refused() -> None:
+    with pytest.raises(ConfigError, match="up to 1,000,000, not 100000000000"):
+        Population("noise", 100_000_000_000)

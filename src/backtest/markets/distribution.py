@@ -166,7 +166,7 @@ def _made(
             raise ConfigError(
                 f"{field} has no option {key!r}{meant(key, _OPTIONS)}; known: {known}"
             )
-    is_time = _is_length(arguments[0])
+    is_time = any(_is_length(one) for one in arguments)
     numbers = []
     for place, one in enumerate(arguments):
         timed = is_time and not (name == "lognormal" and place == 1)
@@ -177,6 +177,9 @@ def _made(
         key: _number(value, f"{field}.{key}") for key, value in options.items() if value is not None
     }
     step = bounds.pop("step", None)
+    least, most = bounds.get("at_least"), bounds.get("at_most")
+    if least is not None and most is not None and least > most:
+        raise ConfigError(f"{field}: at_least {least} is above at_most {most}")
     if step is None:
         step = Decimal(1) if is_time else _grid(numbers) if name == "uniform" else _FINE
     if step <= ZERO:

@@ -17,7 +17,7 @@ from backtest.markets.latencies import latencies_of
 from backtest.markets.parameters import Parameters
 from backtest.markets.strict import meant
 from backtest.models import HOUSE
-from backtest.money import decimal_of
+from backtest.money import ONE, decimal_of
 from backtest.strategies import Strategy
 from backtest.times import duration_ns
 
@@ -26,6 +26,9 @@ __all__ = ["FILLED", "Population"]
 FILLED = ("pair", "fundamental", "spot")
 """Parameters that the market gives an agent which has them and is told nothing else: the only pair,
 what that is worth, and whether spot orders meet there."""
+
+MOST = 1_000_000
+"""How many agents a population may have: each takes some 45 kB."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
 _DIGITS = 5
@@ -47,6 +50,8 @@ def _agent(value: Any) -> str | type[Strategy]:
 def _count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ConfigError(f"count must be a whole number of agents, not {value!r}")
+    if value > MOST:
+        raise ConfigError(f"count must be a number of agents up to {MOST:,}, not {value}")
     return value
 
 
@@ -55,7 +60,16 @@ def _cash(value: Any) -> dict[str, Decimal] | None:
 
 
 def _leverage(value: Any) -> Decimal | None:
-    return None if value is None else decimal_of(value, "leverage")
+    leverage = None if value is None else decimal_of(value, "leverage")
+    if leverage is not None and leverage < ONE:
+        raise ConfigError(f"leverage must be at least 1, not {leverage}")
+    return leverage
+
+
+def _fixed(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"fixed must be true or false, not {value!r}")
+    return value
 
 
 def _computation(value: Any) -> int:
@@ -105,13 +119,15 @@ class Population:
     latency: Any = field(default=None, converter=latencies_of, kw_only=True)
     computation: int = field(default=None, converter=_computation, kw_only=True)
     margin_mode: str | None = field(default=None, kw_only=True)
-    fixed: bool = field(default=False, kw_only=True)
+    fixed: bool = field(default=False, converter=_fixed, kw_only=True)
     name: str = field(default="", kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if not self.name:
             object.__setattr__(self, "name", name_of(self.agent))
-        if _NAME.fullmatch(self.name) is None or self.name in HOUSE:
+        if self.name in HOUSE:
+            raise ConfigError(f"{self.name!r} is an account of the house: name the population else")
+        if _NAME.fullmatch(self.name) is None:
             raise ConfigError(
                 f"a population is called by letters, digits, '_' and '.', not {self.name!r}"
             )
