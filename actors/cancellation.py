@@ -16,6 +16,7 @@ from .checks import (
     check_grid,
     refuse,
 )
+from .oco import OcoGroup
 from .protocol import Balances, EventKind
 from .venue import Venue
 
@@ -106,6 +107,17 @@ class Cancellation:
                 branch,
                 cancelled,
                 detail=f"{uncovered} {quote} of a cancel fee paid by the insurance account",
+            )
+
+    async def cancel_partners(self, branch: Branch, group: OcoGroup) -> None:
+        """Something of ``branch`` filled: its one-cancels-other partners are cancelled at once."""
+        group.has_filled = True
+        for other in group.partners(branch):
+            await self.cancel(
+                other,
+                None,
+                RejectReason.ONE_CANCELS_OTHER,
+                f"order {branch.id} of the group {group.label!r} filled",
             )
 
     async def modify_away(self, branch: Branch, volume: Decimal, command: int) -> None:

@@ -268,16 +268,11 @@ class EntryDesk:
             )
 
     async def cancel_partners(self, walk: Walk, branch: Branch, group: OcoGroup) -> None:
-        """Something of ``branch`` filled: its one-cancels-other partners are cancelled at once."""
-        group.has_filled = True
+        """Cancel the one-cancels-other partners of ``branch``, of which something filled; the rest
+        of the walk is without them."""
         for other in group.partners(branch):
             walk.drop(other.working)
-            await self._cancellation.cancel(
-                other,
-                None,
-                RejectReason.ONE_CANCELS_OTHER,
-                f"order {branch.id} of the group {group.label!r} filled",
-            )
+        await self._cancellation.cancel_partners(branch, group)
 
 
 def is_bracket(branch: Branch) -> bool:

@@ -38,9 +38,7 @@ def fillable(
         if limit is not None and (level.price > limit if working.buy else level.price < limit):
             break
         price = book.price_of(level.price)
-        if book.band is not None and not book.band[0] <= price <= book.band[1]:
-            break
-        if passes_protection(working, price):
+        if not book.allows(price) or passes_protection(working, price):
             break
         for resting in level:
             if resting.owner == owner:

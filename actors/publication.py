@@ -21,6 +21,7 @@ from .channel import Channel
 from .market_book import MarketBook
 from .message import MARKET_TO_STRATEGY
 from .protocol import Kind, Subscribe
+from .subscriptions import KINDS
 
 __all__ = ["DepthRecord", "Publication"]
 
@@ -109,14 +110,14 @@ class Publication:
         """A strategy joins, or begins anew: it reads ``wants`` of every market, and no more."""
         self.forget(name)
         for code in self._books:
-            for kind in ("bars", "quotes", "trades", "depth"):
+            for kind in KINDS:
                 if kind in wants:
                     self.subscribe(name, channel, Subscribe(code, kind, True))
 
     def forget(self, name: str) -> None:
         """It reads nothing any more."""
         for audience in self._audiences.values():
-            for kind in ("bars", "quotes", "trades", "depth"):
+            for kind in KINDS:
                 audience.of(kind).pop(name, None)
 
     def subscribe(self, name: str, channel: Channel, ask: Subscribe) -> None:

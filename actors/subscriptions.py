@@ -8,9 +8,10 @@ from typing import get_args
 from .channel import Channel
 from .protocol import Kind, Subscribe
 
-__all__ = ["Subscriptions"]
+__all__ = ["KINDS", "Subscriptions"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
+"""All kinds of market data, in the order in which they are subscribed to."""
 
 
 class Subscriptions:

@@ -204,7 +204,7 @@ class TradeDesk:
         if type(side.working.key) is Closing:
             return
         if branch.oco is not None:
-            await self._cancel_partners(branch)
+            await self._cancellation.cancel_partners(branch, branch.oco)
         if branch.reduces and branch.order is not None:
             await self._reduce(side.book, branch)
 
@@ -225,19 +225,6 @@ class TradeDesk:
             if closing.kind == "netting":
                 side.branch.closing = closing
             self._closing_desk.settled(side.book, tick, match, terms, balances)
-
-    async def _cancel_partners(self, branch: Branch) -> None:
-        """Something of ``branch`` filled: its one-cancels-other partners are cancelled at once."""
-        group = branch.oco
-        assert group is not None
-        group.has_filled = True
-        for other in group.partners(branch):
-            await self._cancellation.cancel(
-                other,
-                None,
-                RejectReason.ONE_CANCELS_OTHER,
-                f"order {branch.id} of the group {group.label!r} filled",
-            )
 
     async def _reduce(self, book: MarketBook, branch: Branch) -> None:
         """Cancel what a reduce-only order is more than what is left to close."""

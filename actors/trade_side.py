@@ -50,7 +50,6 @@ class TradeSide:
         "kept_after_closes",
         "margin",
         "notional",
-        "offset",
         "opens",
         "opens_id",
         "order_id",
@@ -82,7 +81,7 @@ class TradeSide:
         self.segments: list[Segment] = []
         self.kept = self.kept_after_closes = ZERO
         self.margin: Decimal | None = None
-        self.fee = self.notional = self.offset = ZERO
+        self.fee = self.notional = ZERO
         self.opens_id: UUID | None = None
         """The id under which the opening part of an order fills whose first part closed."""
         key = working.key
@@ -173,11 +172,9 @@ class TradeSide:
         book, branch = self.book, self.branch
         order = branch.order
         assert isinstance(order, TradingOrder)
-        self.offset = branch.offset
         money = add(order.reserved, venue.spendable(self.account, book.quote))
         closed, money = self._nets(venue, desk, wanted, money)
         opens = ZERO if branch.reduces else sub(wanted, closed)
-        self.volume = add(closed, opens)
         before = branch.offset
         branch.offset = max(ZERO, sub(before, closed))
         try:

@@ -58,6 +58,13 @@ class Agent(Strategy):
         """The same after a random while: wake-ups that come like this are a Poisson process."""
         return self.set_timer(name, after=mean_seconds * exponential(self.random))
 
+    def wake_first(self, every: Duration, random_first: bool) -> float:
+        """Wake after ``every``, or a random part of it if ``random_first``; ``every`` in seconds,
+        which is for `on_timer` to wake after from then on."""
+        pause = seconds_of(every, "every")
+        self.wake(pause * self.random.random() if random_first else pause)
+        return pause
+
     # -- what it sees and has ----------------------------------------------------------------------
 
     def look(self) -> None:

@@ -10,7 +10,7 @@ from backtest.models import Bar, Depth, Trade
 from backtest.money import ZERO, add, decimal_of, div, mul, sub
 from backtest.strategies.handle import Number, OrderHandle
 
-from .agent import Agent, Duration, middle_of, seconds_of
+from .agent import Agent, Duration, middle_of
 
 __all__ = ["MarketMaker", "PovMarketMaker"]
 
@@ -59,9 +59,7 @@ class MarketMaker(Agent):
         self.anchor = None if self.reference is None else decimal_of(self.reference, "reference")
         self.lean = Decimal(repr(float(self.skew)))
         self.standing: dict[Rung, OrderHandle] = {}
-        pause = seconds_of(self.every, "every")
-        self.pause = pause
-        self.wake(pause * self.random.random() if self.random_first else pause)
+        self.pause = self.wake_first(self.every, self.random_first)
 
     def on_timer(self, name: str) -> None:
         self.wake(self.pause)

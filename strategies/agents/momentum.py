@@ -11,7 +11,7 @@ from backtest.models import Depth
 from backtest.money import ZERO, add, decimal_of, mul, sub
 from backtest.strategies.handle import Number
 
-from .agent import Agent, Duration, middle_of, seconds_of
+from .agent import Agent, Duration, middle_of
 
 __all__ = ["MeanReversion", "Momentum"]
 
@@ -43,9 +43,7 @@ class Momentum(Agent):
         self.order_size = decimal_of(self.size, "size")
         self.prices: deque[Decimal] = deque()
         self.fast_sum = self.slow_sum = ZERO
-        pause = seconds_of(self.every, "every")
-        self.pause = pause
-        self.wake(pause * self.random.random() if self.random_first else pause)
+        self.pause = self.wake_first(self.every, self.random_first)
 
     def on_timer(self, name: str) -> None:
         self.wake(self.pause)
@@ -100,9 +98,7 @@ class MeanReversion(Agent):
             )
         self.order_size = decimal_of(self.size, "size")
         self.prices: deque[float] = deque(maxlen=self.window)
-        pause = seconds_of(self.every, "every")
-        self.pause = pause
-        self.wake(pause * self.random.random() if self.random_first else pause)
+        self.pause = self.wake_first(self.every, self.random_first)
 
     def on_timer(self, name: str) -> None:
         self.wake(self.pause)
