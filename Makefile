@@ -18,6 +18,9 @@ SEEDS ?= 0:200
 EVENTS ?= 5000
 SOAK_SEED ?= 1000000
 SOAK_HOURS ?= 1
+# What `make models` compares; MODELS_ARGS="--model bars --jobs 2" and the like.
+MODEL_SEEDS ?= 0:5000
+MODELS_ARGS ?=
 # A Parquet file of bars, for `make bench`.
 BENCH_DATA ?=
 # For `make bench-market`: an interpreter that can run ABIDES, and its checkout.
@@ -29,8 +32,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 MADE := $(VENV)/.made-with-$(subst /,_,$(PYTHON))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types imports wheel examples bench bench-market conformance simulate planted \
-	soak coverage mutation docs clean
+.PHONY: help demo test lint format types imports wheel examples bench bench-market conformance simulate models \
+	planted soak coverage mutation docs clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,6 +80,9 @@ conformance: $(VENV)/.with-test ## run other engines beside this one and compare
 
 simulate: $(VENV)/.with-test ## whole systems drawn from seeds, watched by the oracle
 	$(BIN)/python -m backtest.testing.simulate --seeds $(SEEDS) --events $(EVENTS)
+
+models: $(VENV)/.with-test ## random scenarios against the reference models in tests/models
+	$(BIN)/python -m tests.models.fuzz --seeds $(MODEL_SEEDS) $(MODELS_ARGS)
 
 planted: $(VENV)/.with-test ## bugs planted on purpose: the table of how each is found
 	$(BIN)/python -m backtest.testing.planted
