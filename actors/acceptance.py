@@ -267,8 +267,15 @@ class Acceptance:
                 RejectReason.INVALID_ACTION,
                 "a spot order has no position to reduce: a sell sells what the account owns",
             )
-        if not book.rules.spot_allowed:
-            refuse(RejectReason.NOT_SUPPORTED, f"{book.code} takes no spot orders here")
+        if not book.takes_spot:
+            size = book.pair.contract_size
+            why = f"{book.code} takes no spot orders here"
+            if book.rules.spot_allowed:
+                why = (
+                    f"{book.code} trades contracts of {size} {book.base}, and a spot order "
+                    "exchanges the base itself: use long and short, or a pair of contract_size 1"
+                )
+            refuse(RejectReason.NOT_SUPPORTED, why)
         if ask.leverage is not None and ask.leverage != ONE:
             refuse(RejectReason.LEVERAGE, "a spot order has no leverage: use a trading order")
         if ask.stop_loss is None and ask.take_profit is None:

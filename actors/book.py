@@ -16,7 +16,7 @@ from backtest.models import (
     TradingPair,
     TradingRules,
 )
-from backtest.money import ZERO
+from backtest.money import ONE, ZERO
 from backtest.services.calendars import calendar_of
 from backtest.services.fees import fee_amount
 from backtest.services.fills import Group, PathRules, QueueAhead, Working
@@ -86,6 +86,7 @@ class PairBook:
         "quote",
         "rules",
         "step",
+        "takes_spot",
         "tick_path",
         "volume_policy",
         "waiting",
@@ -107,7 +108,9 @@ class PairBook:
             pair.min_notional if rules.min_notional is None else rules.min_notional
         )
         self.one_sided = len(rules.allowed_directions) < 2
-        self.is_strict = bool(self.one_sided or self.least_notional or not rules.spot_allowed)
+        self.takes_spot = rules.spot_allowed and pair.contract_size == ONE
+        """Whether spot orders may be had: what is exchanged is the base itself, not contracts."""
+        self.is_strict = bool(self.one_sided or self.least_notional or not self.takes_spot)
         """Whether more than the least volume is asked of plain spot orders."""
         self.fills_at_close = rules.fill_on == "this_close"
         self.maintenance = rules.maintenance

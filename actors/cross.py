@@ -268,9 +268,7 @@ class CrossDesk:
         def proceeds(steps: int) -> Decimal:
             return sub(*terms(mul(Decimal(steps), step)))
 
-        least = int(
-            to_step(div(short, mul(price, mul(step, pair.contract_size))), ONE, ROUND_CEILING)
-        )
+        least = int(to_step(div(short, mul(price, step)), ONE, ROUND_CEILING))
         most = int(div(venue.available(account.name, asset), step))
         low, high = min(least, most), most
         while low < high:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from backtest.errors import ConfigError
 from backtest.models import Account, TradingPair
+from backtest.money import ONE
 
 __all__ = ["CrossAccount", "collateral_pair", "cross_accounts"]
 
@@ -38,8 +39,10 @@ def cross_accounts(
 def collateral_pair(asset: str, settlement: str, pairs: Mapping[str, TradingPair]) -> str:
     """The code of the pair that says what ``asset`` is worth in ``settlement``."""
     for code, pair in pairs.items():
-        if pair.base.code == asset and pair.quote.code == settlement:
+        # It may have to be sold, which a pair of contracts cannot do.
+        if (pair.base.code, pair.quote.code, pair.contract_size) == (asset, settlement, ONE):
             return code
     raise ConfigError(
-        f"{asset} cannot be collateral: no pair of the data trades it for {settlement}"
+        f"{asset} cannot be collateral: no pair of the data trades it for {settlement} (with a "
+        "contract_size of 1)"
     )

@@ -11,7 +11,7 @@ from backtest.actors.protocol import Kind, ReadDepth
 from backtest.errors import ConfigError, FieldError
 from backtest.models import Bar, Depth, DepthLevel, Quote, Trade, TradingPair
 from backtest.models.depth import trusted_level
-from backtest.money import ZERO, add, mul, sub
+from backtest.money import ONE, ZERO, add, mul, sub
 from backtest.services.valuation import Valuation
 from backtest.strategies import PositionView, Strategy
 from backtest.times import duration_ns
@@ -109,7 +109,7 @@ class Learner(Strategy):
     @property
     def takes_spot(self) -> bool:
         """Whether the pair takes spot orders: a market of agents takes those or others."""
-        return self._desk.rules[self.pair].spot_allowed
+        return self._desk.rules[self.pair].spot_allowed and self.terms.contract_size == ONE
 
     @property
     def time_left(self) -> float:

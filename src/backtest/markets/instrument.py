@@ -125,6 +125,11 @@ class Instrument:
         allowed = self.rules.spot_allowed if spot else self.rules.trading_allowed
         if not allowed:
             raise ConfigError(f"{code}: kind is {self.kind}, and the rules do not allow that")
+        if spot and self.pair.contract_size != ONE:
+            raise ConfigError(
+                f"{code}: kind is spot, and contract_size {self.pair.contract_size}: spot orders "
+                "exchange the base itself, so it must be 1"
+            )
         rules = evolve(self.rules, spot_allowed=spot, trading_allowed=not spot)
         object.__setattr__(self, "rules", rules)
         if self.self_trade not in SELF_TRADE:

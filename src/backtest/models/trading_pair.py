@@ -36,7 +36,8 @@ class TradingPair:
     """``base`` traded for ``quote``, on a grid of prices and volumes. Frozen.
 
     ``min_volume`` left out means one ``volume_increment``; ``min_notional`` is in quote;
-    ``contract_size`` is base per contract (1 for spot). ``base`` and ``quote`` may be codes.
+    ``contract_size`` is base per contract; where it is not 1 there are no spot orders. ``base`` and
+    ``quote`` may be codes.
 
     >>> pair = TradingPair("BTCUSD", "BTC", Asset("USD", 2), price_increment=Decimal("0.5"))
     >>> pair.round_price("100.3"), pair.notional(Decimal("0.1"), Decimal("100.5"))

@@ -94,9 +94,12 @@ def _draw_spec(
 ) -> MarketSpec:
     pair = draw_pair(chance, code, base, quote, precisions)
     ticks = chance.choice([50, 500, 2_000, 10_000, 10_000, 10_000, 1_000_000])
+    rules = _draw_rules(chance, pair)
+    if rules.spot_allowed:
+        pair = attrs.evolve(pair, contract_size=D(1))
     return MarketSpec(
         pair=pair,
-        rules=_draw_rules(chance, pair),
+        rules=rules,
         reference_price=pair.price_increment * ticks,
         self_trade=chance.choice(["cancel_newest", "cancel_oldest", "cancel_both"]),
         band=D(chance.choice([1, 3, 10])) / 100 if chance.random() < 0.3 else None,

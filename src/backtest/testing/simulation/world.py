@@ -126,6 +126,8 @@ def draw_history(seed: int, without: frozenset[str] = frozenset()) -> Plan:
     for code, base, quote in listed:
         own = stream(seed, f"pair/{code}")
         pair = draw_pair(own, code, base, quote, precisions)
+        if stream(seed, f"contract/{code}").random() < 0.6:
+            pair = attrs.evolve(pair, contract_size=D(1))  # which is what spot orders ask for
         if f"pair:{code}" not in without:
             pairs[code] = pair
             feed = stream(seed, f"feed/{code}").choice(["bars"] * 7 + ["quotes", "trades", "both"])
@@ -307,7 +309,7 @@ def _draw_money(
             kind["collateral"] = {
                 pair.base.code: D(backing.randrange(1, 11)) / 10
                 for pair in pairs.values()
-                if pair.quote.code == CASH and backing.random() < 0.5
+                if pair.quote.code == CASH and backing.random() < 0.5 and pair.contract_size == 1
             }
         accounts[name] = kind
         # Tiny: a few units of the last digit. Huge: more than any order costs.
