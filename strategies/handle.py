@@ -11,6 +11,7 @@ from uuid import UUID
 import anyio
 
 from backtest.actors import EventKind, OrderEvent, Signal, Stream
+from backtest.errors import RejectReason
 from backtest.models import OrderDirection, OrderStatus, SpotOrder, TradingOrder
 from backtest.money import ZERO, add, div, mul
 from backtest.times import duration_ns
@@ -35,6 +36,16 @@ _NO_PARTS: dict[UUID, TradingOrder] = {}
 
 
 _ACCEPTED, _CANCELLED = EventKind.ACCEPTED, EventKind.CANCELLED
+
+_AT_ITS_STOP = frozenset(
+    {
+        RejectReason.INSUFFICIENT_FUNDS,
+        RejectReason.PROTECTION_PASSED,
+        RejectReason.REDUCE_ONLY,
+        RejectReason.WOULD_TAKE,
+    }
+)
+"""Why an order is cancelled where it was to fill: a stop order, where its stop was reached."""
 
 _NO_EXITS: list[OrderHandle] = []
 """Stands for no exits; never written to."""
@@ -67,7 +78,7 @@ class OrderHandle(Command["OrderHandle"]):
     end_reason: str | None = None
     """Why it was cancelled, if it was: the name of a `RejectReason`."""
     is_triggered = False
-    """Whether the price reached the stop of what is pending."""
+    """Whether the price reached its stop: so it is a market or limit order since, or was."""
     exits: list[OrderHandle] = _NO_EXITS
     """Of a spot bracket: the orders that sell again what it bought, one per fill, in the order of
     the fills. They are pending when the entry is done."""
@@ -303,8 +314,11 @@ class OrderHandle(Command["OrderHandle"]):
         """Bring the handle up to date with an event of its branch."""
         kind = event.kind
         self.live = event.live
-        # By far the most events are these, which change nothing but what is pending.
-        if kind is not _ACCEPTED and kind is not _CANCELLED:
+        # By far the most events are these two, which change nothing but what is pending.
+        if kind is _CANCELLED:
+            if event.reason in _AT_ITS_STOP and event.order.stop_price is not None:  # type: ignore[union-attr]
+                self.is_triggered = True
+        elif kind is not _ACCEPTED:
             self._change(kind, event)
         if self._events is not None:
             self.tell(event)
@@ -315,10 +329,13 @@ class OrderHandle(Command["OrderHandle"]):
         if fill is not None and (self.spot or fill.kind == "entry"):
             self.filled_volume = add(self.filled_volume, fill.volume)
             self._cost = add(self._cost, mul(fill.price, fill.volume))
+            if event.order.stop_price is not None and fill.kind != "take_profit":  # type: ignore[union-attr]
+                self.is_triggered = True
         elif kind is EventKind.NETTED:
             done = event.order
             self.filled_volume = add(self.filled_volume, done.volume)  # type: ignore[union-attr]
             self._cost = add(self._cost, mul(done.fill_price, done.volume))  # type: ignore[union-attr,arg-type]
+            self.is_triggered = self.is_triggered or done.stop_price is not None  # type: ignore[union-attr]
         elif kind is EventKind.MODIFIED and self.live is not None:
             self.volume = add(self.filled_volume, self.live.volume)
         if event.positions:
