@@ -55,6 +55,7 @@ from .thinking import Thinking
 from .topic_desk import TopicDesk
 from .topics import Message
 from .venue_links import charge_links
+from .warm_up import WarmUp
 
 __all__ = ["StrategyHost"]
 
@@ -93,6 +94,8 @@ class StrategyHost(Actor):
         self.is_over = False
         """Whether the run has ended: no bar will come, no order will fill."""
         self.bars_seen = 0
+        self.warm_up: WarmUp | None = None
+        """What it has seen, while it may not order yet."""
         self.last: dict[str, Decimal] = {}
         """The last price of each pair that the strategy was given: at what the venue marks."""
         self._quoted: set[str] = set()
@@ -200,6 +203,8 @@ class StrategyHost(Actor):
                     return None
                 on_bar = None
             self.bars_seen += 1
+            if self.warm_up is not None:
+                self._warm(self.warm_up, payload)
             if not self._quoted or payload.pair not in self._quoted:
                 self.last[payload.pair] = payload.close
             if on_bar is None:
@@ -228,6 +233,18 @@ class StrategyHost(Actor):
             return self._on_message(payload)
         raise BacktestError(f"{self.name} does not understand {payload!r}")
 
+    def _warm(self, warm_up: WarmUp, event: MarketEvent) -> None:
+        warm_up.see(event)
+        if self.bars_warmed(warm_up) >= warm_up.needed:
+            self.warm_up = None
+
+    def bars_warmed(self, warm_up: WarmUp) -> int:
+        """How many bars it has had of each pair that it follows: of those it subscribed to, else of
+        all; where market data comes to who wants it alone, of those that came."""
+        if self._subscribed is not None or self.streams.published is None:
+            return warm_up.seen(self._pairs if self._subscribed is None else self._subscribed)
+        return warm_up.seen(None)
+
     def _wants(self, bar: Bar) -> bool:
         """Whether a strategy that subscribed to some bars did so to those of this length."""
         return _conflates(self._subscribed or {}, bar) is not None
@@ -240,6 +257,8 @@ class StrategyHost(Actor):
             if not streamed:
                 return None
             handler = None
+        if self.warm_up is not None:
+            self._warm(self.warm_up, tick)
         if kind is Quote:
             self._quoted.add(pair)
         if kind is Quote or pair not in self._quoted:

@@ -31,7 +31,8 @@ class Ordering:
     """The part of `Strategy` that gives orders; write strategies from `Strategy`, not from this."""
 
     warmup_bars: ClassVar[int] = 0
-    """How many bars a strategy must have seen before it may order; until then `is_warming_up`."""
+    """How many bars of each pair a strategy must have seen before it may order; until then
+    `is_warming_up`."""
     logs_refusals: ClassVar[bool] = True
     """Whether refusals of commands that nobody awaited are logged."""
 
@@ -280,10 +281,11 @@ class Ordering:
         return self._desk.submit(action)
 
     def _may_order(self) -> None:
-        if self._host.bars_seen < self.warmup_bars:
+        warm_up = self._host.warm_up
+        if warm_up is not None:
             raise OrderRejected(
                 RejectReason.WARMING_UP,
-                f"{self._host.bars_seen} of {self.warmup_bars} warm-up bars seen: "
+                f"{self._host.bars_warmed(warm_up)} of {warm_up.needed} warm-up bars seen: "
                 "check self.is_warming_up before ordering",
             )
 

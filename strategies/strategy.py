@@ -15,6 +15,7 @@ import attrs
 
 from backtest.actors import Handlers, Message, OrderEvent, StrategyHost
 from backtest.actors.protocol import BalanceUpdate, Kind, Welcome
+from backtest.actors.warm_up import WarmUp
 from backtest.errors import BacktestError, ConfigError, FieldError, FieldTypeError
 from backtest.log import get_logger
 from backtest.models import Bar, Depth, DepthUpdate, Quote, Trade, TradingPair
@@ -135,7 +136,9 @@ class Strategy(Ordering):
 
     @property
     def is_warming_up(self) -> bool:
-        return self._host.bars_seen < self.warmup_bars
+        """Whether it has seen fewer than `warmup_bars` of a pair that it follows, and may not
+        order."""
+        return self._host.warm_up is not None
 
     def pair_of(self, code: str) -> TradingPair:
         """The trading pair called ``code``, with its increments."""
@@ -363,6 +366,7 @@ class Strategy(Ordering):
         else:
             self._host = host
             self._desk = OrderDesk(host, welcome, self)
+            host.warm_up = WarmUp(self.warmup_bars) if self.warmup_bars > 0 else None
         return Handlers(
             **{name: getattr(self, name) if name in overridden else None for name in _HANDLERS}
         )

@@ -15,7 +15,7 @@ import backtest
 from backtest.actors import OrderEvent
 from backtest.data import synthetic_bars
 from backtest.errors import FieldError, InboxOverflow, OrderRejected, SimulationEnded
-from backtest.models import Bar
+from backtest.models import Bar, Quote
 from backtest.strategies import Strategy
 from backtest.times import MINUTE
 
@@ -309,6 +309,77 @@ class TestWarmup:
         result = play(one, market(1, 1, 1))
         assert one.told == [(1, True), (2, False), (3, False)]
         assert len(result.fills) == 1
+
+    def test_each_pair_must_have_had_enough(self) -> None:
+        class One(Story):
+            warmup_bars = 2
+
+            async def on_bar(self, bar: Bar) -> None:
+                self.tell(bar.pair, self.is_warming_up)
+                if not self.is_warming_up:
+                    await self.buy("AUSD", 1)
+
+        one = One()
+        data = {"AUSD": market(1, 1, 1, pair="AUSD"), "BUSD": market(1, 1, 1, pair="BUSD")}
+        play(one, data)
+        assert one.told == [
+            (1, "AUSD", True),
+            (1, "BUSD", True),
+            (2, "AUSD", True),  # two of AUSD, one of BUSD
+            (2, "BUSD", False),
+            (3, "AUSD", False),
+            (3, "BUSD", False),
+        ]
+
+    def test_a_pair_that_nobody_follows_is_not_waited_for(self) -> None:
+        class One(Story):
+            warmup_bars = 2
+
+            def on_start(self) -> None:
+                self.subscribe("AUSD")
+
+            def on_bar(self, bar: Bar) -> None:
+                self.tell(self.is_warming_up)
+
+        one = One()
+        play(one, {"AUSD": market(1, 1, pair="AUSD"), "BUSD": market(1, pair="BUSD", minutes=5)})
+        assert one.told == [(1, True), (2, False)]
+
+    def test_a_pair_of_longer_bars_is_waited_for(self) -> None:
+        class One(Story):
+            warmup_bars = 2
+
+            def on_bar(self, bar: Bar) -> None:
+                self.tell(bar.pair, self.is_warming_up)
+
+        one = One()
+        hours = market(1, 1, pair="BUSD", minutes=3)
+        play(one, {"AUSD": market(*[1] * 6, pair="AUSD"), "BUSD": hours})
+        assert [what for what in one.told if not what[2]] == [(6, "BUSD", False)]
+
+    def test_bars_of_one_length_are_not_added_to_those_of_another(self) -> None:
+        class One(Story):
+            warmup_bars = 4
+
+            def on_bar(self, bar: Bar) -> None:
+                self.tell(self.is_warming_up)
+
+        one = One()
+        play(one, {"BTCUSD": [market(*[1] * 4), market(1, 1, minutes=2)]})
+        # The longer ones come second at 2 and 4: what counts is the fourth bar of a minute.
+        assert one.told == [(1, True), (2, True), (2, True), (3, True), (4, False), (4, False)]
+
+    def test_a_pair_of_quotes_alone_has_no_bars_to_wait_for(self) -> None:
+        class One(Story):
+            warmup_bars = 2
+
+            def on_bar(self, bar: Bar) -> None:
+                self.tell(self.is_warming_up)
+
+        one = One()
+        quotes = [Quote("BUSD", MINUTE // 2, Decimal(1), Decimal(2))]
+        play(one, {"AUSD": market(1, 1, pair="AUSD"), "BUSD": quotes})
+        assert one.told == [(1, True), (2, False)]
 
 
 class TestSubscriptions:
