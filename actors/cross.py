@@ -335,7 +335,7 @@ class CrossDesk:
             False,
             False,
             price,
-            (price,) * 4,
+            (price,) * 4 if at is None else at.points,
         )
         record = record_fill(
             venue, bar, hit, branch, filled, "entry", False, volume, notional, fee, None, None

@@ -5,9 +5,17 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from backtest.models import Fill, MarketEvent, OrderDirection, Otherwise, SpotOrder, TradingOrder
+from backtest.models import (
+    Bar,
+    Fill,
+    MarketEvent,
+    OrderDirection,
+    Otherwise,
+    SpotOrder,
+    TradingOrder,
+)
 from backtest.money import mul
-from backtest.services.fills import Hit, OpenPart, Point, Working
+from backtest.services.fills import CLOSE_ONLY, Hit, OpenPart, Point, Working
 
 from .book import PairBook
 from .branch import Branch, Closing
@@ -62,6 +70,17 @@ def _kind(key: Any) -> str:
     return owner.kind if type(owner) is Closing else "entry"
 
 
+def _executed(event: MarketEvent, hit: Execution, now: int) -> int | None:
+    """When ``hit`` happened, as far as ``event``, which the venue was given ``now``, tells."""
+    if type(event) is not Bar or not isinstance(hit, Hit):
+        return now
+    if event.close_ns != now:
+        return None  # the price is that of an earlier bar, met inside one of another pair
+    if not hit.rank:
+        return event.open_ns
+    return now if hit.rank == CLOSE_ONLY and hit.reached == hit.points[CLOSE_ONLY] else None
+
+
 def record_fill(
     venue: Venue,
     bar: MarketEvent,
@@ -76,8 +95,10 @@ def record_fill(
     closing: Closing | None,
     pnl: Decimal | None,
 ) -> Fill:
+    now = venue.now
+    otherwise = _outcomes(hit) if isinstance(hit, Hit) and hit.ambiguous else (None, None, ())
     made = Fill(
-        venue.now,
+        now,
         order.id,
         order.root_id,
         branch.id,
@@ -99,7 +120,8 @@ def record_fill(
         venue.entry_id(),
         None if closing is None else closing.id,
         pnl,
-        *(_outcomes(hit) if isinstance(hit, Hit) and hit.ambiguous else ()),
+        *otherwise,
+        _executed(bar, hit, now),
     )
     venue.records.fills.append(made)
     return made

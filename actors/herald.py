@@ -100,6 +100,7 @@ class Herald:
                     None if order is None else order.volume,
                     None,
                     actor.bars + actor.ticks,  # type: ignore[attr-defined]
+                    None if fill is None else fill.executed_ns,
                 ),
             )
         )
@@ -230,6 +231,7 @@ class Herald:
                 None if about is None else about.volume,
                 asked,
                 self._actor.bars + self._actor.ticks,  # type: ignore[attr-defined]
+                None,
             )
         )
         self._send(

@@ -39,6 +39,8 @@ class EventRecord(NamedTuple):
     market_event: int
     """How many market events the venue had been given: what ``sender`` is the market data is part
     of this one, all else came after it and before the next."""
+    executed: int | None
+    """Of a fill: when it happened, where that is known (`Fill.executed_ns`)."""
 
 
 class Records:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from backtest.analysis.check_journal import Journal
+from backtest.analysis.check_moments import execution_time
 from backtest.analysis.exact import ONE_UNIT, round_half_even, text_of
 from backtest.analysis.lines import FillLine, Material, OrderLine, derived_id
 from backtest.analysis.times import as_moment
@@ -251,6 +252,7 @@ def fills(material: Material, finding: Finding) -> str:
             order.root, order.branch, order.account, order.pair, order.kind,
         ):  # fmt: skip
             finding.wrong(f"{what} is not of its order's chain, account, pair and kind")
+        execution_time(fill, what, finding)
         if _enters(fill):
             _entry(fill, order, what, finding)
         else:
@@ -402,8 +404,8 @@ def events(material: Material, journal: Journal, finding: Finding) -> str:
         if event.kind in _OF_FILLS:
             fill = material.fills[next_fill] if next_fill < len(material.fills) else None
             next_fill += 1
-            if fill is None or (fill.order, fill.time, fill.volume) != (
-                event.order, event.time, event.volume,
+            if fill is None or (fill.order, fill.time, fill.volume, fill.executed_at) != (
+                event.order, event.time, event.volume, event.executed_at,
             ):  # fmt: skip
                 finding.wrong(f"{what} is not told by fill {next_fill}")
     for entry, ids in named.items():

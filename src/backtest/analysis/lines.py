@@ -81,6 +81,9 @@ class FillLine(NamedTuple):
     ambiguous: str
     entry_id: str
     closing: str
+    bar_open: str
+    point: str
+    executed_at: str
 
 
 _FILL = {
@@ -103,6 +106,7 @@ class EventLine(NamedTuple):
     cause: str
     entry: str
     entry_id: str
+    executed_at: str
 
 
 _EVENT = {"time": "timestamp", "order": "order_id", "root": "root_id"}

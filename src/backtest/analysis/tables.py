@@ -49,12 +49,12 @@ COLUMNS: dict[str, Row] = {
         "timestamp", "order_id", "root_id", "branch_id", "account", "strategy", "pair", "direction",
         "kind", "order_kind", "price", "volume", "notional", "fee", "fee_asset", "realised_pnl",
         "maker", "ambiguous", "other_price", "other_volume", "otherwise", "bar_open", "point",
-        "closing_order_id", "entry_id",
+        "closing_order_id", "entry_id", "executed_at",
     ),
     "events": (
         "timestamp", "sequence", "kind", "order_id", "branch_id", "root_id", "pair", "volume",
         "reason", "detail", "message", "cause", "sender", "entry", "entry_id",
-        "market_event",
+        "market_event", "executed_at",
     ),
     "equity": ("timestamp", "equity"),
 }  # fmt: skip
@@ -63,7 +63,7 @@ COLUMNS: dict[str, Row] = {
 TIMES = frozenset(
     {
         "timestamp", "create_timestamp", "fill_timestamp", "close_timestamp", "cancel_timestamp",
-        "replaced_timestamp", "bar_open", "expires_at",
+        "replaced_timestamp", "bar_open", "expires_at", "executed_at",
     }
 )  # fmt: skip
 INTEGERS = frozenset({"order_number", "sequence", "entry", "message", "cause", "market_event"})
@@ -263,6 +263,7 @@ def _fills(result: RunResult) -> Iterator[Row]:
             fill.point,
             _id(fill.closing_order_id),
             _id(fill.entry_id),
+            "" if fill.executed_ns is None else format_ns(fill.executed_ns),
         )
 
 
@@ -293,6 +294,7 @@ def _events(result: RunResult) -> Iterator[Row]:
             str(event.entry) if event.entry else "",
             str(entry_uuid(run_id, event.entry)) if event.entry else "",
             str(event.market_event),
+            "" if event.executed is None else format_ns(event.executed),
         )
 
 

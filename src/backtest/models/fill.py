@@ -52,6 +52,9 @@ class Fill:
             with the bar's extremes the other way round, alone and without the volume cap; None:
             nothing.
         otherwise: all that the order and the exits of its position would have come to then.
+        executed_ns: when it happened, where that is known: the bar's open time at its open, its
+            close time at its close, the moment of a quote, a trade or a match; None inside a bar.
+            ``executed_at`` is the same as a `datetime`.
     """
 
     timestamp_ns: int
@@ -79,8 +82,14 @@ class Fill:
     other_price: Decimal | None = None
     other_volume: Decimal | None = None
     otherwise: tuple[Otherwise, ...] = ()
+    executed_ns: int | None = None
 
     @property
     def timestamp(self) -> datetime:
         """``timestamp_ns`` as an aware UTC `datetime` (below a microsecond is cut off)."""
         return from_ns(self.timestamp_ns)
+
+    @property
+    def executed_at(self) -> datetime | None:
+        """``executed_ns`` as an aware UTC `datetime`; None inside a bar."""
+        return None if self.executed_ns is None else from_ns(self.executed_ns)

@@ -1,0 +1,24 @@
+"""When each fill happened, against where on its bar it did."""
+
+from __future__ import annotations
+
+from backtest.analysis.lines import FillLine
+from backtest.analysis.verification import Finding
+
+__all__ = ["execution_time"]
+
+
+def execution_time(fill: FillLine, what: str, finding: Finding) -> None:
+    """At an open it is the bar's open time, at a close the event's time, between them unknown; the
+    point ``close`` is also the way to the close. Quotes, trades and matches happen when they are
+    told."""
+    if fill.point == "open":
+        possible = [fill.bar_open]
+    elif fill.point in ("high", "low"):
+        possible = [""]
+    else:
+        possible = ["", fill.time] if fill.point == "close" else [fill.time]
+    if fill.executed_at not in possible:
+        finding.wrong(
+            f"{what} happened at {fill.point!r}, so not at {fill.executed_at or 'an unknown time'}"
+        )
