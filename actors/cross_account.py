@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from backtest.errors import ConfigError
 from backtest.models import Account, TradingPair
 from backtest.money import ONE
+from backtest.services.conversion import direct_pairs
 
 __all__ = ["CrossAccount", "collateral_pair", "cross_accounts"]
 
@@ -37,11 +38,12 @@ def cross_accounts(
 
 
 def collateral_pair(asset: str, settlement: str, pairs: Mapping[str, TradingPair]) -> str:
-    """The code of the pair that says what ``asset`` is worth in ``settlement``."""
-    for code, pair in pairs.items():
-        # It may have to be sold, which a pair of contracts cannot do.
-        if (pair.base.code, pair.quote.code, pair.contract_size) == (asset, settlement, ONE):
-            return code
+    """The code of the pair that says what ``asset`` is worth in ``settlement``: the direct one, in
+    which it can be sold, too, as a pair of contracts cannot."""
+    spot = [pair for pair in pairs.values() if pair.contract_size == ONE]
+    direct = direct_pairs(asset, settlement, spot)
+    if direct:
+        return direct[0]
     raise ConfigError(
         f"{asset} cannot be collateral: no pair of the data trades it for {settlement} (with a "
         "contract_size of 1)"

@@ -31,6 +31,7 @@ __all__ = [
     "div",
     "exact_add",
     "exponent",
+    "floor_quotient",
     "is_multiple",
     "mul",
     "plain",
@@ -40,6 +41,7 @@ __all__ = [
     "strict_decimal",
     "sub",
     "to_step",
+    "whole_mul",
 ]
 
 _TRAPS = [InvalidOperation, DivisionByZero, Overflow, FloatOperation]
@@ -51,6 +53,8 @@ sub = _CONTEXT.subtract
 mul = _CONTEXT.multiply
 div = _CONTEXT.divide
 exact_add = _EXACT.add
+whole_mul = Context(prec=10_000, traps=[*_TRAPS, Inexact]).multiply
+"""A product with all its digits, however many."""
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -81,6 +85,14 @@ def to_step(value: Decimal, step: Decimal, rounding: str = ROUND_FLOOR) -> Decim
     """The multiple of ``step`` (any positive decimal, 0.25 say) next to ``value``."""
     units = div(value, step).to_integral_value(rounding, _CONTEXT)
     return mul(units, step)
+
+
+def floor_quotient(numerator: Decimal, denominator: Decimal, step: Decimal) -> Decimal:
+    """The largest multiple of ``step`` that is not above ``numerator / denominator``: the division
+    is exact, and what is rounded is rounded once."""
+    above, below = numerator.as_integer_ratio()
+    above_too, below_too = whole_mul(denominator, step).as_integer_ratio()
+    return whole_mul(Decimal(above * below_too // (below * above_too)), step)
 
 
 def is_multiple(value: Decimal, step: Decimal) -> bool:

@@ -83,9 +83,26 @@ def test_fees_by_stage_and_asset(small: RunResult) -> None:
     assert small.summary["fees_total"] == {"USD": D("0.66")}
 
 
-def test_exposure_is_the_share_of_time_with_something_that_moves(small: RunResult) -> None:
-    # From the fill at 02:00 to the last sale at 06:00: four hours of six.
-    assert small.summary["exposure_percent"] == D("66.6667")
+def test_exposure_is_the_share_of_bars_with_something_that_moves(small: RunResult) -> None:
+    # From the bar of the fill, the second, to that of the last sale, the sixth: five of six.
+    assert small.summary["exposure_percent"] == D("83.3333")
+
+
+class Within(Strategy):
+    """A bracket on each bar, opened and closed within the next."""
+
+    async def on_bar(self, bar: Bar) -> None:
+        if not self.position("BTCUSD") and not self.open_orders():
+            await self.long("BTCUSD", 1, stop_loss=95, take_profit=105)
+
+
+def test_a_bar_counts_as_exposed_whose_bracket_opens_and_closes_within_it() -> None:
+    # The first bar only sees the order; on each of the other four it is opened and closed.
+    bars = hourly("BTCUSD", *[("100", "106", "100", "100")] * 5)
+    result = backtest.run(Within(), data=bars, pair="BTCUSD", cash="1000 USD")
+    assert len(result.fills) == 8
+    assert result.summary["exposure_percent"] == D(80)
+    assert "exposure      80.00 % of the bars" in result.report()
 
 
 def test_counts(small: RunResult) -> None:

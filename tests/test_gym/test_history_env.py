@@ -29,7 +29,7 @@ from backtest.errors import (
     RejectReason,
     SimulationEnded,
 )
-from backtest.models import Bar, Quote, Trade
+from backtest.models import Bar, Quote, Trade, TradingPair
 from backtest.money import plain
 from backtest.strategies import OrderHandle, Strategy
 from backtest.times import HOUR
@@ -243,6 +243,24 @@ def test_relative_numbers_are_around_zero() -> None:
             "time_left": 0.4,
         }
     )
+
+
+def test_what_is_in_the_quote_asset_is_shown_in_cash() -> None:
+    # 1000 JPY at 100 a dollar are 10 USD, at 125 they are 8; a reward of -2.
+    bars = [
+        Bar("USDJPY", at * HOUR, (at + 1) * HOUR, *(Decimal(price),) * 4)
+        for at, price in enumerate((100, 125, 125))
+    ]
+    pair = TradingPair("USDJPY", "USD", "JPY")
+    env = env_of(bars, {"JPY": "1000"}, pair=pair, cash_asset="USD", observe=gym.Relative())
+    names = gym.Relative.names
+    observation, info = env.reset()
+    assert info["equity"] == 10
+    assert observation[names.index("cash")] == pytest.approx(1)
+    observation, reward, *_, info = env.step(HOLD)
+    assert (reward, info["equity"]) == (-2, 8)
+    assert observation[names.index("cash")] == pytest.approx(0.8)
+    assert observation[names.index("equity")] == pytest.approx(-0.2)
 
 
 def test_what_is_beyond_the_bound_is_shown_as_the_bound() -> None:

@@ -29,35 +29,16 @@ def valued(prices: dict[str, Decimal], **owned: int) -> Valuation:
     return made
 
 
-def test_an_asset_is_priced_through_up_to_three_pairs() -> None:
-    made = valued(PRICES)
-    assert made.price_of("USD") == D(1)
-    assert made.price_of("BTC") == D(100)
-    assert made.price_of("ETH") == D(5)  # 0.05 x 100
-    assert made.price_of("ADA") == D("0.05")  # 0.01 x 0.05 x 100
-    assert made.price_of("DOT") is None  # that would be four
-    assert made.price_of("XRP") is None
-    assert made.price_of("BTC", {"BTCUSD": D(7)}) == D(7)  # not at the last prices, but at these
-
-
-def test_what_goes_round_in_a_circle_has_no_price() -> None:
-    made = Valuation("USD", [*PAIRS, TradingPair("BTCETH", "BTC", "ETH")])
-    made.prices.update({"ETHBTC": D("0.05"), "BTCETH": D(20)})
-    assert made.price_of("ETH") is None
-    # The first pair that leads to cash is taken, also behind one that leads nowhere.
-    made.prices["BTCUSD"] = D(100)
-    assert made.price_of("ETH") == D(5)
-
-
 def test_available_and_unavailable_count_and_what_has_no_price_counts_nothing() -> None:
     made = valued(PRICES, USD=50, ADA=200, DOT=3)
     made.balance("BTC", NOTHING, (D(1), D(2)))
-    # 50 + 200 x 0.05 + 3 x 100
-    assert made.equity() == D(360)
-    assert made.unpriced() == ["DOT"]
-    made.balance("DOT", (D(3), D(0)), NOTHING)
+    made.balance("XRP", NOTHING, (D(4), D(0)))
+    # 50 + 200 x 0.05 + 3 x 0.1 (2 x 0.01 x 0.05 x 100) + 3 x 100
+    assert made.equity() == D("360.3")
+    assert made.unpriced() == ["XRP"]
+    made.balance("XRP", (D(4), D(0)), NOTHING)
     assert made.unpriced() == []
-    assert made.equity() == D(360)
+    assert made.equity() == D("360.3")
 
 
 def test_a_balance_that_only_moved_into_reserve_changes_nothing() -> None:
@@ -124,7 +105,26 @@ def test_samples_are_of_hours_and_the_fall_is_from_the_peak() -> None:
     # From 1060 to 940 is 120; from 1120 to 760 is 360, and 360 / 1120 the larger share too.
     assert (made.peak, made.max_drawdown) == (D(1120), D(360))
     assert round(made.max_drawdown_rate, 6) == D("0.321429")
-    assert (made.exposed_ns, made.last_ns) == (140 * MINUTE, 140 * MINUTE)
+    assert (made.touched, made.moments, made.last_ns) == (6, 6, 140 * MINUTE)
+
+
+def test_a_bar_is_touched_from_the_first_to_the_last_moment_of_what_is_held_in_it() -> None:
+    made = valued({"BTCUSD": D(100)}, USD=1000)
+    made.move_to(MINUTE)  # nothing yet
+    made.move_to(2 * MINUTE)
+    made.position("BTCUSD", D(1), D(100))  # opened and closed within the bar
+    made.position("BTCUSD", D(-1), D(100))
+    assert (made.touched, made.moments) == (1, 2)
+    made.move_to(3 * MINUTE)
+    made.balance("BTC", NOTHING, (D(1), D(0)))  # bought, and held over the next bar
+    made.move_to(4 * MINUTE)
+    made.move_to(5 * MINUTE)
+    made.balance("BTC", (D(1), D(0)), NOTHING)
+    made.sample(5 * MINUTE)  # the end of the data moves nothing
+    made.sample(5 * MINUTE)
+    assert (made.touched, made.moments) == (4, 5)
+    made.move_to(6 * MINUTE)
+    assert (made.touched, made.moments) == (4, 6)
 
 
 def test_a_smaller_fall_in_money_may_be_the_larger_share() -> None:
@@ -152,7 +152,8 @@ def test_cash_alone_is_sampled_when_it_changes_and_is_no_exposure() -> None:
     made.move_to(3 * HOUR)
     made.move_to(5 * HOUR)
     assert made.samples == [(HOUR, D(90))]
-    assert (made.exposed_ns, made.first_ns, made.last_ns) == (0, 0, 5 * HOUR)
+    assert (made.touched, made.moments) == (0, 3)
+    assert (made.first_ns, made.last_ns) == (0, 5 * HOUR)
     made.prices["BTCUSD"] = D(100)  # the first price of a pair is kept, held or not
     made.move_to(6 * HOUR)
     made.prices["BTCUSD"] = D(200)

@@ -10,7 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from backtest.analysis.check_journal import Journal
-from backtest.analysis.exact import ONE_UNIT, amount, text_of
+from backtest.analysis.check_worth import exact_product, worth
+from backtest.analysis.exact import amount, text_of
 from backtest.analysis.lines import Material
 from backtest.analysis.metrics import sharpe_ratio
 from backtest.analysis.times import moment_ns
@@ -124,54 +125,28 @@ def _equity(material: Material, journal: Journal) -> dict[str, str]:
     facts = material.facts
     last = {code: amount(text) for code, text in facts["prices"]["last"].items()}
     first = {code: amount(text) for code, text in facts["prices"]["first"].items()}
-    start = final = 0
+    opened: dict[str, int] = {}
+    left: dict[str, int] = {}
     for owned in facts["config"]["cash"].values():
         for asset, text in owned.items():
-            start += _worth(material, asset, amount(text), first)
+            opened[asset] = opened.get(asset, 0) + amount(text)
     for (account, asset), (available, unavailable) in journal.held.items():
         if account in material.agents:
-            final += _worth(material, asset, available + unavailable, last)
+            left[asset] = left.get(asset, 0) + available + unavailable
     for order in material.orders:
         if order.kind == "trading" and order.status == "FILLED" and order.pair in last:
             pair = material.pairs[order.pair]
             moved = last[order.pair] - order.fill_price
             if order.direction == "SHORT":
                 moved = -moved
-            gain = _exact_product(_exact_product(moved, order.volume), pair.contract_size)
-            final += _worth(material, pair.quote, gain, last)
+            gain = exact_product(exact_product(moved, order.volume), pair.contract_size)
+            left[pair.quote] = left.get(pair.quote, 0) + gain
+    start, final = worth(material, opened, first), worth(material, left, last)
     return {
         "start_equity": text_of(start),
         "final_equity": text_of(final),
         "profit": text_of(final - start),
     }
-
-
-def _worth(material: Material, asset: str, units: int, prices: Mapping[str, int]) -> int:
-    """``units`` of ``asset`` in the cash asset; what has no price counts nothing."""
-    price = _price(material, asset, prices, frozenset((asset,))) if units else None
-    return 0 if price is None else _exact_product(units, price)
-
-
-def _price(
-    material: Material, asset: str, prices: Mapping[str, int], seen: frozenset[str]
-) -> int | None:
-    if asset == material.facts["cash_asset"]:
-        return ONE_UNIT
-    for code, price in prices.items():
-        pair = material.pairs[code]
-        if pair.base == asset and pair.quote not in seen and len(seen) < 4:
-            onward = _price(material, pair.quote, prices, seen | {pair.quote})
-            if onward is not None:
-                return _exact_product(price, onward)
-    return None
-
-
-def _exact_product(left: int, right: int) -> int:
-    """The product of two amounts. Raises `ValueError` where it has more digits than are kept."""
-    product, rest = divmod(left * right, ONE_UNIT)
-    if rest:
-        raise ValueError("a product has too many digits to be checked")
-    return product
 
 
 def _sharpe(material: Material, told: Mapping[str, Any], finding: Finding) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from backtest.actors import EventKind
 from backtest.analysis.trades import Trade, trades_of
 from backtest.models import OrderStatus, TransactionType
-from backtest.money import ZERO, add, mul, plain, sub
+from backtest.money import ZERO, add, plain, sub
 from backtest.times import DAY, HOUR, format_ns
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def summarise(result: RunResult) -> dict[str, Any]:
     start, final = start_equity(result), result.final_equity
     profit = sub(final, start)
     span = valuation.last_ns - valuation.first_ns
+    touched, bars = Decimal(valuation.touched), Decimal(valuation.moments)
     flows = flows_of(result)
     sharpe, basis = sharpe_ratio(valuation.samples, start, valuation.first_ns, valuation.last_ns)
     events = Counter(event.kind for event in result.records.events)
@@ -66,7 +67,7 @@ def summarise(result: RunResult) -> dict[str, Any]:
         "max_drawdown_percent": _percent(_rounded(valuation.max_drawdown_rate)),
         "sharpe": sharpe,
         "sharpe_basis": basis,
-        "exposure_percent": _percent(_quotient(Decimal(valuation.exposed_ns), Decimal(span))),
+        "exposure_percent": _percent(_quotient(touched, bars)),
         **_trade_figures(result, trades_of(result)),
         "orders": len(result.records.orders),
         "orders_by_status": {
@@ -107,15 +108,12 @@ def start_equity(result: RunResult) -> Decimal:
 
     Assets other than cash count at the first price of their pair; what has none counts nothing.
     """
-    valuation = result.valuation
     cash: Mapping[str, Mapping[str, str]] = result.config["cash"]
-    total = ZERO
+    amounts: dict[str, Decimal] = {}
     for owned in cash.values():
         for asset, text in owned.items():
-            price = valuation.price_of(asset, valuation.first_prices)
-            if price is not None:
-                total = add(total, mul(Decimal(text), price))
-    return total
+            amounts[asset] = add(amounts.get(asset, ZERO), Decimal(text))
+    return result.valuation.worth_of(amounts, result.valuation.first_prices)
 
 
 def sharpe_ratio(
@@ -184,8 +182,7 @@ def _trade_figures(result: RunResult, trades: Sequence[Trade]) -> dict[str, Any]
     won = lost = ZERO
     wins = losses = 0
     for trade in trades:
-        price = result.valuation.price_of(trade.asset)
-        pnl = ZERO if price is None else mul(trade.pnl, price)
+        pnl = result.valuation.worth(trade.asset, trade.pnl) or ZERO
         if trade.pnl > ZERO:
             wins, won = wins + 1, add(won, pnl)
         elif trade.pnl < ZERO:

@@ -10,7 +10,7 @@ from backtest.analysis.metrics import COVERED, flows_of
 from backtest.analysis.path_interval import path_lines
 from backtest.analysis.text import columns, grouped, moment, money_column, signed
 from backtest.models import OrderStatus, TradingOrder
-from backtest.money import ZERO, add, mul, round_half_even
+from backtest.money import ZERO, add, round_half_even
 from backtest.services.margin import unrealised_pnl
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _summary(figures: Mapping[str, Any]) -> list[str]:
         ("return", f"{_UNDEFINED if gained is None else f'{signed(gained)} %'}  ({profit} {cash})"),
         ("max drawdown", f"{deepest} %  ({fall} {cash})"),
         ("Sharpe", f"{_short(sharpe)}  (annualised, from {basis} equity)"),
-        ("exposure", f"{_short(figures['exposure_percent'])} % of the time"),
+        ("exposure", f"{_short(figures['exposure_percent'])} % of the bars"),
         ("trades", _trades(figures)),
         ("orders", _counted(figures["orders"], figures["orders_by_status"])),
         ("fills", f"{figures['fills']:,}" + _of(figures["ambiguous_fills"], "ambiguous")),
@@ -157,14 +157,12 @@ def _balances(result: RunResult) -> list[str]:
     rows = []
     for account, assets in result.balances.items():
         for asset, both in assets.items():
-            price = result.valuation.price_of(asset)
             worth = ""
             if asset != result.cash_asset:
                 total = add(both["available"], both["unavailable"])
+                value = result.valuation.worth(asset, total)
                 worth = (
-                    "no price"
-                    if price is None
-                    else f"worth {grouped(mul(total, price))} {result.cash_asset}"
+                    "no price" if value is None else f"worth {grouped(value)} {result.cash_asset}"
                 )
             rows.append(
                 (

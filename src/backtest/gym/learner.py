@@ -11,7 +11,7 @@ from backtest.actors.protocol import Kind, ReadDepth
 from backtest.errors import ConfigError, FieldError
 from backtest.models import Bar, Depth, DepthLevel, Quote, Trade, TradingPair
 from backtest.models.depth import trusted_level
-from backtest.money import ONE, ZERO, add, mul, sub
+from backtest.money import ONE, ZERO, add, sub
 from backtest.services.valuation import Valuation
 from backtest.strategies import PositionView, Strategy
 from backtest.times import duration_ns
@@ -165,20 +165,22 @@ class Learner(Strategy):
         return events
 
     def _reckon(self) -> Decimal:
-        """Everything at its last price, in cash (semantics, section 1)."""
-        total, desk, last = ZERO, self._desk, self._host.last
-        price_of = self._valuation.price_of
-        for (account, asset), (available, unavailable) in desk.balances.items():
-            if account in desk.accounts and (available or unavailable):
-                price = price_of(asset, last)
-                if price is not None:
-                    total = add(total, mul(add(available, unavailable), price))
+        """Everything at its last price, in cash, as the result of a run values it."""
+        desk = self._desk
+        amounts: dict[str, Decimal] = {}
+        for (account, asset), both in desk.balances.items():
+            if account in desk.accounts:
+                amounts[asset] = add(amounts.get(asset, ZERO), add(*both))
         for code, parts in desk.positions.items():
             if parts:
-                price = price_of(self.pairs[code].settlement.code, last)
-                if price is not None:
-                    total = add(total, mul(self.position(code).unrealised_pnl, price))
-        return total
+                asset, gain = self.pairs[code].settlement.code, self.position(code).unrealised_pnl
+                amounts[asset] = add(amounts.get(asset, ZERO), gain)
+        return self._valuation.worth_of(amounts, self._host.last)
+
+    def in_cash(self, amount: Decimal) -> Decimal:
+        """What ``amount`` of the quote asset is worth in cash, as equity counts it; 0 where no
+        pairs with a price lead there."""
+        return self._valuation.worth_of({self.terms.quote.code: amount}, self._host.last)
 
     # -- what actions are made of ------------------------------------------------------------------
 

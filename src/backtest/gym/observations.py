@@ -74,18 +74,18 @@ class Relative:
         if best_bid.volume is not None and best_ask.volume is not None:
             bid, ask = float(best_bid.volume), float(best_ask.volume)
             imbalance = (bid - ask) / (bid + ask) if bid + ask else 0.0
-        size = learner.terms.contract_size
+        size, in_cash = learner.terms.contract_size, learner.in_cash
         exposure = mul(add(learner.held, mul(position.volume, size)), price)
         row = (
             last / float(learner.price_before) - 1,
             last / float(learner.first_price) - 1,
             float(best_ask.price - best_bid.price) / last,
             imbalance,
-            float(exposure) / whole,
-            float(mul(learner.pending(), price)) / whole,
-            float(learner.balance(learner.terms.quote.code).available) / whole,
+            float(in_cash(exposure)) / whole,
+            float(in_cash(mul(learner.pending(), price))) / whole,
+            float(in_cash(learner.balance(learner.terms.quote.code).available)) / whole,
             float(learner.equity) / whole - 1,
-            float(position.unrealised_pnl) / whole,
+            float(in_cash(position.unrealised_pnl)) / whole,
             learner.time_left,
         )
         return np.clip(np.array(row, np.float32), -self.bound, self.bound)

@@ -1,8 +1,8 @@
 """What all agents' accounts are worth together, sampled as time passes.
 
 Equity is, in the cash asset, available + unavailable of all assets at their last price, plus the
-unrealised PnL of open positions (semantics, section 1). A sample is taken whenever time moves on
-and something that has a price is held, so memory grows with hours, not with bars.
+unrealised PnL of open positions; `Conversion` values what is not cash. A sample is taken whenever
+time moves on and something that has a price is held, so memory grows with hours, not with bars.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from backtest.models import TradingPair
-from backtest.money import ONE, ZERO, add, div, mul, sub
+from backtest.money import ZERO, add, div, mul, sub
+from backtest.services.conversion import Conversion
 from backtest.times import HOUR
 
 __all__ = ["Valuation"]
@@ -25,18 +26,21 @@ class Valuation:
 
     __slots__ = (
         "_constant",
+        "_conversion",
         "_dirty",
         "_exposed",
         "_is_stale",
+        "_is_touched",
         "_pairs",
         "_terms",
+        "_touched",
         "cash",
-        "exposed_ns",
         "first_ns",
         "first_prices",
         "last_ns",
         "max_drawdown",
         "max_drawdown_rate",
+        "moments",
         "peak",
         "prices",
         "samples",
@@ -49,6 +53,7 @@ class Valuation:
     def __init__(self, cash: str, pairs: list[TradingPair]) -> None:
         self.cash = cash
         self._pairs = {pair.code: pair for pair in pairs}
+        self._conversion = Conversion(cash, pairs)
         self.totals: dict[str, Decimal] = {}
         """What the agents own, by asset."""
         self.prices: dict[str, Decimal] = {}
@@ -64,7 +69,11 @@ class Valuation:
         self.peak = ZERO
         self.max_drawdown = ZERO
         self.max_drawdown_rate = ZERO
-        self.exposed_ns = 0
+        self.moments = 0
+        """The moments at which there was news of the market: where there are bars, their closes."""
+        self._touched = 0
+        self._is_touched = False
+        """Whether something that moves with the market was held since the moment before this."""
         self.first_ns = self.last_ns = 0
         self.time = 0
         """The moment whose changes are being gathered."""
@@ -88,13 +97,15 @@ class Valuation:
         if change:
             self.totals[asset] = add(self.totals.get(asset, ZERO), change)
             self._dirty = self._is_stale = True
+            if asset != self.cash:
+                self._is_touched = True
 
     def position(self, pair: str, size: Decimal, price: Decimal) -> None:
         """Open positions of ``pair`` grew by the signed ``size`` (contracts x contract size),
         entered at ``price``."""
         held, cost = self.sizes.get(pair, (ZERO, ZERO))
         self.sizes[pair] = (add(held, size), add(cost, mul(size, price)))
-        self._dirty = self._is_stale = True
+        self._dirty = self._is_stale = self._is_touched = True
 
     @property
     def exposed(self) -> bool:
@@ -109,17 +120,38 @@ class Valuation:
         )
 
     def move_to(self, time: int) -> None:
-        """Time moves on to ``time``: `sample`, if there may be anything to take."""
-        if self.exposed or self._dirty or len(self.first_prices) < len(self.prices):
+        """Time moves on to ``time``, with news of the market: `sample`, if there may be anything to
+        take."""
+        if (
+            self.exposed
+            or self._dirty
+            or self._is_touched
+            or len(self.first_prices) < len(self.prices)
+        ):
+            self._touched += self.is_touched
+            self._is_touched = self.exposed
             self.sample(time)
         else:
             self.time = self.last_ns = time
+        self.moments += 1
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether something that moves with the market was held in the bar that ends now: from the
+        bar before on, for a while, or at its close."""
+        return self.moments > 0 and (self._is_touched or self.exposed)
+
+    @property
+    def touched(self) -> int:
+        """How many of the `moments` are those of bars in which something was held."""
+        return self._touched + self.is_touched
 
     def sample(self, time: int) -> None:
         """Time moves on to ``time``: take the equity of the moment before, if it may differ."""
         if len(self.first_prices) < len(self.prices):
             for code, price in self.prices.items():
                 self.first_prices.setdefault(code, price)
+            self._terms = None  # there may be a better way to value something now
         if self.exposed or self._dirty:
             equity = self._equity_now()
             before = self.time
@@ -136,14 +168,12 @@ class Valuation:
                 self.samples[-1] = (before, equity)
             else:
                 self.samples.append((before, equity))
-            if self.exposed:
-                self.exposed_ns += time - before
             self._dirty = False
         self.time = self.last_ns = time
 
     def _equity_now(self) -> Decimal:
         """`equity`, from terms that are worked out anew only when holdings have changed."""
-        if self._dirty:
+        if self._dirty or self._terms is None:
             self._terms = self._work_out()
         if self._terms is None:
             return self.equity()
@@ -160,7 +190,7 @@ class Valuation:
             if asset == self.cash:
                 constant = add(constant, owned)
             elif owned:
-                code = self._direct(asset)
+                code = self._conversion.direct(asset, self.prices)
                 if code is None:
                     return None
                 terms[code] = add(terms.get(code, ZERO), owned)
@@ -173,54 +203,44 @@ class Valuation:
         self._constant = constant
         return list(terms.items())
 
-    def _direct(self, asset: str) -> str | None:
-        """The first pair with a price that trades ``asset`` for cash: what `price_of` takes too."""
-        for code in self.prices:
-            pair = self._pairs[code]
-            if pair.base.code == asset:
-                return code if pair.quote.code == self.cash else None
-        return None
-
     # -- what the report asks ----------------------------------------------------------------------
 
     def equity(self) -> Decimal:
-        """Everything at its last price, in the cash asset; what has no price yet counts nothing."""
-        total = ZERO
-        for asset, owned in self.totals.items():
-            if owned:
-                price = self.price_of(asset)
-                if price is not None:
-                    total = add(total, mul(owned, price))
+        """Everything at its last price, in the cash asset; what has no price yet counts nothing.
+
+        What is owned of an asset and what positions have won in it are valued together.
+        """
+        amounts = dict(self.totals)
         for code, (size, cost) in self.sizes.items():
             mark = self.prices.get(code)
             if (size or cost) and mark is not None:
-                price = self.price_of(self._pairs[code].settlement.code)
-                if price is not None:
-                    total = add(total, mul(sub(mul(size, mark), cost), price))
-        return total
+                asset = self._pairs[code].settlement.code
+                amounts[asset] = add(amounts.get(asset, ZERO), sub(mul(size, mark), cost))
+        return self.worth_of(amounts)
 
     def unpriced(self) -> list[str]:
         """Assets that are owned and cannot be expressed in the cash asset."""
         return [
-            asset for asset, owned in self.totals.items() if owned and self.price_of(asset) is None
+            asset
+            for asset, owned in self.totals.items()
+            if owned and not self._conversion.is_priced(asset, self.prices)
         ]
 
-    def price_of(self, asset: str, prices: Mapping[str, Decimal] | None = None) -> Decimal | None:
-        """What one unit of ``asset`` costs in cash, through up to three pairs; None if not known.
-
-        At the last prices, or at ``prices`` by pair.
-        """
-        return self._route(asset, frozenset((asset,)), self.prices if prices is None else prices)
-
-    def _route(
-        self, asset: str, seen: frozenset[str], prices: Mapping[str, Decimal]
+    def worth(
+        self, asset: str, amount: Decimal, prices: Mapping[str, Decimal] | None = None
     ) -> Decimal | None:
-        if asset == self.cash:
-            return ONE
-        for code, price in prices.items():
-            pair = self._pairs[code]
-            if pair.base.code == asset and pair.quote.code not in seen and len(seen) < 4:
-                onward = self._route(pair.quote.code, seen | {pair.quote.code}, prices)
-                if onward is not None:
-                    return mul(price, onward)
-        return None
+        """What ``amount`` of ``asset`` is worth in cash, at the last prices, or at ``prices`` by
+        pair; None where no pairs with a price lead there."""
+        return self._conversion.worth(asset, amount, self.prices if prices is None else prices)
+
+    def worth_of(
+        self, amounts: Mapping[str, Decimal], prices: Mapping[str, Decimal] | None = None
+    ) -> Decimal:
+        """What ``amounts`` by asset are worth together; what has no price counts nothing."""
+        total = ZERO
+        for asset, amount in amounts.items():
+            if amount:
+                worth = self.worth(asset, amount, prices)
+                if worth is not None:
+                    total = add(total, worth)
+        return total

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
 from backtest.actors import System
 from backtest.services.ledger import Row, journal_sha256
 
+from ._counting import counted_worth
 from .making import plain_text
 from .oracle import Oracle
 
@@ -93,28 +95,31 @@ class World:
         return equity
 
     @property
-    def counted_equity(self) -> Decimal:
-        """The equity counted again: balances and open positions at the last prices, in USD.
+    def counted_equity(self) -> Fraction:
+        """The equity counted again: balances and open positions at the last prices, in fractions.
 
         Like the run's own it is that of the accounts on which somebody trades.
         """
         books = self.venue.books
-        prices = {"USD": Decimal(1)}
-        for _ in books:
-            for book in books.values():
-                if book.last is not None and book.pair.quote.code in prices:
-                    prices[book.pair.base.code] = book.last * prices[book.pair.quote.code]
-        total = Decimal(0)
+        amounts: dict[str, Fraction] = {}
         for account, assets in self.ledger.balances().items():
             if account in self.venue.sharers:
                 for asset, both in assets.items():
-                    total += sum(both) * prices.get(asset, Decimal(0))
+                    owned = sum(map(Fraction, both), Fraction(0))
+                    amounts[asset] = amounts.get(asset, Fraction(0)) + owned
         for one in self.records.orders:
             if one.status.name == "FILLED" and hasattr(one, "leverage"):
                 book = books[one.trading_pair_code]
-                moved = (book.last - one.fill_price) * one.volume * one.contract_size
-                total += moved * one.direction.sign * prices[book.pair.quote.code]
-        return total
+                moved = Fraction(book.last) - Fraction(one.fill_price)
+                gain = moved * Fraction(one.volume) * Fraction(one.contract_size)
+                asset = book.pair.quote.code
+                amounts[asset] = amounts.get(asset, Fraction(0)) + gain * one.direction.sign
+        return counted_worth(
+            amounts,
+            self.venue.valuation.cash,
+            [book.pair for book in books.values()],
+            {code: book.last for code, book in books.items()},
+        )
 
     @property
     def sha256(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
 from uuid import UUID
 
@@ -10,10 +11,12 @@ from backtest.actors import EventKind
 from backtest.analysis.market.samples import AccountResult, Charge, Liquidation
 from backtest.analysis.result import RunResult
 from backtest.models import OrderStatus, TradingOrder, TransactionType
-from backtest.money import ZERO, add, mul, sub
+from backtest.money import ZERO, add, sub
 from backtest.services.margin import unrealised_pnl
 
 __all__ = ["account_results", "charges_of", "liquidations_of"]
+
+Amounts = dict[str, Decimal]
 
 _FEES = frozenset(kind for kind in TransactionType if kind.value.startswith("FEE_"))
 
@@ -21,53 +24,59 @@ _FEES = frozenset(kind for kind in TransactionType if kind.value.startswith("FEE
 def account_results(result: RunResult) -> list[AccountResult]:
     """The result of each agent's account, in the order of the accounts; together they are the
     result of the run. What has no price in the cash asset counts nothing, as there."""
-    price_of = result.valuation.price_of
+    worth_of, first_prices = result.valuation.worth_of, result.valuation.first_prices
     agents = [name for name, account in result.accounts.items() if not account.is_house]
-    starts = dict.fromkeys(agents, ZERO)
-    finals = dict.fromkeys(agents, ZERO)
-    fees = dict.fromkeys(agents, ZERO)
-    gains = dict.fromkeys(agents, ZERO)
-    for name, owned in result.config["cash"].items():
-        for asset, text in owned.items():
-            first, last = price_of(asset, result.valuation.first_prices), price_of(asset)
-            if first is not None and last is not None:
-                starts[name] = add(starts[name], mul(Decimal(text), first))
-                gain = mul(Decimal(text), sub(last, first))
-                gains[name] = add(gains[name], gain)
-    balances = result.ledger.balances()
-    for name in agents:
-        for asset, (available, unavailable) in balances[name].items():
-            price = price_of(asset)
-            if price is not None:
-                finals[name] = add(finals[name], mul(add(available, unavailable), price))
-    names = {account.account_id: name for name, account in result.accounts.items()}
-    for order in result.records.orders:
-        if isinstance(order, TradingOrder) and order.status is OrderStatus.FILLED:
-            mark = result.valuation.prices.get(order.trading_pair_code)
-            price = price_of(result.pairs[order.trading_pair_code].settlement.code)
-            if mark is not None and price is not None:
-                gain = unrealised_pnl(
-                    order.direction.sign,
-                    order.fill_price or ZERO,
-                    mark,
-                    order.volume,
-                    order.contract_size,
-                )
-                name = names[order.account_id]
-                finals[name] = add(finals[name], mul(gain, price))
+    opened = {
+        name: {asset: Decimal(text) for asset, text in result.config["cash"].get(name, {}).items()}
+        for name in agents
+    }
+    starts = {name: worth_of(owned, first_prices) for name, owned in opened.items()}
+    gains = {name: sub(worth_of(opened[name]), starts[name]) for name in agents}
+    left = _left(result, agents)
+    fees: dict[str, Amounts] = {name: {} for name in agents}
     for entry in result.ledger.entries:
         for account, asset, kind, available, unavailable in entry.legs:
             if kind in _FEES and account in fees:
-                price = price_of(asset)
-                if price is not None:
-                    paid = mul(add(available, unavailable), price)
-                    fees[account] = sub(fees[account], paid)
+                paid = add(available, unavailable).copy_negate()
+                fees[account][asset] = add(fees[account].get(asset, ZERO), paid)
     positions = dict.fromkeys((one.account, one.position) for one in _liquidations(result))
     taken = Counter(account for account, _ in positions)
     return [
-        AccountResult(name, starts[name], finals[name], fees[name], taken[name], gains[name])
+        AccountResult(
+            name,
+            starts[name],
+            worth_of(left[name]),
+            worth_of(fees[name]),
+            taken[name],
+            gains[name],
+        )
         for name in agents
     ]
+
+
+def _left(result: RunResult, agents: Sequence[str]) -> dict[str, Amounts]:
+    """What each account owns in the end, and what its open positions have won, by asset."""
+    balances = result.ledger.balances()
+    left: dict[str, Amounts] = {
+        name: {asset: add(*both) for asset, both in balances[name].items()} for name in agents
+    }
+    names = {account.account_id: name for name, account in result.accounts.items()}
+    for order in result.records.orders:
+        if not isinstance(order, TradingOrder) or order.status is not OrderStatus.FILLED:
+            continue
+        mark = result.valuation.prices.get(order.trading_pair_code)
+        if mark is not None:
+            gain = unrealised_pnl(
+                order.direction.sign,
+                order.fill_price or ZERO,
+                mark,
+                order.volume,
+                order.contract_size,
+            )
+            amounts = left[names[order.account_id]]
+            asset = result.pairs[order.trading_pair_code].settlement.code
+            amounts[asset] = add(amounts.get(asset, ZERO), gain)
+    return left
 
 
 def charges_of(result: RunResult) -> dict[str, list[Charge]]:

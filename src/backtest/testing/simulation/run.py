@@ -27,6 +27,7 @@ from backtest.models import Agent
 from backtest.money import plain
 from backtest.services.ledger import journal_sha256
 from backtest.services.valuation import Valuation
+from backtest.testing._counting import counted_worth
 from backtest.testing.oracle import InvariantBroken, Oracle
 
 from .agents import Trader
@@ -249,27 +250,18 @@ class World:
 
     def _check_equity(self) -> None:
         """The equity that the venue tells is what is owned, at the last prices."""
-        valuation = self.broker.venue.valuation
-        equity = Fraction(0)
+        venue = self.broker.venue
+        amounts: dict[str, Fraction] = {}
         for account, assets in self.account.ledger.balances().items():
-            if account in self.broker.venue.sharers:
+            if account in venue.sharers:
                 for asset, both in assets.items():
-                    price = self._price(asset, ())
-                    equity += (Fraction(both[0]) + Fraction(both[1])) * (price or 0)
-        if not self.unresolved() and abs(Fraction(valuation.equity()) - equity) > equity / 10**40:
-            self._fail("equity", f"it is {float(equity)}, the venue says {valuation.equity()}")
-
-    def _price(self, asset: str, seen: tuple[str, ...]) -> Fraction | None:
-        """One unit of ``asset`` in cash: through the first pair with a price that leads there."""
-        if asset == CASH:
-            return Fraction(1)
-        for code, price in self.broker.venue.valuation.prices.items():
-            pair = self.plan.pairs[code]
-            if pair.base.code == asset and pair.quote.code not in (*seen, asset) and len(seen) < 3:
-                onward = self._price(pair.quote.code, (*seen, asset))
-                if onward is not None:
-                    return Fraction(price) * onward
-        return None
+                    owned = Fraction(both[0]) + Fraction(both[1])
+                    amounts[asset] = amounts.get(asset, Fraction(0)) + owned
+        prices = {code: book.last for code, book in venue.books.items()}
+        equity = counted_worth(amounts, CASH, self.plan.pairs.values(), prices)
+        told = venue.valuation.equity()
+        if not self.unresolved() and abs(Fraction(told) - equity) > equity / 10**40:
+            self._fail("equity", f"it is {float(equity)}, the venue says {told}")
 
     def _fail(self, invariant: str, problem: str) -> NoReturn:
         raise InvariantBroken(invariant, problem, self.system.now, None)
