@@ -24,7 +24,7 @@ from tests.models.common import Case, Model, Outcome, Unclear, differences
 
 __all__ = ["MODELS", "Disagreement", "Tally", "check", "fuzz", "model_named", "show", "shrink"]
 
-MODELS: tuple[str, ...] = ()
+MODELS: tuple[str, ...] = ("pairs",)
 """The models by name; each is a module of this package."""
 MOST_TRIES = 3000
 CHUNK = 100
