@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from decimal import Decimal
 
 from attrs import evolve
@@ -17,6 +17,7 @@ from backtest.models import (
     TradingRules,
 )
 from backtest.money import ONE, ZERO
+from backtest.services.cadence import Cadence
 from backtest.services.calendars import calendar_of
 from backtest.services.fees import fee_amount
 from backtest.services.fills import Group, PathRules, QueueAhead, Working
@@ -26,7 +27,6 @@ from backtest.services.margin import (
     worst_price_buy,
     worst_price_sell,
 )
-from backtest.services.time_in_force import settled_ns
 
 from .branch import Branch, Closing, Holding
 from .coverage import Coverage
@@ -44,6 +44,7 @@ class PairBook:
         "bar",
         "base",
         "branches",
+        "cadences",
         "calendar",
         "charges",
         "code",
@@ -126,8 +127,11 @@ class PairBook:
         self.tick_path = evolve(self.path, slippage_beyond_bar=True)
         """The path rules for quotes and trades, which have no range to stay in."""
         self.last_quote: Quote | None = None
+        self.cadences: tuple[Cadence, ...] = (Cadence(),)
+        """How the bars of each of its sources follow each other."""
         self.coverage: Coverage | None = None
-        """What of coarser bars finer data has told; None where there is one source of bars."""
+        """What its sources have told by now; None where nothing asks: there is one, of bars, and
+        nothing expires."""
         self.queue = QueueAhead() if rules.queue == "conservative" else None
         """What stands ahead of resting limits on quotes and trades; None: nothing does."""
         self.last: Decimal | None = None
@@ -180,17 +184,29 @@ class PairBook:
         without charges, expiries and such data."""
 
     def settled_ns(self, due: int) -> int | None:
-        """When it is known what a bar can still do for an order that expires at ``due``.
+        """From when on no bar can count any more that opened before ``due``, which is over.
 
-        None before the first bar of the pair, which decides that itself.
+        None where the next bar must say it. What ended since covers all bars that are as long or
+        longer; those of finer sources have ended when they can be no longer.
         """
-        if self.bar is None:
-            return None
-        at = settled_ns(due, self.bar)
-        return at if self.coverage is None else max(at, self.coverage.settled_ns(due))
+        told = None if self.coverage is None else self.coverage.told_since(due)
+        at = due
+        for cadence in self.cadences:
+            if told is None or (cadence.longest is not None and cadence.longest < told):
+                settled = cadence.settled_ns(due)
+                if settled is None:
+                    return None
+                at = max(at, settled)
+        return at
+
+    def expect(self, cadences: Iterable[Cadence]) -> None:
+        """Its sources of bars are such."""
+        self.cadences = tuple(cadences)
+        if len(self.cadences) > 1:
+            self.cover()
 
     def cover(self) -> Coverage:
-        """What of coarser bars finer data has told, from now on noted."""
+        """What the pair's sources have told, from now on noted."""
         if self.coverage is None:
             self.coverage = Coverage()
             self.is_watchful = True

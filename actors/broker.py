@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from backtest.models import (
     TradingPair,
     TradingRules,
 )
+from backtest.services.cadence import Cadence
 from backtest.services.fills import mark_of
 from backtest.services.quoted_depth import depth_of_quote
 from backtest.services.valuation import Valuation
@@ -30,7 +31,7 @@ from .closing_desk import ClosingDesk
 from .commands import AtThisClose, CommandDesk
 from .cross import CrossDesk
 from .cross_account import cross_accounts
-from .dues import Dues
+from .dues import Dues, hold_back
 from .entry_desk import EntryDesk
 from .execution import Execution
 from .exits import ExitDesk
@@ -52,7 +53,8 @@ class BrokerActor(VenueActor):
     """Takes market events and commands one at a time; tells strategies what came of them.
 
     ``agents`` are the strategies that may trade here, by the name of their actor, with their
-    accounts (the default one first). ``several`` are the pairs that have bars of several lengths.
+    accounts (the default one first). ``cadences`` are those of each pair's sources of bars; of
+    a pair left out there is one, of which nothing is known.
     """
 
     def __init__(
@@ -62,14 +64,14 @@ class BrokerActor(VenueActor):
         pairs: Mapping[str, tuple[TradingPair, TradingRules]],
         agents: Mapping[str, tuple[Agent, tuple[Account, ...]]],
         valuation: Valuation,
-        several: Collection[str] = (),
+        cadences: Mapping[str, Sequence[Cadence]] | None = None,
     ) -> None:
         super().__init__(agents)
         self.venue = Venue(self, broker_id, run_id, pairs, valuation)
         self._valuation, self._prices = valuation, valuation.prices
         self._books = self.venue.books
-        for code in several:
-            self._books[code].cover()
+        for code, known in (cadences or {}).items():
+            self._books[code].expect(known)
         cancellation = Cancellation(self.venue)
         exits = ExitDesk(self.venue, cancellation)
         self._commands = CommandDesk(self.venue, cancellation, exits)
@@ -207,15 +209,20 @@ class BrokerActor(VenueActor):
         if self._valuation.time != time:
             self._valuation.move_to(time)
         book = self._books[tick.pair]
-        book.cover().ticked(time)
         if (book.charges and self._financing.is_due_at(book, time)) or (
             book.due is not None and book.due <= time
         ):
             return self._tick_with_dues(book, tick)
+        book.cover().ticked(time)
         return self._match_tick(book, tick)
 
     async def _tick_with_dues(self, book: PairBook, tick: Tick) -> None:
-        await self._dues.settle(book, tick.time_ns)
+        time = tick.time_ns
+        await self._dues.settle(book, time, at_tick=True)
+        if book.due is not None and book.due <= time:
+            # A bar that closes now comes after its ticks: the alarm at this time decides.
+            hold_back(book, time)
+        book.cover().ticked(time)
         pending = self._match_tick(book, tick)
         if pending is not None:
             await pending

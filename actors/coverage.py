@@ -1,4 +1,4 @@
-"""Which bars were told already, in finer data of the same pair."""
+"""What the sources of a pair have told, and which of its bars are news to nobody."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Coverage"]
 
 
 class Coverage:
-    """Of a pair with several sources: until when each was given, finest first.
+    """Of the sources of a pair: until when each was given, finest first.
 
     A bar is covered when something finer lies in it: a tick from its open on and before its close,
     or a shorter bar that ends in it.
@@ -36,18 +36,9 @@ class Coverage:
         tick = self._tick if self._tick < closes else self._before
         return tick >= opened or any(finer < length and end > opened for finer, end in ends.items())
 
-    def settled_ns(self, due: int) -> int:
-        """When it is known of every source whether the open of a bar of it that is under way at
-        ``due`` counts: at ``due``, or at the end of such a bar that nothing finer has told yet."""
-        at = due
-        for length, end in self._ends.items():
-            past = (due - end) % length
-            if due <= end or not past:
-                continue
-            opened = due - past
-            told = self._tick >= opened or any(
-                finer < length and other > opened for finer, other in self._ends.items()
-            )
-            if not told:
-                at = max(at, opened + length)
-        return at
+    def told_since(self, due: int) -> int | None:
+        """The length of the shortest bar that ended at ``due`` or later, 0 of a tick; None: there
+        was nothing. It covers all longer bars that opened before ``due`` and have not ended."""
+        if self._tick >= due:
+            return 0
+        return min((length for length, end in self._ends.items() if end >= due), default=None)

@@ -7,6 +7,7 @@ from heapq import heappop
 from backtest.errors import RejectReason
 from backtest.models import Bar
 from backtest.services.fills import CLOSE_ONLY, NOT_ON_THIS_BAR, OPEN_ONLY
+from backtest.services.time_in_force import lives_through
 from backtest.times import format_ns
 
 from .book import PairBook
@@ -15,24 +16,40 @@ from .cancellation import Cancellation
 from .financing import Financing
 from .venue import Venue
 
-__all__ = ["Dues", "shorten"]
+__all__ = ["Dues", "hold_back", "shorten"]
 
 
 def shorten(book: PairBook, bar: Bar) -> None:
-    """Let what expires inside ``bar`` take part at its open only."""
+    """Let what expires inside ``bar`` take part at its open only, or in all of it if it is for the
+    day, and that is what the bar is of."""
+    waiting = {working: accepted for accepted, working in book.waiting}
     for due, _, branch in book.expiring:
-        if due < bar.close_ns and branch.order is not None and branch.expires == due:
-            working = branch.working
+        order = branch.order
+        if due >= bar.close_ns or order is None or branch.expires != due:
+            continue
+        working = branch.working
+        working.blocked = False
+        # What waits no longer has seen an open, and so was accepted by this one.
+        accepted = waiting.get(working, bar.open_ns)
+        if not lives_through(order.instructions.time_in_force, accepted, bar):
             working.end = OPEN_ONLY
             if working.start == CLOSE_ONLY:
                 working.start = NOT_ON_THIS_BAR
+
+
+def hold_back(book: PairBook, now: int) -> None:
+    """Let a tick at ``now`` pass by what has expired, and waits to hear of the open of a bar."""
+    for due, _, branch in book.expiring:
+        if due <= now and branch.order is not None and branch.expires == due:
+            branch.working.blocked = True
 
 
 class Dues:
     """Settles what has fallen due: before a bar, after it, or when the clock says so.
 
     Whether an order has expired the clock alone cannot tell while a bar may be under way, for its
-    open still counts: `PairBook.settled_ns` says when it can.
+    open still counts: `PairBook.settled_ns` says when it can. Until then the order stays as it is,
+    and its money reserved; whoever asks learns nothing of a bar that has not closed.
     """
 
     def __init__(self, venue: Venue, cancellation: Cancellation, financing: Financing) -> None:
@@ -40,13 +57,19 @@ class Dues:
         self._cancellation = cancellation
         self._financing = financing
 
-    async def settle(self, book: PairBook, end: int) -> list[Holding]:
+    async def settle(self, book: PairBook, end: int, *, at_tick: bool = False) -> list[Holding]:
         """All that falls due at or before ``end``, in order; the positions whose margin paid.
 
-        What expires at the very time of a charge is not charged.
+        What expires at the very time of a charge is not charged. ``at_tick``: a quote or a trade is
+        at hand, and a bar that closes now comes after it.
         """
+        now = self._venue.now
+        heard = now - 1 if at_tick and book.cadences else now
         paid: list[Holding] = []
         while book.due is not None and book.due <= end:
+            settled = book.settled_ns(book.due)
+            if settled is None or settled > heard:
+                break
             paid += await self._financing.charge_until(book, book.due - 1)
             await self._expire(book, book.due)
         return paid + await self._financing.charge_until(book, end)
@@ -77,7 +100,7 @@ class Dues:
             due = expiring[0][0]
             at = due if due > now else book.settled_ns(due)
             if at is None:
-                return  # the first bar of the pair decides, and rings again
+                return  # the next bar of the pair decides, and rings again
             if at > now:
                 self._venue.set_alarm(book, at)
                 return

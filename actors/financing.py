@@ -83,6 +83,8 @@ class Financing:
         for branch in [one for one in book.branches.values() if one.accepted <= due]:
             if branch.order is None or branch.is_of_bracket:
                 continue  # the exit of a spot bracket costs nothing to keep
+            if branch.expires is not None and branch.expires <= due:
+                continue  # it is over, though a bar that opened before may fill it yet
             volume = branch.order.volume
             amount = book.fee(
                 book.fees_pending,

@@ -107,6 +107,7 @@ class MarketBook(PairBook):
 
     def __init__(self, spec: MarketSpec, actor: Actor) -> None:
         super().__init__(spec.pair, spec.rules)
+        self.cadences = ()  # no bar is ever under way here
         self.spec = spec
         self._actor = actor
         self._prices: dict[int, Decimal] = {}
@@ -189,10 +190,6 @@ class MarketBook(PairBook):
         if now is None or (last is not None and last > now):
             now = last
         return super().worst_price(buy, limit, stop, now)
-
-    def settled_ns(self, due: int) -> int | None:
-        """``due``: no bar is ever under way here."""
-        return due
 
 
 def _times(count: int, step: Decimal, known: dict[int, Decimal]) -> Decimal:

@@ -334,7 +334,7 @@ class Venue:
         book = branch.book
         heappush(book.expiring, (due, branch.number, branch))
         book.due = book.expiring[0][0]
-        book.is_watchful = True
+        book.cover()  # the bar that ends at the expiry or later says that it is over
         self.set_alarm(book, due)
 
     def set_alarm(self, book: PairBook, at: int) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from backtest.config import RuleBook, pair_of
-from backtest.data import BarSource, SeveralSources, TickSource
+from backtest.data import BarSource, SeveralSources, TickSource, parts_of
 from backtest.errors import ConfigError
 from backtest.models import Bar, MarketEvent, Quote, Trade, TradingPair
+from backtest.services.cadence import Cadence
 
-__all__ = ["Source", "counting", "files_of", "opened"]
+__all__ = ["Source", "cadences_of", "counting", "files_of", "opened"]
 
 Source = BarSource | TickSource | SeveralSources
 
@@ -51,6 +52,12 @@ def opened(
         else:
             sources[made.code] = open_one(given, made)
     return sources, pairs
+
+
+def cadences_of(source: Source) -> tuple[Cadence, ...]:
+    """How the bars of each of its parts follow each other, finest first."""
+    bars = [part for part in parts_of(source) if not isinstance(part, TickSource)]
+    return tuple(getattr(part, "cadence", None) or Cadence(part.bar_ns) for part in bars)
 
 
 def files_of(data: Any, sources: Mapping[str, Source]) -> dict[str, list[str]]:

@@ -31,7 +31,7 @@ from backtest.assembly import Assembly
 from backtest.config import RuleBook, cash_of, check_precision, latency_of, read_rules
 from backtest.data import BarSource, TickSource, merge, open_data, parts_of
 from backtest.errors import ConfigError, DataError, NotRepeatable
-from backtest.inputs import counting, files_of, opened
+from backtest.inputs import cadences_of, counting, files_of, opened
 from backtest.manifest import manifest, versions
 from backtest.models import HOUSE, Account, Agent, BacktestRun, TradingPair
 from backtest.roster import account_options, accounts_of, named
@@ -179,7 +179,7 @@ class BacktestRunner:
         first = market.first
         if first is None:
             raise DataError("there are no bars in the data")
-        several = [code for code, source in sources.items() if len(parts_of(source)) > 1]
+        cadences = {code: cadences_of(source) for code, source in sources.items()}
         system.now = system.clock.ns = first.open_ns  # type: ignore[attr-defined]
         opening = [
             (name, asset, sum_) for name, owned in cash.items() for asset, sum_ in owned.items()
@@ -190,7 +190,7 @@ class BacktestRunner:
         ]
         ledger = AccountActor(list(accounts), opening, fund)
         trading = {code: (pair, rules[code]) for code, pair in pairs.items()}
-        broker = BrokerActor(broker_id, run_id, trading, agents, valuation, several)
+        broker = BrokerActor(broker_id, run_id, trading, agents, valuation, cadences)
         for actor in (ledger, broker, market):
             system.add(actor)
         for name, strategy in strategies.items():

@@ -25,7 +25,7 @@ from backtest.services.cross_walk import CrossWalk
 from backtest.services.fills import Working
 from backtest.services.no_fill import Why
 from backtest.services.path_events import event_of, reachable
-from tests.harness import D
+from tests.harness import DAY, HOUR, D, M
 from tests.random_trading import PAIRS, Wild, Wildest, random_bars, random_rules
 
 PRICE = {Why.PRICE_NOT_REACHED, Why.PENETRATION_NOT_MET, Why.STOP_NOT_REACHED}
@@ -260,30 +260,60 @@ def varied_rules(seed: int) -> dict[str, Any]:
     }
 
 
-def wild_run(seed: int, kind: type[Wild] = Wild, **more: Any) -> tuple[RunResult, list[Bar]]:
-    bars = random_bars(seed)
+def days(seed: int) -> list[Bar]:
+    """The same bars, a day for each minute: days of 23 to 25 hours that begin anywhere.
+
+    They go without fees: one that is charged before a bar moves a liquidation, which the walk alone
+    does not tell.
+    """
+    chance = Random(seed)
+    opens = [n * DAY + HOUR // 2 * chance.randrange(10, 13) for n in range(200)]
+    made = [
+        evolve(
+            one,
+            open_ns=opens[one.open_ns // M],
+            close_ns=opens[one.close_ns // M] - chance.choice([0, 0, HOUR // 2]),
+        )
+        for one in random_bars(seed)
+    ]
+    return sorted(made, key=lambda one: (one.close_ns, one.pair))
+
+
+def wild_run(
+    seed: int, kind: type[Wild] = Wild, bars: list[Bar] | None = None, **more: Any
+) -> tuple[RunResult, list[Bar]]:
+    how = random_rules(seed) if kind is Wild else varied_rules(seed)
+    if bars is None:
+        bars = random_bars(seed)
+    else:
+        how = {code: evolve(one, fees={}) for code, one in how.items()}
     runner = BacktestRunner(
         strategies={"s0": kind(), "s1": kind(), "s2": kind()},
         data={pair: [one for one in bars if one.pair == pair.code] for pair in PAIRS},
         cash={"main": {"USD": 2000, "BTC": 3}, "other": {"USD": 500}},
         accounts={"s0": "main", "s1": "main", "s2": ["other", "main"]},
-        rules=random_rules(seed) if kind is Wild else varied_rules(seed),
+        rules=how,
         seed=seed,
         **more,
     )
     return runner.run(), bars
 
 
-@pytest.mark.parametrize("kind", [Wild, Wilder, Wildest])
-@pytest.mark.parametrize("first", range(0, 30, 10))
+@pytest.mark.parametrize(
+    ("kind", "source", "first"),
+    [
+        *((kind, None, first) for kind in (Wild, Wilder, Wildest) for first in (0, 10, 20)),
+        (Wilder, days, 10),
+    ],
+)
 def test_every_event_without_a_fill_has_the_right_reason(
-    first: int, kind: type[Wild], monkeypatch: pytest.MonkeyPatch
+    kind: type[Wild], source: Any, first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = 0
     kinds: set[Why] = set()
     for seed in range(first, first + 10):
         watch(monkeypatch)
-        result, bars = wild_run(seed, kind, netting=bool(seed % 2))
+        result, bars = wild_run(seed, kind, source and source(seed), netting=bool(seed % 2))
         reasons: dict[tuple[int, str, str], list[Silence]] = {}
         for one in all_silences(result, bars):
             if not one.at_close:

@@ -18,7 +18,7 @@ from backtest.cli import main
 from backtest.models import Asset, Bar, Fills, MarketEvent, TradingPair, TradingRules
 from backtest.strategies import Strategy
 from backtest.times import format_ns, parse_ns
-from tests.harness import bar, quote, trade
+from tests.harness import HOUR, bar, quote, trade
 
 PAIR = TradingPair("BTCUSD", "BTC", Asset("USD", 2), D("0.01"), D("0.1"))
 
@@ -163,6 +163,27 @@ def test_accepted_inside_a_bar() -> None:
             "opened at 1970-01-01 00:01: a market order waits for an open after that"
         )
     ]
+
+
+def test_an_order_for_the_day_and_one_till_a_moment_on_a_daily_bar() -> None:
+    # Sent at 5:00, both are over inside the bar of a day that opens then, one at midnight as the
+    # day is. It may still have the day's low; the other has the open alone.
+    async def both(me: Any) -> None:
+        await me.buy(PAIR.code, 1, limit_price=95, time_in_force="DAY")
+        await me.buy(PAIR.code, 1, limit_price=96, expires="19h")
+
+    days = [
+        bar(0, 100, length=24 * HOUR, start=5 * HOUR),
+        bar(0, 100, 100, 96, 99, length=24 * HOUR, start=29 * HOUR),
+        bar(0, 90, length=24 * HOUR, start=53 * HOUR),
+    ]
+    result = run(days, both)
+    assert not result.fills
+    assert silent(result) == [
+        "NOT FILLED on this bar (match): the low 96.00 stayed above the limit 95.00"
+    ]
+    (why,) = silent(result, 2)
+    assert why.endswith("of this bar only the open counts for it: 100.00, above the limit 96.00")
 
 
 def test_exits_that_came_too_early_or_too_late() -> None:

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 import pytest
 
 from backtest.errors import OrderRejected, RejectReason
-from backtest.models import PLAIN, Bar, Instructions, TimeInForce, Trade
+from backtest.models import PLAIN, Bar, Instructions, TimeInForce
 from backtest.services.bar_path import Terms
 from backtest.services.calendars import ALWAYS_OPEN
 from backtest.services.time_in_force import (
     ended_because,
     expiry_of,
-    settled_ns,
+    lives_through,
     terms_of,
 )
 from backtest.times import DAY, HOUR
@@ -56,16 +56,22 @@ def test_an_expiry_that_cannot_be(moment: datetime, reason: RejectReason) -> Non
 
 
 @pytest.mark.parametrize(
-    ("due", "known"),
-    [(90, 120), (120, 120), (121, 180), (179, 180), (180, 180), (181, 240), (1200, 1200)],
+    ("force", "accepted", "hours", "whole"),
+    [
+        (TimeInForce.DAY, 5, 24, True),
+        (TimeInForce.DAY, 4, 23, True),  # clocks go forward
+        (TimeInForce.DAY, 5, 25, True),  # clocks go back
+        (TimeInForce.DAY, 6, 24, False),  # accepted after the open
+        (TimeInForce.DAY, 5, 12, False),
+        (TimeInForce.DAY, 5, 7 * 24, False),
+        (TimeInForce.GTD, 5, 24, False),
+    ],
 )
-def test_when_it_is_known_that_no_bar_is_under_way(due: int, known: int) -> None:
-    # The last bar is from 60 to 120: those to come end at 180, 240, ...
-    assert settled_ns(due, Bar("X", 60, 120, D(1), D(1), D(1), D(1))) == known
-
-
-def test_no_trade_is_ever_under_way() -> None:
-    assert settled_ns(131, Trade("X", 120, D(1), D(1))) == 131
+def test_a_day_order_takes_part_in_all_of_a_day(
+    force: TimeInForce, accepted: int, hours: int, whole: bool
+) -> None:
+    bar = Bar("X", 5 * HOUR, (5 + hours) * HOUR, D(1), D(1), D(1), D(1))
+    assert lives_through(force, accepted * HOUR, bar) is whole
 
 
 def test_most_orders_ask_nothing_of_the_walk() -> None:

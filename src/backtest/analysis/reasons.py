@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from backtest.actors.coverage import Coverage
 from backtest.analysis.waits import MARKET, Line, PairRules, Since, Wait
-from backtest.models import Bar, MarketEvent, Quote, Tick
+from backtest.models import Bar, MarketEvent, Quote, Tick, TimeInForce
 from backtest.money import ZERO, add, sub
 from backtest.services.fills import (
     CLOSE_ONLY,
@@ -34,6 +34,7 @@ from backtest.services.no_fill import (
     not_after_stop,
 )
 from backtest.services.path_outcome import Points
+from backtest.services.time_in_force import lives_through
 
 __all__ = ["Silence", "Taken", "silences"]
 
@@ -250,7 +251,8 @@ def _end(wait: Wait, bar: Bar) -> int:
     """How much of ``bar`` counts for ``wait``: all from the start on, or the first price only."""
     working = wait.working
     if wait.expires is not None and wait.expires < bar.close_ns:
-        return OPEN_ONLY
+        force = TimeInForce.DAY if wait.for_day else TimeInForce.GTD
+        return WHOLE_BAR if lives_through(force, wait.since.ns, bar) else OPEN_ONLY
     at_once = working.terms is not None and working.terms.immediate
     return OPEN_ONLY if at_once and working.kind in ("market", "limit") else WHOLE_BAR
 

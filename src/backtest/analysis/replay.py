@@ -8,6 +8,7 @@ from decimal import Decimal
 from backtest.analysis.chain import Chain
 from backtest.analysis.held import Positions
 from backtest.analysis.waits import MARKET, VENUE, Line, Opened, PairRules, Since, Wait, Waits
+from backtest.models import TimeInForce
 from backtest.money import ZERO, sub
 from backtest.services.fills import Terms
 from backtest.times import parse_ns
@@ -101,6 +102,7 @@ class _Replay:
             terms=_terms(order, kind),
             expires=expires,
         )
+        wait.for_day = order["time_in_force"] == TimeInForce.DAY.value
         wait.reduces = order["reduce_only"] == "true"
         self._live[order["branch_id"]] = wait
         return wait

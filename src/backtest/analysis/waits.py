@@ -83,6 +83,8 @@ class Wait:
     """When the order expires."""
     reached: bool = False
     """Its stop was reached on event ``last``."""
+    for_day: bool = False
+    """It is an order for the day."""
     reduces: bool = False
     """It is a reduce-only order."""
 
@@ -183,6 +185,7 @@ class Waits:
             closing_id=wait.closing_id,
             before=wait,
             expires=wait.expires,
+            for_day=wait.for_day,
             reduces=wait.reduces,
         )
         self.all.append(new)

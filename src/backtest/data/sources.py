@@ -11,6 +11,7 @@ from backtest.errors import DataError
 from backtest.models.bar import Bar
 from backtest.models.trading_pair import TradingPair
 from backtest.money import plain
+from backtest.services.cadence import Cadence
 from backtest.times import format_ns
 
 __all__ = ["BarReader", "BarSource", "MemoryBars", "canonical_digest"]
@@ -130,6 +131,11 @@ class MemoryBars:
 
     def __len__(self) -> int:
         return len(self._bars)
+
+    @property
+    def cadence(self) -> Cadence:
+        """How the bars follow each other."""
+        return Cadence.of(self._bars)
 
     @property
     def end_ns(self) -> int:

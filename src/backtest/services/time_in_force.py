@@ -6,13 +6,13 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from backtest.errors import OrderRejected, RejectReason
+from backtest.models.bar import Bar
 from backtest.models.instructions import PLAIN, Instructions, TimeInForce
-from backtest.models.market_event import MarketEvent
 from backtest.money import plain
 from backtest.services.bar_path import Terms
-from backtest.times import to_ns
+from backtest.times import DAY, HOUR, to_ns
 
-__all__ = ["IMMEDIATE", "ended_because", "expiry_of", "settled_ns", "terms_of"]
+__all__ = ["IMMEDIATE", "ended_because", "expiry_of", "lives_through", "terms_of"]
 
 IMMEDIATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 """What does not fill at its first opportunity is cancelled."""
@@ -40,19 +40,17 @@ def expiry_of(instructions: Instructions, now: int, day_end: Callable[[int], int
     return due
 
 
-def settled_ns(due: int, last: MarketEvent) -> int:
-    """When it is known whether the open of a bar counts for an order that expires at ``due``.
+def lives_through(force: TimeInForce, accepted_ns: int, bar: Bar) -> bool:
+    """Whether an order that expires inside ``bar`` takes part in all of it, not at its open only.
 
-    An order that expires inside a bar takes part at its open, which is told at the bar's close. So
-    ``due`` itself where bars as long as the ``last`` one meet, else the next such moment.
+    One for the day does, accepted by the open of a bar of a day: the whole day's trading is in that
+    bar, wherever in it the day ends. A day has 23 to 25 hours where clocks change.
     """
-    if due <= last.close_ns:
-        return last.close_ns
-    length = last.close_ns - last.open_ns
-    if not length:
-        return due  # of quotes and trades none is ever under way
-    past = (due - last.close_ns) % length
-    return due + length - past if past else due
+    return (
+        force is TimeInForce.DAY
+        and accepted_ns <= bar.open_ns
+        and -HOUR <= bar.close_ns - bar.open_ns - DAY <= HOUR
+    )
 
 
 def terms_of(limit: Decimal | None, instructions: Instructions) -> Terms | None:

@@ -20,6 +20,7 @@ from backtest.actors import (
 from backtest.errors import ConfigError, OrderRejected, RejectReason
 from backtest.models import Account, Agent, Bar, MarketEvent, TradingPair, TradingRules
 from backtest.money import decimal_of
+from backtest.services.cadence import Cadence
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
 
@@ -105,8 +106,12 @@ def play(
     )
     if isinstance(bars, Sequence):
         for code in {one.pair: None for one in bars}:
-            if len({one.close_ns - one.open_ns for one in bars if one.pair == code}) > 1:
-                world.venue.books[code].cover()
+            by_length: dict[int, list[Bar]] = {}
+            for one in bars:
+                if one.pair == code and isinstance(one, Bar):
+                    by_length.setdefault(one.length, []).append(one)
+            cadences = [Cadence.of(by_length[length]) for length in sorted(by_length)]
+            world.venue.books[code].expect(cadences)
     return conclude(world, prepare, finishes)
 
 
