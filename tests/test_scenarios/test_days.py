@@ -11,7 +11,7 @@ import pytest
 
 from backtest.actors import EventKind
 from backtest.errors import RejectReason
-from backtest.models import Bar
+from backtest.models import Bar, MarketEvent
 from backtest.times import from_ns, to_ns
 from tests.harness import HOUR, D, M, Me, bar, pair_of, play, quote, refused, rules, text
 
@@ -210,7 +210,7 @@ def test_a_bracket_a_group_and_the_rest_of_a_partial_fill() -> None:
         await me.buy("BTCUSD", 1, limit_price=60, time_in_force="DAY", oco="pair")
         await me.buy("BTCUSD", 1, limit_price=61, time_in_force="DAY", oco="pair")
         await me.next()
-        assert (entry.filled_volume, entry.end_reason) == (2, "EXPIRED")
+        assert (entry.filled_volume, entry.end_reason) == (D(2), "EXPIRED")
         await me.next()
 
     bars = [day("2020-01-02"), day("2020-01-03", 100, 100, 97, 99, 2), day("2020-01-06", 89)]
@@ -278,12 +278,12 @@ def test_minutes_after_the_session_and_a_break_at_noon() -> None:
 def test_hours_that_run_past_the_close() -> None:
     # Hours from 14:30; the last one, from 20:30, runs to 21:30. Good till 21:00, only its open
     # counts: its low may be of after the close.
-    hours = [
+    earlier = [
         bar(0, 100, length=HOUR, start=ns("2020-01-03T14:30") + place * HOUR) for place in range(6)
     ]
     last = bar(0, 100, 100, 97, 99, length=HOUR, start=ns("2020-01-03T20:30"))
     how = rules(calendar="XNYS", path=PATH)
-    world = play([*hours, last], sends(1, limit_price=98), rules=how)
+    world = play([*earlier, last], sends(1, limit_price=98), rules=how)
     assert world.fills() == []
     assert ends(world.strategies["s0"]) == [("2020-01-03T21:30", "EXPIRED")]
 
@@ -291,12 +291,10 @@ def test_hours_that_run_past_the_close() -> None:
 # -- off the grid ----------------------------------------------------------------------------------
 
 
-def hours(*starts: int, length: int = 24, **prices: Any) -> list[Bar]:
-    """Bars that begin so many hours after the beginning."""
-    return [
-        bar(0, *prices.get(f"h{at}", (100,)), length=length * HOUR, start=at * HOUR)
-        for at in starts
-    ]
+def hours(*starts: int, last: tuple[int, ...] = (100,)) -> list[Bar]:
+    """Bars of a day that begin so many hours after the beginning; the prices of the last one."""
+    made = [bar(0, 100, length=DAY, start=at * HOUR) for at in starts[:-1]]
+    return [*made, bar(0, *last, length=DAY, start=starts[-1] * HOUR)]
 
 
 @pytest.mark.parametrize("third", [70, 71])
@@ -318,7 +316,7 @@ def test_till_a_moment_the_open_counts_and_nothing_else(third: int) -> None:
         await me.buy("BTCUSD", 1, limit_price=price, expires=2 * 3600)
         await me.next()
 
-    bars = hours(22, 46, third, **{f"h{third}": (100, 100, 97, 99)})
+    bars = hours(22, 46, third, last=(100, 100, 97, 99))
     world = play(bars, partial(script, price=98))
     assert world.fills() == []
     assert [one.time // HOUR for one in world.strategies["s0"].heard[1:]] == [third + 24]
@@ -469,11 +467,12 @@ def test_a_quote_at_the_close_of_a_bar_comes_before_it() -> None:
         await me.buy("BTCUSD", 1, limit_price=90, expires=30)
         await me.next()
 
-    late = [quote(660, 79, 80), bar(10, 89, 95, 89, 95)]
-    world = play([quote(1, 99, 100), bar(0, 100), *late], script)
+    before: list[MarketEvent] = [quote(1, 99, 100), bar(0, 100)]
+    late = quote(660, 79, 80)
+    world = play([*before, late, bar(10, 89, 95, 89, 95)], script)
     assert [text(one.price) for one in world.records.fills] == ["89"]
     # Without the bar it is over at 11:00, and met nothing.
-    world = play([quote(1, 99, 100), bar(0, 100), late[0], bar(12, 80)], script)
+    world = play([*before, late, bar(12, 80)], script)
     assert world.fills() == []
     assert ends(world.strategies["s0"]) == [("1970-01-01T00:11", "EXPIRED")]
 
