@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from backtest.models.bar import Bar
@@ -20,15 +20,13 @@ class Cadence(NamedTuple):
     nobody has looked."""
 
     @classmethod
-    def of(cls, bars: Iterable[Bar]) -> Cadence:
-        """That of ``bars``, all there are."""
-        bars = list(bars)
-        lengths = {bar.close_ns - bar.open_ns for bar in bars}
-        if len(lengths) != 1:
+    def of(cls, bars: Sequence[Bar]) -> Cadence:
+        """That of ``bars``: all there are, and not none."""
+        longest = bars[0].close_ns - bars[0].open_ns
+        if any(bar.close_ns - bar.open_ns != longest for bar in bars):
             return cls()
-        longest = lengths.pop()
-        phases = {bar.open_ns % longest for bar in bars}
-        return cls(longest, phases.pop() if len(phases) == 1 else None)
+        phase = bars[0].open_ns % longest
+        return cls(longest, phase if all(bar.open_ns % longest == phase for bar in bars) else None)
 
     def settled_ns(self, due: int) -> int | None:
         """By when every bar that opened before ``due`` has ended; None where it cannot be told."""
