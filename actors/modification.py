@@ -256,8 +256,8 @@ class Modification:
     def _renew_terms(self, branch: Branch, child: SpotOrder | TradingOrder) -> None:
         """Prices or instructions changed, and with them what the walk needs to know."""
         venue, own = self._venue, child.instructions
-        waits = branch.working.kind == "stop_limit"
-        branch.terms = terms_of(child.limit_price if waits else None, own)
+        stands = branch.terms is not None and branch.terms.limit is not None
+        branch.terms = terms_of(child.limit_price if stands else None, own)
         if own.expires_at is not None:
             due = to_ns(own.expires_at, "expires_at")
             if due != branch.expires:

@@ -272,6 +272,25 @@ def test_after_the_trigger_only_the_limit_can_be_modified() -> None:
     assert play(bars, script).fills() == ["entry LONG 1 @ 102 low maker"]
 
 
+def test_a_new_limit_keeps_the_trigger() -> None:
+    # Triggered at the open of bar 1 and moved to 102, it knows its stop no more: that cannot be
+    # changed, now or after the next change.
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.buy("BTCUSD", 2, stop_price=105, limit_price=101)
+        await me.next()
+        await order.modify(limit_price=102)
+        assert order.is_triggered
+        await refused(me, lambda: order.modify(stop_price=110), RejectReason.INVALID_ACTION)
+        await order.modify(volume=1, limit_price=103)
+        await refused(me, lambda: order.modify(stop_price=110), RejectReason.INVALID_ACTION)
+        await me.next()
+        assert order.average_price == D(103)
+
+    bars = [bar(0, 100), bar(1, 105, 106, 105, 105), bar(2, 104, 104, 102, 103)]
+    assert play(bars, script).fills() == ["entry LONG 1 @ 103 low maker"]
+
+
 def test_a_volume_decrease_keeps_the_trigger_and_a_cancel_returns_all() -> None:
     async def script(me: Any) -> None:
         await me.next()
