@@ -12,17 +12,17 @@ __all__ = ["WarmUp"]
 class WarmUp:
     """Counts bars until there were ``needed`` of each pair.
 
-    Of a pair with bars of several lengths the most frequent ones count: bars of one length are not
-    added to those of another. A pair of which only quotes or trades come is not waited for.
+    Bars of a pair that overlap count once: those of an hour are not added to those of its minutes.
+    A pair of which only quotes or trades come is not waited for.
     """
 
-    __slots__ = ("_counts", "_most", "_ticked", "needed")
+    __slots__ = ("_counts", "_ticked", "_until", "needed")
 
     def __init__(self, needed: int) -> None:
         self.needed = needed
-        self._counts: dict[tuple[str, int], int] = {}
-        """By pair and length."""
-        self._most: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
+        self._until: dict[str, int] = {}
+        """By pair the close of the bar that was counted last."""
         self._ticked: dict[str, None] = {}
 
     def see(self, event: MarketEvent) -> None:
@@ -30,18 +30,18 @@ class WarmUp:
         pair = event.pair
         if type(event) is not Bar:
             self._ticked[pair] = None
-            return
-        key = pair, event.close_ns - event.open_ns
-        count = self._counts[key] = self._counts.get(key, 0) + 1
-        self._most[pair] = max(count, self._most.get(pair, 0))
+        elif event.open_ns >= self._until.get(pair, event.open_ns):
+            # Bars come by their close: whoever takes each that does not overlap takes the most.
+            self._counts[pair] = self._counts.get(pair, 0) + 1
+            self._until[pair] = event.close_ns
 
     def seen(self, pairs: Iterable[str] | None) -> int:
         """How many bars there were of each of ``pairs`` at least; None: of those that came."""
         return min(
             (
-                self._most.get(pair, 0)
-                for pair in (self._most if pairs is None else pairs)
-                if pair in self._most or pair not in self._ticked
+                self._counts.get(pair, 0)
+                for pair in (self._counts if pairs is None else pairs)
+                if pair in self._counts or pair not in self._ticked
             ),
             default=0,
         )

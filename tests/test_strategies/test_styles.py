@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from decimal import Decimal
+from itertools import pairwise
 from typing import ClassVar
 
 import anyio
@@ -17,7 +18,7 @@ from backtest.data import synthetic_bars
 from backtest.errors import FieldError, InboxOverflow, OrderRejected, SimulationEnded
 from backtest.models import Bar, Quote
 from backtest.strategies import Strategy
-from backtest.times import MINUTE
+from backtest.times import DAY, MINUTE
 
 from .playing import D, Story, market, play
 
@@ -357,7 +358,7 @@ class TestWarmup:
         play(one, {"AUSD": market(*[1] * 6, pair="AUSD"), "BUSD": hours})
         assert [what for what in one.told if not what[2]] == [(6, "BUSD", False)]
 
-    def test_bars_of_one_length_are_not_added_to_those_of_another(self) -> None:
+    def test_bars_that_overlap_count_once(self) -> None:
         class One(Story):
             warmup_bars = 4
 
@@ -368,6 +369,22 @@ class TestWarmup:
         play(one, {"BTCUSD": [market(*[1] * 4), market(1, 1, minutes=2)]})
         # The longer ones come second at 2 and 4: what counts is the fourth bar of a minute.
         assert one.told == [(1, True), (2, True), (2, True), (3, True), (4, False), (4, False)]
+
+    def test_months_are_bars_of_one_kind_however_long(self) -> None:
+        class One(Story):
+            warmup_bars = 3
+
+            def on_bar(self, bar: Bar) -> None:
+                self.tell(self.is_warming_up)
+
+        edges = [0, 31, 59, 90]
+        months = [
+            Bar("BTCUSD", begin * DAY, end * DAY, D(1), D(1), D(1), D(1))
+            for begin, end in pairwise(edges)
+        ]
+        one = One()
+        backtest.run(one, data=months, pair="BTCUSD", cash="1000 USD")
+        assert [what for _, what in one.told] == [True, True, False]
 
     def test_a_pair_of_quotes_alone_has_no_bars_to_wait_for(self) -> None:
         class One(Story):
