@@ -98,6 +98,58 @@ class TestPlay:
         assert play(BARS).text().splitlines()[:2] == ["orders:", "  none"]
 
 
+class TestCurrencies:
+    """Money of any name: the pairs come of the data, and equity is in what is paid with."""
+
+    @staticmethod
+    async def _script(me: Any) -> None:
+        await me.next()
+        code = next(iter(me.pairs))
+        await me.long(code, 1, leverage=2)
+        await me.next()
+
+    @pytest.mark.parametrize("asset", ["USDT", "EUR", "JPY"])
+    def test_cash_in_another_one(self, asset: str) -> None:
+        code = f"BTC{asset}"
+        bars = [bar(at, 100 + at, pair=code) for at in range(3)]
+        world = play(bars, self._script, cash={asset: 500})
+        assert world.balance() == world.balance(asset) == (D("449.5"), D("50.5"))
+        assert world.equity == 501  # long 1 at 101, now 102
+        assert world.venue.valuation.cash == asset
+
+    def test_pairs_with_a_quote_of_their_own_and_no_cash(self) -> None:
+        pairs = [pair_of("BTCUSDT", quote="USDT")]
+        bars = [bar(at, 100, pair="BTCUSDT") for at in range(3)]
+        world = play(bars, self._script, pairs=pairs)
+        assert (world.equity, world.balance("USDT")) == (D(1000), (D(950), D(50)))
+
+    def test_several_pairs_of_one_run(self) -> None:
+        bars = [bar(at // 2, 10, pair=("BTCUSDT", "ETHUSDT")[at % 2]) for at in range(6)]
+        world = play(bars, self._script, cash={"USDT": 500, "ETH": 3})
+        assert world.equity == 500 + 3 * 10
+
+    def test_a_cross_margin_account_settles_in_it(self) -> None:
+        bars = [bar(at, 100, pair="BTCUSDT") for at in range(3)]
+        options = {"main": {"margin_mode": "cross"}}
+        world = play(bars, self._script, cash={"USDT": 500}, accounts=options)
+        assert world.balance() == (D(450), D(50))
+
+    def test_a_code_that_tells_no_quote_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match="cannot tell the base and quote asset"):
+            play([bar(0, 100, pair="BTCXYZ")], self._script, cash={"USDT": 500})
+
+    def test_a_market_that_the_test_moves(self) -> None:
+        async def script(me: Scripted, market: Market) -> None:
+            await market.tick(100)
+            await me.buy("BTCUSDT", 2)
+            await market.tick(101)
+
+        world = tick_by_tick(script, cash={"USDT": 1000})
+        assert world.fills() == ["entry LONG 2 @ 101 open"]
+        assert world.balance() == (D(798), D(0))
+        assert world.equity == 1000
+
+
 class TestTickByTick:
     def test_the_test_moves_the_market_and_trades(self) -> None:
         async def script(me: Scripted, market: Market) -> None:

@@ -6,11 +6,13 @@ from decimal import Decimal
 from typing import Any, Final, Literal
 
 from backtest.models import Asset, Bar, Quote, Trade, TradingPair, TradingRules
+from backtest.money import mul
 
 __all__ = ["DAY", "HOUR", "MINUTE", "bar", "pair_of", "plain_text", "quote", "rules", "trade"]
 
 MINUTE: Final = 60 * 10**9
 """A minute in nanoseconds: the length of a bar made by `bar`."""
+_SECOND: Final = Decimal(10**9)
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
@@ -46,7 +48,7 @@ def quote(
 ) -> Quote:
     """A quote, so many seconds after the beginning. No sizes: no cap."""
     sizes = (None if one is None else Decimal(one) for one in (bid_size, ask_size))
-    return Quote(pair, int(Decimal(second) * 10**9), Decimal(bid), Decimal(ask), *sizes)
+    return Quote(pair, int(mul(Decimal(second), _SECOND)), Decimal(bid), Decimal(ask), *sizes)
 
 
 def trade(
@@ -59,15 +61,18 @@ def trade(
 ) -> Trade:
     """A trade of the market, so many seconds after the beginning. No volume: no cap."""
     size = None if volume is None else Decimal(volume)
-    return Trade(pair, int(Decimal(second) * 10**9), Decimal(price), size, aggressor)
+    return Trade(pair, int(mul(Decimal(second), _SECOND)), Decimal(price), size, aggressor)
 
 
-def pair_of(code: str = "BTCUSD", precision: int = 2, **settings: Any) -> TradingPair:
-    """A pair quoted in USD with cents, price increment 0.01 and volume increment 0.001."""
+def pair_of(
+    code: str = "BTCUSD", precision: int = 2, quote: str = "USD", **settings: Any
+) -> TradingPair:
+    """A pair quoted in ``quote`` with cents, price increment 0.01 and volume increment 0.001; its
+    code ends with the quote asset (``pair_of("BTCUSDT", quote="USDT")``)."""
     values = {"price_increment": Decimal("0.01"), "volume_increment": Decimal("0.001")}
     for name, value in settings.items():
         values[name] = Decimal(value)
-    return TradingPair.from_code(code, Asset("USD", precision), **values)
+    return TradingPair.from_code(code, Asset(quote, precision), **values)
 
 
 def rules(**settings: Any) -> TradingRules:

@@ -16,7 +16,8 @@ from backtest.money import decimal_of
 from backtest.strategies import Strategy
 from backtest.times import duration_ns
 
-from .stage import Scripted, assemble, conclude
+from .making import pair_of
+from .stage import Scripted, assemble, assets_of, conclude
 from .world import World
 
 __all__ = ["Market", "tick_by_tick"]
@@ -151,10 +152,14 @@ def tick_by_tick(
 ) -> World:
     """Run ``script(me, market)``, which moves the market and trades as the strategy ``me``.
 
-    The run ends when the script does. ``others`` are further strategies (``s1``, ``s2``, ...) in
+    The pair is bitcoin in the first cash asset (in USD, if none is given) unless ``pairs`` are. The
+    run ends when the script does. ``others`` are further strategies (``s1``, ``s2``, ...) in
     the same market; the settings are those of `play`, and so is what it raises.
     """
-    market = Market(pairs[0].code if pairs else "BTCUSD")
+    if not pairs:
+        quote = next((asset for asset in assets_of(cash) if asset != "BTC"), "USD")
+        pairs = [pair_of(f"BTC{quote}", quote=quote)]
+    market = Market(pairs[0].code)
 
     async def whole(me: Scripted) -> None:
         await script(me, market)

@@ -28,7 +28,16 @@ from .making import pair_of
 from .oracle import Oracle
 from .world import World
 
-__all__ = ["Script", "Scripted", "assemble", "conclude", "play", "refused"]
+__all__ = [
+    "Script",
+    "Scripted",
+    "assemble",
+    "assets_of",
+    "conclude",
+    "pairs_for",
+    "play",
+    "refused",
+]
 
 Script = Callable[[Any], Awaitable[None]]
 """``async def script(me)``: what a strategy does, line by line; ``me`` is a `Scripted`."""
@@ -88,9 +97,11 @@ def play(
 
     Quotes and trades may be among the bars; of one time the finer first.
 
-    ``cash`` is by asset (of the account ``main``; 1000 USD if left out), or by account and asset;
-    ``own`` the accounts of each strategy (``main``, or else the first, if left out). ``pairs`` is
-    BTCUSD with increments 0.01 (price) and 0.001 (volume) and cents unless given. ``kinds`` are
+    ``cash`` is by asset (of the account ``main``; 1000 of the first pair's quote asset, or USD, if
+    left out), or by account and asset; ``own`` the accounts of each strategy (``main``, or else the
+    first, if left out). ``pairs`` are those of the bars, as `pair_of` makes them, quoted in the
+    cash asset that their code ends with, unless given. Equity is in the first cash asset that is
+    some pair's quote. ``kinds`` are
     classes of strategies that join, too; ``prepare`` is called with the system before it runs.
     ``accounts`` are options of `Account` by name: ``{"main": {"margin_mode": "cross"}}``.
 
@@ -101,11 +112,14 @@ def play(
     if market.first is None:
         raise ConfigError("there are no bars to play: give at least one")
     strategies: list[Strategy | Script] = [*scripts, *(kind() for kind in kinds)]
+    listed = bars if isinstance(bars, Sequence) else [market.first]
+    codes = list(dict.fromkeys(one.pair for one in listed))
+    pairs = pairs or pairs_for(codes, cash)
     world = assemble(
         market, strategies, cash, rules, pairs, own, insurance, seed, market.first.open_ns, accounts
     )
     if isinstance(bars, Sequence):
-        for code in {one.pair: None for one in bars}:
+        for code in codes:
             by_length: dict[int, list[Bar]] = {}
             for one in bars:
                 if one.pair == code and isinstance(one, Bar):
@@ -129,7 +143,7 @@ def conclude(
         if finishes and not getattr(one, "has_finished", True):
             raise AssertionError(f"the script of {name} waited in vain")
     if world.equity != world.counted_equity:
-        raise AssertionError(f"equity is {world.equity}, counted {world.counted_equity}")
+        raise AssertionError(f"equity is {world.equity}, counted {float(world.counted_equity)}")
     return world
 
 
@@ -146,17 +160,17 @@ def assemble(
     options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> World:
     """The actors of a simulation, with ``market`` as the source of its market events; not run."""
-    given: Mapping[str, Any] = {"USD": "1000"} if cash is None else cash
-    by_account: dict[str, Mapping[str, Any]] = dict(given)
-    if not any(isinstance(value, Mapping) for value in given.values()):
-        by_account = {"main": given}
     pairs = pairs or (pair_of(),)
+    by_account = _by_account({pairs[0].quote.code: "1000"} if cash is None else cash)
+    quotes = [pair.quote.code for pair in pairs]
+    equity = next((one for one in assets_of(by_account) if one in quotes), quotes[0])
     codes = [pair.code for pair in pairs]
     system = System(seed)
     system.clock.ns = system.now = start_ns  # type: ignore[attr-defined]
     accounts = {
-        name: Account(UUID(int=100 + place), name, **(options or {}).get(name, {}))
+        name: Account(UUID(int=100 + place), name, **{"settlement_asset": equity, **more})
         for place, name in enumerate(by_account)
+        for more in [(options or {}).get(name, {})]
     }
     opening = [
         (name, asset, decimal_of(amount, "cash"))
@@ -177,7 +191,7 @@ def assemble(
         rule = rules.get(pair.code) if isinstance(rules, Mapping) else rules
         trading[pair.code] = (pair, rule or TradingRules())
     system.add(AccountActor(list(by_account), opening, insurance))
-    valuation = Valuation("USD", list(pairs))
+    valuation = Valuation(equity, list(pairs))
     system.add(BrokerActor(UUID(int=1), UUID(int=2), trading, agents, valuation))
     system.add(market)
     for name, strategy in strategies.items():
@@ -185,6 +199,25 @@ def assemble(
     world = World(system, {n: one.account_id for n, one in accounts.items()}, Oracle(system))
     world.strategies.update(strategies)
     return world
+
+
+def _by_account(cash: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """``cash`` by account and asset: that of ``main`` where it is by asset."""
+    return cash if any(isinstance(one, Mapping) for one in cash.values()) else {"main": cash}
+
+
+def assets_of(cash: Mapping[str, Any] | None) -> list[str]:
+    """The assets of ``cash``, in their order."""
+    return [asset for owned in _by_account(cash or {}).values() for asset in owned]
+
+
+def pairs_for(codes: Sequence[str], cash: Mapping[str, Any] | None) -> list[TradingPair]:
+    """The pairs called ``codes``, each quoted in the first cash asset that its code ends with."""
+    made = []
+    for code in codes:
+        quote = next((one for one in assets_of(cash) if code.endswith(one) and code != one), "USD")
+        made.append(pair_of(code, quote=quote))
+    return made
 
 
 async def refused(me: Any, what: Callable[[], Any], reason: RejectReason) -> OrderRejected:

@@ -36,9 +36,10 @@ class World:
         self.records = broker.venue.records
         self.strategies: dict[str, Any] = {}
 
-    def balance(self, asset: str = "USD", account: str = "main") -> tuple[Decimal, Decimal]:
-        """Available and unavailable."""
-        both: tuple[Decimal, Decimal] = self.ledger.balance(account, asset)
+    def balance(self, asset: str | None = None, account: str = "main") -> tuple[Decimal, Decimal]:
+        """Available and unavailable; without an ``asset`` of the one equity is in."""
+        cash = self.venue.valuation.cash if asset is None else asset
+        both: tuple[Decimal, Decimal] = self.ledger.balance(account, cash)
         return both
 
     def rows(self) -> list[Row]:
