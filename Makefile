@@ -52,8 +52,9 @@ format: $(VENV)/.with-dev ## ruff: mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-types: $(VENV)/.with-dev ## mypy, strict
+types: $(VENV)/.with-dev ## mypy, strict; no arithmetic in the caller's decimal context
 	$(BIN)/mypy
+	$(BIN)/python tools/check_decimals.py
 
 imports: $(VENV)/.with-dev ## arrows point down; no wall clock, no unseeded randomness
 	$(BIN)/lint-imports

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import decimal
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -13,6 +14,7 @@ from backtest.times import DAY, format_ns
 
 from .actor import Life
 from .collector import calm_collector
+from .fiber import ARITHMETIC
 from .live import GRACE_S, MOMENT_S
 from .simulated_loop import SimulatedLoop, SimulatedTask
 from .standstill import in_vain
@@ -93,7 +95,11 @@ class Course:
             raise BacktestError("a system with a real clock is not simulated: await system.run()")
         loop = SimulatedLoop()
         try:
-            with calm_collector(), asyncio.Runner(loop_factory=lambda: loop) as runner:
+            with (
+                calm_collector(),
+                decimal.localcontext(ARITHMETIC),  # for what runs in no fiber: policies, sources
+                asyncio.Runner(loop_factory=lambda: loop) as runner,
+            ):
                 try:
                     runner.run(self.on_loop(loop))
                 finally:

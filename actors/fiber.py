@@ -27,7 +27,20 @@ if TYPE_CHECKING:
     from .message import Envelope
     from .system import System
 
-__all__ = ["EAGER", "HANDLE", "OWNER", "PARK", "RECEIVE", "Fiber"]
+__all__ = ["ARITHMETIC", "EAGER", "HANDLE", "OWNER", "PARK", "RECEIVE", "Fiber"]
+
+ARITHMETIC: Final = decimal.Context(
+    prec=28,
+    rounding=decimal.ROUND_HALF_EVEN,
+    Emin=-999_999,
+    Emax=999_999,
+    capitals=1,
+    clamp=0,
+    flags=[],
+    traps=[decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow],
+)
+"""How an actor reckons unless it sets another decimal context: as Python does by default, whatever
+the program that runs the system has set, or its thread."""
 
 
 class _Park:
@@ -165,9 +178,9 @@ class Fiber:
         self.context = contextvars.copy_context()
         self._run = self.context.run
         self._run(OWNER.set, self)
-        # A copied context shares the decimal context, which is mutable: one for each, or the
-        # precision that one actor sets would be that of all.
-        self._run(lambda: decimal.setcontext(decimal.getcontext().copy()))
+        # One decimal context for each, for they are mutable: or the precision that one actor sets
+        # would be that of all, and the caller's that of the run.
+        self._run(decimal.setcontext, ARITHMETIC.copy())
         self._coroutine: Coroutine[Any, Any, Any] | None = None
         self._send: Any = None
         self._future: asyncio.Future[None] | None = None

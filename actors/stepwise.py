@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import decimal
 import signal
 import threading
 import weakref
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from backtest.errors import BacktestError, SimulationEnded
 
+from .fiber import ARITHMETIC
 from .signal import Signal
 from .simulated_loop import SimulatedLoop
 
@@ -153,7 +155,7 @@ class Drive:
         assert loop is not None
         self._interrupts = 0
         try:
-            with self._interruptible():
+            with self._interruptible(), decimal.localcontext(ARITHMETIC):
                 while not main.done():
                     loop.run_forever()
                     if self._pause is not None and not self._is_ending():

@@ -63,7 +63,7 @@ ONE = Decimal(1)
 @cache
 def exponent(precision: int) -> Decimal:
     """The decimal with ``precision`` digits after the point that `quantize` takes: 2 gives 0.01."""
-    return Decimal(1).scaleb(-precision)
+    return Decimal((0, (1,), -precision))
 
 
 def round_half_even(value: Decimal, step: Decimal) -> Decimal:
@@ -131,7 +131,8 @@ def decimal_of(value: object, field: str) -> Decimal:
         return value if value.is_finite() else _finite(value, field)
     if isinstance(value, str):
         try:
-            parsed = Decimal(value.strip().replace("_", ""))
+            # Whatever the caller's context: what is no number is to be refused, not to be NaN.
+            parsed = Decimal(value.strip().replace("_", ""), _CONTEXT)
         except InvalidOperation:
             raise FieldError(field, f"must be a number, not {value!r}") from None
         return _finite(parsed, field)

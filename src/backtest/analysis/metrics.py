@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from backtest.actors import EventKind
 from backtest.analysis.trades import Trade, trades_of
 from backtest.models import OrderStatus, TransactionType
-from backtest.money import ZERO, add, plain, sub
+from backtest.money import ZERO, add, mul, plain, round_half_even, sub
 from backtest.times import DAY, HOUR, format_ns
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def sharpe_ratio(
     count = Decimal(len(returns))
     mean = context.divide(_sum(returns), count)
     squares = [context.power(context.subtract(one, mean), 2) for one in returns]
-    variance = context.divide(_sum(squares), count - 1)
+    variance = context.divide(_sum(squares), Decimal(len(returns) - 1))
     if not variance:
         return None, basis
     ratio = context.divide(mean, context.sqrt(variance))
@@ -254,7 +254,7 @@ def _uncovered(result: RunResult) -> dict[str, Decimal]:
 
 
 def _rounded(value: Decimal) -> Decimal:
-    return value.quantize(_PLACES, ROUND_HALF_EVEN, _STATISTICS)
+    return round_half_even(value, _PLACES)
 
 
 def _quotient(part: Decimal, whole: Decimal) -> Decimal | None:
@@ -266,4 +266,4 @@ def _share(part: Decimal, whole: Decimal) -> Decimal | None:
 
 
 def _percent(share: Decimal | None) -> Decimal | None:
-    return None if share is None else _STATISTICS.multiply(share, Decimal(100))
+    return None if share is None else mul(share, Decimal(100))

@@ -317,5 +317,6 @@ def _paths(bar: Bar, rules: PairRules) -> list[Points]:
     low = (bar.open, bar.low, bar.high, bar.close)
     path = rules.path.path
     if path == "adaptive":
-        return [high if bar.high - bar.open < bar.open - bar.low else low]
+        rises = sub(bar.high, bar.open) < sub(bar.open, bar.low)
+        return [high if rises else low]
     return {"open_high_low_close": [high], "open_low_high_close": [low]}.get(path, [high, low])

@@ -10,7 +10,7 @@ from backtest.analysis.silence_folds import Fold
 from backtest.analysis.text import grouped, moment
 from backtest.analysis.waits import PairRules
 from backtest.models import Bar, Quote
-from backtest.money import plain
+from backtest.money import plain, sub
 from backtest.services.fills import flat_bar
 from backtest.services.no_fill import Why
 from backtest.times import format_ns
@@ -93,7 +93,7 @@ def _volume(fold: Fold) -> Decimal | None:
 
 def _left(fold: Fold) -> Decimal:
     own = fold.takers.get(fold.wait.order_id, Decimal(0))
-    return fold.wait.working.volume - own
+    return sub(fold.wait.working.volume, own)
 
 
 def _words(fold: Fold, rules: PairRules, names: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ def grouped(value: Decimal, places: int = 2, *, sign: bool = False) -> str:
 
     ``sign`` writes a plus before what is above zero.
     """
-    whole, _, part = plain(abs(value)).partition(".")
+    whole, _, part = plain(value.copy_abs()).partition(".")
     text = f"{int(whole):,}"
     part = part.ljust(places, "0")
     if part:

@@ -25,7 +25,7 @@ class Numbers:
     def __init__(self, step: Decimal, *, positive: bool = False) -> None:
         self._step = step
         self._positive = positive
-        self._digits = step.normalize()
+        self._digits = step.normalize(READING)
         self._by_digits = self._digits.scaleb(-self._digits.adjusted()) == ONE
 
     def of(self, column: Column, name: str) -> list[Decimal]:

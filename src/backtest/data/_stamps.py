@@ -14,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
 from backtest.errors import ConfigError
+from backtest.money import mul
 from backtest.times import DAY, HOUR, MINUTE, SECOND
 
 __all__ = ["EARLIEST", "LATEST", "StampReader", "Zone", "zone_of"]
@@ -254,7 +255,7 @@ class StampReader:
                 f"{text!r} is out of range for an epoch number in {self._unit_name}, in which this "
                 "column is read: use one unit in the whole file"
             )
-        ns = number * (self._unit or 1)
+        ns = mul(number, Decimal(self._unit or 1))
         if ns != int(ns):
             raise ValueError(f"{text!r} is finer than a nanosecond")
         return int(ns)

@@ -13,7 +13,7 @@ from gymnasium.spaces import Box
 
 from backtest.errors import FieldError
 from backtest.gym.learner import Learner
-from backtest.money import ZERO, add, mul
+from backtest.money import ZERO, add, mul, sub
 
 __all__ = ["Absolute", "Observation", "ObserveWith", "Relative"]
 
@@ -79,7 +79,7 @@ class Relative:
         row = (
             last / float(learner.price_before) - 1,
             last / float(learner.first_price) - 1,
-            float(best_ask.price - best_bid.price) / last,
+            float(sub(best_ask.price, best_bid.price)) / last,
             imbalance,
             float(in_cash(exposure)) / whole,
             float(in_cash(mul(learner.pending(), price))) / whole,

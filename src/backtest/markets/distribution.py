@@ -12,7 +12,7 @@ from attrs import frozen
 
 from backtest.errors import ConfigError
 from backtest.markets.strict import meant
-from backtest.money import ZERO, decimal_of, to_step
+from backtest.money import ZERO, add, decimal_of, div, exponent, mul, sub, to_step
 from backtest.services import draws
 from backtest.times import duration_ns
 
@@ -77,9 +77,8 @@ class Distribution:
         if self.name == "uniform":
             # Drawn as a whole number of steps: no float comes near it.
             low, high = self.arguments
-            steps = int((high - low) / self.step)
-            value: Decimal = low + random.randint(0, steps) * self.step
-            return value
+            steps = int(div(sub(high, low), self.step))
+            return add(low, mul(Decimal(random.randint(0, steps)), self.step))
         first = float(self.arguments[0])
         if self.name == "exponential":
             drawn = draws.exponential(random) * first
@@ -210,4 +209,4 @@ def _number(value: Any, field: str) -> Decimal:
 def _grid(numbers: Sequence[Decimal]) -> Decimal:
     """One in the finest digit that is written in any of ``numbers``."""
     finest = min(int(one.as_tuple().exponent) for one in numbers)
-    return Decimal(1).scaleb(min(finest, 0))
+    return exponent(max(-finest, 0))

@@ -13,7 +13,7 @@ from attrs import NOTHING, fields
 from backtest.errors import BacktestError, ConfigError
 from backtest.markets.distribution import DISTRIBUTIONS, Distribution
 from backtest.markets.strict import meant
-from backtest.money import decimal_of
+from backtest.money import ONE, decimal_of, is_multiple
 from backtest.strategies import Strategy
 
 __all__ = ["Parameters"]
@@ -77,7 +77,7 @@ class Parameters:
         kinds = self._kinds[name]
         if Decimal in kinds:
             return value
-        if int in kinds and value == value.to_integral_value():
+        if int in kinds and is_multiple(value, ONE):
             return int(value)
         if float in kinds:
             return float(value)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from backtest.analysis.text import grouped, signed
-from backtest.money import ZERO, add, plain
+from backtest.money import ONE, ZERO, add, mul, plain, round_half_even
 from backtest.times import format_ns
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def market_report(result: MarketResult) -> str:
     return "\n".join(lines) + "\n"
 
 
+_HUNDRED = Decimal(100)
 _PAIRS = ("pair", "trades", "volume", "first", "low", "high", "last", "halts")
 _TYPES = ("population", "agents", "trades", "maker", "volume", "profit", "winners", "fees", "liq.")
 
@@ -72,7 +73,7 @@ def _type(name: str, figures: TypeFigures) -> Sequence[str]:
         name,
         str(figures.accounts),
         f"{figures.trades:,}",
-        "-" if share is None else f"{share * 100:.0f} %",
+        "-" if share is None else f"{plain(round_half_even(mul(share, _HUNDRED), ONE))} %",
         _amount(figures.volume),
         signed(figures.pnl),
         str(figures.winners),

@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from backtest.errors import ConfigError, FieldError
 from backtest.models.trading_pair import TradingPair
-from backtest.money import decimal_of
+from backtest.money import decimal_of, div
 from backtest.services.draws import decay, exponential, growth, normal, stream
 from backtest.times import DAY, duration_ns, to_ns
 
@@ -153,7 +153,7 @@ class Fundamental:
         step_ns = duration_ns(self.step, "step")
         if not step_ns:
             raise FieldError("step", "must be longer than nothing")
-        initial = 0.0 if self.initial is None else float(self.initial / self.mean) - 1.0
+        initial = 0.0 if self.initial is None else float(div(self.initial, self.mean)) - 1.0
         shocks = [(duration_ns(after, "shocks"), float(size)) for after, size in self.shocks]
         path = _Path(self.seed, self.name, initial, sorted(shocks, reverse=True))
         put = object.__setattr__

@@ -33,7 +33,7 @@ def apportion(
     if step is None:
         step = exponent(max(0, -int(amount.as_tuple().exponent)))
     share = round_half_even(div(mul(amount, part), whole), step)
-    if abs(share) > abs(amount):  # an amount finer than the step, rounded past itself
+    if share.copy_abs() > amount.copy_abs():  # an amount finer than the step, rounded past itself
         return amount, ZERO
     return share, sub(amount, share)
 

@@ -330,6 +330,6 @@ def _percent(share: Decimal | None) -> str:
 def _short(value: Decimal) -> str:
     """A large sum in millions or billions, or whole."""
     for size, letter in ((10**9, "bn"), (10**6, "m")):
-        if abs(value) >= size * 10:
+        if value.copy_abs() >= size * 10:
             return f"{float(value) / size:,.1f} {letter}"
     return grouped(round_half_even(value, Decimal(1)), 0)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from backtest.analysis.market.order_flow import Incoming
 from backtest.analysis.market.samples import BestQuote
+from backtest.money import sub
 
 __all__ = ["SpreadStatistics", "spread_per_volatility", "spread_statistics", "volatility_per_trade"]
 
@@ -45,7 +46,7 @@ def spread_statistics(
         if bid is None or ask is None:
             empty += lasted
             continue
-        width = float(ask - bid)
+        width = float(sub(ask, bid))
         widths[width] = widths.get(width, 0) + lasted
         relative.append(lasted * width / (float(bid) + float(ask)) * 2)
         both += lasted

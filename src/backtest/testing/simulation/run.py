@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from decimal import localcontext
 from fractions import Fraction
 from typing import Any, NoReturn
 from uuid import UUID
@@ -20,7 +21,7 @@ from backtest.actors import (
     MarketData,
     StrategyHost,
 )
-from backtest.actors.fiber import HANDLE
+from backtest.actors.fiber import ARITHMETIC, HANDLE
 from backtest.errors import Deadlock
 from backtest.log import get_logger
 from backtest.models import Agent
@@ -320,7 +321,8 @@ def run_seed(
     seed: int, events: int, without: frozenset[str] = frozenset(), watched: bool = True
 ) -> Outcome:
     """Draw the world of ``seed``, run it for ``events`` messages and to its end, and judge it."""
-    return world_of(draw_plan(seed, without), events, watched).run()
+    with localcontext(ARITHMETIC):
+        return world_of(draw_plan(seed, without), events, watched).run()
 
 
 def world_of(plan: Plan, events: int, watched: bool = True) -> World:
