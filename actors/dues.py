@@ -104,4 +104,6 @@ class Dues:
             if at > now:
                 self._venue.set_alarm(book, at)
                 return
-            await self.settle(book, due)
+            # What is charged at that very time is booked with the next bar, as it always is.
+            await self.settle(book, due - 1)
+            await self._expire(book, due)

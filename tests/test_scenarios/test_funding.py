@@ -73,6 +73,21 @@ def test_it_is_the_same_for_who_came_a_minute_ago_and_nothing_for_who_comes_afte
     assert _charges(world) == [(9, "-0.10")]
 
 
+@pytest.mark.parametrize("bars", [4, 2])
+def test_an_order_that_expires_then_does_not_hasten_it(bars: int) -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.long("BTCUSD", 1, leverage=2)  # fills at 7:00
+        await me.buy("BTCUSD", 1, limit_price=50, expires=datetime(1970, 1, 1, 8, tzinfo=UTC))
+        async for _ in me.stream:
+            pass
+
+    rows = [(6, 100), (7, 100), (8, 100), (9, 100)][:bars]
+    world = play(hourly(*rows), script, rules=rules(funding=EIGHT))
+    # due at 8:00: booked with the bar that opens then, and not at all when there is none
+    assert _charges(world) == [(9, "-0.10")][: bars // 4]
+
+
 def test_pending_orders_pay_none() -> None:
     async def script(me: Any) -> None:
         await me.next()
