@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from datetime import tzinfo
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -67,13 +68,17 @@ def manifest(
 
 def versions() -> dict[str, str]:
     """The versions of Python and of what the engine needs."""
-    found = {"python": platform.python_version()}
-    for name in ("backtest-actors", "anyio", "attrs", "structlog"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    packages = ("backtest-actors", "anyio", "attrs", "structlog")
+    return {"python": platform.python_version(), **{name: _version(name) for name in packages}}
+
+
+@cache
+def _version(name: str) -> str:
+    """The version of a package: read once a process, for it takes longer than a short run."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _data_text(source: Source) -> dict[str, Any]:
