@@ -24,8 +24,10 @@ from tests.models.common import Case, Model, Outcome, Unclear, differences
 
 __all__ = ["MODELS", "Disagreement", "Tally", "check", "fuzz", "model_named", "show", "shrink"]
 
-MODELS: tuple[str, ...] = ("pairs",)
+MODELS: tuple[str, ...] = ("bars", "margin", "pairs")
 """The models by name; each is a module of this package."""
+WAITING: tuple[str, ...] = ("bars", "margin")
+"""Those ahead of the product: compared by hand, by the tests when the product has caught up."""
 MOST_TRIES = 3000
 CHUNK = 100
 
@@ -74,13 +76,15 @@ def check(model: Model, case: Case) -> list[tuple[str, Any, Any]]:
 
 
 def group_of(found: list[tuple[str, Any, Any]]) -> str:
-    """What kind of difference it is: the first place, without numbers."""
-    return re.sub(r"\d+", "#", found[0][0])
+    """What kind of difference it is: the first place, without its numbers and labels."""
+    place, expected, actual = found[0]
+    words = f" {expected} {actual}" if isinstance(expected, str) else ""
+    return re.sub(r"\d+|(?<=\.)[a-z](?=[.\[]|$)", "#", place) + words
 
 
 def shrink(model: Model, case: Case, most: int = MOST_TRIES) -> Case:
-    """A smallest case on which they still differ: none of its `smaller` cases does."""
-    tries = 0
+    """A smallest case on which they still differ in the same way: none of its `smaller` cases."""
+    tries, group = 0, group_of(check(model, case))
     progress = True
     while progress:
         progress = False
@@ -88,17 +92,18 @@ def shrink(model: Model, case: Case, most: int = MOST_TRIES) -> Case:
             tries += 1
             if tries > most:
                 return case
-            if _differ(model, candidate):
+            if _differs(model, candidate, group):
                 case, progress = candidate, True
                 break
     return case
 
 
-def _differ(model: Model, case: Case) -> bool:
+def _differs(model: Model, case: Case, group: str) -> bool:
     try:
-        return bool(check(model, case))
+        found = check(model, case)
     except Unclear:
         return False
+    return bool(found) and group_of(found) == group
 
 
 def fuzz(name: str, seeds: range, most: int = 20) -> Tally:
@@ -113,6 +118,9 @@ def fuzz(name: str, seeds: range, most: int = 20) -> Tally:
         except Unclear as reason:
             unclear[str(reason)] += 1
             continue
+        except Exception as error:
+            error.add_note(f"the model {name} failed on seed {seed}")
+            raise
         if differs:
             found.append(Disagreement(seed, group_of(differs)))
             if len(found) >= most:

@@ -15,7 +15,7 @@ SMALL, LONG, PARTS = 200, 20_000, 8
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("name", fuzz.MODELS)
+@pytest.mark.parametrize("name", [one for one in fuzz.MODELS if one not in fuzz.WAITING])
 def test_model_and_product_agree(name: str, part: int, soak: bool) -> None:
     each = (LONG if soak else SMALL) // PARTS
     tally = fuzz.fuzz(name, range(part * each, (part + 1) * each), most=1)

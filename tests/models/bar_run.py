@@ -1,0 +1,136 @@
+"""A whole case by the model: commands and bars in the order of time, and what comes of it."""
+
+from __future__ import annotations
+
+from decimal import Decimal, localcontext
+from typing import Any
+
+from tests.models.bar_changes import carry_out
+from tests.models.bar_charges import charge, dues, level_reached
+from tests.models.bar_fill import Fills, Hit, Market
+from tests.models.bar_state import BASE, QUOTE, Position, State
+from tests.models.bar_walk import walk
+from tests.models.common import Case, Outcome, Unclear
+from tests.models.money import EXACT, ZERO
+from tests.models.play import BAR
+
+__all__ = ["expect"]
+
+
+def expect(case: Case) -> Outcome:
+    """What must come of ``case``."""
+    with localcontext(EXACT):
+        return Run(case).run()
+
+
+class Run:
+    """One case."""
+
+    def __init__(self, case: Case) -> None:
+        self.case, self.state = case, State(case)
+        self.commands = sorted(case["commands"], key=lambda command: command[0])
+        self.answers: list[list[Any]] = []
+        self.balances: list[dict[str, list[Decimal]]] = []
+        self.levels: list[dict[str, Decimal | None]] = []
+        self.closed: int = case["bars"][0][0]
+        """When the last bar closed: what fell due before is done."""
+
+    def run(self) -> Outcome:
+        state = self.state
+        for row in self.case["bars"]:
+            closes = row[0] + BAR
+            self.issue(closes - 1)
+            self.expire(row[0])
+            self.charge_between(row[0])
+            walk(state, row)
+            self.charge_inside(row)
+            self.expire(closes)
+            state.last, self.closed = Decimal(row[4]), closes
+            self.balances.append(self.owned())
+            self.levels.append(
+                {label: state.liquidation(one) for label, one in state.positions.items()}
+            )
+            self.issue(closes)
+        return {
+            "answers": self.answers,
+            "fills": state.fills,
+            "ends": state.ends,
+            "orders": {label: self.row(label) for label in state.known},
+            "balances": self.balances,
+            "levels": self.levels,
+            "final": self.owned(),
+            "insurance": -sum((purse.insured for purse in state.purses.values()), ZERO),
+            "equity": self.equity(),
+        }
+
+    def issue(self, until: int) -> None:
+        """Carry out the commands of all seconds up to ``until``."""
+        while self.commands and self.commands[0][0] <= until:
+            command = self.commands.pop(0)
+            second, verb, label, given = command
+            self.state.now = second
+            if any(one.expires and one.expires <= second for one in self.state.orders.values()):
+                raise Unclear("a command after an expiry that may wait for a bar to end")
+            answer = carry_out(self.state, verb, label, given)
+            self.answers.append([*command[:3], answer])
+
+    def expire(self, until: int) -> None:
+        """End what is good no longer than ``until``."""
+        for order in list(self.state.orders.values()):
+            if order.expires is not None and order.expires <= until:
+                self.state.end(order, "EXPIRED")
+
+    def charge_between(self, opens: int) -> None:
+        """What fell due since the last bar, on its close."""
+        state = self.state
+        for due in dues(state, self.closed, opens):
+            for position in list(state.positions.values()):
+                assert state.last is not None
+                charge(state, due, position, state.last)
+                if level_reached(state, position, state.last):
+                    raise Unclear("a level reached by a charge between two bars")
+
+    def charge_inside(self, row: list[Any]) -> None:
+        """What fell due inside the bar, on its close; levels are tested after each."""
+        state, mark = self.state, Decimal(row[4])
+        for due in dues(state, row[0] + 1, row[0] + BAR - 1):
+            for position in list(state.positions.values()):
+                if position.opened[0] == state.now and position.opened[1]:
+                    raise Unclear(
+                        "whether a position stood at a moment inside the bar of its entry"
+                    )
+                charge(state, due, position, mark)
+                if level_reached(state, position, mark):
+                    hit = Hit(position.protection, "called", ZERO, 2, mark, False, mark)
+                    Fills(state, Market(state, row)).execute(hit, 3)
+
+    def owned(self) -> dict[str, list[Decimal]]:
+        """What the accounts have of each asset, available and set apart."""
+        return {
+            f"{name} {asset}": [purse.free[asset], purse.held[asset]]
+            for name, purse in self.state.purses.items()
+            for asset in self.case["cash"][name]
+        }
+
+    def row(self, label: str) -> list[Any]:
+        """How an order stands: filled, pending, open, and why it ended."""
+        known = self.state.known[label]
+        if known is None:
+            return ["REJECTED"]
+        position = self.state.positions.get(label)
+        open_volume = ZERO if position is None else position.volume
+        if isinstance(known, Position):
+            return [known.filled, ZERO, open_volume, None]
+        return [known.filled, known.leaves, open_volume, known.reason]
+
+    def equity(self) -> Decimal:
+        """All that is owned at the last close, and what the positions have gained."""
+        state, last = self.state, self.state.last
+        assert last is not None
+        total = ZERO
+        for purse in state.purses.values():
+            total += purse.free[QUOTE] + purse.held[QUOTE]
+            total += (purse.free.get(BASE, ZERO) + purse.held.get(BASE, ZERO)) * last
+        for one in state.positions.values():
+            total += (last - one.price) * one.side * one.volume * state.contract
+        return total
