@@ -34,7 +34,7 @@ class Market:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        self.heap: list[tuple[tuple[int, ...], Callable[[], None]]] = []
+        self.heap: list[tuple[tuple[int, ...], Callable[[], Any]]] = []
         self.sequence = 0
         self.now, self.urgency = 0, 0
         self.orders: list[dict[str, Any]] = []
@@ -42,13 +42,17 @@ class Market:
         self.logs: dict[str, list[list[Any]]] = {name: [] for name in case["scripts"]}
         self.fills: dict[str, list[list[Any]]] = {name: [] for name in case["scripts"]}
         self.seen = {name: {"bar": 0, "fill": 0} for name in case["scripts"]}
+        self.asleep: set[str] = set()
+        self.kept: dict[str, list[Callable[[], int]]] = {name: [] for name in case["scripts"]}
+        self.closed: dict[str, tuple[int, Fraction]] = {}
+        """The time and price of the last close of each pair that was walked."""
         self.money = {
             name: {asset: [Fraction(sum_), NONE] for asset, sum_ in owned.items()}
             for name, owned in case["cash"].items()
         }
         self.positions: list[tuple[str, bool, Fraction, Fraction]] = []
 
-    def send(self, priority: int, delay: int, act: Callable[[], None]) -> None:
+    def send(self, priority: int, delay: int, act: Callable[[], Any]) -> None:
         """What is sent arrives after ``delay``; at the same time it is no more urgent than now."""
         self.sequence += 1
         urgency = priority if delay else max(priority, self.urgency)
@@ -71,43 +75,74 @@ class Market:
         for name, script in self.case["scripts"].items():
             self.urgency = 0
             self.trigger(name, "start", 0)
-            for when in ("timer", "sleep"):
-                for at in sorted(
-                    {row[1] for row in script if row[0] == when and row[1] > self.now}
-                ):
-                    self.send(3, at - self.now, self.timer(name, when, at))
+            for at in self.moments(script, "timer"):
+                self.send(3, at - self.now, self.timer(name, "timer", at))
+            self.sleep(name, self.moments(script, "sleep"))
         while self.heap and self.heap[0][0][0] <= end:
             key, act = heapq.heappop(self.heap)
             self.now, self.urgency = key[:2]
             act()
 
-    def timer(self, name: str, when: str, at: int) -> Callable[[], None]:
-        def act() -> None:
+    def moments(self, script: list[list[Any]], when: str) -> list[int]:
+        return sorted({row[1] for row in script if row[0] == when and row[1] > self.now})
+
+    def timer(self, name: str, when: str, at: int) -> Callable[[], Any]:
+        def act() -> int:
             self.logs[name].append([self.now, when])
-            self.trigger(name, when, at)
+            return self.trigger(name, when, at)
 
-        return act
+        return act if when == "sleep" else lambda: self.receive(name, act)
 
-    def trigger(self, name: str, when: str, at: int) -> None:
-        """Send what the script says for this occasion."""
+    def sleep(self, name: str, moments: list[int]) -> None:
+        """What runs beside the handlers, from one moment to the next; it does not wait for them."""
+        if moments:
+            act = self.timer(name, "sleep", moments[0])
+
+            def wake() -> None:
+                act()
+                self.sleep(name, moments[1:])
+
+            self.send(3, moments[0] - self.now, wake)
+
+    def receive(self, name: str, handle: Callable[[], int]) -> None:
+        """Let a handler run, once those before it are done; it says how long it sleeps."""
+        self.kept[name].append(handle)
+        while self.kept[name] and name not in self.asleep:
+            nap = self.kept[name].pop(0)()
+            if nap:
+                self.asleep.add(name)
+                self.send(3, nap, lambda: self.wake(name))
+
+    def wake(self, name: str) -> None:
+        self.asleep.remove(name)
+        waiting, self.kept[name] = self.kept[name], []
+        for handle in waiting:
+            self.receive(name, handle)
+
+    def trigger(self, name: str, when: str, at: int) -> int:
+        """Send what the script says for this occasion; how long it sleeps then."""
+        nap = 0
         for number, row in enumerate(self.case["scripts"][name]):
             if row[0] == when and row[1] == at:
                 delay = self.case["latency"].get("orders", 0)
                 self.send(0, delay, self.command(name, number, row))
+                nap = row[6] if when in ("bar", "fill", "timer") else 0
+        return nap
 
     def tell(self, name: str, what: str, entry: list[Any]) -> None:
         """A bar or a fill reaches a strategy."""
         priority, link = (2, "market_data") if what == "bar" else (1, "order_events")
 
-        def act() -> None:
+        def act() -> int:
             if what == "refusal":
                 self.logs[name].append([self.now, *entry])
-                return
+                return 0
             self.logs[name].append([self.now, what, *entry])
             self.seen[name][what] += 1
-            self.trigger(name, what, self.seen[name][what])
+            return self.trigger(name, what, self.seen[name][what])
 
-        self.send(priority, self.case["latency"].get(link, 0), act)
+        delay = self.case["latency"].get(link, 0)
+        self.send(priority, delay, lambda: self.receive(name, act))
 
     # -- the venue ---------------------------------------------------------------------------------
 
@@ -128,13 +163,18 @@ class Market:
         stops first, then limits by better price, then by acceptance."""
         opened, (first, high, low, close) = row[0], map(Fraction, row[2:])
         self.prices[code] = close
+        self.closed[code] = (self.now, close)
         found = []
+        price: Fraction | None
         for place, order in enumerate(self.orders):
             if order["code"] != code:
                 continue
-            if order["at"] <= opened:
+            market = order["kind"] == "market"
+            if market and self.case["fill_on"] == "next_close":
+                point, price = 3, close
+            elif order["at"] <= opened:
                 point, price = reached(order, first, high, low)
-            elif order["kind"] == "market":
+            elif market:
                 continue
             else:
                 point, price = 3, reached(order, close, close, close)[1]
@@ -147,7 +187,7 @@ class Market:
 
     def command(self, name: str, number: int, row: list[Any]) -> Callable[[], None]:
         def act() -> None:
-            _, _, side, code, volume, prices = row
+            _, _, side, code, volume, prices, _ = row
             order = {"name": name, "number": number, "code": code, "volume": Fraction(volume)}
             order |= {"side": side, "buy": side in ("buy", "long"), "at": self.now}
             order["kind"] = next(iter(prices), "market")
@@ -158,6 +198,11 @@ class Market:
                 return
             self.reserve(order, last)
             self.orders.append(order)
+            at, close = self.closed.get(code, (-1, NONE))
+            this_close = self.case["fill_on"] == "this_close"
+            if order["kind"] == "market" and this_close and at == self.now:
+                # An event of its own, before time moves.
+                self.send(0, 0, lambda: self.fill(order, close))
 
         return act
 

@@ -22,7 +22,6 @@ from tests.models.pair_market import KNOWN, Market
 __all__ = ["draw", "expect", "play", "smaller"]
 
 SECOND = 10**9
-RULES = TradingRules(path="open_high_low_close")
 LENGTHS = (1, 2, 3, 5, 10)
 
 
@@ -47,6 +46,7 @@ def draw(seed: int) -> Case:
         "data": data,
         "cash": dict.fromkeys(names, cash),
         "latency": latency,
+        "fill_on": dice.choice(("next_open", "next_open", "this_close", "next_close")),
         "scripts": {name: _draw_script(dice, codes, data, last) for name in names},
     }
 
@@ -84,7 +84,8 @@ def _draw_script(dice: Random, codes: list[str], data: Any, last: int) -> list[l
         side = dice.choice(("buy", "sell", "long", "short"))
         kind = dice.choice(("market", "market", "market", "limit_price", "stop_price"))
         prices = {} if kind == "market" else {kind: f"{base * dice.randint(91, 109) / 100:f}"}
-        rows.append([when, at, side, code, dice.choice((1, 2, 3)), prices])
+        nap = dice.choice((0, 0, 0, 1, 2, 5))
+        rows.append([when, at, side, code, dice.choice((1, 2, 3)), prices, nap])
     return rows
 
 
@@ -126,18 +127,19 @@ class Script(Strategy):
             self.log_.append([self.now_ns // SECOND, "sleep"])
             self.on("sleep", at)
 
-    def on_timer(self, name: str) -> None:
+    async def on_timer(self, name: str) -> None:
         self.log_.append([self.now_ns // SECOND, "timer"])
-        self.on("timer", int(name))
+        if nap := self.on("timer", int(name)):
+            await self.sleep(nap)
 
-    def on_bar(self, bar: Bar) -> None:
+    async def on_bar(self, bar: Bar) -> None:
         entry = [bar.pair, bar.open_ns // SECOND, bar.close_ns // SECOND, bar.close]
-        self.saw("bar", entry)
+        await self.saw("bar", entry)
 
-    def on_order(self, event: Any) -> None:
+    async def on_order(self, event: Any) -> None:
         numbers = {handle.id: number for number, handle in self.handles.items()}
         if event.kind.name == "FILLED":
-            self.saw("fill", [numbers[event.branch_id], event.order.fill_price])
+            await self.saw("fill", [numbers[event.branch_id], event.order.fill_price])
         elif event.kind.name == "REJECTED":
             self.log_.append([self.now_ns // SECOND, event.reason.name])
 
@@ -145,16 +147,20 @@ class Script(Strategy):
         now = self.now_ns // SECOND
         return sorted({row[1] for row in self.rows if row[0] == when and row[1] > now})
 
-    def saw(self, what: str, entry: list[Any]) -> None:
+    async def saw(self, what: str, entry: list[Any]) -> None:
         self.log_.append([self.now_ns // SECOND, what, *entry])
         self.seen[what] += 1
-        self.on(what, self.seen[what])
+        if nap := self.on(what, self.seen[what]):
+            await self.sleep(nap)
 
-    def on(self, when: str, at: int) -> None:
+    def on(self, when: str, at: int) -> int:
+        nap = 0
         for number, row in enumerate(self.rows):
             if row[:2] == [when, at]:
                 send = getattr(self, row[2])
                 self.handles[number] = send(row[3], row[4], **row[5])
+                nap = row[6]
+        return nap
 
 
 def moment(seconds: int) -> datetime:
@@ -171,7 +177,11 @@ def play(case: Case) -> Outcome:
     scripts = {name: Script(rows) for name, rows in case["scripts"].items()}
     latency = {link: f"{delay}s" for link, delay in case["latency"].items()}
     result = backtest.run(
-        scripts, data=data, cash=case["cash"], latency=latency or None, rules=RULES
+        scripts,
+        data=data,
+        cash=case["cash"],
+        latency=latency or None,
+        rules=TradingRules(path="open_high_low_close", fill_on=case["fill_on"]),
     )
     fills: dict[str, list[list[Any]]] = {name: [] for name in scripts}
     for one in result.fills:
