@@ -21,6 +21,10 @@ SOAK_HOURS ?= 1
 # What `make models` compares; MODELS_ARGS="--model bars --jobs 2" and the like.
 MODEL_SEEDS ?= 0:5000
 MODELS_ARGS ?=
+# For `make same`: a run, what to compare it with (a revision or a file), or how names begin.
+RUN ?=
+AGAINST ?=
+ONLY ?=
 # A Parquet file of bars, for `make bench`.
 BENCH_DATA ?=
 # For `make bench-market`: an interpreter that can run ABIDES, and its checkout.
@@ -33,7 +37,7 @@ MADE := $(VENV)/.made-with-$(subst /,_,$(PYTHON))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format types imports wheel examples bench bench-market conformance simulate models \
-	planted soak coverage mutation docs clean
+	planted soak same same-baseline coverage mutation docs clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -92,6 +96,12 @@ soak: $(VENV)/.with-test ## the long tests too, then seeds for SOAK_HOURS
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest --soak $(PYTEST_ARGS)
 	$(BIN)/python -m backtest.testing.simulate --seeds $(SOAK_SEED): --events $(EVENTS) \
 		--hours $(SOAK_HOURS)
+
+same: $(VENV)/.with-test ## which runs a change made different; RUN=NAME: the first row that does
+	$(BIN)/python tools/same.py $(if $(RUN),show '$(RUN)' $(if $(AGAINST),--against '$(AGAINST)'),$(if $(ONLY),--only '$(ONLY)'))
+
+same-baseline: $(VENV)/.with-test ## say that what runs come to now is right: tests/same/baseline.txt
+	$(BIN)/python tools/same.py --renew $(if $(ONLY),--only '$(ONLY)')
 
 coverage: $(VENV)/.with-dev ## branch coverage of the suite; fails below what tools/check_coverage.py asks
 	$(BIN)/coverage erase

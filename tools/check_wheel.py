@@ -29,6 +29,7 @@ COPIED = (
     "README.md",
     "benchmarks",
     "changelog.d",
+    "conformance",
     "docs",
     "examples",
     "pyproject.toml",
