@@ -18,7 +18,15 @@ from backtest.money import ZERO, decimal_of, is_multiple
 from backtest.profiles import profile as profile_called
 from backtest.times import duration_ns
 
-__all__ = ["RuleBook", "cash_of", "check_precision", "latency_of", "pair_of", "read_rules"]
+__all__ = [
+    "OF_DATA",
+    "RuleBook",
+    "cash_of",
+    "check_precision",
+    "latency_of",
+    "pair_of",
+    "read_rules",
+]
 
 _CASH = re.compile(r"\s*([0-9][0-9_.]*)\s*([A-Za-z][A-Za-z0-9.]*)\s*")
 _PAIR_FIELDS = (
@@ -34,6 +42,9 @@ _PAIR_FIELDS = (
 # pair goes to the rules, which go before the pair's.
 _TABLES = ("pairs", "assets", "accounts")
 _OF_PAIR = tuple(name for name in _PAIR_FIELDS if not name.startswith("min_"))
+
+OF_DATA = "data"
+"""What a ``price_increment`` says that is to be the finest step of the data."""
 
 Cash = dict[str, dict[str, Decimal]]
 
@@ -192,7 +203,7 @@ def _from_mapping(table: Mapping[str, Any], where: str) -> RuleBook:
         by_pair, pairs = {}, {}
         for code, settings in dict(table.get("pairs", {})).items():
             pairs[code] = {
-                name: value if name in ("base", "quote") else decimal_of(value, name)
+                name: value if name in ("base", "quote") else _number(value, name)
                 for name, value in settings.items()
                 if name in _OF_PAIR
             }
@@ -202,6 +213,11 @@ def _from_mapping(table: Mapping[str, Any], where: str) -> RuleBook:
         return RuleBook(default, by_pair, pairs, assets, dict(table.get("accounts", {})))
     except (FieldError, TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from error
+
+
+def _number(value: Any, name: str) -> Any:
+    is_data = name == "price_increment" and value == OF_DATA
+    return value if is_data else decimal_of(value, name)
 
 
 def _with_files(settings: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -220,10 +236,15 @@ def _with_files(settings: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def pair_of(pair: str | TradingPair, cash_assets: Iterable[str], book: RuleBook) -> TradingPair:
     """The trading pair called ``pair``: its settings from the rule book, its quote from there, from
-    a separator in the code (``BTC/USD``), or from the cash asset that the code ends with."""
+    a separator in the code (``BTC/USD``), or from the cash asset that the code ends with.
+
+    An increment that the data is to say is left out.
+    """
     if isinstance(pair, TradingPair):
         return pair
     settings = dict(book.pairs.get(pair, {}))
+    if settings.get("price_increment") == OF_DATA:
+        del settings["price_increment"]
     base, quote = settings.pop("base", None), settings.pop("quote", None)
     if base is None or quote is None:
         base, quote = _parts(pair, tuple(cash_assets), base, quote)

@@ -6,8 +6,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from backtest.config import RuleBook, pair_of
+from attrs import evolve
+
+from backtest.config import OF_DATA, RuleBook, pair_of
 from backtest.data import BarSource, SeveralSources, TickSource, parts_of
+from backtest.data.increments import finest_step, usual_increment
 from backtest.errors import ConfigError
 from backtest.models import Bar, MarketEvent, Quote, Trade, TradingPair
 from backtest.services.cadence import Cadence
@@ -51,7 +54,18 @@ def opened(
             sources[made.code] = parts[0] if len(parts) == 1 else SeveralSources(parts)
         else:
             sources[made.code] = open_one(given, made)
+        if not isinstance(key, TradingPair):
+            pairs[made.code] = _on_grid(made, book, sources[made.code])
     return sources, pairs
+
+
+def _on_grid(pair: TradingPair, book: RuleBook, source: Source) -> TradingPair:
+    """``pair`` with the price increment of its data, where none was given or just that was."""
+    given = book.pairs.get(pair.code, {}).get("price_increment")
+    if given is not None and given != OF_DATA:
+        return pair
+    step = usual_increment(source) if given is None else finest_step(source)
+    return pair if step == pair.price_increment else evolve(pair, price_increment=step)
 
 
 def cadences_of(source: Source) -> tuple[Cadence, ...]:

@@ -8,18 +8,16 @@ from typing import Any, TypeVar
 
 from backtest.data._assemble import RowError
 from backtest.data._columns import RowColumns
-from backtest.data._numbers import Numbers
+from backtest.data._numbers import decimals
 from backtest.data._rows import Convert
 from backtest.data._stamps import StampReader, Zone
 from backtest.data._symbols import choose_symbol
 from backtest.data._tables import ArrowTable, Batch, Column, PandasTable, Table
 from backtest.errors import DataError
-from backtest.models.trading_pair import TradingPair
 
 __all__ = ["FrameRows", "table_of"]
 
 T = TypeVar("T")
-_FINEST = Decimal("0.00000001")
 
 
 def table_of(frame: Any) -> Table:
@@ -30,17 +28,14 @@ def table_of(frame: Any) -> Table:
 
 
 class FrameRows:
-    """The rows of ``table`` that are of ``symbol`` (None: of the pair, see `choose_symbol`).
-
-    Floats are rounded to the increments of a `TradingPair`, with a code alone to eight digits.
-    """
+    """The rows of ``table`` that are of ``symbol`` (None: of the pair, see `choose_symbol`)."""
 
     def __init__(
         self,
         table: Table,
         name: str,
         columns: RowColumns,
-        pair: str | TradingPair,
+        pair: str,
         symbol: str | None,
         zone: Zone | None,
     ) -> None:
@@ -49,11 +44,7 @@ class FrameRows:
         self.rounded = False
         self._table = table
         self._zone = zone
-        prices, volumes, code = _FINEST, _FINEST, pair
-        if isinstance(pair, TradingPair):
-            prices, volumes, code = pair.price_increment, pair.volume_increment, pair.code
-        self._prices, self._volumes = Numbers(prices, positive=True), Numbers(volumes)
-        self.symbol = self._choose_symbol(symbol, str(code))
+        self.symbol = self._choose_symbol(symbol, pair)
 
     def read(
         self, stamps: StampReader, convert: Convert[T], *, times_only: bool = False
@@ -110,13 +101,12 @@ class FrameRows:
 
     def _numbers(self, batch: Batch) -> list[list[Decimal]]:
         found = []
-        for place, at in enumerate(self.columns.numbers):
+        for at in self.columns.numbers:
             column = self._column(batch, at)
             name = self.columns.names[at]
             if column.kind in ("utc", "local"):
                 raise DataError(f"the column {name!r} holds times, not numbers", source=self.name)
-            numbers = self._prices if place < self.columns.prices else self._volumes
-            found.append(numbers.of(column, name))
+            found.append(decimals(column, name))
             self.rounded = self.rounded or column.inexact
         return found
 

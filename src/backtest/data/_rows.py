@@ -24,7 +24,7 @@ class Rows(Protocol):
     name: str
     symbol: str | None
     rounded: bool
-    """Whether numbers came as floats and were rounded."""
+    """Whether numbers came as binary floats: see `BarReader`."""
 
     @property
     def columns(self) -> RowColumns:

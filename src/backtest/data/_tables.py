@@ -37,8 +37,9 @@ class Column:
     """Values of one column of a batch.
 
     ``kind`` tells what they are: "utc" (ns since 1970 UTC), "local" (ns as if the wall clock were
-    UTC's), "int", "float" or "text". A missing value is None. ``inexact``: the values
-    were binary floats in the table, whatever they are now.
+    UTC's), "int", "float", "decimal" (text, with the zeros that fill the column) or "text". A
+    missing value is None. ``inexact``: the values were binary floats in the table, whatever they
+    are now.
     """
 
     kind: str
@@ -114,7 +115,7 @@ def _arrow_column(array: Any) -> Column:
         return Column("text", array.cast(pa.string()).to_pylist(), inexact=True)
     if types.is_decimal(type_):
         # By way of text: as exact, and in half the time.
-        return Column("text", array.cast(pa.string()).to_pylist())
+        return Column("decimal", array.cast(pa.string()).to_pylist())
     if types.is_boolean(type_):
         return Column("text", [None if one is None else str(one) for one in array.to_pylist()])
     if types.is_string(type_) or types.is_large_string(type_):
@@ -261,7 +262,8 @@ def _pandas_column(series: Any) -> Column:
 
 def _object_column(values: list[Any]) -> Column:
     """A column of Python objects: times if the first is one, else numbers and text, as text."""
-    values = [None if _is_missing(value) else _native(value) for value in values]
+    given = [None if _is_missing(value) else value for value in values]
+    values = list(map(_native, given))
     first = next((value for value in values if value is not None), None)
     if isinstance(first, datetime):
         # A pandas Timestamp knows its nanoseconds, a datetime its microseconds.
@@ -272,8 +274,9 @@ def _object_column(values: list[Any]) -> Column:
     types = {type(value) for value in values if value is not None}
     if types - {str, Decimal, float, int, bool}:
         raise TypeError(type(first).__name__)
-    texts = [None if value is None else str(value) for value in values]
-    return Column("text", texts, inexact=float in types)
+    # A float of single precision, too, goes by its own shortest text, not by that of its double.
+    texts = [None if value is None else str(value) for value in given]
+    return Column("decimal" if types == {Decimal} else "text", texts, inexact=float in types)
 
 
 def _native(value: Any) -> Any:

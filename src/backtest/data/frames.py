@@ -1,8 +1,7 @@
 """Bars from Parquet files and dataframes of any make.
 
-Integers, decimals and text are taken exactly. A binary float is not a decimal number: it is written
-in its shortest form (``repr``), read as `Decimal` and rounded half-even to the pair's increment,
-and the source says so (``rounded``).
+Integers, decimals and text are taken exactly. A binary float is not a decimal number: it is what
+its shortest form (``repr``) says, with all of its digits, and the source says so (``rounded``).
 """
 
 from __future__ import annotations
@@ -75,8 +74,7 @@ class FrameBars:
     Args:
         frame: its columns are found by name as a CSV file's are; a pandas index with a name, or of
             times, counts as a column.
-        pair: the code that the bars get. Floats are rounded to the increments of a `TradingPair`,
-            and with a code alone to eight digits.
+        pair: the code that the bars get (or a `TradingPair`).
         bar, stamp, tz, symbol: as `backtest.data.CsvBars`.
 
     Raises `DataError` with the number of the row (from 1) as its line, `ConfigError` for arguments
@@ -112,7 +110,7 @@ class FrameBars:
         self._zone = zone_of(tz)
         given = bar_length(bar)
         self.columns: Columns = find_columns(table.names, self.pair, stamp, source=name)
-        self._rows = FrameRows(table, name, self.columns, pair, symbol, self._zone)
+        self._rows = FrameRows(table, name, self.columns, self.pair, symbol, self._zone)
         self.symbol = self._rows.symbol
         stamps = StampReader(self._zone, self.columns.unit)
         self.bar_ns = smallest_step(self._rows, stamps) if given is None else given
@@ -147,7 +145,7 @@ class FrameBars:
 
     @property
     def rounded(self) -> bool:
-        """Whether numbers came as floats and were rounded to the pair's increments."""
+        """Whether numbers came as binary floats: see `BarReader`."""
         return self._rows.rounded
 
 

@@ -46,7 +46,8 @@ class BarReader(BarSource, Protocol):
 
     @property
     def rounded(self) -> bool:
-        """Whether numbers came as floats and were rounded to the pair's increments."""
+        """Whether numbers came as binary floats, to which somebody had rounded decimals. Each goes
+        by its shortest decimal form; nothing is rounded here."""
 
     def input_digest(self) -> str | None:
         """The digest of the file; None when there is none, so that the bars' own counts."""
@@ -71,7 +72,7 @@ class MemoryBars:
     Args: ``bars`` in order of time; ``pair`` the code they must carry; ``name`` for messages.
     Raises `DataError` for anything but bars of that pair, for none at all, and for bars out of
     order or overlapping. ``bar_ns`` is the length of the shortest. ``rounded`` is True when the
-    bars came from floats, which were rounded to the pair's increments.
+    numbers came as binary floats.
     """
 
     def __init__(

@@ -54,8 +54,7 @@ class FileTicks:
 
     Args:
         data: path of a CSV (plain or gzip) or Parquet file, or a dataframe.
-        pair: the code that the ticks get. Floats of dataframes are rounded to the increments of a
-            `TradingPair`, and with a code alone to eight digits; text never is.
+        pair: the code that the ticks get (or a `TradingPair`).
         kind: ``"quotes"`` or ``"trades"``.
         tz: the zone of times that name none; None: UTC.
         symbol: the rows to take where there is a column of symbols; None: those of the pair's
@@ -89,7 +88,7 @@ class FileTicks:
             typed = table_of(data) if self._file is None else ParquetTable(self._file.name)
             name = "dataframe" if self._file is None else self._file.name
             self.columns = self._find(typed.names, name, None)
-            self._rows = FrameRows(typed, name, self.columns, pair, symbol, zone)
+            self._rows = FrameRows(typed, name, self.columns, self.pair, symbol, zone)
         self.name = self._rows.name
         self.symbol = self._rows.symbol
         next(iter(self))  # what is wrong from the start is refused here, not in the middle of a run
@@ -102,7 +101,7 @@ class FileTicks:
 
     @property
     def rounded(self) -> bool:
-        """Whether numbers came as floats and were rounded to the pair's increments."""
+        """Whether numbers came as binary floats: see `BarReader`."""
         return self._rows.rounded
 
     def digest(self) -> str:

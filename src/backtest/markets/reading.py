@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from attrs import fields
 
-from backtest.config import RuleBook, cash_of, check_precision, pair_of, read_rules
+from backtest.config import OF_DATA, RuleBook, cash_of, check_precision, pair_of, read_rules
 from backtest.errors import BacktestError, ConfigError
 from backtest.markets.instrument import Instrument
 from backtest.markets.kinds import KINDS
@@ -157,6 +157,8 @@ def _cash_assets(settings: Mapping[str, Any], populations: list[Population]) -> 
 def _instrument(code: str, table: Mapping[str, Any], cash: list[str], book: RuleBook) -> Instrument:
     if "reference_price" not in table:
         raise ConfigError("needs reference_price: at what it is marked before the first trade")
+    if book.pairs.get(code, {}).get("price_increment") == OF_DATA:
+        raise ConfigError("price_increment = 'data' is for markets of data: here, give the tick")
     pair: TradingPair = pair_of(code, cash, book)
     settings = {name: value for name, value in table.items() if name in _OF_MARKET}
     return Instrument(pair=pair, rules=book.rules(code), **settings)

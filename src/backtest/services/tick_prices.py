@@ -37,13 +37,16 @@ def mark_of(event: MarketEvent, price_increment: Decimal) -> Decimal:
     """At what positions and holdings are marked after ``event``.
 
     A bar's close; a trade's price; of a quote the middle, rounded half-even to the price increment
-    (unrounded where that would be 0).
+    where that lies between bid and ask, as it does if they are on the grid. Else all of its digits.
 
     >>> mark_of(Quote("EURUSD", 0, Decimal("1.12"), Decimal("1.15")), Decimal("0.01"))
     Decimal('1.14')
+    >>> mark_of(Quote("EURUSD", 0, Decimal("1.12"), Decimal("1.13")), Decimal("0.1"))
+    Decimal('1.125')
     """
     if isinstance(event, Quote):
-        return to_step(event.mid, price_increment, ROUND_HALF_EVEN) or event.mid
+        middle = to_step(event.mid, price_increment, ROUND_HALF_EVEN)
+        return middle if event.bid <= middle <= event.ask else event.mid
     return event.close if isinstance(event, Bar) else event.price
 
 
