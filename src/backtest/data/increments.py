@@ -36,7 +36,7 @@ def usual_increment(source: BarSource | TickSource | SeveralSources) -> Decimal:
     price = _prices(first)[0]
     if price >= _SMALL:
         return _USUAL
-    return ONE.scaleb(max(price.adjusted() - _DIGITS + 1, -_PLACES))
+    return ONE.scaleb(max(price.adjusted() - _DIGITS + 1, -_PLACES), READING)
 
 
 def finest_step(source: BarSource | TickSource | SeveralSources) -> Decimal:
@@ -55,7 +55,7 @@ def finest_step(source: BarSource | TickSource | SeveralSources) -> Decimal:
             for price in _prices(event):
                 if not is_multiple(price, step):
                     last = price.normalize(READING).as_tuple().exponent
-                    step = ONE.scaleb(last)  # type: ignore[arg-type]
+                    step = ONE.scaleb(last, READING)  # type: ignore[arg-type]
     return step
 
 
