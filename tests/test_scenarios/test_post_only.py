@@ -64,6 +64,22 @@ def test_it_is_cancelled_where_there_is_no_volume_either() -> None:
     assert world.orders() == ["LONG 1 CANCELLED WOULD_TAKE"]
 
 
+@pytest.mark.parametrize("close", [99, 97])
+def test_it_would_take_also_where_a_fill_asks_for_more(close: int) -> None:
+    # Buy at 99, to be passed by 0.02: an open at 99 is marketable, whatever comes of the bar.
+    world = play(
+        [bar(0, 100), bar(1, 99, 99, close, close), bar(2, 98)],
+        one("buy", limit_price=99),
+        rules=rules(penetration_ticks=2),
+    )
+    assert world.fills() == []
+    assert world.orders() == ["LONG 1 CANCELLED WOULD_TAKE"]
+    # One that rests fills when it is passed so far, as a maker.
+    bars = [bar(0, 100), bar(1, 100), bar(2, "98.99"), bar(3, "98.98")]
+    world = play(bars, one("buy", limit_price=99), rules=rules(penetration_ticks=2))
+    assert world.fills() == ["entry LONG 1 @ 98.98 open maker"]
+
+
 def test_it_leaves_the_volume_to_others() -> None:
     # The bar trades 1. The post-only order has the better limit, and does not take it.
     async def script(me: Any) -> None:

@@ -84,11 +84,16 @@ def reachable(working: Working, bar: Bar, rules: PathRules) -> bool:
     price = working.price
     if price is None or working.triggered or working.kind == "trailing_stop":
         return True  # the level of a trailing stop moves: where it now stands says little
-    if working.is_limit and rules.penetration:
+    if working.is_limit and rules.penetration and not _must_rest(working):
         price = (sub if working.buy else add)(price, rules.penetration)
     if working.rises:
         return (bar.close if working.start else bar.high) >= price
     return (bar.close if working.start else bar.low) <= price
+
+
+def _must_rest(working: Working) -> bool:
+    """Whether it ends where it is marketable at first, however far a fill would have to go."""
+    return working.fresh and working.terms is not None and working.terms.maker_only
 
 
 def event_of(
@@ -173,6 +178,8 @@ def _limit_event(
     marketable = at <= price if buy else at >= price
     fill = at if marketable and rules.gap_improves else price
     taker = takes and marketable
+    if taker and working.terms is not None and working.terms.maker_only:
+        return Event(working, rank, at, fill, True, limit=price)  # it would take: no fill at all
     if (at <= trigger) if buy else (at >= trigger):
         return Event(working, rank, at, fill, taker, limit=price)
     for later in range(rank or 1, end):
