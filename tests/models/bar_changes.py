@@ -96,6 +96,10 @@ def modify(state: State, label: str, given: dict[str, Any]) -> None:
         "stop_price" in given and order.stop is None
     ):
         raise Refused("INVALID_ACTION")
+    if ("trail" in given and order.kind != "trailing") or (
+        "expires" in given and (order.kind == "exit" or order.tif in ("IOC", "FOK"))
+    ):
+        raise Refused("INVALID_ACTION")
     protects = {"stop_loss", "take_profit"} & given.keys()
     if protects and order.kind != "exit" and order.spot and order.side < 0:
         raise Refused("NOT_SUPPORTED")
@@ -111,6 +115,8 @@ def modify(state: State, label: str, given: dict[str, Any]) -> None:
     for name in ("trail", "trail_percent", *PRICES):
         if name in given:
             setattr(child, FIELDS.get(name, name), Decimal(given[name]))
+    if "trail" in given:
+        child.percent = None
     if "expires" in given:
         child.tif, child.expires = "GTD", given["expires"]
         if child.expires <= state.now:
@@ -164,7 +170,7 @@ def proportional(state: State, more: Decimal) -> Decimal:
 def protect(state: State, position: Position, given: dict[str, Any]) -> None:
     """Give an open position another stop-loss or take-profit."""
     if given.keys() - {"stop_loss", "take_profit"}:
-        raise Unclear("a price or volume for an order that is a position")
+        raise Refused("ALREADY_DONE")
     old = position.protection
     order = copy(old)
     for name in given:
@@ -216,6 +222,8 @@ def split(state: State, label: str, given: dict[str, Any]) -> None:
         raise Refused("VOLUME_INCREMENT")
     if order is not None:
         why = ["INVALID_ACTION"] if given.get("limit_prices") and order.limit is None else []
+        if why and order.kind == "exit":
+            raise Unclear("limit prices for the parts of an exit")
         only(why + (["STALE"] if sum(volumes) != order.leaves else []))
         split_order(state, order, volumes, given.get("limit_prices"))
     elif position is not None:

@@ -9,7 +9,7 @@ from tests.models.bar_changes import carry_out
 from tests.models.bar_charges import charge, dues, level_reached
 from tests.models.bar_fill import Fills, Hit, Market
 from tests.models.bar_state import BASE, QUOTE, Position, State
-from tests.models.bar_walk import walk
+from tests.models.bar_walk import at_this_close, walk
 from tests.models.common import Case, Outcome, Unclear
 from tests.models.money import EXACT, ZERO
 from tests.models.play import BAR
@@ -72,6 +72,8 @@ class Run:
             if any(one.expires and one.expires <= second for one in self.state.orders.values()):
                 raise Unclear("a command after an expiry that may wait for a bar to end")
             answer = carry_out(self.state, verb, label, given)
+            if self.case["rules"].get("fill_on") == "this_close":
+                at_this_close(self.state)
             self.answers.append([*command[:3], answer])
 
     def expire(self, until: int) -> None:

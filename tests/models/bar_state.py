@@ -119,6 +119,8 @@ class State:
         self.ends: dict[str, list[Any]] = {}
         self.fills: list[list[Any]] = []
         self.last: Decimal | None = None
+        self.market: Any = None
+        """The last bar, with the volume that is left of it."""
         self.now = 0
         self.count = 0
 

@@ -13,14 +13,14 @@ from tests.models.bar_state import Order, State
 from tests.models.money import ZERO
 from tests.models.play import BAR
 
-__all__ = ["walk"]
+__all__ = ["at_this_close", "walk"]
 
 TAKERS = ("market", "stop", "called")
 
 
 def walk(state: State, row: list[Any]) -> None:
     """Walk one bar; then cancel what had its one chance."""
-    market = Market(state, row)
+    market = state.market = Market(state, row)
     fills = Fills(state, market)
     state.now = row[0] + BAR
     for order in waiting(state):
@@ -32,12 +32,29 @@ def walk(state: State, row: list[Any]) -> None:
         for order in waiting(state):
             trail(state, order, rank, after)
     for order in list(state.orders.values()):
-        if order.had_chance and order.tif in ("IOC", "FOK"):
-            state.end(order, "IMMEDIATE_OR_CANCEL" if order.tif == "IOC" else "FILL_OR_KILL")
+        end_if_once(state, order)
     for order in waiting(state):
         order.fresh = order.fresh and order.start is None
         if order.of_entry:
             order.group = order.label
+
+
+def at_this_close(state: State) -> None:
+    """Market orders that were sent on a close are matched there, in an event of their own."""
+    market = state.market
+    if market is None or state.now != market.opened + BAR:
+        return
+    price = market.points[3][0]
+    for order in waiting(state):
+        if order.kind == "market" and order.since == state.now and not order.had_chance:
+            Fills(state, market).execute(Hit(order, "market", ZERO, 0, price, False, price), 3)
+            end_if_once(state, order)
+
+
+def end_if_once(state: State, order: Order) -> None:
+    """Cancel the rest of what had its one chance."""
+    if order.had_chance and order.leaves and order.tif in ("IOC", "FOK"):
+        state.end(order, "IMMEDIATE_OR_CANCEL" if order.tif == "IOC" else "FILL_OR_KILL")
 
 
 def waiting(state: State) -> list[Order]:
@@ -55,7 +72,7 @@ def at_market(order: Order) -> bool:
 
 def begin(state: State, market: Market, order: Order) -> None:
     """From where on the bar counts for ``order``."""
-    closes = market.opened + BAR
+    closes, fill_on = market.opened + BAR, state.rules.get("fill_on")
     order.tried.clear()
     order.late = {kind for kind, second in order.moved.items() if second > market.opened}
     order.had_chance = order.open_only = False
@@ -63,6 +80,8 @@ def begin(state: State, market: Market, order: Order) -> None:
     if order.since > market.opened:
         inside = order.since < closes and not at_market(order)
         order.start = (3, market.points[3][0]) if inside else None
+    if at_market(order) and fill_on == "next_close":
+        order.start = (3, market.points[3][0]) if order.since < closes else None
     if order.expires is not None and market.opened < order.expires < closes:
         order.open_only = True
         if order.since > market.opened:
@@ -182,7 +201,9 @@ def reach_stop(
     """A stop (or the market) whose price is there already, or comes there on this segment."""
     before, begins, after = segment
     if kind == "market":
-        return Hit(order, kind, ZERO, role, begins, False, begins) if rank == 0 else None
+        if order.start is None or rank != order.start[0]:
+            return None
+        return Hit(order, kind, abs(begins - before), role, begins, False, begins)
     if (begins - price) * order.side >= 0:
         return Hit(order, kind, abs(begins - before), role, begins, False, begins)
     if (after - price) * order.side >= 0:

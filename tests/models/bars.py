@@ -98,6 +98,8 @@ class Draw:
             rules["penetration_ticks"] = rng.choice((1, 2))
         if self.chance(0.3):
             rules["participation"] = rng.choice(("0.5", "0.1", "none"))
+        if self.chance(0.12):
+            rules["fill_on"] = rng.choice(("this_close", "next_close"))
         if self.chance(0.2):
             rules["market_buffer"] = rng.choice(("0", "0.01", "0.1"))
         return rules
@@ -144,7 +146,7 @@ class Draw:
         return {} if self.chance(0.6) else {"volume": str(self.lot)}
 
     def modify(self, second: int, mark: Decimal) -> dict[str, Any]:
-        which = self.rng.randint(0, 1 if not self.spot and self.chance(0.5) else 5)
+        which = self.rng.randint(0, 1 if not self.spot and self.chance(0.5) else 6)
         if which == 0:
             return {"stop_loss": self.near(mark, -8, -1)}
         if which == 1:
@@ -155,6 +157,10 @@ class Draw:
             return {"volume": self.size(mark)}
         if which == 4:
             return {"limit_price": self.near(mark, -6, 6), "volume": self.size(mark)}
+        if which == 5 and self.chance(0.6):
+            if self.chance(0.5):
+                return {"expires": second + self.rng.choice((60, 90, 120))}
+            return {"trail": str(self.tick * self.rng.randint(1, 8))}
         return {"limit_price": self.near(mark, -6, 6)}
 
     def split(self, second: int, mark: Decimal) -> dict[str, Any]:
