@@ -107,6 +107,8 @@ def modify(state: State, label: str, given: dict[str, Any]) -> None:
         raise Unclear("a new stop for an order whose stop was reached")
     total = Decimal(given["volume"]) if "volume" in given else order.filled + order.leaves
     if total <= order.filled:
+        if given.keys() != {"volume"}:
+            raise Unclear("a new price for what is filled already")
         state.end(order, "MODIFIED_AWAY")
         return
     child = copy(order)
@@ -135,7 +137,12 @@ def modify(state: State, label: str, given: dict[str, Any]) -> None:
         reservation(state, child)
     elif not smaller:
         counts_as_maker(state, child)
-    why += form(state, child, given)
+    about_volume = ("VOLUME_INCREMENT", "MIN_VOLUME")
+    why += [
+        one for one in form(state, child, given) if "volume" in given or one not in about_volume
+    ]
+    if "MIN_VOLUME" in why and order.filled:
+        raise Unclear("whether the least volume holds for the whole or for the rest")
     against = wrong_side(state, child)
     if against and not given.keys() - {"volume", "expires"} and order.kind != "exit":
         raise Unclear("whether a new volume tests the protection again")

@@ -218,6 +218,7 @@ class Fills:
             take_profit=order.take_profit,
             queue=self.state.turn(),
             since=self.state.now,
+            fresh=False,
             start=start,
         )
 
