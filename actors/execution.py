@@ -137,11 +137,13 @@ class Execution:
     def _open_to(self, book: PairBook, bar: Bar) -> list[tuple[int, Working]]:
         """Say of each new order from where on ``bar`` counts for it; those that still wait."""
         waiting = []
-        fill_on = book.rules.fill_on
+        fill_on, policy = book.rules.fill_on, book.eligibility
         for item in book.waiting:
             accepted, working = item
-            kind = "market" if working.triggered else working.kind
-            working.start = eligibility(kind, accepted, True, bar, fill_on, book.eligibility)
+            if working.triggered:  # the rest of a stop waits for an open, whatever the rules say
+                working.start = eligibility("market", accepted, True, bar)
+            else:
+                working.start = eligibility(working.kind, accepted, True, bar, fill_on, policy)
             if working.start:
                 waiting.append(item)
             if working.terms is not None and working.terms.immediate:

@@ -80,7 +80,7 @@ def begin(state: State, market: Market, order: Order) -> None:
     if order.since > market.opened:
         inside = order.since < closes and not at_market(order)
         order.start = (3, market.points[3][0]) if inside else None
-    if at_market(order) and fill_on == "next_close":
+    if order.kind == "market" and fill_on == "next_close":
         order.start = (3, market.points[3][0]) if order.since < closes else None
     if order.expires is not None and market.opened < order.expires < closes:
         order.open_only = True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from backtest.models import FeeStage
 from tests.harness import D, M, bar, pair_of, play, rules
 
@@ -81,6 +83,25 @@ def test_this_close_knows_the_volume_of_a_bar_that_met_no_order() -> None:
 
     bars = [bar(0, 100, volume=9), bar(1, 100, volume=1), bar(2, 100, volume=0), bar(3, 100)]
     play(bars, script, rules=rules(fill_on="this_close"))
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_the_rest_of_a_stop_fills_at_the_next_open_whatever_fills_at_closes(inside: bool) -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        if inside:  # of the next bar only the close counts: it is reached there, as it is before
+            await me.sleep(30)
+        await me.buy("BTCUSD", 3, stop_price=105)
+        await me.next(3)
+
+    bars = [
+        bar(0, 100),
+        bar(1, 100, 106, 99, 106, volume=1),
+        bar(2, 107, 110, 95, 108),
+        bar(3, 104),
+    ]
+    fills = play(bars, script, rules=rules(fill_on="next_close")).fills()
+    assert fills[1:] == ["entry LONG 2 @ 107 open"]
 
 
 def test_next_close_waits_for_the_close_of_the_next_bar() -> None:
