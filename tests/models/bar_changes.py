@@ -249,7 +249,7 @@ def split_order(state: State, order: Order, volumes: list[Decimal], prices: Any)
         part.label, part.leaves = f"{order.label}.{number}", volume
         part.filled = part.exact = part.posted = ZERO
         part.tried, part.partner = set(), order.partner or order.label
-        part.reason = None
+        part.reason, part.exits = None, 0
         least = state.case["pair"].get("min_volume")
         if least is not None and volume < Decimal(least):
             raise Refused("MIN_VOLUME")

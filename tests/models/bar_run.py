@@ -72,7 +72,8 @@ class Run:
             if any(one.expires and one.expires <= second for one in self.state.orders.values()):
                 raise Unclear("a command after an expiry that may wait for a bar to end")
             answer = carry_out(self.state, verb, label, given)
-            if self.case["rules"].get("fill_on") == "this_close":
+            sends = verb in ("buy", "sell", "long", "short", "close")
+            if sends and self.case["rules"].get("fill_on") == "this_close":
                 at_this_close(self.state)
             self.answers.append([*command[:3], answer])
 
