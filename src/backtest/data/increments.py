@@ -13,7 +13,7 @@ from backtest.errors import ConfigError
 from backtest.models.bar import Bar
 from backtest.models.market_event import MarketEvent
 from backtest.models.quote import Quote
-from backtest.money import ONE, is_multiple
+from backtest.money import ONE, exponent, is_multiple
 
 __all__ = ["finest_step", "usual_increment"]
 
@@ -36,7 +36,7 @@ def usual_increment(source: BarSource | TickSource | SeveralSources) -> Decimal:
     price = _prices(first)[0]
     if price >= _SMALL:
         return _USUAL
-    return ONE.scaleb(max(price.adjusted() - _DIGITS + 1, -_PLACES), READING)
+    return exponent(min(_DIGITS - 1 - price.adjusted(), _PLACES))
 
 
 def finest_step(source: BarSource | TickSource | SeveralSources) -> Decimal:
@@ -55,7 +55,7 @@ def finest_step(source: BarSource | TickSource | SeveralSources) -> Decimal:
             for price in _prices(event):
                 if not is_multiple(price, step):
                     last = price.normalize(READING).as_tuple().exponent
-                    step = ONE.scaleb(last, READING)  # type: ignore[arg-type]
+                    step = exponent(-int(last))
     return step
 
 
