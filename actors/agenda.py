@@ -103,6 +103,11 @@ class Agenda(ABC):
         if self.kick is not None:
             self.kick()
 
+    def on_their_way(self, fiber: Fiber) -> list[Envelope]:
+        """The messages to ``fiber`` that lie in the future, in the order of their delivery."""
+        mine = [item for item in self._heap if type(item) is Envelope and item[3].target is fiber]
+        return sorted(mine, key=lambda envelope: envelope[:3])
+
     def schedule_timer(self, timer: asyncio.TimerHandle) -> None:
         """Fire an asyncio timer at its nanosecond."""
         at = moment_ns(timer.when(), self._base)

@@ -18,7 +18,7 @@ class Coverage:
 
     def __init__(self) -> None:
         self._ends: dict[int, int] = {}
-        """The end of the last bar by its length."""
+        """The end of the last bar by the length by which it is known."""
         self._before = self._tick = -(2**63)
         """The time of the last tick, and of the last one that was earlier."""
 
@@ -30,7 +30,7 @@ class Coverage:
     def takes(self, bar: Bar) -> bool:
         """Take note of ``bar``; whether finer events have covered it."""
         opened, closes = bar.open_ns, bar.close_ns
-        length = closes - opened
+        length = bar.nominal_length
         ends = self._ends
         ends[length] = closes
         tick = self._tick if self._tick < closes else self._before

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
-from backtest.models import Bar, Depth, DepthUpdate, Quote, Tick, Trade
+from backtest.models import Bar, BarLength, Depth, DepthUpdate, MarketEvent, Quote, Tick, Trade
 from backtest.services.calendars import Calendar
 from backtest.services.resampling import Resampler
 
@@ -60,11 +60,13 @@ class MarketStreams:
         return self._follow(stream, pair, "quotes" if kind is Quote else "trades")
 
     def resampled(
-        self, pair: str, conflate: bool, length: int, of: Kind, calendar: Calendar
+        self, pair: str, conflate: bool, length: BarLength, of: Kind, calendar: Calendar
     ) -> ResampledStream:
         """A new stream of bars of ``length`` that are made of the pair's ``of``."""
         resampler = Resampler(pair, length, calendar)
-        stream = ResampledStream(self._system, self._name, self._bound, conflate, length, resampler)
+        stream = ResampledStream(
+            self._system, self._name, self._bound, conflate, length.ns, resampler
+        )
         if of == "bars":
             self.bars.setdefault(pair, []).append(ref(stream))
         else:
@@ -147,13 +149,19 @@ class MarketStreams:
 
     # -- the end -----------------------------------------------------------------------------------
 
-    def close(self) -> None:
-        """Nothing more will come: every iteration ends."""
+    def close(self, undelivered: Callable[[], list[MarketEvent]]) -> None:
+        """Nothing more will come: every iteration ends. ``undelivered`` tells which market events
+        were sent and were not given any more."""
         self.closed = True
-        every: list[list[ref[Any]]] = [*self.bars.values(), *self.ticks.values()]
-        for references in every:
+        kept: dict[tuple[type[Any], str], list[ref[Any]]] = {**self.ticks}
+        kept.update({(Bar, pair): streams for pair, streams in self.bars.items()})
+        for (kind, pair), references in kept.items():
             for stream in _living(references):
-                stream.close()
+                if isinstance(stream, ResampledStream):
+                    left = [one for one in undelivered() if type(one) is kind and one.pair == pair]
+                    stream.end(left)
+                else:
+                    stream.close()
         for feed in self._depths.values():
             for following in feed.streams():
                 following.close()

@@ -108,6 +108,8 @@ class StrategyHost(Actor):
         self._timers_set = 0
         self._subscribed: dict[str, dict[int | None, bool]] | None = None
         """Bar lengths by pair (None: all), and whether they conflate; None: everything comes."""
+        self._deferred: Envelope | None = None
+        """What it was given and has not begun with, for it is thinking."""
         self._timers: set[int] = set()
         self._line: Fiber | None = None
         self._topics: TopicDesk | None = None
@@ -170,7 +172,7 @@ class StrategyHost(Actor):
         """End the iterators; then cancel what still waits; then run ``on_stop`` on its own."""
         self.is_over = True
         if stage == 0:
-            self.streams.close()
+            self.streams.close(self._undelivered)
             if self._topics is not None:
                 self._topics.close()
             self.strategy.ended()
@@ -180,6 +182,13 @@ class StrategyHost(Actor):
                     fiber.task.cancel()  # type: ignore[union-attr]
         elif self._handlers.on_stop is not None:
             self.system.spawn(self, "on_stop", self._stop())
+
+    def _undelivered(self) -> list[MarketEvent]:
+        """The market events that were sent to it and that it was not given: they are on their way,
+        wait in its inbox, or for it to have done thinking."""
+        deferred = [] if self._deferred is None else [self._deferred]
+        waiting = [*deferred, *self.fiber.inbox, *self.system.on_their_way(self.fiber)]
+        return [one[4] for one in waiting if type(one[4]) in _MARKET]
 
     async def _stop(self) -> None:
         pending = self._handlers.on_stop()  # type: ignore[misc]
@@ -320,8 +329,10 @@ class StrategyHost(Actor):
         return None
 
     async def _when_free(self, envelope: Envelope, thinking: Thinking) -> None:
+        self._deferred = envelope
         while thinking.free > self.system.now:
             await self.system.sleep_until(thinking.free, envelope.priority)
+        self._deferred = None
         self.fiber.draining = True
         try:
             pending = self.handle(envelope)
@@ -372,16 +383,23 @@ class StrategyHost(Actor):
                 self._conflate(envelope[4])
         return False
 
-    def _conflate(self, newer: MarketEvent) -> None:
-        """Forget a waiting event of the same pair and kind: a newer one is here."""
-        kind, pair, length = type(newer), newer.pair, newer.close_ns - newer.open_ns
+    def _conflate(self, newer: Any) -> None:
+        """Forget a waiting event of the same pair and kind: a newer one is here.
+
+        It is handlers that get the latest alone; iterators get each, and bars are made of each.
+        """
+        kind, pair = type(newer), newer.pair
         for place, waiting in enumerate(self.fiber.inbox):
             older = waiting[4]
             if type(older) is kind and older.pair == pair:
-                if older.close_ns - older.open_ns != length:
+                if kind is Bar and not older.lasts(newer.nominal_length):
                     continue
                 del self.fiber.inbox[place]
                 self.fiber.load -= 1
+                if kind is Bar:
+                    self.streams.push_bar(older)
+                else:
+                    self.streams.push_tick(kind, older)
                 return
 
     @property
@@ -482,7 +500,11 @@ def _conflates(subscribed: dict[str, dict[int | None, bool]], event: MarketEvent
         return None
     if type(event) is not Bar:
         return all(lengths.values())
-    conflate = lengths.get(event.close_ns - event.open_ns)
+    conflate = lengths.get(event.nominal_length)
+    if conflate is None and event.nominal_ns is None:
+        for length, one in lengths.items():
+            if length is not None and event.lasts(length):
+                return one
     return lengths.get(None) if conflate is None else conflate
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from backtest.errors import InboxOverflow
@@ -99,7 +100,7 @@ class BarStream(Stream[Bar]):
 
     def offer(self, bar: Bar) -> bool:
         """Add ``bar`` if it is of the stream's length; whether it was."""
-        if self.length is not None and bar.close_ns - bar.open_ns != self.length:
+        if self.length is not None and not bar.lasts(self.length):
             return False
         self.push(bar)
         return True
@@ -122,14 +123,13 @@ class ResampledStream(BarStream):
         super().__init__(system, name, bound, conflate, length)
         self._resampler = resampler
         self._base: int | None = None
-        """The length of the bars that it is made of: that of the first."""
+        """The length of the bars that it is made of: that by which the first is known."""
 
     def offer(self, bar: Bar) -> bool:
         """Take ``bar``, if it is one of those it is made of."""
-        length = bar.close_ns - bar.open_ns
-        if self._base is None and length <= (self.length or 0):
-            self._base = length
-        if length != self._base:
+        if self._base is None and bar.nominal_length <= (self.length or 0):
+            self._base = bar.nominal_length
+        if self._base is None or not bar.lasts(self._base):
             return False
         self.feed(bar)
         return True
@@ -139,9 +139,15 @@ class ResampledStream(BarStream):
         for bar in self._resampler.add(event):
             self.push(bar)
 
-    def close(self) -> None:
-        """No more events will come. The last bar is given if its close has come: never before."""
+    def end(self, undelivered: Iterable[MarketEvent]) -> None:
+        """No more events will come. What was still on its way (``undelivered``) is put in, so that
+        the last bar is whole; it is given if its close has come, never before."""
+        for event in undelivered:
+            if type(event) is Bar:
+                self.offer(event)
+            else:
+                self.feed(event)
         for bar in self._resampler.end():
             if bar.close_ns <= self._system.now:
                 self.push(bar)
-        super().close()
+        self.close()

@@ -18,9 +18,9 @@ from backtest.actors.protocol import BalanceUpdate, Kind, Welcome
 from backtest.actors.warm_up import WarmUp
 from backtest.errors import BacktestError, ConfigError, FieldError, FieldTypeError
 from backtest.log import get_logger
-from backtest.models import Bar, Depth, DepthUpdate, Quote, Trade, TradingPair
+from backtest.models import Bar, BarLength, Depth, DepthUpdate, Quote, Trade, TradingPair
 from backtest.services.calendars import calendar_of
-from backtest.times import duration_ns, from_ns, length_ns, to_ns
+from backtest.times import duration_ns, from_ns, to_ns
 
 from .balance import BalanceView
 from .desk import OrderDesk
@@ -178,25 +178,27 @@ class Strategy(Ordering):
     ) -> AsyncIterator[Bar]:
         """The bars of ``pair`` from now on; ends with the data.
 
-        ``length`` (``"1h"``, nanoseconds) takes those of that length only, where there are several.
+        ``length`` (``"1h"``, ``"1M"``, nanoseconds) takes those of that length only, where there
+        are several; ``"1d"`` is also a day of 23 hours, ``"1M"`` a month of any length.
         With ``resample`` they are made here of the pair's shorter ``"bars"``, ``"quotes"`` (their
         middle) or ``"trades"``, by the pair's calendar: each comes when an event at or after its
         close proves it complete. Bars are kept while the loop body waits; ``conflate`` keeps only
         the latest.
         """
         self.pair_of(pair)
-        ns = length_ns(length)
+        wanted = None if length is None else BarLength.of(length, "length")
         stream: Stream[Bar]
         if resample is None:
+            ns = None if wanted is None else wanted.ns
             stream = self._host.streams.bar_stream(pair, conflate, ns)
             return stream
         of: Kind | None = _RESAMPLED.get(resample)
         if of is None:
             raise ConfigError(f"resample must be 'bars', 'quotes' or 'trades', not {resample!r}")
-        if ns is None:
+        if wanted is None:
             raise ConfigError("bars that are made by resample need a length: '1h', say")
         calendar = calendar_of(self._desk.rules[pair].calendar)
-        stream = self._host.streams.resampled(pair, conflate, ns, of, calendar)
+        stream = self._host.streams.resampled(pair, conflate, wanted, of, calendar)
         return stream
 
     def quotes(self, pair: str, *, conflate: bool = False) -> AsyncIterator[Quote]:
@@ -242,11 +244,13 @@ class Strategy(Ordering):
     ) -> None:
         """Get market data of the subscribed pairs only (without a call: of all).
 
-        ``length`` takes of the pair's bars those of that length only; subscribe again for another.
+        ``length`` takes of the pair's bars those of that length only, as `bars` does; subscribe
+        again for another.
         ``conflate`` keeps only the latest event of a kind while a handler is busy.
         """
         self.pair_of(pair)
-        self._host.subscribe(pair, conflate, length_ns(length))
+        ns = None if length is None else BarLength.of(length, "length").ns
+        self._host.subscribe(pair, conflate, ns)
 
     def think(self, duration: float | timedelta | str) -> None:
         """Be busy for ``duration``: what is sent after this (orders, changes of them, questions,

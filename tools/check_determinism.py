@@ -61,9 +61,6 @@ _BY_HAND = "a model made by hand gets a fresh id; the engine gives every id from
 ALLOWED: tuple[Allowance, ...] = (
     Allowance("actors/clock.py", "time.time_ns", "the real clock is what live systems run on"),
     Allowance(
-        "src/backtest/data/_stamps.py", "set.pop", "the set has one member when it is popped"
-    ),
-    Allowance(
         "src/backtest/cli/market.py",
         "time.perf_counter",
         "progress on a terminal tells the speed of the run; nothing in the run can see it",

@@ -25,9 +25,14 @@ def opened(
     pair: str | TradingPair | None,
     cash_assets: list[str],
     book: RuleBook,
-    open_one: Callable[[Any, TradingPair], BarSource | TickSource],
+    open_one: Callable[[Any, TradingPair, Mapping[str, Any]], BarSource | TickSource],
+    settings: Mapping[str, Any],
 ) -> tuple[dict[str, Source], dict[str, TradingPair]]:
-    """The sources of ``data`` and its pairs, by code; ``open_one`` opens one source of a pair."""
+    """The sources of ``data`` and its pairs, by code; ``open_one`` opens one source of a pair.
+
+    ``settings`` say how: each one for all sources, by pair, or in a list, one for each source of a
+    pair.
+    """
     if isinstance(data, Mapping):
         if pair is not None:
             raise ConfigError("give the pairs as the keys of data, or one pair beside it, not both")
@@ -50,12 +55,15 @@ def opened(
         if isinstance(given, SeveralSources):
             given = given.parts
         if _is_several(given):
-            parts = [open_one(one, made) for one in given]
+            each = _settings_of(settings, made.code, len(given))
+            parts = [open_one(one, made, how) for one, how in zip(given, each, strict=True)]
             sources[made.code] = parts[0] if len(parts) == 1 else SeveralSources(parts)
         else:
-            sources[made.code] = open_one(given, made)
+            (how,) = _settings_of(settings, made.code, 1)
+            sources[made.code] = open_one(given, made, how)
         if not isinstance(key, TradingPair):
             pairs[made.code] = _on_grid(made, book, sources[made.code])
+    _check_codes(settings, pairs)
     return sources, pairs
 
 
@@ -72,6 +80,37 @@ def cadences_of(source: Source) -> tuple[Cadence, ...]:
     """How the bars of each of its parts follow each other, finest first."""
     bars = [part for part in parts_of(source) if not isinstance(part, TickSource)]
     return tuple(getattr(part, "cadence", None) or Cadence(part.bar_ns) for part in bars)
+
+
+def _settings_of(settings: Mapping[str, Any], code: str, count: int) -> list[dict[str, Any]]:
+    """The settings of each of the ``count`` sources of a pair."""
+    each: list[dict[str, Any]] = [{} for _ in range(count)]
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            value = {_code(key): one for key, one in value.items()}.get(code)
+        values = [value] * count
+        if isinstance(value, list | tuple):
+            if len(value) != count:
+                raise ConfigError(
+                    f"{name} has {len(value)} values, and {code} has {count} sources: give one "
+                    "value for all, or one for each"
+                )
+            values = list(value)
+        for one, how in zip(values, each, strict=True):
+            if one is not None:
+                how[name] = one
+    return each
+
+
+def _check_codes(settings: Mapping[str, Any], pairs: Mapping[str, TradingPair]) -> None:
+    for name, value in settings.items():
+        for key in value if isinstance(value, Mapping) else ():
+            if _code(key) not in pairs:
+                raise ConfigError(f"{name} names pair {_code(key)!r}, which is not in the data")
+
+
+def _code(key: object) -> object:
+    return key.code if isinstance(key, TradingPair) else key
 
 
 def files_of(data: Any, sources: Mapping[str, Source]) -> dict[str, list[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from datetime import tzinfo
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -19,13 +18,16 @@ from backtest.money import plain
 
 __all__ = ["manifest", "pair_text", "rules_text", "versions"]
 
+_READING = {"bar": None, "stamp": "open", "tz": "UTC"}
+"""How data is read where nothing is said."""
+
 
 def manifest(
     parts: Assembly,
     inputs: Mapping[str, str],
     *,
-    stamp: str,
-    tz: str | tzinfo | None,
+    stamp: Any,
+    tz: Any,
     latency: Any,
     insurance_fund: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -59,8 +61,8 @@ def manifest(
             code: {**_data_text(source), "sha256": inputs[code]}
             for code, source in parts.sources.items()
         },
-        "stamp": stamp,
-        "tz": str(tz) if tz is not None else "UTC",
+        "stamp": _reading_text(stamp, "open"),
+        "tz": _reading_text(tz, "UTC"),
         "latency": _latency_text(latency),
         "insurance_fund": {asset: str(amount) for asset, amount in insurance_fund.items()},
     }
@@ -82,10 +84,23 @@ def _version(name: str) -> str:
 
 
 def _data_text(source: Source) -> dict[str, Any]:
-    """What ``source`` holds, as plain data."""
+    """What ``source`` holds and how it was read, where that was said, as plain data."""
     if isinstance(source, SeveralSources):
         return {"sources": [{**_data_text(one), "sha256": one.digest()} for one in source.parts]}
-    return {"kind": source.kind} if isinstance(source, TickSource) else {"bar_ns": source.bar_ns}
+    held = {"kind": source.kind} if isinstance(source, TickSource) else {"bar_ns": source.bar_ns}
+    reading: Mapping[str, Any] = getattr(source, "reading", {})
+    return {**held, **{name: how for name, how in reading.items() if how != _READING[name]}}
+
+
+def _reading_text(given: Any, left_out: str) -> Any:
+    """How data is read, for all of it, by pair, or source by source, as plain data."""
+    if isinstance(given, Mapping):
+        return {
+            getattr(code, "code", code): _reading_text(one, left_out) for code, one in given.items()
+        }
+    if isinstance(given, list | tuple):
+        return [_reading_text(one, left_out) for one in given]
+    return left_out if given is None else str(given)
 
 
 def _plain(value: Any) -> Any:

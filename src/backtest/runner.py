@@ -68,7 +68,8 @@ class BacktestRunner:
             ``{"BTC": "0.9"}``.
         profile: the fill rules of another engine, by name (`backtest.profiles`), for what ``rules``
             do not say.
-        bar, stamp, tz, stream: how ``data`` is read; see `backtest.data.open_data`.
+        bar, stamp, tz, stream: how ``data`` is read; see `backtest.data.open_data`. The first three
+            each for all data, by pair, or in a list, one for each of several sources of a pair.
         seed: the root of every id and random stream.
         latency: between strategies and the venue, both ways: a length of time or a `Latency`; or
             by link: ``{"orders": "20ms", "market_data": "5ms", "order_events": "10ms"}``; or a
@@ -91,9 +92,9 @@ class BacktestRunner:
     margin_mode: str | None = None
     collateral: Mapping[str, Any] = field(factory=dict)
     profile: str | None = None
-    bar: int | str | timedelta | None = None
-    stamp: str = "open"
-    tz: str | tzinfo | None = None
+    bar: int | str | timedelta | Sequence[Any] | Mapping[Any, Any] | None = None
+    stamp: str | Sequence[str | None] | Mapping[Any, Any] = "open"
+    tz: str | tzinfo | Sequence[Any] | Mapping[Any, Any] | None = None
     stream: bool = False
     seed: int = 0
     latency: (
@@ -218,7 +219,8 @@ class BacktestRunner:
 
     def _open(self, assets: list[str], book: RuleBook) -> tuple[dict[str, Any], dict[str, Any]]:
         if self._opened is None:
-            self._opened = opened(self.data, self.pair, assets, book, self._source)
+            settings = {"bar": self.bar, "stamp": self.stamp, "tz": self.tz}
+            self._opened = opened(self.data, self.pair, assets, book, self._source, settings)
         sources, pairs = self._opened
         return sources, pairs
 
@@ -265,8 +267,10 @@ class BacktestRunner:
             system.observer = lambda envelope: observer(system, envelope)
         system.tracer = self.tracer
 
-    def _source(self, data: Any, pair: TradingPair) -> BarSource | TickSource:
-        return open_data(data, pair, bar=self.bar, stamp=self.stamp, tz=self.tz, stream=self.stream)
+    def _source(
+        self, data: Any, pair: TradingPair, how: Mapping[str, Any]
+    ) -> BarSource | TickSource:
+        return open_data(data, pair, stream=self.stream, **how)
 
     # -- the result --------------------------------------------------------------------------------
 

@@ -8,17 +8,20 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from backtest.errors import ConfigError, FieldError
+from backtest.errors import FieldError
 
 __all__ = [
     "DAY",
     "HOUR",
     "MINUTE",
+    "MONTH",
     "SECOND",
+    "WEEK",
     "duration_ns",
     "format_ns",
+    "format_span",
     "from_ns",
-    "length_ns",
+    "months_in",
     "parse_ns",
     "to_ns",
 ]
@@ -27,10 +30,14 @@ SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+WEEK = 7 * DAY
+MONTH = 2_629_746 * SECOND
+"""A twelfth of a Gregorian year (365.2425 days): what a month counts as where lengths are compared.
+How long a certain month is, is a matter of the calendar."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_SUSPICIOUS = 1_000_000
+_COUNTED = re.compile(r"\s*(\d+)\s*([a-zA-Zµ]+)\s*")
 _UNITS = {
     "ns": 1,
     "us": 1_000,
@@ -41,8 +48,10 @@ _UNITS = {
     "min": MINUTE,
     "h": HOUR,
     "d": DAY,
-    "w": 7 * DAY,
+    "w": WEEK,
 }
+_MONTHS = {"mo": 1, "q": 3, "y": 12}
+_SPANS = {"d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
 
 
 def to_ns(moment: datetime, field: str = "timestamp") -> int:
@@ -84,15 +93,32 @@ def duration_ns(value: str | int | float | timedelta, field: str = "duration") -
     elif isinstance(value, float):
         ns = round(value * 1e6) * 1_000
     else:
-        match = re.fullmatch(r"\s*(\d+)\s*([a-zµ]+)\s*", value.lower())
-        if match is None or match[2] not in _UNITS:
-            raise FieldError(
-                field, f"must be a length of time such as '1m', '4h' or '1d', not {value!r}"
-            )
-        ns = int(match[1]) * _UNITS[match[2]]
+        ns = _counted_ns(value, field)
     if ns < 0:
         raise FieldError(field, f"must be non-negative, not {value!r}")
     return ns
+
+
+def _counted_ns(text: str, field: str) -> int:
+    """Nanoseconds of ``"90s"``: a count and a unit."""
+    if months_in(text):
+        raise FieldError(
+            field, f"must be a fixed length of time, which {text!r} is not; a minute is '1m'"
+        )
+    match = _COUNTED.fullmatch(text)
+    if match is None or match[2].lower() not in _UNITS:
+        raise FieldError(
+            field, f"must be a length of time such as '1m', '4h' or '1d', not {text!r}"
+        )
+    return int(match[1]) * _UNITS[match[2].lower()]
+
+
+def months_in(text: str) -> int:
+    """The months in ``"1M"``, ``"1mo"``, ``"1q"`` or ``"1y"``; 0 in all else, as in ``"1m"``."""
+    match = _COUNTED.fullmatch(text)
+    if match is None:
+        return 0
+    return int(match[1]) * (1 if match[2] == "M" else _MONTHS.get(match[2].lower(), 0))
 
 
 def parse_ns(text: str) -> int:
@@ -102,15 +128,11 @@ def parse_ns(text: str) -> int:
     return (moment - _EPOCH) // _MICROSECOND * 1_000 + int(part.ljust(9, "0") or 0)
 
 
-def length_ns(bar: object, field: str = "length") -> int | None:
-    """Nanoseconds of a bar's length: nanoseconds, ``"1m"`` or a `timedelta`; None for None."""
-    if bar is None:
-        return None
-    if isinstance(bar, bool) or not isinstance(bar, (int, str, timedelta)):
-        raise ConfigError(f"{field} must be a length such as '1m' or nanoseconds, not {bar!r}")
-    if isinstance(bar, int) and 0 < bar < _SUSPICIOUS:
-        raise ConfigError(f"{field}={bar} means {bar} nanoseconds: write '{bar}s' (or '{bar}ns')")
-    ns = bar if isinstance(bar, int) else duration_ns(bar, field)
-    if ns <= 0:
-        raise ConfigError(f"{field} must be longer than zero, not {bar!r}")
-    return ns
+def format_span(ns: int) -> str:
+    """A length of time as one says it: ``"1h"``, ``"17h30m"``, ``"59s999ms"``."""
+    parts = []
+    for unit, size in _SPANS.items():
+        count, ns = divmod(ns, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"

@@ -201,3 +201,62 @@ def test_quotes_are_run_as_they_are_and_bars_beside_them(home: Path) -> None:
     assert backtest_command(home, "verify", "quoted").code == 0
     done = backtest_command(home, "explain", "quoted", "1")
     assert "at the ask of the quote of 2020-01-01 22:00:10" in done.out
+
+
+MONTHLY = """\
+from backtest.strategies import Strategy
+
+
+class Monthly(Strategy):
+    def on_start(self):
+        self.subscribe("BTCUSD", length="1M")
+
+    async def on_bar(self, bar):
+        if bar.close > bar.open:
+            await self.buy("BTCUSD", 1)
+"""
+
+
+def test_each_file_may_be_read_in_its_own_way(home: Path) -> None:
+    """Days that go up on 31 January, and a month by its last day: it is told on 1 February."""
+    (home / "monthly.py").write_text(MONTHLY)
+    days = [
+        f"2020-0{month}-{day:02}" for month, end in ((1, 31), (2, 5)) for day in range(1, end + 1)
+    ]
+    rows = [f"{day},{p},{p},{p},{p}\n" for day in days for p in (100 + (day >= "2020-01-31"),)]
+    (home / "days.csv").write_text("date,open,high,low,close\n" + "".join(rows))
+    (home / "months.csv").write_text("date,open,high,low,close\n2020-01-31,100,101,100,101\n")
+    files = ("--data", "BTCUSD=days.csv", "--data", "BTCUSD=months.csv", "--cash", "1000USD")
+    how = ("--bar", "auto", "--bar", "1M", "--stamp", "open", "--stamp", "close")
+    done = backtest_command(home, "run", "monthly.py", *files, *how, "--out", "monthly", "--json")
+    assert (done.code, done.err) == (0, "")
+    told = json.loads(done.out)
+    assert (told["bars"], told["fills"], told["verified"]) == (37, 1, True)
+    assert told["balances"]["main"]["USD"]["available"] == "899"
+    with (home / "monthly" / "fills.csv").open(newline="") as file:
+        (fill,) = csv.DictReader(file)
+    assert fill["timestamp"].startswith("2020-02-02")  # bought at the open of the day after
+    # What was said of each file is kept with the run: it is read again in the same way.
+    done = backtest_command(home, "explain", "monthly", "1")
+    assert (done.code, "2020-02-02" in done.out) == (0, True)
+    done = backtest_command(
+        home, "run", "monthly.py", *files, "--bar", "1d", "--bar", "1M", "--tz", "UTC"
+    )
+    assert done.code == 0
+    done = backtest_command(home, "run", "monthly.py", *files, *how, "--stamp", "open")
+    assert done.code == 1
+    assert (
+        "2 --data and 3 --stamp are given: give --stamp once, or once for each --data" in done.err
+    )
+
+
+def test_a_length_that_cannot_be_told_is_an_error_that_names_the_option(home: Path) -> None:
+    opens = ("09:30", "10:00", "11:00", "12:00")
+    rows = "".join(f"2020-01-02 {time},1,1,1,1\n" for time in opens)
+    (home / "hours.csv").write_text("time,open,high,low,close\n" + rows)
+    given = ("--data", "hours.csv", "--pair", "BTCUSD", "--cash", "1000USD")
+    done = backtest_command(home, "run", "my.py", *given)
+    assert done.code == 1
+    assert "1h 2 times (to 2020-01-02T11:00:00+00:00, row 3), 30m once" in done.err
+    assert "give it, bar='1h' (--bar 1h)" in done.err
+    assert backtest_command(home, "run", "my.py", *given, "--bar", "1h").code == 0

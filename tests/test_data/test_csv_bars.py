@@ -169,7 +169,7 @@ def test_close_time_column_is_taken_when_the_stamp_is_the_close(tmp_path: Path) 
         assert [(b.open_ns - T, b.close_ns - T) for b in bars] == [(0, DAY), (DAY, 2 * DAY)]
 
 
-def test_bar_length_is_the_smallest_difference_and_gaps_stay(tmp_path: Path) -> None:
+def test_bar_length_is_what_all_gaps_are_multiples_of_and_gaps_stay(tmp_path: Path) -> None:
     times = ["00:00", "00:05", "00:06", "03:00"]
     rows = "".join(f"2020-01-01 {time},1,1,1,1\n" for time in times)
     source = read_csv(file(tmp_path, "ts,o,h,l,c\n" + rows), "BTCUSD")
@@ -190,12 +190,18 @@ def test_single_row_with_a_given_length(tmp_path: Path) -> None:
     assert list(read_csv(file(tmp_path, text), "BTCUSD", bar="1m")) == TWO[:1]
 
 
-def test_smallest_difference_across_batches(tmp_path: Path) -> None:
-    """Minutes, but for one pair of rows ten seconds apart, far down in the file."""
+def test_one_short_gap_far_down_in_the_file_is_not_the_length(tmp_path: Path) -> None:
+    """Minutes, but for one pair of rows ten seconds apart: no bar may be shortened by that."""
     times = [1577836800 + 60 * i for i in range(20_000)]
     times[15_001] = times[15_000] + 10
     rows = "".join(f"{time},1,1,1,1\n" for time in times)
-    assert CsvBars(file(tmp_path, "ts,o,h,l,c\n" + rows), "BTCUSD").bar_ns == 10_000_000_000
+    path = file(tmp_path, "ts,o,h,l,c\n" + rows)
+    for stream in (False, True):
+        with pytest.raises(DataError, match=r"1m 19997 times .*, 10s once \(to .*, row 15002\)"):
+            read_csv(path, "BTCUSD", stream=stream)
+        bars = list(read_csv(path, "BTCUSD", bar="1m", stream=stream))
+        # The one before ends where it opens, and it a minute later as all the others.
+        assert [b.length // 10**9 for b in bars[14_999:15_003]] == [60, 10, 60, 60]
 
 
 def test_nanoseconds_are_kept(tmp_path: Path) -> None:
@@ -212,7 +218,8 @@ def test_times_of_a_zone(tmp_path: Path) -> None:
     utc = ["2020-01-01 00:00", "2020-03-29 00:30", "2020-03-29 01:30", "2020-07-01 00:00"]
     path = file(tmp_path, "ts,o,h,l,c\n" + "".join(f"{time},1,1,1,1\n" for time in times))
     wanted = [datetime.fromisoformat(time).replace(tzinfo=UTC) for time in utc]
-    assert [b.open_time for b in read_csv(path, "BTCUSD", tz="Europe/Berlin")] == wanted
+    source = read_csv(path, "BTCUSD", bar="1h", tz="Europe/Berlin")
+    assert [b.open_time for b in source] == wanted
 
 
 def test_a_named_offset_is_stronger_than_the_zone(tmp_path: Path) -> None:

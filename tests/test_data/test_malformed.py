@@ -138,10 +138,10 @@ CASES: list[Case] = [
     ("overlap", GOOD, {"bar": "5m"}, 3, "overlaps the row before it"),
     (
         "overlap-later",
-        row("2020-01-01 00:01:30"),
+        row("2020-01-01 00:01:30") + "2020-01-01 00:01:40,12,14,11,13,7\n",
         MINUTE,
         4,
-        "(60000000000 ns) after 2020-01-01T00",
+        "(2020-01-01T00:01:30+00:00 is 30s after 2020-01-01T00:01:00+00:00), as most rows do",
     ),
     ("single-row", HEADER + R1, {}, None, "has a single row, from which a bar's length cannot be"),
     # -- times

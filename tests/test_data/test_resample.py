@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 
 from backtest.data import MemoryBars, MemoryTicks, open_data, resample, synthetic_bars
 from backtest.errors import ConfigError, DataError
-from backtest.models import Bar, Quote, Trade
+from backtest.models import Bar, BarLength, Quote, Trade
 from backtest.services.calendars import Session
 from backtest.services.resampling import Resampler
+from backtest.times import to_ns
 
 D = Decimal
 S = 10**9
@@ -140,6 +142,49 @@ def test_a_week_ends_with_the_last_session_that_there_is() -> None:
     weeks = list(resample(MemoryTicks(items, "X"), "1w", calendar=Festival()))
     assert [(one.open_ns, one.close_ns) for one in weeks] == [(10 * H, 2 * DAY + 12 * H)]
     assert [shown(one)[2:] for one in weeks] == [shown(bar(0, 5, 7, 5, 6, 3))[2:]]
+
+
+def ns(year: int, month: int) -> int:
+    return to_ns(datetime(year, month, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("length", "opens"),
+    [
+        ("1M", [(2019, 12), (2020, 1), (2020, 2), (2020, 3), (2020, 4), (2020, 5)]),
+        ("1q", [(2019, 10), (2020, 1), (2020, 4), (2020, 7)]),
+        ("1y", [(2019, 1), (2020, 1), (2021, 1)]),
+        ("6M", [(2019, 7), (2020, 1), (2020, 7)]),
+    ],
+)
+def test_days_to_months_quarters_and_years(length: str, opens: list[tuple[int, int]]) -> None:
+    """From 31 December 2019 to 1 April 2020."""
+    first = ns(2020, 1) // DAY - 1
+    days = [bar(n * DAY, n, n, n, n, length=DAY) for n in range(first, first + 93)]
+    source = resample(MemoryBars(days, "X"), length)
+    moments = [ns(*one) for one in opens]
+    bars = list(source)
+    assert [one.open_ns for one in bars] == moments[: len(bars)]
+    assert [one.close_ns for one in bars] == moments[1 : len(bars) + 1]
+    assert sum(one.volume for one in bars if one.volume is not None) == 93
+    assert bars[-1].close == first + 92
+    assert {one.nominal_length for one in bars} == {source.bar_ns} == {BarLength.of(length).ns}
+
+
+def test_months_of_sessions() -> None:
+    # The market of three days ends on Saturday, 3 January: its month ends with its last session.
+    items = [trade(day * DAY + 11 * H, price) for day, price in ((0, 5), (1, 7), (2, 6), (3, 99))]
+    (month,) = resample(MemoryTicks(items, "X"), "1M", calendar=Festival())
+    assert (month.open_ns, month.close_ns) == (10 * H, 2 * DAY + 12 * H)
+    assert shown(month)[2:] == ("5", "7", "5", "6", "3")
+    with pytest.raises(ConfigError, match=r"less than a day, '1d', '1w' or months \('1M'\)"):
+        resample(MemoryTicks(items, "X"), "2d", calendar=Festival())
+
+
+def test_a_month_is_not_made_of_weeks_that_reach_into_the_next() -> None:
+    weeks = [bar((4 + 7 * n) * DAY, 1, 1, 1, 1, length=7 * DAY) for n in range(6)]
+    with pytest.raises(DataError, match="does not fit into one bar"):
+        list(resample(MemoryBars(weeks, "X"), "1M"))
 
 
 def test_a_source_of_its_own() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,14 @@ def reopened(
             if not Path(name).is_file():
                 return None, f"there is no file {name}: give the data of {code}, --data {code}=FILE"
         try:
-            parts = [_opened(name, code, data, config, len(names)) for name in names]
+            parts = [_opened(name, code, data, config) for name in names]
             sources[code] = parts[0] if len(parts) == 1 else SeveralSources(parts)
         except BacktestError as error:
             return None, str(error)
     return market_events(sources, facts["receipt"]["input_sha256"])
 
 
-def _opened(name: str, code: str, data: Mapping[str, Any], config: Any, count: int) -> Any:
+def _opened(name: str, code: str, data: Mapping[str, Any], config: Any) -> Any:
     """One file of a pair, read as it was read then."""
     text = config["pairs"][code]
     pair = TradingPair(
@@ -63,5 +64,23 @@ def _opened(name: str, code: str, data: Mapping[str, Any], config: Any, count: i
         decimal_of(text["price_increment"], "price_increment"),
         decimal_of(text["volume_increment"], "volume_increment"),
     )
-    length = data.get("bar_ns") if count == 1 else None
-    return open_data(name, pair, bar=length, stamp=config["stamp"], tz=config["tz"], stream=True)
+    how = {**_of_all(config), **_of_one(name, data)}
+    return open_data(name, pair, bar=how.get("bar"), stamp=how["stamp"], tz=how["tz"], stream=True)
+
+
+def _of_all(config: Mapping[str, Any]) -> dict[str, Any]:
+    """How all files were read, where they were read alike."""
+    left_out = {"stamp": "open", "tz": "UTC"}
+    return {
+        name: config[name] if isinstance(config[name], str) else default
+        for name, default in left_out.items()
+    }
+
+
+def _of_one(name: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How this file was read: of several of its pair, it is the one with the same content."""
+    if "sources" not in data:
+        return data
+    with Path(name).open("rb") as file:
+        digest = file_digest(file, "sha256").hexdigest()
+    return next((one for one in data["sources"] if one["sha256"] == digest), {})

@@ -84,13 +84,18 @@ def _run(commands: Any) -> None:
         help="the pair of each --data, in order, such as BTCUSD",
     )  # fmt: skip
     market.add_argument(
-        "--bar", metavar="LENGTH", help="length of a bar: 1m, 4h, 1d (else measured)"
-    )
-    market.add_argument(
-        "--stamp", choices=("open", "close"), default="open",
-        help="which end of a bar its time is (default: open)",
+        "--bar", action="append", default=[], metavar="LENGTH",
+        help="length of a bar: 1m, 4h, 1d, 1M (a month), 1q, 1y; once for all --data or once for "
+        "each, in order (auto: what the file tells, as without it)",
     )  # fmt: skip
-    market.add_argument("--tz", metavar="ZONE", help="zone of times that name none (default: UTC)")
+    market.add_argument(
+        "--stamp", action="append", default=[], choices=("open", "close"),
+        help="which end of a bar its time is (default: open); once, or once for each --data",
+    )  # fmt: skip
+    market.add_argument(
+        "--tz", action="append", default=[], metavar="ZONE",
+        help="zone of times that name none, and of days and months (default: UTC); likewise",
+    )  # fmt: skip
     market.add_argument(
         "--stream", action="store_true", help="read while running, in constant memory"
     )

@@ -28,7 +28,8 @@ def run(arguments: Namespace) -> int:
     """Run, write what was asked for, print the report or the JSON object."""
     if arguments.out is not None:
         check_target(arguments.out, arguments.format, force=arguments.force)
-    data = _data(arguments.data, arguments.pair)
+    named_files = _named_files(arguments.data, arguments.pair)
+    data = _by_pair(named_files)
     cash, named = _cash(arguments.cash)
     cls = strategy_class(arguments.strategy)
     strategy = make(cls, parameters_from(cls, arguments.parameters, list(data)))
@@ -43,9 +44,9 @@ def run(arguments: Namespace) -> int:
         margin_mode=arguments.margin,
         collateral=_collateral(arguments.collateral),
         profile=arguments.profile,
-        bar=arguments.bar,
-        stamp=arguments.stamp,
-        tz=arguments.tz,
+        bar=_each("--bar", [_length(one) for one in arguments.bar], named_files),
+        stamp=_each("--stamp", arguments.stamp, named_files) or "open",
+        tz=_each("--tz", arguments.tz, named_files),
         stream=arguments.stream,
         seed=arguments.seed,
         latency=_latency(arguments.latency),
@@ -129,8 +130,8 @@ def _object(result: RunResult, verified: bool) -> dict[str, Any]:
 # -- arguments -------------------------------------------------------------------------------------
 
 
-def _data(files: list[str], pairs: list[str]) -> dict[str, Any]:
-    """Files by pair, a list where there are several, as ``--pair`` or ``PAIR=FILE`` say."""
+def _named_files(files: list[str], pairs: list[str]) -> list[tuple[str, str]]:
+    """Each file with its pair, as ``--pair`` or ``PAIR=FILE`` say."""
     if pairs:
         if len(pairs) != len(files):
             raise ConfigError(
@@ -147,13 +148,38 @@ def _data(files: list[str], pairs: list[str]) -> dict[str, Any]:
                     f"which pair is the data of? Add --pair CODE, or --data CODE={text}"
                 )
             named.append((pair, file))
-    data: dict[str, Any] = {}
-    for pair, file in named:
+    for _, file in named:
         if not Path(file).is_file():
             what = "is a folder, not a file" if Path(file).is_dir() else "does not exist"
             raise ConfigError(f"the data file {file} {what}")
+    return named
+
+
+def _by_pair(named: list[tuple[str, str]]) -> dict[str, Any]:
+    """Files by pair, a list where there are several."""
+    data: dict[str, list[str]] = {}
+    for pair, file in named:
         data.setdefault(pair, []).append(file)
     return {pair: files[0] if len(files) == 1 else files for pair, files in data.items()}
+
+
+def _each(option: str, given: list[Any], named: list[tuple[str, str]]) -> Any:
+    """A setting of all files, or of each by pair, as the runner takes it; None: not given."""
+    if len(given) <= 1:
+        return given[0] if given else None
+    if len(given) != len(named):
+        raise ConfigError(
+            f"{len(named)} --data and {len(given)} {option} are given: give {option} once, or once "
+            "for each --data, in the same order"
+        )
+    settings: dict[str, list[Any]] = {}
+    for (pair, _), one in zip(named, given, strict=True):
+        settings.setdefault(pair, []).append(one)
+    return settings
+
+
+def _length(text: str) -> str | None:
+    return None if text == "auto" else text
 
 
 def _latency(given: list[str]) -> Any:

@@ -6,23 +6,26 @@ Python loop; only a batch that fails is gone through row by row, to say which ro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Context, Decimal, DivisionByZero, InvalidOperation, Overflow, localcontext
 from itertools import islice, repeat
 from operator import le, lt, sub
+from typing import TYPE_CHECKING
 
 from backtest.data._stamps import EARLIEST, LATEST
-from backtest.errors import ConfigError, DataError
+from backtest.errors import ConfigError
 from backtest.models.bar import Bar, trusted_bar
 from backtest.models.trading_pair import TradingPair
-from backtest.times import format_ns, length_ns
+from backtest.times import format_ns
+
+if TYPE_CHECKING:
+    from backtest.data._timing import Timing
 
 __all__ = [
     "READING",
     "Assembler",
     "RowError",
-    "StepFinder",
-    "bar_length",
+    "check_order",
     "check_stamp",
     "number_fault",
     "pair_code",
@@ -52,11 +55,6 @@ def pair_code(pair: object) -> str:
     return code
 
 
-def bar_length(bar: object) -> int | None:
-    """Nanoseconds of a length given as nanoseconds, ``"1m"`` or a `timedelta`; None for None."""
-    return length_ns(bar, "bar")
-
-
 def check_stamp(stamp: str) -> str:
     """``stamp`` when it is "open" or "close", else a `ConfigError`."""
     if stamp not in ("open", "close"):
@@ -76,53 +74,20 @@ def number_fault(text: str) -> str:
     return f"is not a number: {shown!r}"
 
 
-class StepFinder:
-    """Finds the smallest difference between the times of a source, which must strictly increase."""
-
-    def __init__(self) -> None:
-        self.last: int | None = None
-        self.smallest: int | None = None
-        self.count = 0
-
-    def feed(self, times: list[int]) -> None:
-        """Takes the next times (some); `RowError` for one that is not after the one before it."""
-        joined = times if self.last is None else [self.last, *times]
-        steps = map(sub, islice(joined, 1, None), joined)
-        step = min(steps, default=None)
-        if step is not None and step <= 0:
-            _raise_order(times, self.last, 1)
-        if step is not None and (self.smallest is None or step < self.smallest):
-            self.smallest = step
-        self.last = times[-1]
-        self.count += len(times)
-
-    def result(self, source: str) -> int:
-        """The smallest difference; a `DataError` when there was a single row."""
-        if self.smallest is None:
-            raise DataError(
-                "has a single row, from which a bar's length cannot be told: give it, bar='1m'",
-                source=source,
-            )
-        return self.smallest
-
-
-def _raise_order(times: list[int], last: int | None, bar_ns: int) -> None:
+def check_order(times: list[int], last: int | None) -> None:
+    """`RowError` for the first of ``times`` that is not after the one before it."""
+    joined = times if last is None else [last, *times]
+    if min(map(sub, islice(joined, 1, None), joined), default=1) > 0:
+        return
     for index, now in enumerate(times):
-        if last is not None and now < last + bar_ns:
+        if last is not None and now <= last:
             here, before = format_ns(now), format_ns(last)
             if now == last:
                 raise RowError(
                     index, f"has the time of the row before it, {here}: remove one of them"
                 )
-            if now < last:
-                raise RowError(
-                    index,
-                    f"goes back in time, from {before} to {here}: sort the rows, oldest first",
-                )
             raise RowError(
-                index,
-                f"overlaps the row before it: {here} is less than one bar ({bar_ns} ns) after "
-                f"{before}; give the bar's true length",
+                index, f"goes back in time, from {before} to {here}: sort the rows, oldest first"
             )
         last = now
 
@@ -130,15 +95,16 @@ def _raise_order(times: list[int], last: int | None, bar_ns: int) -> None:
 class Assembler:
     """Makes bars of the columns of one source, batch after batch, and checks them as it does.
 
-    ``names`` are the column names for messages: open, high, low, close and volume.
+    ``timing`` says when they begin and end, for which the last row of a batch waits for the next
+    one; ``names`` are the column names for messages: open, high, low, close and volume.
     """
 
-    def __init__(self, pair: str, bar_ns: int, stamp: str, names: Sequence[str]) -> None:
+    def __init__(self, pair: str, timing: Timing, names: Sequence[str]) -> None:
         self._pair = pair
-        self._bar_ns = bar_ns
-        self._from_open = stamp == "open"
+        self._timing = timing
         self._names = names
         self._last: int | None = None
+        self._held: Bar | None = None
 
     def bars(
         self,
@@ -148,23 +114,53 @@ class Assembler:
         lows: list[Decimal],
         closes: list[Decimal],
         volumes: list[Decimal] | None = None,
+        *,
+        ends: list[int] | None = None,
     ) -> list[Bar]:
-        """The bars of a batch (not empty); raises `RowError` for the first row that makes none."""
-        bar_ns = self._bar_ns
-        joined = times if self._last is None else [self._last, *times]
-        if min(map(sub, islice(joined, 1, None), joined), default=bar_ns) < bar_ns:
-            _raise_order(times, self._last, bar_ns)
+        """The bars that are complete with a batch (not empty) of rows, whose times of close are
+        ``ends`` where there is a column of them; `RowError` for the first row that makes none."""
+        check_order(times, self._last)
+        held = self._held
+        if held is not None:
+            end = self._timing.seam(times[0])
+            if end != held.close_ns:
+                held = self._until(held, end)
+        starts, finishes = self._timing.bounds(times, ends)
         if not _sound(opens, highs, lows, closes, volumes):
             self._raise_unsound(opens, highs, lows, closes, volumes)
         self._last = times[-1]
-        if self._from_open:
-            starts, ends = times, [time + bar_ns for time in times]
-        else:
-            starts, ends = [time - bar_ns for time in times], times
-        if starts[0] < EARLIEST or ends[-1] > LATEST:
+        if starts[0] < EARLIEST or finishes[-1] > LATEST:
             raise RowError(0, "is not between the years 1900 and 2262")
         pair, amounts = repeat(self._pair), repeat(None) if volumes is None else volumes
-        return list(map(trusted_bar, pair, starts, ends, opens, highs, lows, closes, amounts))
+        nominals = self._nominals(starts, finishes)
+        columns = (starts, finishes, opens, highs, lows, closes, amounts, nominals)
+        made = list(map(trusted_bar, pair, *columns))
+        self._held = made.pop()
+        return made if held is None else [held, *made]
+
+    def end(self) -> list[Bar]:
+        """The bar of the last row, now that there is no other (none where there were no rows)."""
+        return [] if self._held is None else [self._held]
+
+    def _nominals(self, starts: list[int], ends: list[int]) -> Iterable[int | None]:
+        """The length of each bar by name, where it lasted otherwise."""
+        nominal = self._timing.length.ns
+        spans = set(map(sub, ends, starts))
+        if not spans - {nominal}:
+            return repeat(None)
+        return [
+            None if end - start == nominal else nominal
+            for start, end in zip(starts, ends, strict=True)
+        ]
+
+    def _until(self, bar: Bar, end: int) -> Bar:
+        """``bar``, ending at ``end``."""
+        nominal: int | None = self._timing.length.ns
+        start = bar.open_ns
+        if end - start == nominal:
+            nominal = None
+        prices = (bar.open, bar.high, bar.low, bar.close)
+        return trusted_bar(self._pair, start, end, *prices, bar.volume, nominal)
 
     def _raise_unsound(
         self,

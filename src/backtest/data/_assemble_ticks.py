@@ -57,9 +57,10 @@ class TickAssembler:
         self._last_id: str | None = None
 
     def quotes(
-        self, times: list[int], numbers: list[list[Decimal]], _: list[list[str]]
+        self, moments: list[list[int]], numbers: list[list[Decimal]], _: list[list[str]]
     ) -> list[Quote]:
         """The quotes of a batch; raises `RowError` for the first row that makes none."""
+        (times,) = moments
         in_order = self._check(times, numbers)
         found = dict(zip(self._fields, numbers, strict=True))
         bids, asks = found["bid"], found["ask"]
@@ -87,9 +88,10 @@ class TickAssembler:
         )
 
     def trades(
-        self, times: list[int], numbers: list[list[Decimal]], texts: list[list[str]]
+        self, moments: list[list[int]], numbers: list[list[Decimal]], texts: list[list[str]]
     ) -> list[Trade]:
         """The trades of a batch; raises `RowError` for the first row that makes none."""
+        (times,) = moments
         self._check(times, numbers)
         found = dict(zip(self._fields, numbers, strict=True))
         sides: list[Aggressor | None] | repeat[None] = repeat(None)

@@ -34,7 +34,7 @@ _TIMES = ("open_time", "timestamp", "datetime", "ts", "unix", "epoch", "time", "
 """In order of preference, when a table has several; ``date`` with ``time`` are read as one."""
 _WITH_UNIT = re.compile(r"(?:ts|timestamp|time|datetime|date|unix|epoch|open_time)_(ns|us|ms|s)")
 _UNITS = {"s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
-_CLOSING = "close_time"
+_CLOSING = re.compile(r"close_?time(?:_(ns|us|ms|s))?")
 _TICK_FIELDS = {
     "bid": ("bid", "bid_price", "bidprice"),
     "ask": ("ask", "ask_price", "askprice", "offer"),
@@ -50,7 +50,7 @@ _TICK_FIELDS = {
 _ALIASES = {
     alias for fields in (_FIELDS, _TICK_FIELDS) for aliases in fields.values() for alias in aliases
 }
-_KNOWN = {*_ALIASES, *_TIMES, _CLOSING}
+_KNOWN = {*_ALIASES, *_TIMES}
 _OF_KIND = {"quotes": ("bid", "ask"), "trades": ("price",)}
 """What a table of ticks must have, beside the time."""
 
@@ -69,6 +69,10 @@ class RowColumns(Protocol):
     @property
     def unit(self) -> int | None:
         """Nanoseconds of one unit of the time, where its name tells."""
+
+    @property
+    def close_time(self) -> int | None:
+        """Position of the time of close, where that stands beside the time."""
 
     @property
     def symbol(self) -> int | None:
@@ -91,13 +95,16 @@ class RowColumns(Protocol):
 class Columns:
     """Positions of the columns of a table.
 
-    ``time`` holds one position, or two (date and time of day); ``unit`` the nanoseconds of one unit
-    when the time column's name tells it; ``names`` the names as the table spells them.
+    ``time`` holds one position, or two (date and time of day), and ``close_time`` that of the time
+    of close where there are both; ``unit`` and ``close_unit`` are the nanoseconds of one unit when
+    the column's name tells it; ``names`` the names as the table spells them.
     """
 
     names: tuple[str, ...]
     time: tuple[int, ...]
     unit: int | None
+    close_time: int | None
+    close_unit: int | None
     open: int
     high: int
     low: int
@@ -134,6 +141,10 @@ class TickColumns:
     time: tuple[int, ...]
     unit: int | None
     at: dict[str, int]
+
+    @property
+    def close_time(self) -> None:
+        """A tick has none."""
 
     @property
     def symbol(self) -> int | None:
@@ -178,7 +189,10 @@ def normal(name: str) -> str:
 def known_names(names: Sequence[str]) -> int:
     """How many of ``names`` are names of a bar's columns: what tells a header from a row."""
     return sum(
-        name in _KNOWN or _WITH_UNIT.fullmatch(name) is not None for name in map(normal, names)
+        name in _KNOWN
+        or _WITH_UNIT.fullmatch(name) is not None
+        or _CLOSING.fullmatch(name) is not None
+        for name in map(normal, names)
     )
 
 
@@ -224,7 +238,7 @@ def _find_ticks(names: Sequence[str], kind: str) -> TickColumns:
     if "side" in found and "is_buyer_maker" in found:
         both = f"{names[found['side']]!r}, {names[found['is_buyer_maker']]!r}"
         raise _Unfit(f"has several columns for the side: {both}; keep one of them")
-    time, unit = _find_time(at, "open", names)
+    time, unit = _find_time(at, names)
     missing = [field for field in _OF_KIND[kind] if field not in found]
     if not time or missing:
         missing = missing if time else ["time", *missing]
@@ -275,7 +289,7 @@ def _find(names: Sequence[str], pair: str, stamp: str) -> Columns:
         found = [index for alias in _FIELDS[field] for index in at.get(alias, ())]
         return _single(found, field, names)
 
-    time, unit = _find_time(at, stamp, names)
+    time, unit, close_time, close_unit = _find_times(at, stamp, names)
     open_, high, low, close = one("open"), one("high"), one("low"), one("close")
     if not time or open_ is None or high is None or low is None or close is None:
         found = {"time": time or None, "open": open_, "high": high, "low": low, "close": close}
@@ -287,6 +301,8 @@ def _find(names: Sequence[str], pair: str, stamp: str) -> Columns:
         names=tuple(names),
         time=time,
         unit=unit,
+        close_time=close_time,
+        close_unit=close_unit,
         open=open_,
         high=high,
         low=low,
@@ -313,10 +329,41 @@ def _base_volumes(at: _Places, pair: str) -> list[int]:
     return found
 
 
-def _find_time(at: _Places, stamp: str, names: Sequence[str]) -> tuple[tuple[int, ...], int | None]:
+def _find_times(
+    at: _Places, stamp: str, names: Sequence[str]
+) -> tuple[tuple[int, ...], int | None, int | None, int | None]:
+    """Positions of the time and of the time of close beside it, each with the unit its name tells.
+
+    Beside times of close, those of another column are times of open, unless they are said to be
+    closes, too; then only what is called ``open_time`` is.
+    """
+    time, unit = _find_time(at, names)
+    closing, close_unit = _find_closing(at, names)
+    if time and stamp == "close" and normal(names[time[0]]).startswith("open_time"):
+        if closing is None:
+            raise _Unfit("has the bars' open times (open_time): leave out stamp='close'")
+        return time, unit, closing, close_unit
+    if closing is None:
+        return time, unit, None, None
+    if stamp == "close":
+        return (closing,), close_unit, None, None
+    if not time:
+        raise _Unfit("has the bars' close times only: say so with stamp='close' (--stamp close)")
+    return time, unit, closing, close_unit
+
+
+def _find_closing(at: _Places, names: Sequence[str]) -> tuple[int | None, int | None]:
+    """Position of the time of close, and the unit its name tells."""
+    found = [(place, name) for name in at if _CLOSING.fullmatch(name) for place in at[name]]
+    place = _single([place for place, _ in found], "close time", names)
+    if place is None:
+        return None, None
+    match = _CLOSING.fullmatch(found[0][1])
+    return place, None if match is None or match[1] is None else _UNITS[match[1]]
+
+
+def _find_time(at: _Places, names: Sequence[str]) -> tuple[tuple[int, ...], int | None]:
     """Positions of the time (none, one, or date and time of day), and the unit its name tells."""
-    if stamp == "close" and _CLOSING in at:
-        return (_one(at, _CLOSING, names),), None
     for name in at:
         match = _WITH_UNIT.fullmatch(name)
         if match is not None:
@@ -324,13 +371,9 @@ def _find_time(at: _Places, stamp: str, names: Sequence[str]) -> tuple[tuple[int
     for name in _TIMES:
         if name not in at:
             continue
-        if name == "open_time" and stamp == "close":
-            raise _Unfit("has the bars' open times (open_time): leave out stamp='close'")
         if name in ("time", "date") and "time" in at and "date" in at:
             return (_one(at, "date", names), _one(at, "time", names)), None
         return (_one(at, name, names),), None
-    if _CLOSING in at:
-        raise _Unfit("has the bars' close times only: say so with stamp='close' (--stamp close)")
     return (), None
 
 

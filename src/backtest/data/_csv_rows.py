@@ -35,11 +35,19 @@ class CsvRows:
         self._table = table
         self.symbol = self._choose_symbol(symbol, pair)
 
+    zone = None
+    """Text names no zone."""
+
     def read(
-        self, stamps: StampReader, convert: Convert[T], *, times_only: bool = False
+        self,
+        stamps: StampReader,
+        convert: Convert[T],
+        *,
+        closes: StampReader | None = None,
+        times_only: bool = False,
     ) -> Iterator[list[T]]:
         """What ``convert`` makes of each batch's rows of the symbol; its errors get a line."""
-        at, symbol = self.columns.symbol, self.symbol
+        at, symbol, closing = self.columns.symbol, self.symbol, self.columns.close_time
         for before, columns in self._table.batches():
             chosen: list[bool] | None = None
             if symbol is not None and at is not None:
@@ -48,7 +56,9 @@ class CsvRows:
                 if not columns[0]:
                     continue
             try:
-                times = self._times(columns, stamps)
+                times = [self._times(columns, self.columns.time, stamps)]
+                if closes is not None and closing is not None:
+                    times.append(self._times(columns, (closing,), closes))
                 if times_only:
                     yield convert(times, [], [])
                 else:
@@ -61,8 +71,8 @@ class CsvRows:
                 line = self._table.line(before + index)
                 raise DataError(error.problem, source=self.name, line=line) from None
 
-    def _times(self, columns: _TextColumns, stamps: StampReader) -> list[int]:
-        first, *more = self.columns.time
+    def _times(self, columns: _TextColumns, at: Sequence[int], stamps: StampReader) -> list[int]:
+        first, *more = at
         texts = columns[first]
         if more:
             pairs = zip(texts, columns[more[0]], strict=True)
@@ -70,7 +80,7 @@ class CsvRows:
         try:
             return stamps.read_many(texts)
         except ValueError:
-            name = " ".join(self.columns.names[at] for at in self.columns.time)
+            name = " ".join(self.columns.names[place] for place in at)
             for index, text in enumerate(texts):
                 try:
                     stamps.read(text)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 
 from backtest.data._assemble import RowError
 from backtest.data._columns import RowColumns
 from backtest.data._numbers import decimals
 from backtest.data._rows import Convert
-from backtest.data._stamps import StampReader, Zone
+from backtest.data._stamps import StampReader
 from backtest.data._symbols import choose_symbol
 from backtest.data._tables import ArrowTable, Batch, Column, PandasTable, Table
-from backtest.errors import DataError
+from backtest.data._zones import Zone, zone_of
+from backtest.errors import ConfigError, DataError
 
 __all__ = ["FrameRows", "table_of"]
 
 T = TypeVar("T")
+_TIMES = ("utc", "local", "date")
 
 
 def table_of(frame: Any) -> Table:
@@ -37,21 +40,33 @@ class FrameRows:
         columns: RowColumns,
         pair: str,
         symbol: str | None,
-        zone: Zone | None,
     ) -> None:
         self.name = name
         self.columns = columns
         self.rounded = False
         self._table = table
-        self._zone = zone
         self.symbol = self._choose_symbol(symbol, pair)
 
+    @property
+    def zone(self) -> Zone | None:
+        """The zone that the type of the times names."""
+        name = self._table.zone(self.columns.time[0])
+        try:
+            return zone_of(name)
+        except ConfigError:
+            return None  # an offset, as an Arrow type may have, is no zone
+
     def read(
-        self, stamps: StampReader, convert: Convert[T], *, times_only: bool = False
+        self,
+        stamps: StampReader,
+        convert: Convert[T],
+        *,
+        closes: StampReader | None = None,
+        times_only: bool = False,
     ) -> Iterator[list[T]]:
         """What ``convert`` makes of each batch; its errors get the number of the row."""
-        at, symbol = self.columns.symbol, self.symbol
-        wanted = [*self.columns.time, *([] if at is None else [at])]
+        at, symbol, closing = self.columns.symbol, self.symbol, self.columns.close_time
+        wanted = [*self.columns.time, *(one for one in (at, closing) if one is not None)]
         if not times_only:
             wanted += [*self.columns.numbers, *self.columns.texts]
         for whole in self._table.batches(wanted):
@@ -59,7 +74,9 @@ class FrameRows:
             if batch is None:
                 continue
             try:
-                times = self._times(batch, stamps)
+                times = [self._times(batch, self.columns.time, stamps)]
+                if closes is not None and closing is not None:
+                    times.append(self._times(batch, (closing,), closes))
                 if times_only:
                     yield convert(times, [], [])
                 else:
@@ -78,11 +95,11 @@ class FrameRows:
                 source=self.name,
             ) from None
 
-    def _times(self, batch: Batch, stamps: StampReader) -> list[int]:
-        columns = [self._column(batch, at) for at in self.columns.time]
-        name = " ".join(self.columns.names[at] for at in self.columns.time)
-        if len(columns) == 1 and columns[0].kind in ("utc", "local"):
-            return self._moments(columns[0], name)
+    def _times(self, batch: Batch, at: Sequence[int], stamps: StampReader) -> list[int]:
+        columns = [self._column(batch, place) for place in at]
+        name = " ".join(self.columns.names[place] for place in at)
+        if len(columns) == 1 and columns[0].kind in _TIMES:
+            return self._moments(columns[0], name, stamps)
         texts = [list(map(_text, column.values)) for column in columns]
         joined = texts[0] if len(texts) == 1 else list(map(" ".join, zip(*texts, strict=True)))
         try:
@@ -90,21 +107,21 @@ class FrameRows:
         except ValueError:
             return [_at(index, name, stamps.read, text) for index, text in enumerate(joined)]
 
-    def _moments(self, column: Column, name: str) -> list[int]:
+    def _moments(self, column: Column, name: str, stamps: StampReader) -> list[int]:
         if None in column.values:
             index = column.values.index(None)
             raise RowError(index, f"{name} is empty or no time: fill it in or remove the row")
-        if column.kind == "utc" or self._zone is None:
+        if column.kind == "utc":
             return list(column.values)
-        to_utc = self._zone.to_utc
-        return [_at(index, name, to_utc, value) for index, value in enumerate(column.values)]
+        read = partial(stamps.local, is_date=column.kind == "date")
+        return [_at(index, name, read, value) for index, value in enumerate(column.values)]
 
     def _numbers(self, batch: Batch) -> list[list[Decimal]]:
         found = []
         for at in self.columns.numbers:
             column = self._column(batch, at)
             name = self.columns.names[at]
-            if column.kind in ("utc", "local"):
+            if column.kind in _TIMES:
                 raise DataError(f"the column {name!r} holds times, not numbers", source=self.name)
             found.append(decimals(column, name))
             self.rounded = self.rounded or column.inexact

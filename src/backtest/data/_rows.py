@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Protocol, TypeVar
 
-from backtest.data._assemble import StepFinder
 from backtest.data._columns import RowColumns
 from backtest.data._stamps import StampReader
-from backtest.data._symbols import no_rows
+from backtest.data._zones import Zone
 
-__all__ = ["Convert", "Rows", "smallest_step"]
+__all__ = ["Convert", "Rows"]
 
 T = TypeVar("T")
-Convert = Callable[[list[int], list[list[Decimal]], list[list[str]]], list[T]]
-"""Makes things of the times, the columns of numbers and those of text of some rows."""
+Convert = Callable[[list[list[int]], list[list[Decimal]], list[list[str]]], list[T]]
+"""Makes things of the columns of times, of numbers and of text of some rows."""
 
 
 class Rows(Protocol):
@@ -30,22 +29,20 @@ class Rows(Protocol):
     def columns(self) -> RowColumns:
         """Where what is."""
 
+    @property
+    def zone(self) -> Zone | None:
+        """The zone that the type of the times names; None where they name none."""
+
     def read(
-        self, stamps: StampReader, convert: Convert[T], *, times_only: bool = False
+        self,
+        stamps: StampReader,
+        convert: Convert[T],
+        *,
+        closes: StampReader | None = None,
+        times_only: bool = False,
     ) -> Iterator[list[T]]:
-        """What ``convert`` makes of each batch of rows; a `RowError` of its gets a line."""
+        """What ``convert`` makes of each batch of rows; a `RowError` of its gets a line.
 
-
-def smallest_step(rows: Rows, stamps: StampReader) -> int:
-    """The smallest difference between the times of ``rows``: the length of bars left out."""
-    steps = StepFinder()
-
-    def feed(times: list[int], *_: object) -> list[int]:
-        steps.feed(times)
-        return []
-
-    for _ in rows.read(stamps, feed, times_only=True):
-        pass
-    if not steps.count:
-        raise no_rows(rows.symbol, rows.name)
-    return steps.result(rows.name)
+        The first column of times is read by ``stamps``; by ``closes`` that of the times of close,
+        where there is one.
+        """

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from zoneinfo import ZoneInfo
 
-from backtest.errors import ConfigError
+from backtest.data._zones import Zone, zone_of
 from backtest.money import mul
 from backtest.times import DAY, HOUR, MINUTE, SECOND
 
@@ -50,68 +49,6 @@ _REMEMBERED = 100_000
 
 class _Unremembered(Exception):
     """This text must be read by itself: it is not a plain day followed by a plain time of day."""
-
-
-class Zone:
-    """Local times of one time zone; one that does not exist or exists twice is a `ValueError`."""
-
-    def __init__(self, zone: tzinfo) -> None:
-        self._zone = zone
-        self._constant: dict[int, int | None] = {}
-
-    def __repr__(self) -> str:
-        return str(self._zone)
-
-    def _offset(self, local_ns: int, fold: int) -> int:
-        local = _EPOCH + timedelta(microseconds=local_ns // 1_000)
-        offset = local.replace(tzinfo=self._zone, fold=fold).utcoffset()
-        if offset is None:
-            raise ValueError(f"the time zone {self._zone} does not know its offset from UTC")
-        return offset // timedelta(microseconds=1) * 1_000
-
-    def constant_offset(self, day_ns: int) -> int | None:
-        """The offset of the whole local day that begins at ``day_ns``, None if it changes in it."""
-        try:
-            return self._constant[day_ns]
-        except KeyError:
-            seen = {self._offset(day_ns + days, fold) for days in (0, DAY) for fold in (0, 1)}
-            constant = seen.pop() if len(seen) == 1 else None
-            self._constant[day_ns] = constant
-            return constant
-
-    def to_utc(self, local_ns: int) -> int:
-        """UTC nanoseconds of a local wall-clock time given as if it were UTC."""
-        constant = self.constant_offset(local_ns - local_ns % DAY)
-        if constant is not None:
-            return local_ns - constant
-        before, after = self._offset(local_ns, 0), self._offset(local_ns, 1)
-        if before == after:
-            return local_ns - before
-        local = (_EPOCH + timedelta(microseconds=local_ns // 1_000)).isoformat(" ")
-        what = (
-            f"{local} does not exist in {self}: the clocks skip it"
-            if before < after
-            else f"{local} happens twice in {self}: the clocks are set back over it"
-        )
-        raise ValueError(f"{what}; write this file's times in UTC or with their offset (+01:00)")
-
-
-def zone_of(tz: str | tzinfo | None) -> Zone | None:
-    """The `Zone` of a zone's name or `tzinfo`; None (naive means UTC) for None.
-
-    Raises `ConfigError` when there is no such zone.
-    """
-    if tz is None:
-        return None
-    if isinstance(tz, tzinfo):
-        return Zone(tz)
-    try:
-        return Zone(ZoneInfo(tz))
-    except (ValueError, OSError, LookupError):
-        raise ConfigError(
-            f"unknown time zone {tz!r}: write a name of the IANA list such as 'Europe/Berlin' "
-            "(where the system has no such list, pip install tzdata)"
-        ) from None
 
 
 def _clock_ns(hour: str, minute: str, second: str | None, fraction: str | None, text: str) -> int:
@@ -170,6 +107,8 @@ class _Clocks(dict[str, int]):
         super().__init__()
         self._zone = zone
         self[""] = 0
+        self.grain = DAY
+        """The finest that is written: a day, a minute, or a second (and whatever is below)."""
 
     def __missing__(self, text: str) -> int:
         match = _CLOCK.fullmatch(text)
@@ -179,22 +118,32 @@ class _Clocks(dict[str, int]):
         if offset is not None and self._zone is not None:
             raise _Unremembered  # the day's own offset must not be applied as well
         ns = _clock_ns(match[1], match[2], match[3], match[4], text) - (offset or 0)
+        self.note(match)
         if len(self) >= _REMEMBERED:
             self.clear()
         self[text] = ns
         return ns
 
+    def note(self, clock: re.Match[str]) -> None:
+        """Take note of how finely a time of day is written."""
+        self.grain = min(self.grain, MINUTE if clock[3] is None else SECOND)
+
 
 class StampReader:
-    """Reads the texts of one column of times.
+    """Reads the texts, or the moments, of one column of times.
 
     ``zone`` is the zone of times that name none (None: UTC); ``unit`` the nanoseconds of one unit
-    when the column's name tells it (``ts_ns``), else the magnitude of the first number does.
-    Everything that cannot be read is a `ValueError` whose sentence says what to write instead.
+    when the column's name tells it (``ts_ns``), else the magnitude of the first number does. A date
+    without a time of day is the beginning of that day, also where the clocks skip midnight or it
+    comes twice; with ``days`` midnights are, too, for the times are known to be days. Everything
+    that cannot be read is a `ValueError` whose sentence says what to write instead.
     """
 
-    def __init__(self, zone: Zone | None = None, unit: int | None = None) -> None:
+    def __init__(
+        self, zone: Zone | None = None, unit: int | None = None, *, days: bool = False
+    ) -> None:
         self._zone = zone
+        self._is_of_days = days
         self._unit = unit
         self._unit_name = "the unit of its name"
         self._low, self._high = EARLIEST, LATEST
@@ -203,6 +152,19 @@ class StampReader:
         self._epoch: bool | None = None if unit is None else True
         self._days = _Days(zone)
         self._clocks = _Clocks(zone)
+
+    @property
+    def grain(self) -> int:
+        """How finely the times so far are written: `DAY`, `MINUTE`, or `SECOND` for all below."""
+        return self._clocks.grain if self._epoch is False else SECOND
+
+    def local(self, local_ns: int, *, is_date: bool = False) -> int:
+        """Nanoseconds of a local time (or of a date) given as if it were UTC."""
+        if self._zone is None:
+            return local_ns
+        if not local_ns % DAY and (is_date or self._is_of_days):
+            return self._zone.at(local_ns // DAY)
+        return self._zone.to_utc(local_ns)
 
     def read_many(self, texts: Sequence[str]) -> list[int]:
         """`read` of each text; the fast way for the common spellings."""
@@ -265,9 +227,7 @@ class StampReader:
         ns = day + clock - (offset or 0)
         if not EARLIEST <= ns <= LATEST:
             raise ValueError(f"{text!r} is not between the years 1900 and 2262")
-        if offset is None and self._zone is not None:
-            return self._zone.to_utc(ns)
-        return ns
+        return ns if offset is not None else self.local(ns, is_date=len(text) <= len("2020-01-31"))
 
     def _calendar(self, text: str) -> tuple[int, int | None, int]:
         """Day, offset (None: not named) and time of day of ``text``, in nanoseconds."""
@@ -279,6 +239,7 @@ class StampReader:
             clock = _CLOCK.fullmatch(text[10:])
             if clock is not None:
                 ns = _clock_ns(clock[1], clock[2], clock[3], clock[4], text)
+                self._clocks.note(clock)
                 return day, _offset_ns(clock[5]), ns
         elif _COMPACT.fullmatch(text[:8]):
             day = _day_ns(text[:4], text[4:6], text[6:8], text)
@@ -286,6 +247,7 @@ class StampReader:
                 return day, None, 0
             clock = _COMPACT_CLOCK.fullmatch(text[8:])
             if clock is not None:
+                self._clocks.note(clock)
                 return day, None, _clock_ns(clock[1], clock[2], clock[3], clock[4], text)
         if _DAY_FIRST.fullmatch(text):
             raise ValueError(f"{text!r} may be day or month first: write 2020-01-31, year first")

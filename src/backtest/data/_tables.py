@@ -37,9 +37,9 @@ class Column:
     """Values of one column of a batch.
 
     ``kind`` tells what they are: "utc" (ns since 1970 UTC), "local" (ns as if the wall clock were
-    UTC's), "int", "float", "decimal" (text, with the zeros that fill the column) or "text". A
-    missing value is None. ``inexact``: the values were binary floats in the table, whatever they
-    are now.
+    UTC's), "date" (likewise, of its midnight), "int", "float", "decimal" (text, with the zeros that
+    fill the column) or "text". A missing value is None. ``inexact``: the values were binary floats
+    in the table, whatever they are now.
     """
 
     kind: str
@@ -67,6 +67,9 @@ class Table(Protocol):
 
     def batches(self, columns: Sequence[int]) -> Iterator[Batch]:
         """The batches; positions not in ``columns`` need not be read."""
+
+    def zone(self, at: int) -> str | None:
+        """The name of the time zone that a column of times has; None for one that has none."""
 
 
 # -- Arrow -----------------------------------------------------------------------------------------
@@ -105,7 +108,7 @@ def _arrow_column(array: Any) -> Column:
         return Column(kind, _scaled(_plain(array.cast(pa.int64())), unit))
     if types.is_date(type_):
         days = array.cast(pa.date32()).cast(pa.int32())
-        return Column("local", _scaled(_plain(days), DAY))
+        return Column("date", _scaled(_plain(days), DAY))
     if types.is_integer(type_):
         return Column("int", _plain(array))
     if types.is_float64(type_):
@@ -174,6 +177,9 @@ class ArrowTable:
             raise DataError(f"cannot be read as a table ({error})", source="dataframe") from None
         self.names: Sequence[str] = self._table.column_names
 
+    def zone(self, at: int) -> str | None:
+        return getattr(self._table.schema.field(at).type, "tz", None)
+
     def batches(self, columns: Sequence[int]) -> Iterator[_ArrowBatch]:
         before = 0
         for batch in self._table.to_batches(max_chunksize=_BATCH_ROWS):
@@ -189,7 +195,11 @@ class ParquetTable:
         self._parquet = required("pyarrow.parquet", "parquet", "reading Parquet")
         self._path = path
         with self._opened() as file:
-            self.names: Sequence[str] = file.schema_arrow.names
+            self._schema = file.schema_arrow
+        self.names: Sequence[str] = self._schema.names
+
+    def zone(self, at: int) -> str | None:
+        return getattr(self._schema.field(at).type, "tz", None)
 
     def _opened(self) -> Any:
         arrow_error = importlib.import_module("pyarrow").ArrowException
@@ -270,7 +280,7 @@ def _object_column(values: list[Any]) -> Column:
         kind = "local" if first.tzinfo is None else "utc"
         return Column(kind, [_moment_ns(value, kind) for value in values])
     if isinstance(first, date):
-        return Column("local", [_moment_ns(value, "local") for value in values])
+        return Column("date", [_moment_ns(value, "date") for value in values])
     types = {type(value) for value in values if value is not None}
     if types - {str, Decimal, float, int, bool}:
         raise TypeError(type(first).__name__)
@@ -300,8 +310,8 @@ def _moment_ns(value: Any, kind: str) -> int | None:
     if not isinstance(value, date):
         return None
     if not isinstance(value, datetime):
-        return (value - _EPOCH.date()).days * DAY if kind == "local" else None
-    if (value.tzinfo is None) != (kind == "local"):
+        return (value - _EPOCH.date()).days * DAY if kind != "utc" else None
+    if (value.tzinfo is None) != (kind != "utc"):
         return None
     moment = value if value.tzinfo is None else (value - value.utcoffset()).replace(tzinfo=None)  # type: ignore[operator]
     since = moment - _EPOCH
@@ -325,6 +335,13 @@ class PandasTable:
                 ) from None
         self._frame = frame
         self.names: Sequence[str] = [str(name) for name in frame.columns]
+
+    def zone(self, at: int) -> str | None:
+        dtype = self._frame.dtypes.iloc[at]
+        zone = getattr(dtype, "tz", None) or getattr(
+            getattr(dtype, "pyarrow_dtype", None), "tz", None
+        )
+        return None if zone is None else str(zone)
 
     def batches(self, columns: Sequence[int]) -> Iterator[_PandasBatch]:
         for before in range(0, len(self._frame), _BATCH_ROWS):

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from datetime import timedelta, tzinfo
-from decimal import Decimal
 
-from backtest.data._assemble import (
-    Assembler,
-    bar_length,
-    check_stamp,
-    pair_code,
-)
-from backtest.data._columns import Columns, find_columns
+from backtest.data._assemble import check_stamp, pair_code
+from backtest.data._columns import find_columns
 from backtest.data._csv_rows import CsvRows
 from backtest.data._csv_table import CsvTable
 from backtest.data._files import InputFile
-from backtest.data._rows import smallest_step
-from backtest.data._stamps import StampReader, zone_of
-from backtest.data._symbols import no_rows
+from backtest.data._row_bars import RowBars
 from backtest.data.sources import BarSource, MemoryBars
 from backtest.errors import DataError
 from backtest.models.bar import Bar
@@ -30,8 +22,6 @@ from backtest.models.trading_pair import TradingPair
 from backtest.money import plain
 
 __all__ = ["CsvBars", "read_csv", "write_csv"]
-
-_TextColumns = list[Sequence[str]]
 
 
 def read_csv(
@@ -53,24 +43,26 @@ def read_csv(
     return source if stream else MemoryBars.loaded(source)
 
 
-class CsvBars:
+class CsvBars(RowBars):
     """A CSV file of bars, read anew for each iteration, a few thousand rows at a time.
 
     Args:
         path: plain or gzip, UTF-8, with a header; comma, semicolon or tab between fields.
         pair: the code that the bars get (or a `TradingPair`).
-        bar: the bars' length, nanoseconds or ``"1m"``; None: the smallest difference between two
-            rows, for which the times of the whole file are read once before.
+        bar: the bars' length, ``"1m"``, ``"1M"`` or nanoseconds. None: that of a column of times of
+            close, or what all differences between the rows agree on, for which the times of the
+            whole file are read once before.
         stamp: whether the file's time is that of the bar's ``"open"`` or ``"close"``.
-        tz: the zone of times that name none; None: UTC.
+        tz: the zone of times that name none, and of days and months; None: UTC.
         symbol: the rows to take where the file has a symbol column; None: those of the pair's
             code, or all when the file has one symbol only.
 
-    Raises `DataError` with file and line for whatever cannot be read exactly, `ConfigError` for
-    arguments that make no sense.
+    A bar ends where the next one opens, where that is earlier than its length says; with times of
+    close it opens where the one before closes, likewise. Raises `DataError` with file and line for
+    whatever cannot be read exactly, for a length that would have to be guessed, and for one that
+    exceeds most differences (a stream that is told the length knows that only at its end);
+    `ConfigError` for arguments that make no sense.
     """
-
-    rounded = False
 
     def __init__(
         self,
@@ -82,24 +74,12 @@ class CsvBars:
         tz: str | tzinfo | None = None,
         symbol: str | None = None,
     ) -> None:
-        self.pair = pair_code(pair)
-        self._stamp = check_stamp(stamp)
-        self._zone = zone_of(tz)
-        given = bar_length(bar)
+        code = pair_code(pair)
+        check_stamp(stamp)
         self._file = InputFile(path)
-        self.name = self._file.name
-        self._table = CsvTable(self._file)
-        self.columns: Columns = find_columns(
-            self._table.names, self.pair, stamp, source=self.name, line=self._table.header_line
-        )
-        self._rows = CsvRows(self._table, self.columns, self.pair, symbol)
-        self.symbol = self._rows.symbol
-        stamps = StampReader(self._zone, self.columns.unit)
-        self.bar_ns = smallest_step(self._rows, stamps) if given is None else given
-        next(iter(self))  # what is wrong from the start is refused here, not in the middle of a run
-
-    def __repr__(self) -> str:
-        return f"<bars of {self.pair} in {self.name}>"
+        table = CsvTable(self._file)
+        columns = find_columns(table.names, code, stamp, source=table.name, line=table.header_line)
+        super().__init__(code, CsvRows(table, columns, code, symbol), columns, bar, stamp, tz)
 
     def digest(self) -> str:
         """SHA-256 (hex) of the file's bytes."""
@@ -108,20 +88,6 @@ class CsvBars:
     def input_digest(self) -> str:
         """The same: the input is the file."""
         return self.digest()
-
-    def __iter__(self) -> Iterator[Bar]:
-        names = [self.columns.names[at] for at in self.columns.numbers]
-        assembler = Assembler(self.pair, self.bar_ns, self._stamp, names)
-
-        def convert(times: list[int], numbers: list[list[Decimal]], _: object) -> list[Bar]:
-            return assembler.bars(times, *numbers)
-
-        empty = True
-        for bars in self._rows.read(StampReader(self._zone, self.columns.unit), convert):
-            empty = False
-            yield from bars
-        if empty:
-            raise no_rows(self.symbol, self.name)
 
 
 def write_csv(path: str | os.PathLike[str], items: Iterable[Bar | Quote | Trade]) -> int:

@@ -7,26 +7,16 @@ its shortest form (``repr``) says, with all of its digits, and the source says s
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from datetime import timedelta, tzinfo
-from decimal import Decimal
 from typing import Any
 
-from backtest.data._assemble import (
-    Assembler,
-    bar_length,
-    check_stamp,
-    pair_code,
-)
-from backtest.data._columns import Columns, find_columns
+from backtest.data._assemble import check_stamp, pair_code
+from backtest.data._columns import find_columns
 from backtest.data._files import InputFile
 from backtest.data._frame_rows import FrameRows, table_of
-from backtest.data._rows import smallest_step
-from backtest.data._stamps import StampReader, zone_of
-from backtest.data._symbols import no_rows
+from backtest.data._row_bars import RowBars
 from backtest.data._tables import ParquetTable, Table
 from backtest.data.sources import BarSource, MemoryBars, canonical_digest
-from backtest.models.bar import Bar
 from backtest.models.trading_pair import TradingPair
 
 __all__ = ["FrameBars", "ParquetBars", "read_frame", "read_parquet"]
@@ -68,14 +58,15 @@ def read_frame(
     return source if stream else MemoryBars.loaded(source)
 
 
-class FrameBars:
+class FrameBars(RowBars):
     """Bars of a pandas DataFrame, or of whatever exports an Arrow C stream (polars, pyarrow ...).
 
     Args:
         frame: its columns are found by name as a CSV file's are; a pandas index with a name, or of
             times, counts as a column.
         pair: the code that the bars get (or a `TradingPair`).
-        bar, stamp, tz, symbol: as `backtest.data.CsvBars`.
+        bar, stamp, tz, symbol: as `backtest.data.CsvBars`; without ``tz``, days and months are
+            those of the zone that the type of the times names.
 
     Raises `DataError` with the number of the row (from 1) as its line, `ConfigError` for arguments
     that make no sense, `MissingExtra` when pyarrow is needed and not there.
@@ -91,8 +82,8 @@ class FrameBars:
         tz: str | tzinfo | None = None,
         symbol: str | None = None,
     ) -> None:
-        self._set_up(table_of(frame), "dataframe", pair, bar, stamp, tz, symbol)
         self._digest: str | None = None
+        self._set_up(table_of(frame), "dataframe", pair, bar, stamp, tz, symbol)
 
     def _set_up(
         self,
@@ -104,20 +95,10 @@ class FrameBars:
         tz: str | tzinfo | None,
         symbol: str | None,
     ) -> None:
-        self.name = name
-        self.pair = pair_code(pair)
-        self._stamp = check_stamp(stamp)
-        self._zone = zone_of(tz)
-        given = bar_length(bar)
-        self.columns: Columns = find_columns(table.names, self.pair, stamp, source=name)
-        self._rows = FrameRows(table, name, self.columns, self.pair, symbol, self._zone)
-        self.symbol = self._rows.symbol
-        stamps = StampReader(self._zone, self.columns.unit)
-        self.bar_ns = smallest_step(self._rows, stamps) if given is None else given
-        next(iter(self))  # what is wrong from the start is refused here, not in the middle of a run
-
-    def __repr__(self) -> str:
-        return f"<bars of {self.pair} in {self.name}>"
+        code = pair_code(pair)
+        columns = find_columns(table.names, code, check_stamp(stamp), source=name)
+        rows = FrameRows(table, name, columns, code, symbol)
+        super().__init__(code, rows, columns, bar, stamp, tz)
 
     def digest(self) -> str:
         """SHA-256 (hex) of the bars, by `canonical_digest`."""
@@ -128,25 +109,6 @@ class FrameBars:
     def input_digest(self) -> str | None:
         """None: there is no file."""
         return None
-
-    def __iter__(self) -> Iterator[Bar]:
-        names = [self.columns.names[at] for at in self.columns.numbers]
-        assembler = Assembler(self.pair, self.bar_ns, self._stamp, names)
-
-        def convert(times: list[int], numbers: list[list[Decimal]], _: object) -> list[Bar]:
-            return assembler.bars(times, *numbers)
-
-        empty = True
-        for bars in self._rows.read(StampReader(self._zone, self.columns.unit), convert):
-            empty = False
-            yield from bars
-        if empty:
-            raise no_rows(self.symbol, self.name)
-
-    @property
-    def rounded(self) -> bool:
-        """Whether numbers came as binary floats: see `BarReader`."""
-        return self._rows.rounded
 
 
 class ParquetBars(FrameBars):

@@ -8,19 +8,20 @@ from datetime import timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
-from backtest.data._assemble import bar_length, check_stamp, pair_code
+from backtest.data._assemble import check_stamp, pair_code
 from backtest.data._columns import kind_of
 from backtest.data._csv_table import CsvTable
 from backtest.data._files import InputFile
 from backtest.data._frame_rows import table_of
-from backtest.data._stamps import zone_of
 from backtest.data._tables import ParquetTable
+from backtest.data._zones import zone_of
 from backtest.data.csv_bars import read_csv
 from backtest.data.frames import read_frame, read_parquet
 from backtest.data.sources import BarSource, MemoryBars
 from backtest.data.tick_sources import MemoryTicks, TickSource, check_kind
 from backtest.data.ticks import PARQUET, read_ticks
 from backtest.errors import DataError
+from backtest.models.bar_length import BarLength, is_nominally
 from backtest.models.quote import Quote
 from backtest.models.trade import Trade
 from backtest.models.trading_pair import TradingPair
@@ -45,9 +46,10 @@ def open_bars(
     Args:
         data: the path of a CSV (``.csv .tsv .txt``, with ``.gz`` or without) or Parquet file
             (``.parquet .pq``), a dataframe, a list or other iterable of `Bar`, or a `BarSource`.
-        bar: length of a bar, ``"1m"`` or nanoseconds; None: the smallest difference in the data.
+        bar: length of a bar, ``"1m"``, ``"1M"`` (a month) or nanoseconds. None: that of a column of
+            times of close, or what the differences between the rows tell without a guess.
         stamp: whether the data's times are those of the bars' ``"open"`` or ``"close"``.
-        tz: zone of times that name none; None: UTC.
+        tz: zone of times that name none, and of days and months; None: UTC.
         stream: read as the bars are asked for, in constant memory, instead of all at once.
         symbol: the rows to take where there is a column of symbols.
 
@@ -117,7 +119,7 @@ def open_data(
     close holds bars, one with bid and ask quotes, one with a price trades; other things know what
     they are. ``bar`` and ``stamp`` concern bars alone. Other arguments and errors as `open_bars`.
     """
-    length, code = bar_length(bar), pair_code(pair)
+    length, code = None if bar is None else BarLength.of(bar), pair_code(pair)
     check_stamp(stamp)
     zone_of(tz)
     if kind != "bars" and kind is not None:
@@ -168,7 +170,7 @@ def _kind_of_file(path: str | os.PathLike[str], is_csv: bool) -> str:
 
 
 def _agreeing(
-    source: BarSource | TickSource, code: str, length: int | None, kind: str | None
+    source: BarSource | TickSource, code: str, length: BarLength | None, kind: str | None
 ) -> BarSource | TickSource:
     name = getattr(source, "name", "source")
     held = source.kind if isinstance(source, TickSource) else "bars"
@@ -176,11 +178,13 @@ def _agreeing(
         raise DataError(f"holds {held}, not {kind}: open it with open_{held}", source=name)
     if source.pair != code:
         raise DataError(f"holds {held} of {source.pair}, not of {code}", source=name)
-    if isinstance(source, BarSource) and length is not None and source.bar_ns != length:
-        raise DataError(
-            f"holds bars of {source.bar_ns} ns, not of the {length} ns asked for: leave out bar",
-            source=name,
-        )
+    if isinstance(source, BarSource) and length is not None:
+        if not is_nominally(source.bar_ns, length.ns):
+            raise DataError(
+                f"holds bars of {source.bar_ns} ns, not of the {length.ns} ns asked for: leave out "
+                "bar",
+                source=name,
+            )
     return source
 
 

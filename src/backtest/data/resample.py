@@ -10,9 +10,10 @@ from backtest.data.sources import BarSource
 from backtest.data.tick_sources import TickSource
 from backtest.errors import ConfigError, DataError
 from backtest.models.bar import Bar
+from backtest.models.bar_length import BarLength
+from backtest.services.cadence import Cadence
 from backtest.services.calendars import Calendar, calendar_of
 from backtest.services.resampling import Resampler
-from backtest.times import length_ns
 
 __all__ = ["ResampledBars", "resample"]
 
@@ -58,9 +59,10 @@ class ResampledBars:
                 f"only a source can be resampled, not a {type(source).__name__}: open it with "
                 "open_data first"
             )
-        ns = length_ns(length)
-        if ns is None:
+        if length is None:
             raise ConfigError("length must be given: '1h', say")
+        self._length = BarLength.of(length, "length")
+        ns = self._length.ns
         if isinstance(source, BarSource) and source.bar_ns > ns:
             raise ConfigError(
                 f"bars of {source.bar_ns} ns cannot be made shorter: {ns} ns is asked for"
@@ -75,10 +77,15 @@ class ResampledBars:
         self._resampler()  # what cannot be is refused here, not in the middle of a run
 
     def __repr__(self) -> str:
-        return f"<{self._source!r} resampled to {self.bar_ns} ns>"
+        return f"<{self._source!r} resampled to {self._length}>"
+
+    @property
+    def cadence(self) -> Cadence:
+        """How the bars follow each other, as far as it is known before they are made."""
+        return Cadence(self._length.longest_ns if self._length.unit == "month" else self.bar_ns)
 
     def _resampler(self) -> Resampler:
-        return Resampler(self.pair, self.bar_ns, self._calendar, self._price)
+        return Resampler(self.pair, self._length, self._calendar, self._price)
 
     def __iter__(self) -> Iterator[Bar]:
         resampler = self._resampler()

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Protocol, runtime_checkable
 
 from backtest.data._assemble import pair_code
 from backtest.errors import DataError
-from backtest.models.bar import Bar
+from backtest.models.bar import Bar, trusted_bar
+from backtest.models.bar_length import is_nominally
 from backtest.models.trading_pair import TradingPair
 from backtest.money import plain
 from backtest.services.cadence import Cadence
-from backtest.times import format_ns
+from backtest.times import DAY, MONTH, WEEK, format_ns
 
 __all__ = ["BarReader", "BarSource", "MemoryBars", "canonical_digest"]
+
+_UNITS = (DAY, WEEK, MONTH, 3 * MONTH, 12 * MONTH)
 
 
 @runtime_checkable
@@ -30,7 +34,7 @@ class BarSource(Protocol):
 
     @property
     def bar_ns(self) -> int:
-        """Nanoseconds from a bar's open to its close."""
+        """Nanoseconds by which the length of its bars is known (`Bar.nominal_length`)."""
 
     def __iter__(self) -> Iterator[Bar]:
         """The bars, oldest first."""
@@ -43,6 +47,8 @@ class BarReader(BarSource, Protocol):
     """A source that reads its bars from somewhere: ``name`` where, for messages."""
 
     name: str
+    reading: Mapping[str, str | None]
+    """How it is read, as plain data: what was given as ``bar``, ``stamp`` and ``tz``."""
 
     @property
     def rounded(self) -> bool:
@@ -71,8 +77,9 @@ class MemoryBars:
 
     Args: ``bars`` in order of time; ``pair`` the code they must carry; ``name`` for messages.
     Raises `DataError` for anything but bars of that pair, for none at all, and for bars out of
-    order or overlapping. ``bar_ns`` is the length of the shortest. ``rounded`` is True when the
-    numbers came as binary floats.
+    order or overlapping. Bars that are all days of 23 to 25 hours, weeks, months, quarters or years
+    have that length by name, others their own; ``bar_ns`` is the most frequent. ``rounded`` is True
+    when the numbers came as binary floats.
     """
 
     def __init__(
@@ -85,10 +92,11 @@ class MemoryBars:
         self.pair = pair_code(pair)
         self.name = name
         self.rounded = False
+        self.reading: Mapping[str, str | None] = {}
         self._digest: str | None = None
         self._bars = list(bars)
         self._check()
-        self.bar_ns = min(bar.close_ns - bar.open_ns for bar in self._bars)
+        self.bar_ns = self._name_lengths()
 
     @classmethod
     def loaded(cls, reader: BarReader) -> MemoryBars:
@@ -98,6 +106,7 @@ class MemoryBars:
         source.name = reader.name
         source.rounded = reader.rounded
         source.bar_ns = reader.bar_ns
+        source.reading = reader.reading
         source._bars = list(reader)
         source._digest = reader.input_digest()
         return source
@@ -127,6 +136,16 @@ class MemoryBars:
         if last is None:
             raise DataError("there are no bars: give at least one", source=self.name)
 
+    def _name_lengths(self) -> int:
+        """The nanoseconds by which the bars' length is known; each bar gets to know them, too."""
+        lengths = Counter(bar.nominal_length for bar in self._bars)
+        if len(lengths) > 1:
+            for unit in _UNITS:
+                if all(is_nominally(length, unit) for length in lengths):
+                    self._bars = [_called(bar, unit) for bar in self._bars]
+                    return unit
+        return max(lengths, key=lambda length: (lengths[length], length))
+
     def __iter__(self) -> Iterator[Bar]:
         return iter(self._bars)
 
@@ -151,3 +170,12 @@ class MemoryBars:
         if self._digest is None:
             self._digest = canonical_digest(self._bars)
         return self._digest
+
+
+def _called(bar: Bar, nominal: int) -> Bar:
+    """``bar``, knowing the length by which its source is known."""
+    start, end = bar.open_ns, bar.close_ns
+    if bar.nominal_length == nominal:
+        return bar
+    prices = (bar.open, bar.high, bar.low, bar.close)
+    return trusted_bar(bar.pair, start, end, *prices, bar.volume, nominal)

@@ -17,10 +17,11 @@ from random import Random
 
 from attrs import frozen
 
-from backtest.data._assemble import bar_length, pair_code
+from backtest.data._assemble import pair_code
 from backtest.data.sources import canonical_digest
 from backtest.errors import ConfigError
 from backtest.models.bar import Bar, trusted_bar
+from backtest.models.bar_length import BarLength
 from backtest.models.trading_pair import TradingPair
 from backtest.money import decimal_of, div, mul
 from backtest.times import MINUTE, to_ns
@@ -238,7 +239,7 @@ def _shape(
     return _Shape(
         n=n,
         start_ns=start if isinstance(start, int) else to_ns(start, "start"),
-        bar_ns=bar_length(bar) or MINUTE,
+        bar_ns=BarLength.span_of(bar),
         price=opening,
         volatility=volatility,
         drift=drift,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Protocol, runtime_checkable
 
@@ -89,6 +89,8 @@ class MemoryTicks:
         self.pair = pair_code(pair)
         self.name = name
         self.rounded = rounded
+        self.reading: Mapping[str, str | None] = {}
+        """How they were read, as plain data, where they were read from somewhere."""
         self._digest = digest
         self._ticks = list(ticks)
         if not self._ticks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from backtest.data._csv_table import CsvTable
 from backtest.data._files import InputFile
 from backtest.data._frame_rows import FrameRows, table_of
 from backtest.data._rows import Rows
-from backtest.data._stamps import StampReader, zone_of
+from backtest.data._stamps import StampReader
 from backtest.data._symbols import no_rows
 from backtest.data._tables import ParquetTable
+from backtest.data._zones import zone_of
 from backtest.data.tick_sources import MemoryTicks, Tick, TickSource, check_kind, tick_digest
 from backtest.models.trading_pair import TradingPair
 
@@ -43,10 +44,11 @@ def read_ticks(
     source = FileTicks(data, pair, kind, tz=tz, symbol=symbol)
     if stream:
         return source
-    ticks = list(source)
-    return MemoryTicks(
-        ticks, pair, kind, name=source.name, digest=source.digest(), rounded=source.rounded
+    loaded = MemoryTicks(
+        list(source), pair, kind, name=source.name, digest=source.digest(), rounded=source.rounded
     )
+    loaded.reading = source.reading
+    return loaded
 
 
 class FileTicks:
@@ -77,6 +79,8 @@ class FileTicks:
         self.kind = check_kind(kind)
         zone = zone_of(tz)
         self._zone = zone
+        self.reading: Mapping[str, str | None] = {"tz": "UTC" if zone is None else str(zone)}
+        """How it is read, as plain data."""
         self._file = InputFile(data) if isinstance(data, (str, os.PathLike)) else None
         self._digest: str | None = None
         self._rows: Rows
@@ -88,7 +92,7 @@ class FileTicks:
             typed = table_of(data) if self._file is None else ParquetTable(self._file.name)
             name = "dataframe" if self._file is None else self._file.name
             self.columns = self._find(typed.names, name, None)
-            self._rows = FrameRows(typed, name, self.columns, self.pair, symbol, zone)
+            self._rows = FrameRows(typed, name, self.columns, self.pair, symbol)
         self.name = self._rows.name
         self.symbol = self._rows.symbol
         next(iter(self))  # what is wrong from the start is refused here, not in the middle of a run

@@ -21,9 +21,8 @@ from backtest.analysis.result import RunResult
 from backtest.errors import ConfigError
 from backtest.markets.record import record_of
 from backtest.markets.scenario import Scenario
-from backtest.models import MarketTrade, Quote
+from backtest.models import BarLength, MarketTrade, Quote
 from backtest.services.fundamental import Fundamental
-from backtest.times import length_ns
 
 __all__ = ["MarketResult"]
 
@@ -92,8 +91,7 @@ class MarketResult(RunResult):
             pair = next(iter(self.pairs))
         if pair not in self.pairs:
             raise ConfigError(f"there is no pair {pair!r}; there are: {', '.join(self.pairs)}")
-        length = length_ns(interval, "interval")
-        assert length is not None
+        length = BarLength.span_of(interval, "interval")
         record = self.record
         return facts_of_market(
             record.pairs[pair],

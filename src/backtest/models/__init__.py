@@ -7,6 +7,7 @@ from backtest.models.agent import Agent
 from backtest.models.asset import Asset
 from backtest.models.balance import Balance
 from backtest.models.bar import Bar, trusted_bar
+from backtest.models.bar_length import BarLength
 from backtest.models.broker import Broker
 from backtest.models.decision_action import ActionType, DecisionAction
 from backtest.models.depth import (
@@ -90,6 +91,7 @@ __all__ = [
     "BacktestRun",
     "Balance",
     "Bar",
+    "BarLength",
     "Broker",
     "DecisionAction",
     "Depth",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from attrs import frozen
+from attrs import field, frozen
 
 from backtest.errors import FieldError
 from backtest.models._validate import (
@@ -15,6 +15,7 @@ from backtest.models._validate import (
     check_texts,
     number,
 )
+from backtest.models.bar_length import is_nominally
 from backtest.times import from_ns
 
 __all__ = ["Bar", "trusted_bar"]
@@ -25,6 +26,10 @@ class Bar:
     """Open, high, low and close of ``pair`` from ``open_ns`` to ``close_ns`` (ns since 1970 UTC).
 
     ``volume`` is in base; ``None`` means unknown (no cap on fills), 0 that nothing traded.
+    ``nominal_ns`` is what its source calls its length where it lasted otherwise: a day of 23 hours,
+    a month, the first half hour of a session in a file of hours. Two bars may differ in it alone
+    and are equal.
+
     Frozen and slotted: a run holds millions.
 
     Raises `FieldError` or `FieldTypeError` unless 0 < low <= open, close <= high,
@@ -42,11 +47,14 @@ class Bar:
     low: Decimal
     close: Decimal
     volume: Decimal | None = None
+    nominal_ns: int | None = field(default=None, eq=False, repr=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         check_texts({"pair": self.pair}, ("pair",))
         for name in ("open_ns", "close_ns"):
             check_count(getattr(self, name), name)
+        if self.nominal_ns is not None:
+            check_count(self.nominal_ns, "nominal_ns", 1)
         if self.open_ns >= self.close_ns:
             raise FieldError(
                 "close_ns", f"must lie after open_ns {self.open_ns}, is {self.close_ns}"
@@ -78,12 +86,31 @@ class Bar:
         """Nanoseconds from its open to its close."""
         return self.close_ns - self.open_ns
 
+    @property
+    def nominal_length(self) -> int:
+        """Nanoseconds by which its source's length is known: `length` unless it lasted otherwise.
+
+        Of months it is what they are on average, so that all months of a source have one.
+        """
+        nominal = self.nominal_ns
+        return self.close_ns - self.open_ns if nominal is None else nominal
+
+    def lasts(self, nominal: int) -> bool:
+        """Whether it is a bar of a length that counts as ``nominal`` nanoseconds.
+
+        That is what its source says; where it says nothing, a day may be an hour off and a month
+        be any.
+        """
+        if self.nominal_ns is not None:
+            return self.nominal_ns == nominal
+        return is_nominally(self.close_ns - self.open_ns, nominal)
+
 
 _new = object.__new__
 # Slot descriptors write past the frozen __setattr__, and are looked up once, here.
-_pair, _open_ns, _close_ns, _open, _high, _low, _close, _volume = (
-    Bar.__dict__[_name].__set__
-    for _name in ("pair", "open_ns", "close_ns", "open", "high", "low", "close", "volume")
+_NAMES = ("pair", "open_ns", "close_ns", "open", "high", "low", "close", "volume", "nominal_ns")
+_pair, _open_ns, _close_ns, _open, _high, _low, _close, _volume, _nominal_ns = (
+    Bar.__dict__[_name].__set__ for _name in _NAMES
 )
 
 
@@ -96,6 +123,7 @@ def trusted_bar(
     low: Decimal,
     close: Decimal,
     volume: Decimal | None,
+    nominal_ns: int | None = None,
 ) -> Bar:
     """A `Bar` of values that a loader has validated; nothing is checked here."""
     bar = _new(Bar)
@@ -107,4 +135,5 @@ def trusted_bar(
     _low(bar, low)
     _close(bar, close)
     _volume(bar, volume)
+    _nominal_ns(bar, nominal_ns)
     return bar

@@ -7,32 +7,34 @@ of, however little of that had events; an interval without events has no bar.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from backtest.errors import ConfigError, DataError
 from backtest.models.bar import Bar, trusted_bar
+from backtest.models.bar_length import BarLength
 from backtest.models.market_event import MarketEvent
 from backtest.models.quote import Quote
 from backtest.money import exact_add
 from backtest.services.calendars import ALWAYS_OPEN, Calendar
-from backtest.times import DAY, format_ns
+from backtest.times import DAY, WEEK, format_ns, from_ns, to_ns
 
 __all__ = ["QUOTE_PRICES", "Resampler"]
 
-WEEK = 7 * DAY
 _MONDAY = 4 * DAY
 """The first Monday after 1970-01-01, a Thursday: where weeks begin."""
 QUOTE_PRICES = ("mid", "bid", "ask")
 
 
 class Resampler:
-    """Makes bars of ``length`` nanoseconds of one pair's quotes, trades or shorter bars.
+    """Makes bars of ``length`` of one pair's quotes, trades or shorter bars.
 
     Args:
-        length: always open: any, counted from 1970-01-01 UTC (weeks from a Monday). With sessions:
-            less than a day, counted from each session's open, its last bar ending with the
-            session; a day, from open to close of a session; or a week, from the open of the first
-            session that has events to the close of the week's last one.
+        length: a `BarLength`, or nanoseconds. Always open: any, counted from 1970-01-01 UTC (weeks
+            from a Monday), or months of UTC. With sessions: less than a day, counted from each
+            session's open, its last bar ending with the session; a day, from open to close of a
+            session; or a week or months, from the open of the first session that has events to the
+            close of the last one.
         price: what a quote counts for: its ``"mid"`` (exact), ``"bid"`` or ``"ask"``.
 
     An event at the boundary of two bars belongs to the later one, at a session's close to that
@@ -43,27 +45,42 @@ class Resampler:
     __slots__ = (
         "_bar",
         "_calendar",
+        "_closes",
         "_end",
-        "_length",
+        "_group",
+        "_months",
+        "_nominal",
         "_numbers",
         "_pair",
         "_price",
+        "_span",
         "_start",
         "_volume",
     )
 
     def __init__(
-        self, pair: str, length: int, calendar: Calendar = ALWAYS_OPEN, price: str = "mid"
+        self,
+        pair: str,
+        length: BarLength | int,
+        calendar: Calendar = ALWAYS_OPEN,
+        price: str = "mid",
     ) -> None:
+        length = BarLength.of(length, "length")
+        self._nominal = self._span = length.ns
+        self._months = length.count if length.unit == "month" else 0
         if price not in QUOTE_PRICES:
             raise ConfigError(f"price must be one of {', '.join(QUOTE_PRICES)}, not {price!r}")
-        if calendar is not ALWAYS_OPEN and length >= DAY and length not in (DAY, WEEK):
-            raise ConfigError(
-                f"bars of {length} ns do not go with the sessions of {calendar.name}: give less "
-                "than a day, '1d' or '1w'"
-            )
-        self._pair, self._length, self._calendar, self._price = pair, length, calendar, price
+        if calendar is not ALWAYS_OPEN and not self._months:
+            if self._span >= DAY and self._span not in (DAY, WEEK):
+                raise ConfigError(
+                    f"bars of {self._span} ns do not go with the sessions of {calendar.name}: give "
+                    "less than a day, '1d', '1w' or months ('1M')"
+                )
+        self._pair, self._calendar, self._price = pair, calendar, price
         self._start = self._end = 0
+        self._group: int | None = None
+        self._closes = 0
+        """The week or months that were looked at last, and when their last session closes."""
         self._numbers: tuple[Decimal, Decimal, Decimal, Decimal] | None = None
         self._volume: Decimal | None = None
 
@@ -97,7 +114,9 @@ class Resampler:
 
     def _made(self) -> Bar:
         assert self._numbers is not None
-        bar = trusted_bar(self._pair, self._start, self._end, *self._numbers, self._volume)
+        start, end = self._start, self._end
+        nominal = None if end - start == self._nominal else self._nominal
+        bar = trusted_bar(self._pair, start, end, *self._numbers, self._volume, nominal)
         self._numbers = None
         return bar
 
@@ -116,9 +135,7 @@ class Resampler:
     def _interval(self, event: MarketEvent) -> tuple[int, int] | None:
         """The interval of the coarser bar that ``event`` belongs to; None outside the sessions."""
         if self._calendar is ALWAYS_OPEN:
-            offset = _MONDAY if self._length % WEEK == 0 else 0
-            start = (event.open_ns - offset) // self._length * self._length + offset
-            end = start + self._length
+            start, end = self._always(event.open_ns)
         else:
             found = self._of_session(event)
             if found is None:
@@ -132,8 +149,18 @@ class Resampler:
             )
         return start, end
 
+    def _always(self, ns: int) -> tuple[int, int]:
+        """The interval that ``ns`` lies in where there are no sessions."""
+        if self._months:
+            if not self._start <= ns < self._end:
+                return _months_of(ns, self._months)
+            return self._start, self._end
+        offset = 0 if self._span % WEEK else _MONDAY
+        start = (ns - offset) // self._span * self._span + offset
+        return start, start + self._span
+
     def _of_session(self, event: MarketEvent) -> tuple[int, int] | None:
-        calendar, length = self._calendar, self._length
+        calendar, length = self._calendar, self._span
         session = calendar.session(event.open_ns)
         is_bar = type(event) is Bar
         if session is None or (is_bar and event.open_ns == session.close_ns):
@@ -148,16 +175,40 @@ class Resampler:
         opened, closes, label = session
         if length == DAY:
             return opened, closes
-        if length == WEEK:
-            while (later := calendar.session(calendar.day_end(closes))) is not None:
-                if _week(later.label) != _week(label):
-                    break
-                closes = later.close_ns
-            return opened, closes
+        if length == WEEK or self._months:
+            return opened, self._last_close(closes, label)
         place = min((event.open_ns - opened) // length, (closes - opened - 1) // length)
         start = opened + place * length
         return start, min(start + length, closes)
 
+    def _last_close(self, closes: int, label: int) -> int:
+        """When the last session of the week, or of the months, of a session closes."""
+        group = self._group_of(label)
+        if group != self._group:
+            calendar = self._calendar
+            while (later := calendar.session(calendar.day_end(closes))) is not None:
+                if self._group_of(later.label) != group:
+                    break
+                closes = later.close_ns
+            self._group, self._closes = group, closes
+        return self._closes
 
-def _week(label: int) -> int:
-    return (label * DAY - _MONDAY) // WEEK
+    def _group_of(self, label: int) -> int:
+        """The week, or the months, that the day of a session belongs to."""
+        if self._months:
+            return _month(from_ns(label * DAY)) // self._months
+        return (label * DAY - _MONDAY) // WEEK
+
+
+def _month(moment: datetime) -> int:
+    return moment.year * 12 + moment.month - 1
+
+
+def _months_of(ns: int, count: int) -> tuple[int, int]:
+    """The ``count`` months of UTC, counted from a year's first, that ``ns`` lies in."""
+    first = _month(from_ns(ns)) // count * count
+    begins, ends = (
+        to_ns(datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC))
+        for month in (first, first + count)
+    )
+    return begins, ends

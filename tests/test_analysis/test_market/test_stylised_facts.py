@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from itertools import pairwise
 from math import exp, inf, log
 from random import Random
 
 import pytest
+from attrs import evolve
 
 from backtest.analysis.market.facts_of import facts_of_bars, facts_of_market, facts_of_quotes
 from backtest.analysis.market.real_markets import REAL, Real, Verdict, verdict_of
 from backtest.analysis.market.samples import PairRecord
 from backtest.analysis.market.stylised_facts import log_returns, measure
+from backtest.data import MemoryBars
 from backtest.models import Bar, Quote
-from backtest.times import MINUTE, SECOND
+from backtest.times import DAY, MINUTE, MONTH, SECOND
 from tests.test_analysis.test_market.making import PAIR, quote, trade
 
 GROWING = Real("growing", 0.1, 0.4, 0.0, "a source")
@@ -143,6 +146,17 @@ def test_bars_of_history_are_measured_by_their_closes() -> None:
     assert facts.returns == pytest.approx((log(1.01), log(0.5)))
     assert facts.interval_ns == MINUTE
     assert facts.price == "close"
+
+
+def test_months_follow_each_other_however_long_they_are() -> None:
+    ends = [0, 31, 59, 90, 120]  # January to April of a year that is no leap year
+    bars = [
+        evolve(bar(0, str(100 + 10 * place)), open_ns=start * DAY, close_ns=end * DAY)
+        for place, (start, end) in enumerate(pairwise(ends))
+    ]
+    facts = facts_of_bars(MemoryBars(bars, PAIR))
+    assert facts.returns == pytest.approx((log(1.1), log(12 / 11), log(13 / 12)))
+    assert facts.interval_ns == MONTH
 
 
 def test_bars_without_volume_have_no_volume_to_correlate() -> None:

@@ -68,12 +68,12 @@ def facts_of_bars(bars: Iterable[Bar]) -> StylisedFacts:
     'not measured'
     """
     series = list(bars)
-    lengths = sorted(bar.close_ns - bar.open_ns for bar in series)
+    lengths = sorted(bar.nominal_length for bar in series)
     length = lengths[len(lengths) // 2] if lengths else MINUTE
     returns: list[float] = []
     volumes: list[Decimal | None] = []
     for before, after in pairwise(series):
-        if after.close_ns - before.close_ns == length:
+        if after.open_ns == before.close_ns:
             returns += log_returns([float(before.close), float(after.close)])
             volumes.append(after.volume)
     known = [float(volume) for volume in volumes if volume is not None]
