@@ -134,6 +134,8 @@ class Acceptance:
             branch.worst = limit
         else:
             branch.worst = book.worst_price(buy, limit, stop, now)
+            if kind == "market" and book.standing.quote is not None:
+                self._reserve_as_quoted(branch, buy, volume, now)
         branch.taker = takes(buy, limit, stop if kind == "stop_limit" else now)
         branch.asset = book.base if spot and not buy else book.quote
         working = branch.working = venue.working(
@@ -219,6 +221,15 @@ class Acceptance:
             EventKind.ACCEPTED, branch, order, detail=detail, command=command, balances=balances
         )
         return branch
+
+    def _reserve_as_quoted(
+        self, branch: Branch, buy: bool, volume: Decimal, now: Decimal | None
+    ) -> None:
+        """A market order that a standing quote fills whole reserves for its price, and no more."""
+        standing = branch.book.standing
+        if now is not None and standing.at(self._venue.now) is not None:
+            if standing.suffices(buy, volume):
+                branch.worst = now
 
     def _net(self, branch: Branch, volume: Decimal, instructions: Instructions) -> None:
         """Let an order close the other side first; a reduce-only order must have one to close."""

@@ -31,6 +31,7 @@ from backtest.services.margin import (
 from .branch import Branch, Closing, Holding
 from .coverage import Coverage
 from .oco import OcoGroup
+from .standing_quote import StandingQuote
 
 __all__ = ["PairBook"]
 
@@ -86,6 +87,7 @@ class PairBook:
         "queue",
         "quote",
         "rules",
+        "standing",
         "step",
         "takes_spot",
         "tick_path",
@@ -129,6 +131,8 @@ class PairBook:
         self.last_quote: Quote | None = None
         self.cadences: tuple[Cadence, ...] = (Cadence(),)
         """How the bars of each of its sources follow each other."""
+        self.standing = StandingQuote(pair, rules)
+        """What new orders meet at once, where the pair is quoted."""
         self.coverage: Coverage | None = None
         """What its sources have told by now; None where nothing asks: there is one, of bars, and
         nothing expires."""
@@ -214,9 +218,12 @@ class PairBook:
 
     def meets(self, buy: bool) -> Decimal | None:
         """The price at which an order would meet the market now: of a quote its side of it, else
-        the last price; None before there was one."""
-        quote = self.last_quote
-        if quote is None:
+        the last price; None before there was one.
+
+        A quote counts until a bar was walked after it, whether or not it still stands.
+        """
+        quote = self.standing.quote or self.bar
+        if type(quote) is not Quote:
             return self.last
         return quote.ask if buy else quote.bid
 

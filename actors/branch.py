@@ -16,7 +16,7 @@ from .oco import OcoGroup
 if TYPE_CHECKING:
     from .book import PairBook
 
-__all__ = ["Branch", "Closing", "Holding"]
+__all__ = ["Branch", "Closing", "Holding", "is_live"]
 
 
 class Branch:
@@ -174,3 +174,13 @@ class Holding:
         """Let it act no more."""
         self.closings.remove(closing)
         self.part.exits.remove(closing.working)
+
+
+def is_live(working: Working) -> bool:
+    """Whether what it stands for is pending still."""
+    key = working.key
+    if type(key) is Branch:
+        if key.part is not None:
+            return key.order is not None and working in key.part.exits
+        return key.order is not None and key.working is working
+    return key in key.holding.closings

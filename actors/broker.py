@@ -39,6 +39,7 @@ from .financing import Financing
 from .message import MARKET_TO_STRATEGY, Envelope
 from .netting import NettingDesk
 from .protocol import Amend, Create, EndOfData, FallDue, Hello, ReadDepth, Subscribe
+from .quote_desk import QuoteDesk
 from .signal import UNSET
 from .snapshots import give_depth
 from .venue import Venue
@@ -87,6 +88,9 @@ class BrokerActor(VenueActor):
         )
         self._financing = Financing(self.venue, self._closing_desk)
         self._dues = Dues(self.venue, cancellation, self._financing)
+        self._quote_desk = QuoteDesk(self.venue, self._execution, self._financing, self._cross)
+        self._is_quoted = False
+        """Whether there ever was a quote."""
         self._know_cross()
 
     def _know_cross(self) -> None:
@@ -113,13 +117,14 @@ class BrokerActor(VenueActor):
         if kind is Bar:
             return self._on_bar(payload)
         if kind is Create:
-            return self._commands.create(envelope, payload)
+            return self._and_meet(self._commands.create(envelope, payload))
         if kind is Quote or kind is Trade:
             return self._on_tick(payload)
         if kind is Amend:
-            return self._commands.amend(envelope, payload)
+            return self._and_meet(self._commands.amend(envelope, payload))
         if kind is DecisionAction:
-            return self._commands.act(envelope, payload)
+            done = self._commands.act(envelope, payload)
+            return None if done is None else self._and_meet(done)
         if kind is AtThisClose:
             if type(payload.what) is Branch:
                 return self._execution.match_close(payload.what)
@@ -148,6 +153,12 @@ class BrokerActor(VenueActor):
             return BacktestError(f"there is no pair {asked.pair!r} here")
         return depth_of_quote(asked.pair, self.system.now, book.last_quote, book.last)
 
+    # -- commands between market events ------------------------------------------------------------
+
+    def _and_meet(self, command: Awaitable[None]) -> Awaitable[None]:
+        """Carry out a command; what it made new meets the quote that stands, if one may."""
+        return self._quote_desk.carry_out(command) if self._is_quoted else command
+
     # -- market events: phases 1 to 5 --------------------------------------------------------------
 
     def _on_bar(self, bar: Bar) -> Awaitable[None] | None:
@@ -157,6 +168,7 @@ class BrokerActor(VenueActor):
             valuation.move_to(bar.close_ns)
         book = self._books[bar.pair]
         if book.is_watchful:
+            book.standing.end_by(bar)
             coverage = book.coverage
             if coverage is not None and coverage.takes(bar):
                 # Finer events of this time were matched: the bar is news to strategies alone.
@@ -209,6 +221,7 @@ class BrokerActor(VenueActor):
         if self._valuation.time != time:
             self._valuation.move_to(time)
         book = self._books[tick.pair]
+        book.standing.end_by(tick)
         if (book.charges and self._financing.is_due_at(book, time)) or (
             book.due is not None and book.due <= time
         ):
@@ -229,31 +242,34 @@ class BrokerActor(VenueActor):
         self._dues.look_ahead(book)
 
     def _match_tick(self, book: PairBook, tick: Tick) -> Awaitable[None] | None:
-        if book.branches or book.holdings or book.fills_at_close or book.backs:
+        if book.branches or book.holdings or book.backs:
             walk, hit = self._execution.walk_tick(book, tick)
             if hit is not None or walk.triggered or walk.trailed or book.immediate:
                 return self._tick_with_fills(book, tick, walk, hit)
-            book.left = walk.pools
             if self.venue.cross:
                 return self._tick_with_fills(book, tick, walk, None)
-        self._mark_tick(book, tick)
+        # Nothing was taken of it.
+        self._mark_tick(book, tick, None)
         self._tell_tick(tick)
         return None
 
     async def _tick_with_fills(self, book: PairBook, tick: Tick, walk: Any, hit: Any) -> None:
         await self._execution.match(book, tick, walk, hit)
-        self._mark_tick(book, tick)
+        self._mark_tick(book, tick, walk.pools)
         if self.venue.cross:
             await self._cross.test(book)
         self._tell_tick(tick)
 
-    def _mark_tick(self, book: PairBook, tick: Tick) -> None:
-        """Take the quote's middle, or the trade's price, as the mark.
+    def _mark_tick(self, book: PairBook, tick: Tick, left: Any) -> None:
+        """Take the quote's middle, or the trade's price, as the mark; a quote stands from now on,
+        with what fills have ``left`` of it.
 
-        Where there are quotes, a trade neither marks nor is what an order meets "at this close".
+        Where there are quotes, a trade does not mark.
         """
         if type(tick) is Quote:
             book.last_quote = tick
+            book.standing.begin(tick, left)
+            self._is_quoted = True
             if book.queue is not None:
                 book.queue.quote = tick
         if type(tick) is Quote or book.last_quote is None:

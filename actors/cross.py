@@ -330,7 +330,7 @@ class CrossDesk:
             price,
             volume,
             3 if at is None else at.rank,
-            point_of(bar, False) if at is None else at.point,
+            at.point if at is not None and isinstance(bar, Bar) else point_of(bar, False),
             True,
             False,
             False,

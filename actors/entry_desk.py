@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from backtest.errors import RejectReason
-from backtest.models import MarketEvent, TradingOrder
+from backtest.models import Bar, MarketEvent, TradingOrder
 from backtest.money import ZERO, add, sub
 from backtest.services.fills import CLOSE_ONLY, Hit, OpenPart, Walk
 from backtest.services.order_operations import fill
@@ -210,7 +210,8 @@ class EntryDesk:
         children: tuple[Any, ...] = ()
         if margin is not None:
             holding = open_holding(venue, branch, filled)  # type: ignore[arg-type]
-            holding.since = bar.close_ns if hit.rank == CLOSE_ONLY else bar.open_ns
+            on_bar = type(bar) is Bar and hit.rank != CLOSE_ONLY
+            holding.since = bar.open_ns if on_bar else venue.now
             positions = ((filled.id, filled),)
             part = holding.part
             venue.valuation.position(book.code, signed_size(book, part.long, volume), hit.price)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Any
+from collections.abc import Sequence
 
 from attrs import evolve
 
@@ -17,19 +16,17 @@ from backtest.services.fills import (
     NOT_ON_THIS_BAR,
     OPEN_ONLY,
     BarWalk,
+    Group,
     Hit,
     TickWalk,
     Walk,
     Working,
     checked_pool,
     eligibility,
-    flat_bar,
-    meets,
-    point_of,
+    on_offer,
     pool,
     protection_passed,
     slipped,
-    walk_of,
 )
 from backtest.services.time_in_force import ended_because
 
@@ -114,25 +111,40 @@ class Execution:
             tick,
             groups,
             book.tick_path,
-            self._pools(book, tick),
+            on_offer(
+                tick, book.rules.participation, book.pair.volume_increment, book.volume_policy
+            ),
             book.queue,
             before=book.last_quote if quoted else book.bar,
             quoted=quoted,
         )
         return walk, walk.next()
 
-    def _pools(self, book: PairBook, tick: Tick) -> tuple[Decimal | None, Decimal | None]:
-        """What of ``tick`` there is for buys and for sells."""
-        increment, share = book.pair.volume_increment, book.rules.participation
-        if book.volume_policy is not None:
-            return (
-                checked_pool(book.volume_policy, flat_bar(tick, True), increment),
-                checked_pool(book.volume_policy, flat_bar(tick, False), increment),
-            )
-        if isinstance(tick, Quote):
-            return pool(tick.ask_size, share, increment), pool(tick.bid_size, share, increment)
-        volume = pool(tick.volume, share, increment)
-        return volume, volume
+    async def meet(self, book: PairBook, quote: Quote, new: Sequence[Working]) -> bool:
+        """Let ``new`` conditions, accepted now, meet ``quote``, which stands; whether any filled.
+
+        It is a walk of its own, with what fills have left of the quote. What stays pending has
+        met the quote, and waits for what comes.
+        """
+        groups: dict[Group, None] = {}
+        for working in new:
+            working.start = FROM_OPEN
+            if working.terms is not None and working.terms.immediate:
+                self._meet(book, working)
+            key = working.key
+            groups[(key.holding if type(key) is Closing else key).group] = None
+        standing = book.standing
+        walk = TickWalk(quote, list(groups), book.tick_path, standing.left(), book.queue, only=new)
+        hit = walk.next()
+        if hit is not None:
+            self._venue.move_to(self._venue.now)
+        await self.match(book, quote, walk, hit)
+        standing.use(walk.pools)
+        # A bar that is under way tells these of its close alone, as it does the order itself.
+        now = self._venue.now
+        for part in walk.opened:
+            book.waiting += [(now, working) for working in part.exits]
+        return hit is not None
 
     def _open_to(self, book: PairBook, bar: Bar) -> list[tuple[int, Working]]:
         """Say of each new order from where on ``bar`` counts for it; those that still wait."""
@@ -174,7 +186,8 @@ class Execution:
             await self._end_immediate(book)
         if walk.forked or walk.inside > 1:
             self._venue.records.forks.append((bar.close_ns, book.code))
-        book.left = walk.pools
+        if type(bar) is Bar:
+            book.left = walk.pools
 
     async def _end_immediate(self, book: PairBook) -> None:
         """Cancel what is left of the orders whose opportunity has passed."""
@@ -194,7 +207,7 @@ class Execution:
         """Fill a market order at the close that has just been (``fill_on="this_close"``)."""
         book = branch.book
         bar = book.bar
-        if bar is None or branch.order is None or bar.close_ns != self._venue.now:
+        if type(bar) is not Bar or branch.order is None or bar.close_ns != self._venue.now:
             return
         await self._at_close(book, bar, branch.group, branch.working, None)
         if branch.terms is not None and branch.terms.immediate and branch.order is not None:
@@ -204,19 +217,17 @@ class Execution:
         """The same for a market order that closes a position."""
         book = closing.holding.branch.book
         bar = book.bar
-        if (
-            bar is None
-            or bar.close_ns != self._venue.now
-            or closing not in closing.holding.closings
-        ):
+        if type(bar) is not Bar or bar.close_ns != self._venue.now:
+            return
+        if closing not in closing.holding.closings:
             return
         await self._at_close(book, bar, closing.holding.group, closing.working, closing.holding)
 
     async def _at_close(
         self,
         book: PairBook,
-        bar: MarketEvent,
-        group: Any,
+        bar: Bar,
+        group: Group,
         working: Working,
         holding: Holding | None,
     ) -> None:
@@ -234,13 +245,8 @@ class Execution:
         if volume < wanted and terms is not None and terms.whole:
             working.lacked = volume
             return
-        at, path = meets(bar, working.buy), book.path
-        whole: Bar
-        if isinstance(bar, Bar):
-            whole = bar
-        else:
-            whole, path = flat_bar(bar, working.buy), book.tick_path
-        price = slipped(at, working.buy, whole, path, volume)
+        at, path = bar.close, book.path
+        price = slipped(at, working.buy, bar, path, volume)
         hit = Hit(
             group,
             working,
@@ -248,7 +254,7 @@ class Execution:
             price,
             volume,
             CLOSE_ONLY,
-            point_of(bar, working.buy),
+            "close",
             True,
             False,
             holding is None
@@ -257,7 +263,7 @@ class Execution:
             at,
             (at,) * 4,
         )
-        walk = walk_of(bar, (), path, book.left)
+        walk = BarWalk(bar, (), path, book.left)
         await self._execute(book, bar, walk, hit)
         book.left = walk.pools
 

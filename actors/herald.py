@@ -175,7 +175,7 @@ class Herald:
 
     def release(self) -> None:
         """Send what was held back: a command is answered by the last of the events that it led to,
-        so that who awaited it sees all that it did."""
+        so that who awaited it sees all that it did. What comes is held back as before."""
         held = self.held
         if not held:
             return

@@ -11,7 +11,7 @@ from backtest.services.order_book import Resting, SelfTrade
 from backtest.services.time_in_force import ended_because
 
 from .auctions import Auctions
-from .branch import Closing
+from .branch import Closing, is_live
 from .cancellation import Cancellation
 from .fillable import fillable
 from .holdings import drop_closing
@@ -20,7 +20,6 @@ from .pending import (
     book_of,
     branch_of,
     instructions_of,
-    is_live,
     leaves_of,
     must_end,
     passes_protection,

@@ -14,23 +14,12 @@ __all__ = [
     "book_of",
     "branch_of",
     "instructions_of",
-    "is_live",
     "leaves_of",
     "market_of",
     "must_end",
     "passes_protection",
     "workings_of",
 ]
-
-
-def is_live(working: Working) -> bool:
-    """Whether what it stands for is pending still."""
-    key = working.key
-    if type(key) is Branch:
-        if key.part is not None:
-            return key.order is not None and working in key.part.exits
-        return key.order is not None and key.working is working
-    return key in key.holding.closings
 
 
 def market_of(branch: Branch) -> MarketBook:

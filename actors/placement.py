@@ -8,9 +8,9 @@ from decimal import Decimal
 from backtest.services.fills import Working, trailed
 from backtest.services.order_book import Resting
 
-from .branch import Branch
+from .branch import Branch, is_live
 from .market_book import MarketBook
-from .pending import is_live, leaves_of, market_of, workings_of
+from .pending import leaves_of, market_of, workings_of
 from .stops import tell_trailed, tell_triggered
 from .triggers import Trigger
 from .venue import Venue

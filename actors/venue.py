@@ -82,7 +82,8 @@ class Venue:
         self._account: Channel = None  # type: ignore[assignment]
         self._numbers = 0
         self._branches = 0
-        self._sequence = 0
+        self.sequence = 0
+        """The last place in the queue that was given."""
         self._entry = (0, UUID(int=0))
 
     def new_book(self, pair: TradingPair, rules: TradingRules) -> PairBook:
@@ -128,8 +129,8 @@ class Venue:
 
     def next_sequence(self) -> int:
         """The next place in the queue."""
-        self._sequence += 1
-        return self._sequence
+        self.sequence += 1
+        return self.sequence
 
     # -- money -------------------------------------------------------------------------------------
 
@@ -186,6 +187,11 @@ class Venue:
                 self.valuation.balance(key[1], money.get(key, _NOTHING), both)
                 money[key] = both
         return known
+
+    def move_to(self, time: int) -> None:
+        """Something changes at ``time``: have the worth of the moment before sampled."""
+        if self.valuation.time != time:
+            self.valuation.move_to(time)
 
     def entry_id(self) -> UUID:
         """The id of the entry that was posted last; several fills share it."""
@@ -292,7 +298,7 @@ class Venue:
         self, branch: Branch, kind: WorkingKind, buy: bool, price: Decimal | None, volume: Decimal
     ) -> Working:
         """A pending order as the walk along a bar sees it, last in the queue."""
-        self._sequence += 1
+        self.sequence += 1
         return Working(
             branch,
             kind,
@@ -300,7 +306,7 @@ class Venue:
             None if kind == "market" else price,
             volume,
             0,
-            self._sequence,
+            self.sequence,
             False,
             False,
             True,

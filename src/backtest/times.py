@@ -17,6 +17,7 @@ __all__ = [
     "MONTH",
     "SECOND",
     "WEEK",
+    "age_ns",
     "duration_ns",
     "format_ns",
     "format_span",
@@ -36,6 +37,8 @@ MONTH = 2_629_746 * SECOND
 How long a certain month is, is a matter of the calendar."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SUSPICIOUS = 1_000_000
+"""Whoever gives so few nanoseconds means something else."""
 _MICROSECOND = timedelta(microseconds=1)
 _COUNTED = re.compile(r"\s*(\d+)\s*([a-zA-Zµ]+)\s*")
 _UNITS = {
@@ -136,3 +139,17 @@ def format_span(ns: int) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"
+
+
+def age_ns(age: object, field: str = "age") -> int:
+    """Nanoseconds of an age: ``"5s"``, a `timedelta`, or nanoseconds as a whole number; 0 counts.
+
+    Raises `FieldError` for anything else.
+    """
+    if isinstance(age, bool) or not isinstance(age, (int, str, timedelta)):
+        raise FieldError(field, f"must be a length of time such as '5s', not {age!r}")
+    if isinstance(age, int) and 0 < age < _SUSPICIOUS:
+        raise FieldError(field, f"of {age} means {age} nanoseconds: write '{age}s' (or '{age}ns')")
+    if isinstance(age, int) and age >= 0:
+        return age
+    return duration_ns(age, field)

@@ -316,7 +316,7 @@ def test_every_event_without_a_fill_has_the_right_reason(
         result, bars = wild_run(seed, kind, source and source(seed), netting=bool(seed % 2))
         reasons: dict[tuple[int, str, str], list[Silence]] = {}
         for one in all_silences(result, bars):
-            if not one.at_close:
+            if not one.at_once:
                 key = (one.event, one.wait.order_id, one.wait.role)
                 reasons.setdefault(key, []).append(one)
             kinds.add(one.reason.why)

@@ -326,14 +326,17 @@ def test_quotes_and_trades() -> None:
 
     quotes = [quote(60, 101, 102), quote(120, 100, "100.5"), quote(180, 101, 102)]
     result = run((), both, data=[quotes, [trade(130, 104)]])
+    stood = "NOT FILLED at once, at the quote of 1970-01-01 00:01"
     assert silent(result, 1) == [
+        f"{stood} (match): the ask 102.00 stayed above the limit 100.00",
         (
             "NOT FILLED on 3 events (match): the ask was never at or below the limit 100.00; "
             "nearest "
             "100.50 at 1970-01-01 00:02"
-        )
+        ),
     ]
     assert silent(result, 2) == [
+        f"{stood} (trigger): the ask 102.00 stayed below the stop 103.00",
         "NOT FILLED on this quote (trigger): the ask 100.50 stayed below the stop 103.00",
         (
             "NOT FILLED on this trade (match): a trade of a market that is quoted fills resting "

@@ -67,27 +67,29 @@ def test_ticks_go_before_bars_and_mark() -> None:
     async def script(me: Me) -> None:
         stream = me.bars("BTCUSD")
         await anext(stream)  # the quotes of minute 0 have told it
-        order = await me.buy("BTCUSD", 1)
+        await me.buy("BTCUSD", 1)  # what was quoted stands, and has 1
         assert me.last_price("BTCUSD") == D("99.5")
+        order = await me.buy("BTCUSD", 1)
         await anext(stream)  # nothing was quoted in minute 1: its open, if it had opened since
         assert order.average_price == D(107)
 
-    data: list[Any] = [quote(10, 99, 100), bar(0, 100, 110, 90, 105), bar(1, 107)]
+    data: list[Any] = [quote(10, 99, 100, 1, 1), bar(0, 100, 110, 90, 105), bar(1, 107)]
     world = play(data, script)
-    assert world.fills() == ["entry LONG 1 @ 107 open"]
+    assert world.fills() == ["entry LONG 1 @ 100 ask", "entry LONG 1 @ 107 open"]
 
 
 def test_an_order_inside_a_bar_meets_ticks_but_not_the_open_of_a_bar_before_it() -> None:
     async def script(me: Me) -> None:
         quotes, stream = me.quotes("BTCUSD"), me.bars("BTCUSD")
         await anext(quotes)  # second 61: inside minute 1
-        order = await me.buy("BTCUSD", 1)
+        order = await me.buy("BTCUSD", 2)
+        assert order.filled_volume == D(1)  # all that was asked
         await anext(stream)
         assert not order.is_filled
         await anext(stream)  # minute 2, in which nothing was quoted
-        assert order.average_price == D(103)
+        assert order.average_price == D("101.5")  # 100 and 103
 
-    play([quote(61, 99, 100), bar(1, 101), bar(2, 103)], script)
+    play([quote(61, 99, 100, 1, 1), bar(1, 101), bar(2, 103)], script)
 
 
 def test_on_bar_gets_the_lengths_that_were_subscribed() -> None:

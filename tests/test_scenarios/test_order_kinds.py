@@ -2,7 +2,8 @@
 
 All data says the same: one price at a time, a minute apart, with the same volume. A bar is flat, a
 quote has bid and ask at one price, and of several sources the quotes come in the middle of bars.
-So an order does the same on each, and the figures below hold for all of them.
+So an order does the same on each, and the figures below hold for all of them; but a quote stands,
+so that market orders meet the one at which they were given, where on other data they meet the next.
 
 The market after an order to buy was given at 100 (for sells all is mirrored at 100)::
 
@@ -25,6 +26,7 @@ STILL = (100, 100, 100, 100)
 DRY = (10, "0.001", "0.001", "0.001")
 """Volumes of which a half is nothing, but for the first."""
 DATA = ("bars", "quotes", "trades", "several")
+QUOTED = ("quotes", "several")
 SIDES = ("buy", "sell", "long", "short")
 KINDS: dict[str, dict[str, int]] = {
     "market": {},
@@ -107,6 +109,13 @@ def ends(world: World) -> list[str]:
     ]
 
 
+def dry(kind: str, data: str) -> Sequence[str | int] | None:
+    """Volumes without one for a market order: not the next, and not the one that stands."""
+    if kind != "market":
+        return None
+    return ("0.001",) * 4 if data in QUOTED else DRY
+
+
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_side = pytest.mark.parametrize("side", SIDES)
 all_data = pytest.mark.parametrize("data", DATA)
@@ -116,11 +125,13 @@ all_data = pytest.mark.parametrize("data", DATA)
 @every_side
 @every_kind
 def test_filled_whole(kind: str, side: str, data: str) -> None:
-    # The market order at the next price, 101. The limit of 99 when the price jumps to 98: a bar
-    # that opens there fills it there, a tick that comes to it at what it had offered. The stop of
-    # 103 when 104 jumps over it; so does the stop-limit, for 104 is within its limit of 106. The
-    # trailing stop begins at 100 + 3, follows 98 to 101 and 97 to 100, and is passed at 104.
-    price = {"market": 101, "limit": 98 if data == "bars" else 99}.get(kind, 104)
+    # The market order at the next price, 101, or at the quote of 100 that stands. The limit of 99
+    # when the price jumps to 98: a bar that opens there fills it there, a tick that comes to it at
+    # what it had offered. The stop of 103 when 104 jumps over it; so does the stop-limit, for 104
+    # is within its limit of 106. The trailing stop begins at 100 + 3, follows 98 to 101 and 97 to
+    # 100, and is passed at 104.
+    market = 100 if data in QUOTED else 101
+    price = {"market": market, "limit": 98 if data == "bars" else 99}.get(kind, 104)
 
     async def script(me: Any) -> None:
         order = await getattr(me, side)("BTCUSD", 2, **asked(side, kind))
@@ -136,7 +147,8 @@ def test_filled_whole(kind: str, side: str, data: str) -> None:
 @every_kind
 def test_filled_in_parts(kind: str, side: str, data: str) -> None:
     # There is a volume of 1 at each price, for an order of 2. What a stop leaves is a market order.
-    prices = {"market": (101, 98), "limit": (98, 97)}.get(kind, (104, 105))
+    market = (100, 101) if data in QUOTED else (101, 98)
+    prices = {"market": market, "limit": (98, 97)}.get(kind, (104, 105))
     if data != "bars":  # what rests there offers its own price, the rest of a stop-limit, too
         prices = {"limit": (99, 99), "stop_limit": (104, 106)}.get(kind, prices)
 
@@ -161,7 +173,7 @@ def test_waits(kind: str, side: str, data: str) -> None:
         await until(me, 180)
         assert order.leaves == 2
 
-    world = run(data, side, script, STILL, volumes=DRY if kind == "market" else None)
+    world = run(data, side, script, STILL, volumes=dry(kind, data))
     assert fills(world) == []
     assert ends(world) == ["PENDING"]
 
@@ -176,7 +188,7 @@ def test_expires(kind: str, side: str, data: str) -> None:
         await until(me, 210)
         assert order.is_done
 
-    world = run(data, side, script, STILL, volumes=DRY if kind == "market" else None)
+    world = run(data, side, script, STILL, volumes=dry(kind, data))
     assert fills(world) == []
     assert ends(world) == ["CANCELLED EXPIRED"]
     assert sum(world.balance("USD")) == 10_000
@@ -186,9 +198,9 @@ def test_expires(kind: str, side: str, data: str) -> None:
 @every_side
 @every_kind
 def test_immediate_or_cancel(kind: str, side: str, data: str) -> None:
-    # Of 2 there is 1 at the first opportunity, which is 101 for the market order and 104 for stops.
-    # The limit of 99 meets 101 first: nothing.
-    filled = {"market": [101], "limit": []}.get(kind, [104])
+    # Of 2 there is 1 at the first opportunity, which is 101 for the market order (or the 100 that
+    # stands) and 104 for stops. The limit of 99 meets that first: nothing.
+    filled = {"market": [100 if data in QUOTED else 101], "limit": []}.get(kind, [104])
 
     async def script(me: Any) -> None:
         order = await getattr(me, side)("BTCUSD", 2, time_in_force="IOC", **asked(side, kind))
@@ -336,7 +348,8 @@ every_ending = pytest.mark.parametrize(("side", "kind"), ENDINGS)
 def ending(
     data: str, side: str, kind: str, after: Sequence[int], volumes: Sequence[int | str]
 ) -> tuple[World, Any]:
-    """A position of 2 from 101, given what ``kind`` asks for, and the prices ``after`` that."""
+    """A position of 2 from 101 (from 100 where that is quoted), given what ``kind`` asks for, and
+    the prices ``after`` that. The quote that a close at the market meets has the first volume."""
     entry, close, _ = EXITS[kind]
     handles = []
 
@@ -359,11 +372,15 @@ def ending(
         await until(me, 60 * (2 + len(after)))
 
     path = (100, 101, *after)
-    return run(data, side, script, path, volumes=(10, 10, *volumes)), handles[0]
+    stands = volumes[0] if kind == "market" and data in QUOTED else 10
+    return run(data, side, script, path, volumes=(10, stands, *volumes)), handles[0]
 
 
 def met(kind: str, data: str) -> int:
-    """The price of the end: on ticks, that of a resting limit which the price jumps over."""
+    """The price of the end: on ticks, that of a resting limit which the price jumps over; of a
+    close at the market, that of the quote that stands."""
+    if kind == "market" and data in QUOTED:
+        return 101
     limit = {"take_profit": 110, "limit": 105}.get(kind)
     return EXITS[kind][2] if limit is None or data == "bars" else limit
 
@@ -385,6 +402,8 @@ def test_an_exit_in_parts(side: str, kind: str, data: str) -> None:
     first = second = met(kind, data)
     if data != "bars" and kind == "stop_limit":  # the rest of it offers its own price
         second = 97
+    if kind == "market":
+        second = 103
     if kind == "liquidation":
         assert fills(world)[1:] == [(2, mirrored(side, first))]
     else:

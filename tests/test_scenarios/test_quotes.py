@@ -22,30 +22,29 @@ async def wait(stream: Any, count: int = 1) -> Any:
 def test_a_round_trip_pays_the_spread() -> None:
     async def script(me: Me) -> None:
         quotes = me.quotes("BTCUSD")
-        await wait(quotes)  # 99 / 101
+        await wait(quotes)  # 99 / 101: bought at 101, which stands
         buy = await me.buy("BTCUSD", 2)
-        await wait(quotes)  # 100 / 102: bought at 102
-        assert (buy.is_filled, buy.average_price) == (True, D(102))
-        assert me.last_price("BTCUSD") == D(101)  # the middle
+        assert (buy.is_filled, buy.average_price) == (True, D(101))
+        assert me.last_price("BTCUSD") == D(100)  # the middle
+        await wait(quotes)  # 102 / 104: sold at 102
         await me.sell("BTCUSD", 2)
-        await wait(quotes)  # 103 / 105: sold at 103
 
-    world = play([quote(1, 99, 101), quote(2, 100, 102), quote(3, 103, 105)], script)
-    assert world.fills() == ["entry LONG 2 @ 102 ask", "entry SHORT 2 @ 103 bid"]
-    # Reserved: 2 x 101 (the ask) x 1.05 = 212.10; paid 204, 8.10 come back; then 2 x 103.
+    world = play([quote(1, 99, 101), quote(2, 102, 104)], script)
+    assert world.fills() == ["entry LONG 2 @ 101 ask", "entry SHORT 2 @ 102 bid"]
+    # Reserved is the price that stands, 2 x 101, all of which is paid; then 2 x 102 come.
     assert world.journal() == [
-        "RESERVE_MARGIN USD -212.1 212.1",
-        "FILL_BUY USD 0 -204",
+        "RESERVE_MARGIN USD -202 202",
+        "FILL_BUY USD 0 -202",
         "SPOT_EXCHANGE BTC 2 0",
-        "RETURN_MARGIN USD 8.1 -8.1",
         "RESERVE_MARGIN BTC -2 2",
         "FILL_SELL BTC 0 -2",
-        "SPOT_EXCHANGE USD 206 0",
+        "SPOT_EXCHANGE USD 204 0",
     ]
     assert world.balance() == (D(1002), D(0))
 
 
-def test_nothing_fills_on_the_quote_on_which_it_was_decided() -> None:
+@pytest.mark.parametrize("fill_on", ["next_open", "this_close", "next_close"])
+def test_where_rules_say_so_orders_wait_for_the_next_quote(fill_on: str) -> None:
     async def script(me: Me) -> None:
         quotes = me.quotes("BTCUSD")
         await wait(quotes, 2)
@@ -54,25 +53,16 @@ def test_nothing_fills_on_the_quote_on_which_it_was_decided() -> None:
         await wait(quotes)
         assert order.is_filled
 
-    # Two quotes at one time: strategies decide when both are over.
-    world = play([quote(1, 99, 100), quote(1, 97, 98), quote(2, 97, 99)], script)
+    # Two quotes at one time: strategies decide when both are over. What is said of bars, and of
+    # their closes, does not matter here. Reserved: 98 x 1.05 = 102.90.
+    world = play(
+        [quote(1, 99, 100), quote(1, 97, 98), quote(2, 97, 99)],
+        script,
+        rules=rules(quotes="next", fill_on=fill_on),
+    )
     assert world.fills() == ["entry LONG 1 @ 99 ask"]
     assert [one.timestamp_ns for one in world.records.fills] == [2 * 10**9]
-
-
-def test_this_close_meets_the_very_quote() -> None:
-    async def script(me: Me) -> None:
-        quotes = me.quotes("BTCUSD")
-        await wait(quotes)
-        order = await me.buy("BTCUSD", 3)
-        assert await order.filled(timeout="1s") is False  # 2 of 3 were to be had
-        assert order.filled_volume == D(2)
-
-    world = play(
-        [quote(1, 99, 100, 5, 2), quote(9, 97, 98)], script, rules=rules(fill_on="this_close")
-    )
-    assert world.fills() == ["entry LONG 2 @ 100 ask", "entry LONG 1 @ 98 ask"]
-    assert [one.timestamp_ns for one in world.records.fills] == [10**9, 9 * 10**9]
+    assert world.journal()[0] == "RESERVE_MARGIN USD -102.9 102.9"
 
 
 def test_limits_rest_and_fill_at_their_own_price_as_makers() -> None:
@@ -81,9 +71,8 @@ def test_limits_rest_and_fill_at_their_own_price_as_makers() -> None:
         await wait(quotes)
         await me.buy("BTCUSD", 1, limit_price="99")
         marketable = await me.buy("BTCUSD", 1, limit_price="105")
-        await wait(quotes)
-        assert marketable.average_price == D(101)
-        await wait(quotes, 2)
+        assert marketable.average_price == D(100)
+        await wait(quotes, 3)
 
     fees = {"fill": {"percent_of_notional": "0.01", "maker": "0.002"}}
     world = play(
@@ -91,12 +80,12 @@ def test_limits_rest_and_fill_at_their_own_price_as_makers() -> None:
         script,
         rules=rules(fees=fees),
     )
-    # 1 % of 101 as a taker; 0.2 % of 99 = 0.198, rounded up to 0.20, as a maker.
+    # 1 % of 100 as a taker; 0.2 % of 99 = 0.198, rounded up to 0.20, as a maker.
     assert world.fills() == [
-        "entry LONG 1 @ 101 ask fee 1.01",
+        "entry LONG 1 @ 100 ask fee 1",
         "entry LONG 1 @ 99 ask fee 0.2 maker",
     ]
-    assert world.balance() == (D(1000) - D("102.01") - D("99.20"), D(0))
+    assert world.balance() == (D(1000) - D("101.00") - D("99.20"), D(0))
 
 
 def test_sizes_cap_and_the_rest_meets_the_next_quote() -> None:
@@ -104,18 +93,23 @@ def test_sizes_cap_and_the_rest_meets_the_next_quote() -> None:
         quotes = me.quotes("BTCUSD")
         await wait(quotes)
         order = await me.buy("BTCUSD", 5)
-        await wait(quotes)
         assert (order.filled_volume, order.leaves) == (D(1), D(4))
+        await wait(quotes)
+        assert (order.filled_volume, order.leaves) == (D(3), D(2))
         await wait(quotes)
         assert order.is_filled
 
     world = play(
-        [quote(1, 99, 100), quote(2, 99, 100, 9, 2), quote(3, 100, 101)],
+        [quote(1, 99, 100, 9, 2), quote(2, 98, 99, 9, 4), quote(3, 100, 101)],
         script,
         rules=rules(participation="0.5"),
     )
-    # Half of 2 is 1; the last quote has no sizes, so it has no cap.
-    assert world.fills() == ["entry LONG 1 @ 100 ask", "entry LONG 4 @ 101 ask"]
+    # Half of 2 is 1, half of 4 is 2; the last quote has no sizes, so it has no cap.
+    assert world.fills() == [
+        "entry LONG 1 @ 100 ask",
+        "entry LONG 2 @ 99 ask",
+        "entry LONG 2 @ 101 ask",
+    ]
 
 
 def test_a_short_is_stopped_at_the_ask_and_a_long_takes_its_profit_at_the_bid() -> None:
@@ -172,10 +166,11 @@ def test_an_entry_whose_stop_loss_the_bid_has_reached_is_closed_at_once() -> Non
     async def script(me: Me) -> None:
         quotes = me.quotes("BTCUSD")
         await wait(quotes)
-        await me.long("BTCUSD", 1, stop_loss="99.5")
-        await wait(quotes, 2)
+        order = await me.long("BTCUSD", 1, stop_loss="99.5")
+        assert (order.is_filled, order.open_volume) == (True, D(0))
+        await wait(quotes)
 
-    world = play([quote(1, 100, 100), quote(2, 99, 101), quote(3, 99, 101)], script)
+    world = play([quote(1, 99, 101), quote(3, 99, 101)], script)
     assert world.fills() == ["entry LONG 1 @ 101 ask", "stop_loss SHORT 1 @ 99 bid"]
     assert world.balance() == (D(998), D(0))
 
@@ -198,15 +193,12 @@ def test_immediate_and_post_only_orders() -> None:
         some = await me.buy("BTCUSD", 5, time_in_force="IOC")
         none = await me.buy("BTCUSD", 5, time_in_force="FOK")
         maker = await me.buy("BTCUSD", 1, limit_price="99.5", post_only=True)
-        await wait(quotes)
         assert (some.filled_volume, some.is_done) == (D(2), True)
         assert (none.filled_volume, none.is_done) == (D(0), True)
         await wait(quotes)
         assert maker.is_filled
 
-    world = play(
-        [quote(1, 99, 100), quote(2, 99, 100, 9, 2), quote(3, 98, 99)], script, cash={"USD": 9000}
-    )
+    world = play([quote(1, 99, 100, 9, 2), quote(3, 98, 99)], script, cash={"USD": 9000})
     assert world.fills() == ["entry LONG 2 @ 100 ask", "entry LONG 1 @ 99.5 ask maker"]
     me = world.strategies["s0"]
     assert me.told(EventKind.CANCELLED) == [
@@ -402,11 +394,10 @@ def test_netting_and_reduce_only() -> None:
         await me.long("BTCUSD", 2)
         await wait(quotes)
         await me.short("BTCUSD", 5, reduce_only=True)
-        await wait(quotes)
         assert not me.position("BTCUSD")
 
     world = play(
-        [quote(1, 99, 100), quote(2, 99, 100), quote(3, 103, 104)],
+        [quote(1, 99, 100), quote(3, 103, 104)],
         script,
         accounts={"main": {"netting": True}},
     )

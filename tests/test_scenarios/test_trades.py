@@ -93,7 +93,8 @@ def test_where_there_are_quotes_trades_neither_mark_nor_meet_market_orders() -> 
         await wait(quotes)
         assert market.is_filled
 
-    world = play([quote(1, 99, 100), trade(2, "98.5", 4), quote(3, 99, 101)], script)
+    # Nothing is asked at first: what stands has a price, and no size.
+    world = play([quote(1, 99, 100, 5, 0), trade(2, "98.5", 4), quote(3, 99, 101)], script)
     assert world.fills() == ["entry LONG 1 @ 99 trade maker", "entry LONG 1 @ 101 ask"]
 
 
@@ -128,12 +129,13 @@ def test_a_market_that_a_test_moves_tick_by_tick() -> None:
     async def script(me: Any, market: Any) -> None:
         await market.quote(99, 100, bid_size=3, ask_size="0.5")
         order = await me.buy("BTCUSD", 1)
+        assert order.filled_volume == D("0.5")
         await market.quote(98, 99, 3, "0.4", after="10s")
-        assert order.filled_volume == D("0.4")
+        assert order.filled_volume == D("0.9")
         await market.trade(98, 2, "sell")  # quotes say what market orders meet
-        assert order.filled_volume == D("0.4")
+        assert order.filled_volume == D("0.9")
         await market.quote(100, 101)
-        assert order.average_price == (D("0.4") * 99 + D("0.6") * 101)
+        assert order.average_price == (D("0.5") * 100 + D("0.4") * 99 + D("0.1") * 101)
 
     world = tick_by_tick(script)
-    assert [one.timestamp_ns // 10**9 for one in world.records.fills] == [11, 13]
+    assert [one.timestamp_ns // 10**9 for one in world.records.fills] == [1, 11, 13]

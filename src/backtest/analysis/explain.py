@@ -284,7 +284,7 @@ class _Story:
         taken = Taken(events, own)
         for place, fold in enumerate(folded(silences(waits, self._bars, rules, taken))):
             # Before what happened on its first bar; what was left of a fill, after the fill.
-            stage = 4 if fold.at_close else 2 if fold.rest else 0
+            stage = 4 if fold.at_once else 2 if fold.rest else 0
             if fold.first.event < fold.wait.first:
                 stage = max(stage, 2)
             yield (

@@ -52,8 +52,8 @@ class Positions:
 
     # -- beginning ---------------------------------------------------------------------------------
 
-    def hold(self, order: Line, volume: Decimal, number: int, opened: Opened) -> None:
-        """``order`` is an open position from now on, with its protections."""
+    def hold(self, order: Line, volume: Decimal, number: int, opened: Opened, since: Since) -> None:
+        """``order`` is an open position ``since`` now, with its protections."""
         held = self._new(order, volume)
         prices: list[tuple[str, str | Decimal | None]] = [
             ("stop_loss", order["stop_loss"]),
@@ -62,7 +62,8 @@ class Positions:
         ]
         for kind, price in prices:
             if price:
-                exit = self._exit(held, kind, kind, price, volume, Since(0, True), number)
+                own = Since(since.ns, since.whole)
+                exit = self._exit(held, kind, kind, price, volume, own, number)
                 exit.opened = opened
 
     def bracket(self, order: Line, event: Line, number: int, in_event: bool) -> None:
@@ -92,7 +93,8 @@ class Positions:
         opened = Opened(number, in_event, working, since, fill["point"])
         for role, name in _LEGS.items():
             if order[name]:
-                exit = self._exit(held, role, role, order[name], volume, Since(0, True), number)
+                own = Since(0 if in_event else parse_ns(event["timestamp"]), in_event)
+                exit = self._exit(held, role, role, order[name], volume, own, number)
                 exit.opened = opened
 
     def _own(self, order: Line, volume: Decimal, accepted: int, number: int) -> None:
@@ -297,8 +299,8 @@ class Positions:
             wait.closing_id = next(orders)
             if kind == "stop_limit":
                 wait.working.terms = Terms(Decimal(words[-1]))
-            if kind == "market" and self._chain.rules.fills_at_close:
-                wait.at_close_of = number
+            if self._chain.rules.fills_at_once(kind):
+                wait.at_once_after = number
 
     def _of(self, branch: str) -> list[Held]:
         orders = self._chain.orders
@@ -343,7 +345,7 @@ class Positions:
             del self.held[order["order_id"]]
             for wait in held.waits:
                 # Closed at this close, before an order that was to close it there.
-                late = f"gone:{fill['kind']}" if wait.at_close_of == number else gone
+                late = f"gone:{fill['kind']}" if wait.at_once_after == number else gone
                 self._waits.end(wait, number, "filled" if wait is done else late)
             return
         is_exit = order["order_type"] == "exit"

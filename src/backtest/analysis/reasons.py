@@ -50,8 +50,8 @@ class Silence(NamedTuple):
     reason: NoFill
     takers: Sequence[Line]
     """The fills that took the volume of its side, where that is the reason."""
-    at_close: bool
-    """Whether it is about the moment after the bar (``fill_on="this_close"``)."""
+    at_once: bool
+    """Whether it is about the moment of its acceptance: this close, or the quote that stood."""
     rest: bool
     """Whether a part did fill, and this is about what was left."""
     cause: str = ""
@@ -97,15 +97,17 @@ def silences(
     begins: dict[int, list[Wait]] = {}
     for wait in waits:
         first = wait.first
-        if wait.at_close_of is not None:
-            first = wait.at_close_of
+        if wait.at_once_after is not None:
+            first = wait.at_once_after
         elif wait.opened is not None:
             first = wait.opened.event
         begins.setdefault(first, []).append(wait)
     last_begin = max(begins, default=0)
     live: list[Wait] = []
     own: tuple[int, MarketEvent] | None = None
+    stood = 0
     coverage = Coverage() if rules.several else None
+    standing = rules.standing()
     quoted = False
     for number, event in enumerate(events, 1):
         if number in begins:
@@ -113,6 +115,7 @@ def silences(
         elif not live and number > last_begin:
             return
         if event.pair == code:
+            standing.end_by(event)
             if not isinstance(event, Bar):
                 coverage = coverage or Coverage()
                 coverage.ticked(event.time_ns)
@@ -121,12 +124,20 @@ def silences(
                     own = number, event
                 for wait in live:
                     yield from _on_tick(wait, number, event, rules, taken, quoted)
+                if isinstance(event, Quote):
+                    standing.begin(event, None)
+                    stood = number
             elif coverage is None or not coverage.takes(event):
                 own = number, event
                 for wait in live:
                     yield from _silence(wait, number, event, rules, taken)
         for wait in live:
-            if wait.at_close_of == number and own is not None:
+            if wait.at_once_after != number or own is None:
+                continue
+            quote = standing.at(wait.since.ns)
+            if quote is not None:
+                yield from _at_quote(wait, number, stood, quote, rules, taken)
+            elif wait.working.price is None and rules.fills_at_close:
                 yield from _at_close(wait, number, *own, rules, taken)
         live = [wait for wait in live if wait.last is None or wait.last > number]
 
@@ -196,15 +207,38 @@ def _at_close(
 ) -> Iterator[Silence]:
     """Why a market order did not fill at the close that had just been, if there was one."""
     here = wait.outcome if wait.last == number else ""
-    if event.close_ns != wait.since.ns or here in ("filled", "ended"):
+    if not isinstance(event, Bar) or event.close_ns != wait.since.ns:
         return
-    bar = event if isinstance(event, Bar) else flat_bar(event, wait.working.buy)
+    if here in ("filled", "ended"):
+        return
     takers = taken.of(own, wait.working.buy, number)
-    dry, cause = _dry(wait, bar, rules, takers), here.partition(":")[2]
+    dry, cause = _dry(wait, event, rules, takers), here.partition(":")[2]
     if cause:
         dry = NoFill(Why.OTHER_CAME_FIRST)
     reason = dry or _unless_reduced(wait)
     yield Silence(wait, number, event, reason, takers, True, here == "part", cause)
+
+
+def _at_quote(
+    wait: Wait, number: int, own: int, quote: Quote, rules: PairRules, taken: Taken
+) -> Iterator[Silence]:
+    """Why an order did not fill, or not wholly, at the quote that stood at its acceptance."""
+    here = wait.outcome if wait.last == number else ""
+    if here in ("filled", "ended"):
+        return
+    working = wait.working
+    working.start, working.end = 0, WHOLE_BAR
+    bar = flat_bar(quote, working.buy)
+    reached = here == "part" or (wait.last == number and _was_reached(wait, wait.since.ns))
+    reason = None if reached else no_price(working, bar, rules.path)
+    takers: Sequence[Line] = ()
+    cause = ""
+    if reason is None:
+        takers = taken.of(own, working.buy, number)
+        reason, cause = _held_back(wait, number, bar, rules, takers, here)
+        if reason.why is not Why.POOL_USED_UP:
+            takers = ()
+    yield Silence(wait, number, quote, reason, takers, True, here == "part", cause)
 
 
 def _dry(wait: Wait, bar: Bar, rules: PairRules, takers: Sequence[Line]) -> NoFill | None:

@@ -15,6 +15,8 @@ from backtest.times import parse_ns
 
 __all__ = ["waits_of"]
 
+_ASKED = frozenset({"REQUESTED", "MODIFIED_AWAY", "ONE_CANCELS_OTHER"})
+"""Why an order is cancelled of which nothing was to fill just then."""
 _LATE = frozenset({"EXPIRED", "IMMEDIATE_OR_CANCEL", "FILL_OR_KILL"})
 
 
@@ -121,8 +123,8 @@ class _Replay:
         since = Since(parse_ns(event["timestamp"]))
         volume = Decimal(event["volume"])
         wait = self._enter(order, volume, since, number, level=level, expires=expires)
-        if order["order_type"] == "market" and self._chain.rules.fills_at_close:
-            wait.at_close_of = number
+        if self._chain.rules.fills_at_once(order["order_type"]):
+            wait.at_once_after = number
 
     def _filled(self, event: Line, number: int, in_event: bool) -> None:
         chain = self._chain
@@ -134,7 +136,9 @@ class _Replay:
         if order["order_kind"] == "trading":
             fill = chain.fills[event["entry_id"]]
             opened = Opened(number, in_event, wait.working, wait.since, fill["point"])
-            self.positions.hold(order, Decimal(event["volume"]), number, opened)
+            # What was opened between two events is no older than that.
+            since = Since(0 if in_event else parse_ns(event["timestamp"]), in_event)
+            self.positions.hold(order, Decimal(event["volume"]), number, opened, since)
 
     def _netted(self, event: Line, number: int, _: bool) -> None:
         """What filled closed positions of the other side, and opened none."""
@@ -166,12 +170,14 @@ class _Replay:
         # A partner filled at the close that had just been: by then the event was over.
         after = event["reason"] == "ONE_CANCELS_OTHER"
         here = in_event or (event["sender"] == VENUE and not after)
-        outcome = ("late" if event["reason"] in _LATE else "ended") if here else ""
         volume = Decimal(event["volume"])
+        outcome = "late" if event["reason"] in _LATE else "ended"
         if order["order_type"] == "exit":
-            self.positions.reduce(order, volume, number, outcome)
+            self.positions.reduce(order, volume, number, outcome if here else "")
             return
         wait = self._live.pop(order["branch_id"])
+        if not here and (event["reason"] in _ASKED or not wait.met_at_once(number)):
+            outcome = ""
         there = event["detail"].partition(": the volume there was ")[2]
         if there:
             self.waits.lacked(wait, Decimal(there), number)
@@ -199,7 +205,9 @@ class _Replay:
         since = Since(parse_ns(event["timestamp"]))
         expires = parse_ns(child["expires_at"]) if child["expires_at"] else old.expires
         level = event["detail"].partition("; trailing stop at ")[2]
-        self._enter(child, volume, since, number, level=level, expires=expires, old=old)
+        wait = self._enter(child, volume, since, number, level=level, expires=expires, old=old)
+        if self._chain.rules.stands:
+            wait.at_once_after = number
 
     def _split(self, event: Line, number: int, _: bool) -> None:
         order = self._chain.orders[event["order_id"]]
@@ -215,7 +223,9 @@ class _Replay:
             moved = part["limit_price"] != order["limit_price"]
             own = Since(since) if moved else old.since
             level = str(old.working.price) if old.working.kind == "trailing_stop" else ""
-            self._enter(part, volume, own, number, level=level, expires=old.expires, old=old)
+            wait = self._enter(part, volume, own, number, level=level, expires=old.expires, old=old)
+            if moved and self._chain.rules.stands:
+                wait.at_once_after = number
 
     def _triggered(self, event: Line, number: int, _: bool) -> None:
         if event["order_id"] in self.positions.held:

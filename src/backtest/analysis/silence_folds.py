@@ -22,7 +22,7 @@ class Fold:
     wait: Wait
     why: Why
     only: str
-    at_close: bool
+    at_once: bool
     rest: bool
     cause: str
     first: Silence
@@ -61,10 +61,10 @@ def folded(found: Iterable[Silence]) -> list[Fold]:
     open_folds: dict[Wait, Fold] = {}
     for one in found:
         reason = one.reason
-        key = (reason.why, reason.only, one.at_close, one.rest, one.cause)
+        key = (reason.why, reason.only, one.at_once, one.rest, one.cause)
         fold = open_folds.get(one.wait)
         if fold is None or key != (
-            fold.why, fold.only, fold.at_close, fold.rest, fold.cause
+            fold.why, fold.only, fold.at_once, fold.rest, fold.cause
         ):  # fmt: skip
             fold = Fold(one.wait, *key, one, one)
             open_folds[one.wait] = fold

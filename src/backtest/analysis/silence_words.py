@@ -48,16 +48,17 @@ def told(fold: Fold, rules: PairRules, names: Mapping[str, str], whose: bool) ->
 
     ``names`` are those of orders by id: ``order #12``; ``whose`` says which order it is about.
     """
-    when = _at(fold.first)
+    when = moment(format_ns(fold.wait.since.ns)) if fold.at_once else _at(fold.first)
     if fold.events > 1:
         when += f" to {_at(fold.last)}"
     what = _ROLES[fold.wait.role]
     if fold.rest:
         what = f"THE REST, {grouped(_left(fold), 0)}, {what}"
     noun = _noun(fold)
-    on = "at this close" if fold.at_close else f"on {fold.events} {noun}s"
-    if fold.events == 1 and not fold.at_close:
-        on = f"on this {noun}"
+    on = f"on this {noun}" if fold.events == 1 else f"on {fold.events} {noun}s"
+    if fold.at_once:
+        quoted = isinstance(fold.first.bar, Quote)
+        on = f"at once, at the quote of {_at(fold.first)}" if quoted else "at this close"
     if whose:
         what += f" of order {fold.wait.order_id[:8]}"
     return f"{when}  {what} {on} ({fold.why.phase}): {_words(fold, rules, names)}"

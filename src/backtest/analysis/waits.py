@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, cast
 
-from attrs import define
+from attrs import define, evolve
 
+from backtest.actors.standing_quote import StandingQuote
+from backtest.errors import BacktestError
 from backtest.models import Asset, TradingPair, TradingRules
 from backtest.services.fills import PathRules, Terms, Working, WorkingKind
 
@@ -27,7 +29,7 @@ VENUE = "broker"
 """The sender of what the venue does of its own accord between two market events."""
 
 
-_NO_MATTER = frozenset({"fees", "funding", "calendar"})
+_NO_MATTER = frozenset({"fees", "funding"})
 """Rules that decide nothing about when an order fills."""
 
 
@@ -72,8 +74,9 @@ class Wait:
     last: int | None = None
     outcome: str = ""
     opened: Opened | None = None
-    at_close_of: int | None = None
-    """The event at whose close it could have filled at once (``fill_on="this_close"``)."""
+    at_once_after: int | None = None
+    """The event after which it could have filled at once: at that close (``fill_on="this_close"``),
+    or at the quote that stands."""
     stopped: bool = False
     """The stop-loss of its position has triggered before."""
     closing_id: str = ""
@@ -87,6 +90,13 @@ class Wait:
     """It is an order for the day."""
     reduces: bool = False
     """It is a reduce-only order."""
+
+    def met_at_once(self, number: int) -> bool:
+        """Whether it, or what it was until now, could fill at once after event ``number``."""
+        one: Wait | None = self
+        while one is not None and one.at_once_after != number:
+            one = one.before if one.before is not None and one.before.last == number else None
+        return one is not None
 
 
 class Waits:
@@ -130,7 +140,7 @@ class Waits:
             return
         wait.last, wait.outcome = number, outcome
         seen = wait.first - (wait.opened is not None)
-        if seen > number and wait.at_close_of is None:
+        if seen > number and wait.at_once_after is None:
             self.all.remove(wait)
             before = wait.before
             while outcome and before is not None and before.last == number:
@@ -215,6 +225,22 @@ class PairRules:
             )
         self.rules = rules
         self.path = PathRules.of(self.rules, self.pair)
-        self.several = "sources" in config["data"][code]
+        data = config["data"][code]
+        self.several = "sources" in data
         """Whether there were several sources of the pair."""
         self.fills_at_close = self.rules.fill_on == "this_close"
+        self.stands = self.rules.quotes == "standing" and any(
+            one.get("kind") == "quotes" for one in data.get("sources", [data])
+        )
+        """Whether a quote may stand that new orders meet at once."""
+
+    def fills_at_once(self, kind: str) -> bool:
+        """Whether an order of ``kind`` may fill when it is accepted."""
+        return self.stands or (self.fills_at_close and kind == "market")
+
+    def standing(self) -> StandingQuote:
+        """The quote that stands, none to begin with."""
+        try:
+            return StandingQuote(self.pair, self.rules)
+        except BacktestError:  # somebody's own calendar, of which files have the name alone
+            return StandingQuote(self.pair, evolve(self.rules, calendar="always_open"))

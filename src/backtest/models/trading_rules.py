@@ -25,7 +25,7 @@ from backtest.models.funding import Funding, funding_of
 from backtest.models.lifecycle import OrderDirection
 from backtest.models.tiers import Tiers, tiers_of
 from backtest.money import ONE, ZERO, decimal_of
-from backtest.times import DAY
+from backtest.times import DAY, age_ns
 
 __all__ = ["LeverageKind", "TradingRules"]
 
@@ -44,10 +44,12 @@ E = TypeVar("E", bound=Enum)
 PATHS = ("pessimistic", "open_high_low_close", "open_low_high_close", "adaptive", "queue_order")
 FILL_ON = ("next_open", "this_close", "next_close")
 QUEUES = ("touch", "conservative")
+QUOTES = ("standing", "next")
 _CHOICES = (
     ("path", PATHS),
     ("fill_on", FILL_ON),
     ("queue", QUEUES),
+    ("quotes", QUOTES),
     ("limit_gap", ("open", "limit")),
     ("stop_gap", ("open", "stop", "order_stop")),
     ("passed_entry", ("cancel", "fill")),
@@ -87,6 +89,10 @@ def _freeze_fees(
     return FrozenMap({stage: tuple(charged) for stage, charged in value.items()})
 
 
+def _read_age(value: Any) -> int | None:
+    return None if value is None or value == "none" else age_ns(value, "quote_max_age")
+
+
 def _freeze_directions(value: Iterable[OrderDirection]) -> frozenset[OrderDirection]:
     return frozenset(value)
 
@@ -108,6 +114,10 @@ class TradingRules:
     the same, and are not kept there.
     ``queue`` is for quotes and trades: ``"touch"``, a resting limit fills when the market reaches
     it, or ``"conservative"``, when what stood ahead of it at its price has traded as well.
+    ``quotes`` says what new market and marketable orders meet where a market is quoted: the quote
+    that stands (``"standing"``), at once, or the ``"next"`` one. ``quote_max_age`` is how long a
+    quote stands at most (``"5s"``, a `timedelta`, or nanoseconds; ``None``: until something ends
+    it).
     ``calendar`` says what a day is, to ``DAY`` orders and overnight charges: ``"always_open"``
     (days of UTC), the name of an exchange (``"XNYS"``), or a `Calendar` of your own.
 
@@ -147,6 +157,8 @@ class TradingRules:
     fills: Fills | None = None
     queue: str = "touch"
     calendar: Any = "always_open"
+    quotes: str = "standing"
+    quote_max_age: int | None = field(default=None, converter=_read_age)
 
     def __attrs_post_init__(self) -> None:
         values = self.__dict__

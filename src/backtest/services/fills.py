@@ -12,7 +12,8 @@ from decimal import Decimal
 from backtest.errors import FieldError
 from backtest.models.bar import Bar
 from backtest.models.fill_policy import Eligibility, VolumePolicy
-from backtest.models.market_event import MarketEvent
+from backtest.models.market_event import MarketEvent, Tick
+from backtest.models.quote import Quote
 from backtest.money import mul, to_step
 from backtest.services.bar_path import (
     CLOSE_ONLY,
@@ -62,6 +63,7 @@ __all__ = [
     "flat_bar",
     "mark_of",
     "meets",
+    "on_offer",
     "point_of",
     "pool",
     "protection_passed",
@@ -129,6 +131,28 @@ def checked_pool(policy: VolumePolicy, bar: Bar, volume_increment: Decimal) -> D
         return None
     check_distance(volume, "pool", policy)
     return to_step(volume, volume_increment)
+
+
+def on_offer(
+    tick: Tick,
+    participation: Decimal | None,
+    volume_increment: Decimal,
+    policy: VolumePolicy | None = None,
+) -> tuple[Decimal | None, Decimal | None]:
+    """The volume that a quote or a trade has for buys and for sells; None: no cap. A ``policy`` of
+    the user's own answers instead of ``participation``."""
+    if policy is not None:
+        return (
+            checked_pool(policy, flat_bar(tick, True), volume_increment),
+            checked_pool(policy, flat_bar(tick, False), volume_increment),
+        )
+    if isinstance(tick, Quote):
+        return (
+            pool(tick.ask_size, participation, volume_increment),
+            pool(tick.bid_size, participation, volume_increment),
+        )
+    volume = pool(tick.volume, participation, volume_increment)
+    return volume, volume
 
 
 def walk_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from decimal import Decimal
 from heapq import heappop, heappush
 from typing import Any
@@ -66,6 +66,7 @@ class TickWalk:
         "_heap",
         "_is_trade",
         "_made",
+        "_only",
         "_queue",
         "_quoted",
         "_rooms",
@@ -75,6 +76,7 @@ class TickWalk:
         "_sell_pool",
         "_serial",
         "_tick",
+        "opened",
         "trailed",
         "triggered",
     )
@@ -89,15 +91,20 @@ class TickWalk:
         *,
         before: MarketEvent | None = None,
         quoted: bool = False,
+        only: Container[Working] | None = None,
     ) -> None:
         """``pools``: the volume there is for buys and for sells; None: no cap. ``rules`` with
         ``slippage_beyond_bar``: a tick has no range to stay in. ``queue``: what stands ahead of
         resting limits; None: nothing. ``before``: what was in force until now; a new limit that it
         did not meet was posted, and rests. ``quoted``: the tick is a trade of a market that is
-        quoted, too, and meets nothing but resting limits.
+        quoted, too, and meets nothing but resting limits. ``only``: what is new to a quote that
+        stands; the rest of the groups has met it before. A trailing stop among it begins where it
+        stands, and follows the quotes that come.
         """
         self.triggered: list[Working] = []
         self.trailed: list[Working] = []
+        self.opened: list[OpenPart] = []
+        """The parts that entries have opened, in order."""
         self._tick = tick
         self._is_trade = not isinstance(tick, Quote)
         self._rules = rules
@@ -111,7 +118,7 @@ class TickWalk:
         if rules.slippage_policy is not None or rules.delays_exits is not None:
             self._buy_bar, self._sell_bar = flat_bar(tick, True), flat_bar(tick, False)
         self._queue = queue
-        self._before, self._quoted = before, quoted
+        self._before, self._quoted, self._only = before, quoted, only
         self._rooms: dict[Working, Decimal] = {}
         self._made = {True: ZERO, False: ZERO}
         """What resting limits have had of this tick, by whether they buy (with a queue)."""
@@ -126,8 +133,9 @@ class TickWalk:
                         self._push(event, None, one)
                 for part in one.parts:
                     self._add_lane(part, self._events(part.exits, limits), one)
-        if queue is not None:
+        if queue is not None and only is None:
             queue.forget_all_but(limits)
+        self._only = None  # what a hit opens is new, too
 
     @property
     def pools(self) -> tuple[Decimal | None, Decimal | None]:
@@ -173,9 +181,13 @@ class TickWalk:
         working.volume = sub(working.volume, volume)
         if hit.part is not None:
             hit.part.volume = sub(hit.part.volume, volume)
+        if part is not None:
+            self.opened.append(part)
         if part is not None and part.exits:
             bar = self._buy_bar if working.buy else self._sell_bar
             exits = acting_exits(hit.group, working, part.exits, bar, self._rules)
+            for exit in exits:
+                exit.fresh = exit.is_limit  # one that is marketable already takes
             self._add_lane(part, self._events(exits, []), hit.group)
 
     def drop(self, working: Working) -> None:
@@ -187,8 +199,11 @@ class TickWalk:
     def _events(self, workings: Sequence[Working], limits: list[Working]) -> list[Event]:
         """What of ``workings`` the tick meets, the exits of one part in their order."""
         events = []
+        only = self._only
         for working in workings:
             if working.blocked or working.volume <= ZERO:
+                continue
+            if only is not None and working not in only:
                 continue
             if working.fresh and working.is_limit and self._is_posted(working):
                 working.fresh = False
@@ -217,7 +232,8 @@ class TickWalk:
         # The one price is a path on which nothing moves.
         event = event_of(working, 0, at, (at,) * 4, bar, self._rules)
         if event is None:
-            if working.kind == "trailing_stop" and working.terms is not None:
+            trails = working.kind == "trailing_stop" and working.terms is not None
+            if trails and self._only is None:
                 self._trail(working, at)
             return None
         if self._queue is not None and event.taker and event.limit == at and self._is_trade:

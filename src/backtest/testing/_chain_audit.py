@@ -72,7 +72,8 @@ class ChainAudit:
         orders = self._records.orders
         for order in orders[len(self._born) :]:
             self._born[order.id] = units(order.volume)
-            if order.fill_volume is not None:
+            # What closed the other side was never open, though nobody may see it pending.
+            if order.fill_volume is not None and _reason(order) != "offset":
                 self._born_open.add(order.id)
 
     def check(self, money: Mapping[Key, tuple[Units, Units]], whole: bool = True) -> None:
@@ -125,7 +126,19 @@ class ChainAudit:
             if event.volume is not None and event.kind.name in ("ACCEPTED", "MODIFIED"):
                 order = self._records.orders[event.order_number - 1]
                 self._born[order.id] = units(event.volume)
+            elif event.kind.name == "SPLIT":
+                self._read_parts(self._records.orders[event.order_number - 1], event.detail)
         return named
+
+    def _read_parts(self, order: Any, detail: str) -> None:
+        """The parts of a pending order began with the volumes that were told: by now one may have
+        met a quote that stands."""
+        if order.fill_volume is not None:
+            return
+        later = self._records.orders[order.order_number :]
+        parts = [one for one in later if one.parent_id == order.id]
+        for part, volume in zip(parts, detail.removeprefix("into ").split(" + "), strict=False):
+            self._born[part.id] = units(Decimal(volume))
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -298,7 +311,7 @@ class ChainAudit:
         offset: dict[UUID, Units] = {}
         for order in self._chain(root):
             volume = units(order.volume)
-            if getattr(order, "closing_reason", None) == "offset":
+            if _reason(order) == "offset":
                 offset[order.branch_id] = offset.get(order.branch_id, _NOTHING) + volume
                 continue
             if order.status.name != "REPLACED":
@@ -342,6 +355,12 @@ def _bought(legs: Any) -> str:
         if kind.name == "SPOT_EXCHANGE" and available > 0:
             return str(asset)
     return ""
+
+
+def _reason(order: Any) -> str | None:
+    """Why a position was closed; ``offset`` for an order that closed others and opened none."""
+    reason: str | None = getattr(order, "closing_reason", None)
+    return reason
 
 
 def _is_spot(order: Any) -> bool:

@@ -22,6 +22,7 @@ from backtest.actors import EventKind
 from backtest.actors.exchange import ExchangeActor
 from backtest.models import Bar, FeeKind, FeeStage, LeverageKind
 
+from ._quote_audit import QuoteAudit
 from ._segments import segments
 from ._units import Units, shown, units
 
@@ -94,9 +95,11 @@ class TradeAudit:
         better, and its number in the order of acceptance."""
         self._moved: dict[Key, Units] = {}
         """What the journal's trades moved, less what the fills say."""
+        self._quotes = QuoteAudit(broker, orders, fail)
 
     def saw(self, event: Any) -> None:
         """A market event is delivered to the venue."""
+        self._quotes.saw(event)
         if type(event) is Bar:
             self._bars.setdefault((event.pair, event.open_ns), []).append(event)
         else:
@@ -122,6 +125,8 @@ class TradeAudit:
             fill = fills[self._fills]
             self._fills += 1
             self._check_fill(fill, touched)
+        if self._ticked:
+            self._quotes.check()
         for key in touched:
             if self._moved[key] and key[0] in self._venue.sharers:
                 self._fail(

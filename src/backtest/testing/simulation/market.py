@@ -76,7 +76,9 @@ class Market:
         quiet = self.phase == "liveness"
         bar = self._bar(code, market, close, chance, quiet)
         made: list[MarketEvent] = [bar]
-        if market.feed != "bars":
+        if market.feed == "quotes and bars" and chance.random() < 0.5:
+            pass  # nothing is quoted in it
+        elif market.feed != "bars":
             made = self._ticks(bar, market, chance)
         if quiet:
             return made
@@ -99,13 +101,17 @@ class Market:
         for place, price in enumerate(prices, 1):
             # Now and then all at the last moment, one behind the other.
             at = bar.open_ns + length * place // len(prices)
-            if market.feed == "quotes":
+            if market.feed.startswith("quotes") and not self._is_trade(market, chance):
                 spread = tick * chance.choice([1, 1, 2, 20])
                 made.append(Quote(bar.pair, at, price, price + spread, volume, volume))
             else:
                 side = chance.choice(_SIDES)
                 made.append(Trade(bar.pair, at, price, volume, side))
-        return [*made, bar] if market.feed == "both" else made
+        return [*made, bar] if market.feed in ("both", "quotes and bars") else made
+
+    def _is_trade(self, market: MarketPlan, chance: Random) -> bool:
+        """Whether a trade comes where a quote could."""
+        return market.feed == "quotes and trades" and chance.random() < 0.3
 
     def _bar(self, code: str, market: MarketPlan, close: int, chance: Random, quiet: bool) -> Bar:
         tick = self._plan.pairs[code].price_increment

@@ -24,7 +24,9 @@ from backtest.actors.desk import Desk
 from backtest.actors.herald import Herald
 from backtest.actors.ids import IdSource
 from backtest.actors.protocol import BalanceUpdate
+from backtest.actors.quote_desk import QuoteDesk
 from backtest.actors.records import Records
+from backtest.actors.standing_quote import StandingQuote
 from backtest.actors.venue import Venue
 from backtest.money import ZERO
 from backtest.services.bar_walk import BarWalk
@@ -345,6 +347,17 @@ def _too_fine(real: Any) -> Any:
     )
 
 
+def _never(real: Any) -> Any:
+    return lambda self, what: None
+
+
+def _meets_nothing(real: Any) -> Any:
+    async def carry_out(self: Any, command: Any) -> None:
+        await command
+
+    return carry_out
+
+
 def _new_ids(real: Any) -> Any:
     return lambda self: uuid.uuid4()
 
@@ -563,6 +576,18 @@ PLANTS: dict[str, Plant] = {
             "lost-worth",
             "equity misses a change of a balance",
             _on(Valuation, "balance", _too_fine),
+            False,
+        ),
+        (
+            "stale-quote",
+            "what comes after a quote does not end it",
+            _on(StandingQuote, "end_by", _never),
+            False,
+        ),
+        (
+            "no-quote",
+            "new orders do not meet the quote that stands",
+            _on(QuoteDesk, "carry_out", _meets_nothing),
             False,
         ),
         ("new-ids", "ids are new in every run", _on(IdSource, "draw", _new_ids), True),

@@ -71,7 +71,8 @@ class MarketPlan:
     volume: str
     """``none``, ``thin``, ``thick``, ``deep`` or ``mixed`` (zero among them)."""
     feed: str
-    """``bars``, ``quotes``, ``trades``, or ``both``: bars and the trades that made them."""
+    """``bars``, ``quotes``, ``trades``, or ``both``: bars and the trades that made them; or quotes
+    with something between them, ``quotes and trades`` or ``quotes and bars``."""
 
 
 @attrs.frozen(kw_only=True)
@@ -131,6 +132,9 @@ def draw_history(seed: int, without: frozenset[str] = frozenset()) -> Plan:
         if f"pair:{code}" not in without:
             pairs[code] = pair
             feed = stream(seed, f"feed/{code}").choice(["bars"] * 7 + ["quotes", "trades", "both"])
+            if feed == "quotes":
+                beside = ["quotes", "quotes and trades", "quotes and bars"]
+                feed = stream(seed, f"beside/{code}").choice(beside)
             markets[code] = _draw_market(own, step, feed)
     rules = {code: _draw_rules(stream(seed, f"rules/{code}"), pairs[code]) for code in pairs}
     rules = {code: draw_margin(stream(seed, f"margin/{code}"), rules[code]) for code in pairs}
@@ -267,6 +271,8 @@ def _draw_rules(chance: Random, pair: TradingPair) -> TradingRules:
         ("passed_entry", ["fill"]),
         ("path", ["queue_order"]),
         ("queue", ["conservative"]),
+        ("quotes", ["next"]),
+        ("quote_max_age", ["0s", "1s", "2m"]),
     ):
         if chance.random() < 0.08:
             drawn[name] = chance.choice(values)
