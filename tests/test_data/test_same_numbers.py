@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import backtest
 from backtest.data import canonical_digest, open_bars, open_data, tick_digest, write_csv
+from backtest.errors import DataError, FieldError
 from backtest.models import Bar, Quote, Trade, TradingPair
 from backtest.strategies import Strategy
 from backtest.times import MINUTE
@@ -195,3 +196,94 @@ def test_tiny_prices_make_the_profit_that_they_make() -> None:
         result = backtest.run(Once(), data=frame, pair="BTCUSD", cash="10000 USD", rules=rules)
         assert result.final_equity == D("10005.40")
         assert [one.price for one in result.fills] == [D("0.0000012345"), D("0.0000012399")]
+
+
+# -- the noise of sums of floats -------------------------------------------------------------------
+
+NOISY = {
+    "open": [D("100"), D("0.1"), D("5")],
+    "high": [D("100"), D("0.3"), D("5")],
+    "low": [D("99"), D("0.1"), D("5.0000000000000009")],
+    "close": [D("100.00000000000001"), D("0.30000000000000004"), D("5")],
+}
+"""The closes of two rows are above the highs, by 1e-16 and 1.3e-16 of them; the low of the third is
+above all else."""
+
+
+def widened(source: Any) -> list[tuple[Decimal, Decimal]]:
+    return [(one.high, one.low) for one in source]
+
+
+def test_a_high_or_low_is_widened_by_noise_and_the_source_says_so_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for form in forms({**NOISY, "ts": NOISY["open"]}, tmp_path, single=False):
+        for stream in (False, True):
+            source = open_bars(form, "BTCUSD", stream=stream)
+            for _ in range(2):
+                assert widened(source) == [
+                    (D("100.00000000000001"), D(99)),
+                    (D("0.30000000000000004"), D("0.1")),
+                    (D(5), D(5)),
+                ]
+            (told,) = capsys.readouterr().err.splitlines()
+            assert "event='data.widened'" in told
+            assert "bar='high 100" in told
+            assert "taken as 100.00000000000001'" in told
+            assert "time='2020-01-01T00:00:00+00:00'" in told
+            assert canonical_digest(source) == canonical_digest(list(source))
+
+
+def test_bars_made_by_hand_are_widened_too(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = zip(*(NOISY[name] for name in PRICES), strict=True)
+    bars = [
+        Bar("BTCUSD", T + place * MINUTE, T + (place + 1) * MINUTE, *row)
+        for place, row in enumerate(rows)
+    ]
+    assert widened(open_bars(bars, "BTCUSD")) == [
+        (D("100.00000000000001"), D(99)),
+        (D("0.30000000000000004"), D("0.1")),
+        (D(5), D(5)),
+    ]
+    assert capsys.readouterr().err.count("data.widened") == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "price", "sound"),
+    [
+        ("close", "1.00000000000099", True),  # 9.9e-13 of it above the high of 1
+        ("close", "1.000000000001", True),  # 1e-12 less a little, of the close
+        ("close", "1.0000000000011", False),
+        ("open", "0.899999999999101", True),  # 8.99e-13, below the low of 0.9
+        ("open", "0.8999999999991", False),  # 9.0e-13 are 1e-12 of it and more
+    ],
+)
+def test_how_much_is_noise(tmp_path: Path, name: str, price: str, sound: bool) -> None:
+    row = {"open": "1", "high": "1", "low": "0.9", "close": "1"} | {name: price}
+    columns = {one: [D(row[one])] * 2 for one in PRICES}
+    for form in forms({**columns, "ts": columns["open"]}, tmp_path, single=False):
+        if sound:
+            assert len(list(open_bars(form, "BTCUSD"))) == 2
+        else:
+            with pytest.raises(DataError, match=f"{name} .* is (above|below) "):
+                open_bars(form, "BTCUSD")
+    numbers = [D(row[one]) for one in PRICES]
+    if sound:
+        Bar("BTCUSD", 0, MINUTE, *numbers)
+    else:
+        with pytest.raises(FieldError, match=f"{name} must lie between"):
+            Bar("BTCUSD", 0, MINUTE, *numbers)
+
+
+def test_single_precision_is_no_noise(tmp_path: Path) -> None:
+    # A high of float32, a close of float64: 100.1 and 100.10000000000001 are noise, 100.09999 and
+    # 100.1 are two prices.
+    frame = pd.DataFrame({"ts_ns": [T, T + MINUTE], **dict.fromkeys(PRICES, 100.1)})
+    frame["high"] = pd.Series([100.1, 100.1], dtype="float32")
+    frame["close"] = 100.10000000000001
+    assert widened(open_bars(frame, "X")) == [(D("100.10000000000001"), D("100.1"))] * 2
+    frame["high"] = pd.Series([100.09999, 100.1], dtype="float32")
+    frame["low"] = 99.0
+    with pytest.raises(DataError, match=r"open 100\.1 is above high 100\.09999") as caught:
+        open_bars(frame, "X")
+    assert caught.value.line == 1

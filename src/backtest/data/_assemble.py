@@ -12,9 +12,10 @@ from itertools import islice, repeat
 from operator import le, lt, sub
 from typing import TYPE_CHECKING
 
+from backtest.data._notices import Notices
 from backtest.data._stamps import EARLIEST, LATEST
 from backtest.errors import ConfigError
-from backtest.models.bar import Bar, trusted_bar
+from backtest.models.bar import Bar, trusted_bar, widened, widening
 from backtest.models.trading_pair import TradingPair
 from backtest.times import format_ns
 
@@ -97,12 +98,14 @@ class Assembler:
 
     ``timing`` says when they begin and end, for which the last row of a batch waits for the next
     one; ``names`` are the column names for messages: open, high, low, close and volume.
+    ``notices`` take what was mended.
     """
 
-    def __init__(self, pair: str, timing: Timing, names: Sequence[str]) -> None:
+    def __init__(self, pair: str, timing: Timing, names: Sequence[str], notices: Notices) -> None:
         self._pair = pair
         self._timing = timing
         self._names = names
+        self._notices = notices
         self._last: int | None = None
         self._held: Bar | None = None
 
@@ -127,7 +130,9 @@ class Assembler:
                 held = self._until(held, end)
         starts, finishes = self._timing.bounds(times, ends)
         if not _sound(opens, highs, lows, closes, volumes):
-            self._raise_unsound(opens, highs, lows, closes, volumes)
+            highs, lows = self._widened(times, opens, highs, lows, closes)
+            if not _sound(opens, highs, lows, closes, volumes):
+                self._raise_unsound(opens, highs, lows, closes, volumes)
         self._last = times[-1]
         if starts[0] < EARLIEST or finishes[-1] > LATEST:
             raise RowError(0, "is not between the years 1900 and 2262")
@@ -161,6 +166,23 @@ class Assembler:
             nominal = None
         prices = (bar.open, bar.high, bar.low, bar.close)
         return trusted_bar(self._pair, start, end, *prices, bar.volume, nominal)
+
+    def _widened(
+        self,
+        times: list[int],
+        opens: list[Decimal],
+        highs: list[Decimal],
+        lows: list[Decimal],
+        closes: list[Decimal],
+    ) -> tuple[list[Decimal], list[Decimal]]:
+        """Highs and lows that take in an open or close which the noise of floats put beyond."""
+        tops, bottoms = list(highs), list(lows)
+        for index, prices in enumerate(zip(opens, highs, lows, closes, strict=True)):
+            found = widened(*prices) if all(map(Decimal.is_finite, prices)) else None
+            if found is not None and found != prices[1:3]:
+                tops[index], bottoms[index] = found
+                self._notices.widened(times[index], widening(*prices[1:3], *found))
+        return tops, bottoms
 
     def _raise_unsound(
         self,

@@ -9,6 +9,7 @@ from decimal import Decimal
 from backtest.data._assemble import Assembler, RowError, check_stamp
 from backtest.data._columns import Columns
 from backtest.data._gaps import Gaps
+from backtest.data._notices import Notices
 from backtest.data._rows import Convert, Rows
 from backtest.data._stamps import StampReader
 from backtest.data._survey import Survey
@@ -44,6 +45,7 @@ class RowBars:
         self.symbol = rows.symbol
         self.columns = columns
         self._rows = rows
+        self._notices = Notices(rows.name)
         zone = self._zone = zone_of(tz)
         self._calendar = zone or rows.zone or Zone(UTC)
         given = None if bar is None else BarLength.of(bar)
@@ -87,7 +89,7 @@ class RowBars:
 
     def _bars(self, timing: Timing) -> Iterator[Bar]:
         names = [self.columns.names[at] for at in self.columns.numbers]
-        assembler = Assembler(self.pair, timing, names)
+        assembler = Assembler(self.pair, timing, names, self._notices)
 
         def convert(times: list[list[int]], numbers: list[list[Decimal]], _: object) -> list[Bar]:
             return assembler.bars(times[0], *numbers, ends=times[1] if len(times) > 1 else None)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from attrs import field, frozen
 
 from backtest.errors import FieldError
+from backtest.log import get_logger
 from backtest.models._validate import (
     NON_NEGATIVE_IF_SET,
     POSITIVE,
@@ -16,9 +17,10 @@ from backtest.models._validate import (
     number,
 )
 from backtest.models.bar_length import is_nominally
+from backtest.money import mul, sub
 from backtest.times import from_ns
 
-__all__ = ["Bar", "trusted_bar"]
+__all__ = ["Bar", "trusted_bar", "widened", "widening"]
 
 
 @frozen
@@ -33,7 +35,8 @@ class Bar:
     Frozen and slotted: a run holds millions.
 
     Raises `FieldError` or `FieldTypeError` unless 0 < low <= open, close <= high,
-    open_ns < close_ns and volume >= 0.
+    open_ns < close_ns and volume >= 0. An open or close that is beyond high or low by less than
+    1e-12 of itself, as sums of floats are, widens the bar, and a warning is logged.
 
     >>> Bar("BTCUSD", 0, 60_000_000_000, *map(Decimal, (100, 103, 99, 101))).close_time.isoformat()
     '1970-01-01T00:01:00+00:00'
@@ -62,14 +65,24 @@ class Bar:
         for name in ("open", "high", "low", "close"):
             object.__setattr__(self, name, number(getattr(self, name), name, POSITIVE))
         object.__setattr__(self, "volume", number(self.volume, "volume", NON_NEGATIVE_IF_SET))
-        if self.high < self.low:
+        if not (self.low <= self.open <= self.high and self.low <= self.close <= self.high):
+            self._widen()
+
+    def _widen(self) -> None:
+        """Take in an open and a close that are only the noise of floats beyond high and low."""
+        found = widened(self.open, self.high, self.low, self.close)
+        if found is None and self.high < self.low:
             raise FieldError("high", f"must not be below low: {self.high} < {self.low}")
-        for name in ("open", "close"):
-            value = getattr(self, name)
-            if not self.low <= value <= self.high:
-                raise FieldError(
-                    name, f"must lie between low {self.low} and high {self.high}, is {value}"
-                )
+        if found is None:
+            name = "close" if self.low <= self.open <= self.high else "open"
+            raise FieldError(
+                name,
+                f"must lie between low {self.low} and high {self.high}, is {getattr(self, name)}",
+            )
+        told = widening(self.high, self.low, *found)
+        get_logger("backtest.data").warning("data.widened", pair=self.pair, bar=told)
+        object.__setattr__(self, "high", found[0])
+        object.__setattr__(self, "low", found[1])
 
     @property
     def open_time(self) -> datetime:
@@ -106,6 +119,24 @@ class Bar:
         return is_nominally(self.close_ns - self.open_ns, nominal)
 
 
+def widened(
+    open: Decimal, high: Decimal, low: Decimal, close: Decimal
+) -> tuple[Decimal, Decimal] | None:
+    """High and low moved out to an open or close that is beyond them by less than 1e-12 of itself;
+    None where it is more."""
+    top, bottom = max(high, open, close), min(low, open, close)
+    if sub(top, high) < mul(top, _NOISE) and sub(low, bottom) < mul(bottom, _NOISE):
+        return top, bottom
+    return None
+
+
+def widening(high: Decimal, low: Decimal, top: Decimal, bottom: Decimal) -> str:
+    """In words, that ``high`` and ``low`` became ``top`` and ``bottom``."""
+    moved = (("high", high, top), ("low", low, bottom))
+    return ", ".join(f"{name} {old} taken as {new}" for name, old, new in moved if old != new)
+
+
+_NOISE = Decimal("1e-12")
 _new = object.__new__
 # Slot descriptors write past the frozen __setattr__, and are looked up once, here.
 _NAMES = ("pair", "open_ns", "close_ns", "open", "high", "low", "close", "volume", "nominal_ns")

@@ -10,7 +10,7 @@ from backtest.models.bar import Bar
 from backtest.models.instructions import PLAIN, Instructions, TimeInForce
 from backtest.money import plain
 from backtest.services.bar_path import Terms
-from backtest.times import DAY, HOUR, to_ns
+from backtest.times import DAY, to_ns
 
 __all__ = ["IMMEDIATE", "ended_because", "expiry_of", "lives_through", "terms_of"]
 
@@ -43,14 +43,10 @@ def expiry_of(instructions: Instructions, now: int, day_end: Callable[[int], int
 def lives_through(force: TimeInForce, accepted_ns: int, bar: Bar) -> bool:
     """Whether an order that expires inside ``bar`` takes part in all of it, not at its open only.
 
-    One for the day does, accepted by the open of a bar of a day: the whole day's trading is in that
-    bar, wherever in it the day ends. A day has 23 to 25 hours where clocks change.
+    One for the day does, accepted by the open of a bar of a day (of 23 to 25 hours, where clocks
+    change): the whole day's trading is in that bar, wherever in it the day ends.
     """
-    return (
-        force is TimeInForce.DAY
-        and accepted_ns <= bar.open_ns
-        and -HOUR <= bar.close_ns - bar.open_ns - DAY <= HOUR
-    )
+    return force is TimeInForce.DAY and accepted_ns <= bar.open_ns and bar.lasts(DAY)
 
 
 def terms_of(limit: Decimal | None, instructions: Instructions) -> Terms | None:
