@@ -1,8 +1,8 @@
 """A position is one thing: its lots share one margin, one cost and one liquidation price.
 
-On a hedging account all fills of one order are lots of one position; on a netting account a pair has
-one position. The venue still keeps a position for each fill: the tests marked here state the right
-numbers, worked out by hand, and are to pass when positions are one.
+On a hedging account all fills of one order are lots of one position; on a netting account a pair
+has one position. The venue still keeps a position for each fill: the tests marked here state the
+right numbers, worked out by hand, and are to pass when positions are one.
 
 BTCUSD has a price increment of 0.01 and a volume increment of 0.001, USD has cents; the account has
 1000 USD unless said otherwise. Bars at one price each, an order of one bar fills at the next open.
@@ -128,7 +128,8 @@ class TestFillsOfOneOrder:
 
     @to_come
     def test_it_has_one_liquidation_price(self) -> None:
-        """1 at 100 and 1 at 95 at 10 x: (195 - 19.50) / 2 = 87.75 for both, and not 90 and 85.50."""
+        """1 at 100 and 1 at 95 at 10 x: (195 - 19.50) / 2 = 87.75 for both, and not 90 and
+        85.50."""
 
         async def script(me: Any) -> None:
             await me.next()
@@ -160,8 +161,8 @@ class TestCharges:
     @to_come
     def test_a_close_fee_is_taken_from_the_margin_of_what_remains_open(self) -> None:
         """Long 10 at 100 at 10 x, all of the cash. One closed at 95: 10 of margin less 5 lost come
-        back; the fee of 20 takes these 5 and 15 of the other 90. (900 - 75) / 9 = 91.666..., down to
-        91.66."""
+        back; the fee of 20 takes these 5 and 15 of the other 90. (900 - 75) / 9 = 91.666..., down
+        to 91.66."""
 
         async def script(me: Any) -> None:
             await me.next()
@@ -197,9 +198,10 @@ class TestCharges:
 
     @to_come
     def test_the_liquidation_price_follows_a_partial_close_inside_the_bar(self) -> None:
-        """Precision 0, contracts of 0.1: short 8 at 98 at 20 x has 3.92, rounded 4, of margin and is
-        called at (78.4 + 4) / 0.8 = 103. One closed at the open: an eighth of 4 rounds to nothing,
-        4 stay for 7: (68.6 + 4) / 0.7 = 103.714..., up to 103.72. The high of 103.50 calls nothing."""
+        """Precision 0, contracts of 0.1: short 8 at 98 at 20 x has 3.92, rounded 4, of margin and
+        is called at (78.4 + 4) / 0.8 = 103. One closed at the open: an eighth of 4 rounds to
+        nothing, 4 stay for 7: (68.6 + 4) / 0.7 = 103.714..., up to 103.72. The high of 103.50 calls
+        nothing."""
 
         async def script(me: Any) -> None:
             await me.next()
@@ -217,9 +219,9 @@ class TestCharges:
 
     @to_come
     def test_a_loss_beyond_the_share_of_margin_is_taken_from_the_rest_of_it(self) -> None:
-        """Long 2 at 100 at 10 x: 20 of margin. The market opens at 85; 1 is closed there with a loss
-        of 15, 5 more than its share: the rest gives them. With 5 left the other loses 15 as well,
-        and insurance bears 10, once."""
+        """Long 2 at 100 at 10 x: 20 of margin. The market opens at 85; 1 is closed there with a
+        loss of 15, 5 more than its share: the rest gives them. With 5 left the other loses 15 as
+        well, and insurance bears 10, once."""
 
         async def script(me: Any) -> None:
             await me.next()
@@ -242,8 +244,8 @@ class TestNetting:
 
     @to_come
     def test_what_was_added_is_liquidated_with_the_rest(self) -> None:
-        """1 at 100 and 1 at 95 at 10 x: cost 195, margin 19.50, called at (195 - 19.50) / 2 = 87.75;
-        the first alone would be at 90."""
+        """1 at 100 and 1 at 95 at 10 x: cost 195, margin 19.50, called at (195 - 19.50) / 2 =
+        87.75; the first alone would be at 90."""
 
         async def script(me: Any) -> None:
             await me.next()
@@ -330,8 +332,8 @@ class TestNetting:
     @to_come
     def test_what_a_reversal_cannot_open_at_the_fill_is_cancelled(self) -> None:
         """Long 1 at 100 at 2 x, with 50 in all. Short 2 at 2 x: accepted against 0 + 50 + 0. At 80
-        the close leaves 50 - 20 = 30, and a short at 80 needs 40: 0.75 are opened, in steps of 0.001,
-        with 30 of margin; 0.25 are cancelled."""
+        the close leaves 50 - 20 = 30, and a short at 80 needs 40: 0.75 are opened, in steps of
+        0.001, with 30 of margin; 0.25 are cancelled."""
 
         async def script(me: Any) -> None:
             await me.next()
@@ -394,8 +396,9 @@ class TestNetting:
 
     @to_come
     def test_a_split_divides_lots_and_not_the_margin(self) -> None:
-        """0.003 at 101 at 10 x: 0.0303 up to 0.04 of margin. Split into 0.001 and 0.002, the position
-        is called where it was: (0.303 - 0.04) / 0.003 = 87.666..., down to 87.66, for both parts."""
+        """0.003 at 101 at 10 x: 0.0303 up to 0.04 of margin. Split into 0.001 and 0.002, the
+        position is called where it was: (0.303 - 0.04) / 0.003 = 87.666..., down to 87.66, for both
+        parts."""
 
         async def script(me: Any) -> None:
             await me.next()
