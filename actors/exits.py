@@ -71,9 +71,7 @@ class ExitDesk:
         branch.order, branch.accepted = order, venue.now
         branch.part, branch.group = part, Group(None, parts=[part])
         for kind, name in _LEGS:
-            working = self._put(branch, kind, getattr(order, name), venue.next_sequence())
-            if working is not None:
-                branch.book.waiting.append((venue.now, working))
+            self._put_anew(branch, kind, getattr(order, name))
         self._list(branch, order)
 
     def _branch(self, parent: Branch, order: SpotOrder, price: Decimal) -> Branch:
@@ -96,6 +94,14 @@ class ExitDesk:
         part.exits.append(working)
         branch.working = part.exits[0]
         return working
+
+    def _put_anew(self, branch: Branch, kind: WorkingKind, price: Decimal | None) -> None:
+        """A leg that is accepted now: it waits for the first price that it sees."""
+        venue = self._venue
+        working = self._put(branch, kind, price, venue.next_sequence())
+        if working is not None:
+            working.fresh = True
+            branch.book.waiting.append((venue.now, working))
 
     def _list(self, branch: Branch, order: SpotOrder) -> None:
         """It is pending from now on: on the rest of the path, and from the next bar on."""
@@ -183,13 +189,11 @@ class ExitDesk:
 
     def _replace(self, branch: Branch, kind: WorkingKind, price: Decimal | None) -> None:
         """Give the exit a leg accepted now, in the place of the old one."""
-        venue, part = self._venue, branch.part
+        part = branch.part
         assert part is not None
         part.exits[:] = [one for one in part.exits if one.kind != kind]
-        working = self._put(branch, kind, price, venue.next_sequence())
+        self._put_anew(branch, kind, price)
         branch.working = part.exits[0]
-        if working is not None:
-            branch.book.waiting.append((venue.now, working))
 
     def split(
         self,
@@ -223,13 +227,11 @@ class ExitDesk:
             for kind, name in _LEGS:
                 was, price = old.get(kind), getattr(part, name)
                 if was is None or price != was.price:
-                    working = self._put(own, kind, price, venue.next_sequence())
-                    if working is not None:
-                        book.waiting.append((venue.now, working))
+                    self._put_anew(own, kind, price)
                     continue
                 kept = self._put(own, kind, price, was.sequence)
                 assert kept is not None
-                kept.triggered, kept.start = was.triggered, was.start
+                kept.triggered, kept.start, kept.fresh = was.triggered, was.start, was.fresh
                 if was in waits:
                     book.waiting.append((waits[was], kept))
             part.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone still

@@ -316,6 +316,7 @@ class Modification:
                 price,
                 holding.part.volume,
                 sequence=venue.next_sequence(),
+                fresh=True,
             )
             holding.put(closing, working)
             holding.branch.book.waiting.append((venue.now, working))

@@ -156,9 +156,11 @@ class PositionSplitting:
             if old is None or (
                 closing.kind != "liquidation" and old.working.price != working.price
             ):
+                working.fresh = True
                 waiting.append((venue.now, working))
                 continue
             working.triggered, working.sequence = old.working.triggered, old.working.sequence
+            working.fresh = old.working.fresh
             closing.paid_flat = old.paid_flat
             if old.working in waits:
                 waiting.append((waits[old.working], working))

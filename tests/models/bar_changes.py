@@ -11,6 +11,7 @@ from tests.models.bar_desk import (
     PRICES,
     Refused,
     afford,
+    bad_prices,
     counts_as_maker,
     create,
     form,
@@ -185,8 +186,7 @@ def protect(state: State, position: Position, given: dict[str, Any]) -> None:
     if old.triggered:
         raise Unclear("a new protection when the stop-loss was reached")
     why = wrong_side(state, order)
-    if any(not on_grid(Decimal(price), state.tick) for price in given.values()):
-        why.append("PRICE_INCREMENT")
+    why += bad_prices(state, given)
     only(why)
     moved(state, order, given)
     position.protection = order
@@ -324,8 +324,7 @@ def close(state: State, label: str, given: dict[str, Any]) -> None:
     why = []
     if not on_grid(volume, state.lot):
         why.append("VOLUME_INCREMENT")
-    if any(not on_grid(Decimal(given[name]), state.tick) for name in PRICES if name in given):
-        why.append("PRICE_INCREMENT")
+    why += bad_prices(state, given)
     only(why)
     position.closes.append(order)
     state.closes[given["as"]] = order

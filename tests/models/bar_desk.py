@@ -14,6 +14,7 @@ __all__ = [
     "PRICES",
     "Refused",
     "afford",
+    "bad_prices",
     "counts_as_maker",
     "create",
     "form",
@@ -177,8 +178,7 @@ def form(state: State, order: Order, given: dict[str, Any]) -> list[str]:
     least = state.case["pair"].get("min_volume")
     if least is not None and order.leaves < Decimal(least):
         why.append("MIN_VOLUME")
-    if any(not on_grid(Decimal(given[name]), state.tick) for name in PRICES if name in given):
-        why.append("PRICE_INCREMENT")
+    why += bad_prices(state, given)
     if order.leverage < 1 or order.leverage > Decimal(
         state.rules.get("max_leverage", order.leverage)
     ):
@@ -194,6 +194,13 @@ def form(state: State, order: Order, given: dict[str, Any]) -> list[str]:
     if order.spot and state.contract != 1:
         why.append("NOT_SUPPORTED")
     return why
+
+
+def bad_prices(state: State, given: dict[str, Any]) -> list[str]:
+    """What is wrong with the prices of a command."""
+    prices = [Decimal(given[name]) for name in PRICES if name in given]
+    why = ["PRICE_INCREMENT"] if any(not on_grid(one, state.tick) for one in prices) else []
+    return why + (["INVALID_PRICE"] if any(one <= 0 for one in prices) else [])
 
 
 def sense(state: State, order: Order) -> list[str]:

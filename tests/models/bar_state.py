@@ -121,6 +121,8 @@ class State:
         self.last: Decimal | None = None
         self.market: Any = None
         """The last bar, with the volume that is left of it."""
+        self.shared: set[str] = set()
+        """Accounts on which an order that reduces was pending when the bar began."""
         self.now = 0
         self.count = 0
 

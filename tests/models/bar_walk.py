@@ -23,6 +23,7 @@ def walk(state: State, row: list[Any]) -> None:
     market = state.market = Market(state, row)
     fills = Fills(state, market)
     state.now = row[0] + BAR
+    state.shared = {one.account for one in state.orders.values() if one.reduce_only}
     for order in waiting(state):
         begin(state, market, order)
     for rank in range(4):
@@ -165,10 +166,8 @@ def limit_of(hit: Hit) -> Decimal:
 
 def group_of(state: State, order: Order) -> str:
     """Who shares a path: with an order that reduces, all that trades on its account."""
-    reducing = any(
-        one.reduce_only and one.account == order.account for one in state.orders.values()
-    )
-    return f"account {order.account}" if reducing and not order.spot else order.group
+    shared = order.account in state.shared and not order.spot
+    return f"account {order.account}" if shared else order.group
 
 
 def hits(state: State, rank: int, before: Decimal, after: Decimal) -> Iterator[Hit]:

@@ -280,3 +280,46 @@ def test_nothing_disappears_a_limit_close_ends_with_its_position() -> None:
 
     world = play([bar(0, 100), bar(1, 100), bar(2, 94)], script)
     assert world.fills()[-1] == "stop_loss SHORT 1 @ 94 open"
+
+
+TARGET_FEES = {"close": {"percent_of_notional": "0.01", "maker": "0"}}
+
+
+@pytest.mark.parametrize("how", ["entry", "modify", "split", "close"])
+def test_a_target_that_is_marketable_at_the_first_price_it_sees_takes(how: str) -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        target = {"take_profit": 105} if how == "entry" else {}
+        order = await me.long("BTCUSD", 2, **target)
+        await me.next()
+        if how == "modify":
+            await order.modify(take_profit=105)
+        elif how == "split":
+            await order.split([1, 1], take_profits=[105, 105])
+        elif how == "close":
+            await order.close(limit_price=105)
+        await me.next()
+
+    world = play([bar(0, 100), bar(1, 100), bar(2, 110)], script, rules=rules(fees=TARGET_FEES))
+    fills = world.fills()[1:]
+    # The entry's own target has rested since the entry: 220 to a maker. The others come anew, as
+    # the limit order to close does: takers at the open, 1 % of 220 in all.
+    volume, taker = ("1", 2) if how == "split" else ("2", 1)
+    assert len(fills) == taker
+    kind = "close" if how == "close" else "take_profit"
+    fee = "maker" if how == "entry" else f"fee {D('1.1') * D(volume)}"
+    assert fills[0] == f"{kind} SHORT {volume} @ 110 open {fee}"
+    assert world.balance()[0] == D(1000 + 20) - (D(0) if how == "entry" else D("2.20"))
+
+
+def test_a_target_that_has_seen_a_price_makes() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.long("BTCUSD", 2)
+        await me.next()
+        await order.modify(take_profit=105)
+        await me.next(2)
+
+    bars = [bar(0, 100), bar(1, 100), bar(2, 101), bar(3, 110)]
+    world = play(bars, script, rules=rules(fees=TARGET_FEES))
+    assert world.fills()[1:] == ["take_profit SHORT 2 @ 110 open maker"]

@@ -168,3 +168,23 @@ def test_a_run_of_exits_verifies_and_tells_their_stories() -> None:
     assert "exit stop-loss 104.00 take-profit 110.00" in story
     for order in result.orders:
         assert result.explain(order.id)
+
+
+def test_a_target_that_is_marketable_at_the_first_price_it_sees_takes() -> None:
+    fees = {"fill": {"percent_of_notional": "0.01", "maker": "0"}}
+
+    async def script(me: Any) -> None:
+        await _exit(me)
+        await me.next()
+
+    world = play([bar(0, 100), bar(1, 110)], script, cash=OWNED, rules=rules(fees=fees))
+    assert world.fills() == ["take_profit SHORT 1 @ 110 open fee 1.1"]
+
+    async def later(me: Any) -> None:
+        exit = await _exit(me, take_profit=115)
+        await me.next()
+        await exit.modify(take_profit=112)
+        await me.next()
+
+    world = play([bar(0, 100), bar(1, 110), bar(2, 113)], later, cash=OWNED, rules=rules(fees=fees))
+    assert world.fills() == ["take_profit SHORT 1 @ 113 open fee 1.13"]
