@@ -294,7 +294,7 @@ def split_position(state: State, position: Position, volumes: list[Decimal]) -> 
         part.group = part.label
         part.protection = copy(position.protection)
         part.protection.label, part.protection.position = part.label, part
-        part.protection.entry_fee = state.meter("close")
+        part.protection.entry_fee, part.protection.tried = state.meter("close"), set()
         part.protection.group = part.label
         state.positions[part.label] = part
         state.known[part.label] = part

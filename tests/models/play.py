@@ -158,6 +158,8 @@ class Script(Strategy):
             except OrderRejected as refusal:
                 answer = refusal.reason.value
             self.answers.append((command, answer))
+            if self.case["rules"].get("fill_on") == "this_close":
+                await self.sleep(0)  # a fill at this close is an event of its own
 
     async def carry_out(self, verb: str, label: str, given: dict[str, Any]) -> str:
         if "expires" in given:
