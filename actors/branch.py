@@ -27,6 +27,7 @@ class Branch:
         "account",
         "asset",
         "book",
+        "charged",
         "closing",
         "desk",
         "expires",
@@ -72,6 +73,8 @@ class Branch:
         """What is pending; None when nothing is."""
         self.accepted = 0
         """When the venue accepted it, in nanoseconds."""
+        self.charged = 0
+        """The last rollover for which it paid what it costs to keep it pending."""
         self.asset: str
         """The asset in which its reserve is held."""
         self.worst: Decimal

@@ -75,8 +75,9 @@ class BrokerActor(VenueActor):
             self._books[code].expect(known)
         cancellation = Cancellation(self.venue)
         exits = ExitDesk(self.venue, cancellation)
-        self._commands = CommandDesk(self.venue, cancellation, exits)
         self._closing_desk = ClosingDesk(self.venue)
+        self._financing = Financing(self.venue, self._closing_desk)
+        self._commands = CommandDesk(self.venue, cancellation, exits, self._financing)
         self._cross = CrossDesk(self.venue, cancellation, self._closing_desk)
         self._execution = Execution(
             self.venue,
@@ -86,7 +87,6 @@ class BrokerActor(VenueActor):
             NettingDesk(self.venue, cancellation, self._closing_desk),
             self._cross,
         )
-        self._financing = Financing(self.venue, self._closing_desk)
         self._dues = Dues(self.venue, cancellation, self._financing)
         self._quote_desk = QuoteDesk(self.venue, self._execution, self._financing, self._cross)
         self._is_quoted = False
@@ -201,8 +201,7 @@ class BrokerActor(VenueActor):
         await self._execution.match(book, bar, walk, hit)
         # What falls due inside the bar is settled at its close, the first mark after.
         book.bar, book.last = bar, bar.close
-        for holding in await self._dues.settle(book, bar.close_ns - 1):
-            await self._closing_desk.test(book, bar, holding)
+        await self._dues.settle(book, bar.close_ns - 1, inside=bar)
         if self.venue.cross:
             await self._cross.test(book)
         self._mark(book, bar)

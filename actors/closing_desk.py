@@ -77,13 +77,18 @@ class ClosingDesk:
         self.raise_money: RaiseMoney | None = None
         """How a cross margin account finds what a close costs; None while there is none."""
 
+    def is_called(self, holding: Holding, mark: Decimal) -> bool:
+        """Whether an isolated position has to be liquidated at ``mark``."""
+        closing = holding.closing("liquidation")
+        if closing is None or closing.working.price is None:
+            return False
+        price = closing.working.price
+        return mark <= price if holding.part.long else mark >= price
+
     async def test(self, book: PairBook, bar: Bar, holding: Holding) -> None:
         """Liquidate an isolated position at the close of ``bar``, if that is where it has to be."""
         closing = holding.closing("liquidation")
-        if closing is None or closing.working.price is None:
-            return
-        price = closing.working.price
-        if bar.close <= price if holding.part.long else bar.close >= price:
+        if closing is not None and self.is_called(holding, bar.close):
             await self.liquidate(book, bar, closing, bar.close)
 
     async def liquidate(

@@ -14,6 +14,7 @@ from .cancellation import Cancellation
 from .close_orders import CloseOrders
 from .desk import Desk
 from .exits import ExitDesk
+from .financing import Financing
 from .message import Envelope
 from .modification import Modification
 from .protocol import Amend, Create, Verb
@@ -36,8 +37,11 @@ class AtThisClose:
 class CommandDesk:
     """Takes commands one at a time, each once; answers those that are refused."""
 
-    def __init__(self, venue: Venue, cancellation: Cancellation, exits: ExitDesk) -> None:
+    def __init__(
+        self, venue: Venue, cancellation: Cancellation, exits: ExitDesk, financing: Financing
+    ) -> None:
         self._venue = venue
+        self._financing = financing
         self._acceptance = Acceptance(venue, exits)
         self._cancellation = cancellation
         self._modification = Modification(venue, cancellation)
@@ -71,6 +75,8 @@ class CommandDesk:
         branch = None
         try:
             branch = self._find(desk, ask.order_id)
+            if branch.book.charges:
+                await self._financing.charge_order(branch)
             verb = ask.verb
             if verb is Verb.CANCEL and ask.close:
                 self._cancellation.cancel_close(branch, ask.close, desk.request, ask.command)

@@ -11,7 +11,6 @@ from backtest.services.time_in_force import lives_through
 from backtest.times import format_ns
 
 from .book import PairBook
-from .branch import Holding
 from .cancellation import Cancellation
 from .financing import Financing
 from .venue import Venue
@@ -57,22 +56,23 @@ class Dues:
         self._cancellation = cancellation
         self._financing = financing
 
-    async def settle(self, book: PairBook, end: int, *, at_tick: bool = False) -> list[Holding]:
-        """All that falls due at or before ``end``, in order; the positions whose margin paid.
+    async def settle(
+        self, book: PairBook, end: int, *, at_tick: bool = False, inside: Bar | None = None
+    ) -> None:
+        """All that falls due at or before ``end``, in order; ``inside`` a bar, after its matching.
 
         What expires at the very time of a charge is not charged. ``at_tick``: a quote or a trade is
         at hand, and a bar that closes now comes after it.
         """
         now = self._venue.now
         heard = now - 1 if at_tick and book.cadences else now
-        paid: list[Holding] = []
         while book.due is not None and book.due <= end:
             settled = book.settled_ns(book.due)
             if settled is None or settled > heard:
                 break
-            paid += await self._financing.charge_until(book, book.due - 1)
+            await self._financing.charge_until(book, book.due - 1, inside)
             await self._expire(book, book.due)
-        return paid + await self._financing.charge_until(book, end)
+        await self._financing.charge_until(book, end, inside)
 
     def look_ahead(self, book: PairBook) -> None:
         """Make sure that the clock wakes the venue for what expires next."""

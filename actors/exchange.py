@@ -120,7 +120,8 @@ class ExchangeActor(VenueActor):
         cancellation = Cancellation(venue)
         exits = ExitDesk(venue, cancellation)
         closing_desk = ClosingDesk(venue)
-        self._commands = CommandDesk(venue, cancellation, exits)
+        self._financing = Financing(venue, closing_desk, between_agents=True)
+        self._commands = CommandDesk(venue, cancellation, exits, self._financing)
         self.publication = Publication(books)
         self._trades = TradeDesk(
             venue, cancellation, closing_desk, EntryDesk(venue, cancellation, exits)
@@ -128,7 +129,6 @@ class ExchangeActor(VenueActor):
         self._matching = Matching(
             venue, cancellation, self._trades, self.publication, _owners(agents)
         )
-        self._financing = Financing(venue, closing_desk, between_agents=True)
         self._dues = Dues(venue, cancellation, self._financing)
         self._bars_on: set[str] = set()
         self._sample_at = 0

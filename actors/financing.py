@@ -46,11 +46,14 @@ class Financing:
         """Whether a charge falls due by ``time``, the moment of a quote or a trade."""
         return self.is_due(book, trusted_bar(book.code, time, time + 1, ONE, ONE, ONE, ONE, None))
 
-    async def charge_until(self, book: PairBook, end: int) -> list[Holding]:
+    async def charge_until(self, book: PairBook, end: int, bar: Bar | None = None) -> None:
         """Charge what falls due at or before ``end``, in the order of time, at the mark the venue
-        has now; the positions whose margin had to pay. At one time the night goes before funding.
+        has now. At one time the night goes before funding.
+
+        A position whose margin has to pay is tested after each charge: at the close of ``bar``,
+        the bar inside which it falls due, or else at the next price there is. Once it is called
+        nothing more is charged to it.
         """
-        poorer: dict[Holding, None] = {}
         while book.next_rollover is not None:
             funding = book.next_funding
             nightly = funding is None or book.next_rollover <= funding[0]
@@ -59,19 +62,22 @@ class Financing:
                 break
             if nightly or funding is None:
                 book.next_rollover = book.calendar.rollover(due, book.rules.rollover_ns)
-                await self._overnight(book, due, poorer)
+                await self._overnight(book, due, bar)
             else:
                 book.next_funding = book.rules.funding.after(due)  # type: ignore[union-attr]
-                await self._funding(book, due, funding[1], poorer)
-        return [holding for holding in poorer if holding in book.holdings]
+                await self._funding(book, due, funding[1], bar)
 
-    async def _overnight(self, book: PairBook, due: int, poorer: dict[Holding, None]) -> None:
+    def _charged(self, book: PairBook, due: int, mark: Decimal) -> list[Holding]:
+        """The positions that stood when it fell due and are not called at ``mark`` since."""
+        desk = self._closing_desk
+        return [one for one in book.holdings if one.since <= due and not desk.is_called(one, mark)]
+
+    async def _overnight(self, book: PairBook, due: int, bar: Bar | None) -> None:
         mark = book.last
         if mark is None or not (book.fees_filled or book.fees_pending):
             return
-        venue, pair = self._venue, book.pair
-        # What came to be after the rollover was not there to be charged.
-        for holding in [one for one in book.holdings if one.since <= due]:
+        pair = book.pair
+        for holding in self._charged(book, due, mark):
             part = holding.part
             amount = book.fee(
                 book.fees_filled,
@@ -79,33 +85,51 @@ class Financing:
                 notional=pair.notional(part.volume, mark),
                 margin=part.margin,
             )
-            await self._charge(holding.branch, holding, amount, "overnight", "", poorer)
-        for branch in [one for one in book.branches.values() if one.accepted <= due]:
-            if branch.order is None or branch.is_of_bracket:
-                continue  # the exit of a spot bracket costs nothing to keep
-            if branch.expires is not None and branch.expires <= due:
-                continue  # it is over, though a bar that opened before may fill it yet
-            volume = branch.order.volume
-            amount = book.fee(
-                book.fees_pending,
-                volume=volume,
-                notional=pair.notional(volume, mark),
-                margin=venue.order_margin(branch, volume),
-            )
-            await self._charge(branch, None, amount, "overnight", "", poorer)
+            await self._charge(holding.branch, holding, amount, "overnight", "", bar)
+        for branch in list(book.branches.values()):
+            await self._keeping(branch, due, mark, bar)
 
-    async def _funding(
-        self, book: PairBook, due: int, rate: Decimal, poorer: dict[Holding, None]
-    ) -> None:
+    async def charge_order(self, branch: Branch) -> None:
+        """Charge what is pending of ``branch`` for the nights by now, at the last mark there is.
+
+        A command is about to change or to end it: each night is charged on what stood then.
+        """
+        book = branch.book
+        due, mark = book.next_rollover, book.last
+        if mark is None or not book.fees_pending:
+            return
+        while due is not None and due <= self._venue.now:
+            await self._keeping(branch, due, mark, None)
+            due = book.calendar.rollover(due, book.rules.rollover_ns)
+
+    async def _keeping(self, branch: Branch, due: int, mark: Decimal, bar: Bar | None) -> None:
+        """Charge what is pending of ``branch`` for the night that ends at ``due``, once."""
+        order, book = branch.order, branch.book
+        if order is None or branch.accepted > due or branch.charged >= due:
+            return
+        if branch.is_of_bracket or (branch.expires is not None and branch.expires <= due):
+            # The exit of a spot bracket costs nothing to keep. What has expired is over, though a
+            # bar that opened before may fill it yet.
+            return
+        branch.charged, volume = due, order.volume
+        amount = book.fee(
+            book.fees_pending,
+            volume=volume,
+            notional=book.pair.notional(volume, mark),
+            margin=self._venue.order_margin(branch, volume),
+        )
+        await self._charge(branch, None, amount, "overnight", "", bar)
+
+    async def _funding(self, book: PairBook, due: int, rate: Decimal, bar: Bar | None) -> None:
         mark, rest = book.last, ZERO
         if mark is None:
             return
-        for holding in [one for one in book.holdings if one.since <= due]:
+        for holding in self._charged(book, due, mark):
             part = holding.part
             signed = rate if part.long else rate.copy_negate()
             # Rounded against the account: a payment up, income down.
             amount = round_up(mul(book.pair.notional(part.volume, mark), signed), book.step)
-            await self._charge(holding.branch, holding, amount, "funding", f", rate {rate}", poorer)
+            await self._charge(holding.branch, holding, amount, "funding", f", rate {rate}", bar)
             rest = add(rest, amount)
         if self._between_agents and rest:
             # Longs and shorts are as many, so all that can be left is what rounding took.
@@ -119,10 +143,10 @@ class Financing:
         amount: Decimal,
         what: str,
         rate: str,
-        poorer: dict[Holding, None],
+        bar: Bar | None,
     ) -> None:
         """Charge a position, or what is pending of ``branch``: from available, then from the margin
-        of the position, then from the insurance account."""
+        of the position, whose level is then tested, then from the insurance account."""
         venue, asset = self._venue, branch.book.quote
         order: SpotOrder | TradingOrder | None = branch.order
         margin = ZERO
@@ -165,7 +189,6 @@ class Financing:
         if holding is not None and from_margin:
             # Its level is another now, and with it the price at which it is liquidated.
             set_margin(venue, holding, order.margin_reserved)  # type: ignore[union-attr]
-            poorer[holding] = None
         venue.herald.tell(
             EventKind.CHARGED,
             branch,
@@ -176,3 +199,5 @@ class Financing:
         )
         article = "an" if what == "overnight" else "a"
         venue.herald.tell_uncovered(branch, order, uncovered, asset, f"{article} {what} charge")
+        if bar is not None and holding is not None and from_margin:
+            await self._closing_desk.test(branch.book, bar, holding)

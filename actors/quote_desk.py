@@ -56,10 +56,10 @@ class QuoteDesk:
         if book.charges and self._financing.is_due_at(book, now):
             # What fell due since the last event is charged on what stood then.
             venue.move_to(now)
-            for holding in await self._financing.charge_until(book, now):
-                closing = holding.closing("liquidation")
-                if closing is not None:
-                    new.append(closing.working)
+            await self._financing.charge_until(book, now)
+            # Whose margin paid may be called by the quote that stands.
+            closings = [holding.closing("liquidation") for holding in book.holdings]
+            new += [closing.working for closing in closings if closing is not None]
             new = [working for working in new if is_live(working)]
         filled = await self._execution.meet(book, quote, new)
         if filled and venue.cross:

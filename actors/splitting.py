@@ -169,7 +169,7 @@ class Splitting:
         )
         own.asset, own.taker = parent.asset, parent.taker
         own.terms, own.expires = parent.terms, parent.expires
-        own.worst, own.accepted = parent.worst, parent.accepted
+        own.worst, own.accepted, own.charged = parent.worst, parent.accepted, parent.charged
         own.nets, own.reduces = parent.nets, parent.reduces
         old = parent.working
         if not keeps_place:

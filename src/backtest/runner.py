@@ -33,7 +33,7 @@ from backtest.data import BarSource, TickSource, merge, open_data, parts_of
 from backtest.errors import ConfigError, DataError, NotRepeatable
 from backtest.inputs import cadences_of, counting, files_of, opened
 from backtest.manifest import manifest, versions
-from backtest.models import HOUSE, Account, Agent, BacktestRun, TradingPair
+from backtest.models import HOUSE, Account, Agent, BacktestRun, FeeStage, TradingPair
 from backtest.roster import account_options, accounts_of, named
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
@@ -281,6 +281,7 @@ class BacktestRunner:
         run, broker = parts.run, parts.broker
         # What the strategies did after the last bar, at its time, belongs to the run too.
         parts.valuation.sample(self.system.now)
+        self._tell_free_closes(parts)
         inputs = {code: source.digest() for code, source in parts.sources.items()}
         return RunResult(
             run=BacktestRun(run.run_id, run.seed, run.start_ns, self.system.now),
@@ -310,6 +311,21 @@ class BacktestRunner:
             versions=versions(),
             again=self._again,
         )
+
+    def _tell_free_closes(self, parts: Assembly) -> None:
+        """Warn where opening a position cost something and closing it did not."""
+        for code, rules in parts.rules.items():
+            if not rules.fees_at(FeeStage.FILL) or rules.fees_at(FeeStage.CLOSE):
+                continue
+            fills = parts.broker.venue.records.fills
+            closes = sum(one.pair == code and one.closing_order_id is not None for one in fills)
+            if closes:
+                self.system.log.warning(
+                    "closing positions was free: fees.fill is charged for opening alone, "
+                    "commission for both",
+                    pair=code,
+                    closes=closes,
+                )
 
     def _again(self, path: str) -> RunResult:
         """The same run under another path policy: the same sources, read again from the start."""

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from backtest.errors import ConfigError, FieldError, FieldTypeError
 from backtest.models import (
@@ -204,3 +205,48 @@ def test_fill_policies_in_a_mapping_may_be_made_already() -> None:
     made = Fills(path=Adaptive())
     assert TradingRules.from_mapping({"fills": made}) == TradingRules(fills=made)
     assert TradingRules.from_mapping({"fills": None}) == TradingRules()
+
+
+class TestCommission:
+    """The shorthand for the fees of every execution."""
+
+    @pytest.mark.parametrize(
+        ("given", "meant"),
+        [
+            ("0.001", Fee(FeeKind.PERCENT_OF_NOTIONAL, D("0.001"))),
+            (D("0.001"), Fee(FeeKind.PERCENT_OF_NOTIONAL, D("0.001"))),
+            (
+                {"maker": "0.0005", "taker": "0.001"},
+                Fee(FeeKind.PERCENT_OF_NOTIONAL, D("0.001"), D("0.0005")),
+            ),
+            ({"flat_per_trade": 2}, Fee(FeeKind.FLAT_PER_TRADE, D(2))),
+            (Fee(FeeKind.FLAT_PER_VOLUME, D(3)), Fee(FeeKind.FLAT_PER_VOLUME, D(3))),
+        ],
+    )
+    def test_it_is_charged_for_opening_and_for_closing(self, given: Any, meant: Fee) -> None:
+        rules = TradingRules(commission=given)
+        assert rules.fees_at(FeeStage.FILL) == rules.fees_at(FeeStage.CLOSE) == (meant,)
+        assert rules == TradingRules.from_mapping({"commission": given})
+        assert evolve(rules, path="adaptive").fees == rules.fees
+
+    def test_it_may_be_several_fees(self) -> None:
+        rules = TradingRules(commission=[{"flat_per_trade": 1}, {"percent_of_notional": "0.01"}])
+        assert [fee.rate for fee in rules.fees_at(FeeStage.CLOSE)] == [1, D("0.01")]
+
+    def test_other_stages_stand_beside_it(self) -> None:
+        rules = TradingRules.from_mapping(
+            {"commission": "0.001", "fees": {"cancel": {"flat_per_trade": 1}}}
+        )
+        assert set(rules.fees) == {FeeStage.FILL, FeeStage.CLOSE, FeeStage.CANCEL}
+
+    @pytest.mark.parametrize("stage", ["fill", "close"])
+    def test_a_fee_for_the_same_beside_it_is_refused(self, stage: str) -> None:
+        with pytest.raises(FieldError, match=f"fees.{stage} says otherwise: give one"):
+            TradingRules.from_mapping(
+                {"commission": "0.001", "fees": {stage: {"flat_per_trade": 1}}}
+            )
+
+    @pytest.mark.parametrize("given", [0.001, "much", True, {"maker": "0.1"}, "-0.1"])
+    def test_what_it_cannot_be_names_it(self, given: Any) -> None:
+        with pytest.raises((FieldError, FieldTypeError)):
+            TradingRules(commission=given)

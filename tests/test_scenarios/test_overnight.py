@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from backtest.actors import EventKind
-from tests.harness import HOUR, D, M, bar, play, rules
+from tests.harness import DAY, HOUR, D, M, bar, pair_of, play, rules
 
 PERMILLE = {"overnight_filled": {"percent_of_notional": "0.001"}}
 
@@ -164,3 +164,113 @@ def test_a_charge_on_a_pending_order_takes_nothing_from_its_reserve() -> None:
     world = play(hourly(*rows), script, cash={"USD": 91}, rules=rules(fees=fees))
     # 1 is available; an order has no margin to take from, the insurance bears 3
     assert world.entries()[1] == ["ADJUSTMENT USD 3 0", "FEE_OVERNIGHT USD -4 0"]
+
+
+class TestSeveralCharges:
+    """Each charge is followed by a test of the level: none falls on what is called already."""
+
+    FUNDING: ClassVar[dict[str, Any]] = {
+        "funding": {"rate": "0.03", "every": "4h"},
+        "maintenance_rate": "0.05",
+    }
+
+    @staticmethod
+    async def _all_in(me: Any) -> None:
+        await me.next()
+        await me.long("BTCUSD", 1, limit_price=100, leverage=10)
+        async for _ in me.stream:
+            pass
+
+    def test_a_position_is_liquidated_by_the_charge_that_calls_it(self) -> None:
+        """11 dollars without cents: 10 of margin, 1 available. Each funding is 3: the first takes
+        1 and 2 of the margin, the second 3: 5 of margin are the maintenance of 100 x 0.05."""
+        bars = [bar(number, 100, length=DAY) for number in range(4)]
+        settings: dict[str, Any] = {"cash": {"USD": 11}, "pairs": [pair_of(precision=0)]}
+        world = play(bars, self._all_in, rules=rules(**self.FUNDING), **settings)
+        assert _charges(world) == [(48, "-3"), (48, "-3")]
+        assert world.fills() == ["entry LONG 1 @ 100 open", "liquidation SHORT 1 @ 100 close"]
+        assert world.balance() == (D(5), D(0))
+        assert world.balance("USD", "insurance") == (D(0), D(0))
+
+    def test_a_night_and_a_funding_of_one_moment_are_two_charges(self) -> None:
+        """The night at noon takes 1 + 4 of 10 + 1: 6 of margin are above 5, the funding of 3 is
+        charged, 3 are not."""
+        bars = [bar(number, 100, length=DAY) for number in range(4)]
+        fees = {"overnight_filled": {"flat_per_trade": 5}}
+        one = {**self.FUNDING, "fees": fees, "rollover_ns": 12 * HOUR}
+        one["funding"] = {"rate": "0.03", "every": "24h", "at": "12:00"}
+        settings: dict[str, Any] = {"cash": {"USD": 11}, "pairs": [pair_of(precision=0)]}
+        world = play(bars, self._all_in, rules=rules(**one), **settings)
+        assert len(_charges(world)) == 2
+        assert world.balance() == (D(3), D(0))
+
+    def test_in_a_gap_the_next_open_decides_and_nothing_more_is_charged_till_then(self) -> None:
+        """Hourly bars with a gap of 12 hours: the charges at 04:00 and 08:00 leave 5 of margin,
+        that of 12:00 is not charged. The market opens at 99: 5 - 1 come back."""
+        rows = [bar(number, 100, length=HOUR) for number in (0, 1, 2)]
+        bars = [*rows, bar(14, 99, length=HOUR), bar(15, 99, length=HOUR)]
+        settings: dict[str, Any] = {"cash": {"USD": 11}, "pairs": [pair_of(precision=0)]}
+        world = play(bars, self._all_in, rules=rules(**self.FUNDING), **settings)
+        assert _charges(world) == [(15, "-3"), (15, "-3")]
+        assert world.fills()[1:] == ["liquidation SHORT 1 @ 99 open"]
+        assert world.balance() == (D(4), D(0))
+
+
+class TestPendingOrders:
+    """What falls due is charged on what stood then, whatever a command makes of it before it is
+    booked. A night costs 1 for each unit of volume that is pending."""
+
+    FEES: ClassVar[dict[str, Any]] = {
+        "fees": {"overnight_pending": {"flat_per_volume": 1}},
+        "min_volume": "0.001",
+    }
+
+    def _booked(self, then: Any) -> list[tuple[int, str]]:
+        """A limit order of 2 that rests from 01:00 on; ``then`` happens at 30:00, in a gap of
+        the data from 03:00 to 40:00 across one midnight."""
+
+        async def script(me: Any) -> None:
+            await me.next()
+            order = await me.buy("BTCUSD", 2, limit_price=50)
+            await me.sleep(29 * 3600)
+            await then(order)
+            await me.next(3)
+
+        rows = [bar(number, 100, length=HOUR) for number in (0, 1, 2, 40, 41)]
+        return _charges(play(rows, script, rules=rules(**self.FEES), finishes=False))
+
+    def test_what_nobody_touches_pays_with_the_next_bar(self) -> None:
+        async def nothing(order: Any) -> None:
+            pass
+
+        assert self._booked(nothing) == [(41, "-2.00")]
+
+    def test_a_volume_changed_after_the_rollover_is_not_what_is_charged(self) -> None:
+        async def grows(order: Any) -> None:
+            await order.modify(volume=10)
+
+        assert self._booked(grows) == [(30, "-2.00")]
+
+    def test_what_is_cancelled_after_the_rollover_pays_for_the_night(self) -> None:
+        async def ends(order: Any) -> None:
+            await order.cancel()
+
+        assert self._booked(ends) == [(30, "-2.00")]
+
+    def test_parts_of_a_split_do_not_pay_again(self) -> None:
+        async def parts(order: Any) -> None:
+            await order.split([1, 1])
+
+        assert self._booked(parts) == [(30, "-2.00")]
+
+    def test_a_command_before_the_rollover_counts(self) -> None:
+        async def script(me: Any) -> None:
+            await me.next()
+            order = await me.buy("BTCUSD", 2, limit_price=50)
+            await me.next()
+            await order.modify(volume=10)
+            await me.next()
+
+        rows = [bar(number, 100, length=HOUR) for number in (0, 1, 40, 41)]
+        world = play(rows, script, rules=rules(**self.FEES))
+        assert _charges(world) == [(41, "-10.00")]

@@ -80,6 +80,7 @@ _NUMBERS = (
     ("slippage_rate", NON_NEGATIVE),
 )
 _FLAGS = ("slippage_beyond_bar", "spot_allowed", "trading_allowed")
+_EXECUTIONS = (FeeStage.FILL, FeeStage.CLOSE)
 _OVERNIGHT = (FeeStage.OVERNIGHT_PENDING, FeeStage.OVERNIGHT_FILLED)
 
 
@@ -108,6 +109,9 @@ class TradingRules:
     ``min_notional``, where given, go before the pair's. ``maintenance_tiers``, rows of ``(notional
     up to, rate, max_leverage)`` (see `Tiers`), take the place of the flat ``maintenance_rate``.
     ``funding`` is when longs pay shorts, and how much (see `Funding`).
+    ``commission`` is the shorthand for the fees of every execution, opening and closing: a share of
+    the notional (``Decimal("0.001")``), ``{"maker": …, "taker": …}``, a fee as ``fees`` has it, or
+    several. It becomes ``fees`` at fill and at close, which cannot be given beside it.
     ``passed_entry`` says whether an entry that would fill at or beyond its own stop-loss or
     take-profit is cancelled or fills all the same. ``fills`` takes the fill policies as
     objects, your own among them (`Fills`); the built-in ones become the plain fields that say
@@ -121,8 +125,8 @@ class TradingRules:
     ``calendar`` says what a day is, to ``DAY`` orders and overnight charges: ``"always_open"``
     (days of UTC), the name of an exchange (``"XNYS"``), or a `Calendar` of your own.
 
-    >>> rules = TradingRules.from_mapping({"fees": {"fill": {"percent_of_notional": "0.001"}}})
-    >>> rules.fees_at(FeeStage.FILL)[0].rate
+    >>> rules = TradingRules(commission="0.001")
+    >>> rules.fees_at(FeeStage.CLOSE)[0].rate
     Decimal('0.001')
     """
 
@@ -159,9 +163,12 @@ class TradingRules:
     calendar: Any = "always_open"
     quotes: str = "standing"
     quote_max_age: int | None = field(default=None, converter=_read_age)
+    commission: Any = None
 
     def __attrs_post_init__(self) -> None:
         values = self.__dict__
+        if self.commission is not None:
+            self._take_commission()
         if self.fills is not None:
             self._take_policies(self.fills)
         for stage, charged in self.fees.items():
@@ -182,6 +189,18 @@ class TradingRules:
                 "calendar", f"must be a Calendar or its name, not {self.calendar!r}"
             )
         self._check_limits()
+
+    def _take_commission(self) -> None:
+        """Turn the commission into the fees that it stands for."""
+        given = [stage.value.lower() for stage in _EXECUTIONS if stage in self.fees]
+        if given:
+            raise FieldError(
+                "commission",
+                f"is for every execution, and fees.{given[0]} says otherwise: give one of them",
+            )
+        charged = _read_commission(self.commission, "commission")
+        self.__dict__["fees"] = _freeze_fees({**self.fees, **dict.fromkeys(_EXECUTIONS, charged)})
+        self.__dict__["commission"] = None
 
     def _take_policies(self, given: Fills) -> None:
         """Turn the policies that are plain names into those; keep the others in ``fills``."""
@@ -291,6 +310,19 @@ def _read_fees(value: Any, name: str) -> dict[FeeStage, tuple[Fee, ...]]:
         known = _member(FeeStage, stage, name)
         read[known] = tuple(fee for table in tables for fee in _read_fee(table, f"{name}.{stage}"))
     return read
+
+
+def _read_commission(value: Any, name: str) -> tuple[Fee, ...]:
+    """A share of the notional, ``{"maker": …, "taker": …}``, or what a stage of ``fees`` takes."""
+    if isinstance(value, Mapping) and "taker" in value:
+        rates = dict(value)
+        value = {FeeKind.PERCENT_OF_NOTIONAL.value.lower(): rates.pop("taker"), **rates}
+    elif not isinstance(value, Mapping | Fee) and (
+        isinstance(value, str) or not isinstance(value, Iterable)
+    ):
+        value = Fee(FeeKind.PERCENT_OF_NOTIONAL, decimal_of(value, name))
+    tables = [value] if isinstance(value, Mapping | Fee) else value
+    return tuple(fee for table in tables for fee in _read_fee(table, name))
 
 
 def _read_fee(table: Any, name: str) -> Iterable[Fee]:
