@@ -34,7 +34,7 @@ def days() -> pd.DataFrame:
 
 def months() -> pd.DataFrame:
     """The same as months: only December closes above its open."""
-    made = frame(pd.date_range("2022-10-01", "2023-02-01", freq="MS"), 100.0)
+    made = frame(pd.date_range("2022-10-01", "2023-03-01", freq="MS"), 100.0)
     made.loc["2022-12-01", ["high", "close"]] = 200.0
     made.loc["2023-01-01":, :] = 200.0
     return made
@@ -82,6 +82,7 @@ def test_a_month_is_known_when_it_is_over(how: str, bar: Any) -> None:
         ("2023-01-01", 31),
         ("2023-02-01", 31),
         ("2023-03-01", 28),
+        ("2023-04-01", 31),
     ]
     assert [(one.price, f"{one.timestamp:%Y-%m-%d}") for one in result.fills] == [
         (D(200), "2023-01-02")
