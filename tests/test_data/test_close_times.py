@@ -180,6 +180,20 @@ def test_times_of_close_that_cannot_be(
     assert message in caught.value.problem
 
 
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_sessions_are_days_if_they_are_called_so(kind: str, tmp_path: Path) -> None:
+    days = ("2020-01-02", "2020-01-03", "2020-01-06")
+    rows = both(*((f"{day} 14:30:00", f"{day} 21:00:00") for day in days))
+    for bar, nominal in ((None, 13 * HOUR // 2), ("1d", DAY)):
+        source = opened(kind, None, tmp_path, rows, bar=bar)
+        assert [one.length for one in source] == [13 * HOUR // 2] * 3
+        assert {one.nominal_length for one in source} == {source.bar_ns} == {nominal}
+    # Of shorter ones it is the wrong name, whether there are gaps between them or not.
+    for bar in ("4d", "5h"):
+        with pytest.raises(DataError, match="are not those of bars of"):
+            opened(kind, None, tmp_path, rows, bar=bar)
+
+
 def test_two_columns_of_times_of_close(tmp_path: Path) -> None:
     path = tmp_path / "bars.csv"
     path.write_text("ts,close_time,Close Time,o,h,l,c\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC
+from operator import eq, gt, sub
 from typing import Any
 
 from attrs import frozen
@@ -170,17 +171,23 @@ class Survey:
         )
 
     def _named(self, likely: BarLength | None, spans: _Spans) -> BarLength:
-        """The length that bars go by: the likely one if most are of it, else the most frequent."""
+        """The length that bars go by: the likely one if most are of it, else the most frequent.
+
+        One that was given names shorter bars, too, such as sessions that are called days; it must
+        not be shorter than most bars, nor longer than most gaps.
+        """
         if likely is not None and 2 * spans.agreeing >= spans.rows:
             return likely
         frequent = spans.most_frequent()
-        if self._given is not None:
+        if self._given is None:
+            return frequent
+        if 2 * spans.longer > spans.rows or 2 * spans.crowded > spans.rows - 1:
             raise DataError(
                 f"its times of close are not those of bars of {self._given}: most frequent are "
                 f"{frequent}; leave out bar (--bar)",
                 source=self._rows.name,
             )
-        return frequent
+        return self._given
 
 
 class _Spans:
@@ -189,6 +196,8 @@ class _Spans:
     def __init__(self, likely: BarLength | None, zone: Zone, resolution: Resolution) -> None:
         self.rows = self.agreeing = self.exact = 0
         """How many bars there are, are of the likely length, and end where the next opens."""
+        self.longer = self.crowded = 0
+        """How many are longer than that, and open before the one before could have been so long."""
         self.longest = 0
         self._short = 0
         """How many end a unit before the next opens."""
@@ -198,23 +207,33 @@ class _Spans:
         self._likely = likely
         self._zone = zone
         self._resolution = resolution
-        self._last: tuple[int, int] | None = None
-        """The close of the last row, as it is written and a unit later."""
+        self._before: tuple[int, ...] | None = None
+        """The close of the last row: as written, a unit later, and by the likely length."""
 
     def feed(self, times: list[int], ends: list[int]) -> None:
         """Takes the next rows."""
-        for start, end in zip(times, ends, strict=True):
-            later = self._resolution.after(end)
-            if self._last is not None:
-                self.exact += self._last[0] == start
-                self._short += self._last[1] == start
-            self._last = end, later
-            self._spans[end - start] += 1
-            self._later[later - start] += 1
-            self.rows += 1
-            self.longest = max(self.longest, later - start)
-            if self._likely is not None:
-                self.agreeing += self._zone.shifted(start, self._likely) in (end, later)
+        after, zone, likely = self._resolution.after, self._zone, self._likely
+        later = list(map(after, ends))
+        natural = ends if likely is None else [zone.shifted(start, likely) for start in times]
+        self.rows += len(times)
+        self.agreeing += sum(map(eq, natural, ends)) + sum(map(eq, natural, later))
+        self.longer += sum(map(gt, ends, natural))
+        self._spans.update(map(sub, ends, times))
+        self._later.update(map(sub, later, times))
+        self.longest = max(self.longest, *map(sub, later, times))
+        self._compare(times, ends, later, natural)
+
+    def _compare(self, opens: list[int], *closes: list[int]) -> None:
+        """Compare the closes of rows with the open of the row behind each."""
+        before, self._before = self._before, tuple(column[-1] for column in closes)
+        if before is None:
+            opens = opens[1:]
+        else:
+            closes = tuple([one, *column] for one, column in zip(before, closes, strict=True))
+        ends, later, natural = closes
+        self.exact += sum(map(eq, ends, opens))
+        self._short += sum(map(eq, later, opens))
+        self.crowded += sum(map(gt, natural, opens))
 
     def most_frequent(self) -> BarLength:
         """The length that most bars have; of equals the longest."""
