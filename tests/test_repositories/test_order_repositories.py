@@ -132,3 +132,32 @@ def test_the_lists_are_new() -> None:
     repository.get_pending_orders().clear()
     repository.get_all().clear()
     assert repository.get_pending_orders() == repository.get_all() == [order]
+
+
+def test_active_filled_cancelled_and_closed_by_agent_and_run(kind: Kind) -> None:
+    repository, make = kind
+    pending = repository.save(make(create_timestamp=later(4)))
+    filled = repository.save(make().create_filled_copy(later(5), D(50_000)))
+    theirs = repository.save(make(agent_id=OTHER, create_timestamp=later(2)))
+    other_run = repository.save(make(backtest_run_id=OTHER, create_timestamp=later(3)))
+    cancelled = repository.save(make(create_timestamp=later(1)).create_cancelled_copy(later(6)))
+    repository.save(make(create_timestamp=later(9), status=OrderStatus.REPLACED))
+    open_too = [] if make is spot else [filled]
+    assert repository.get_active_orders() == [*open_too, theirs, other_run, pending]
+    assert repository.get_active_orders(AGENT, RUN) == [*open_too, pending]
+    assert repository.get_active_orders(OTHER) == [theirs]
+    assert repository.get_filled_orders() == [filled]
+    assert repository.get_filled_orders(OTHER) == []
+    assert repository.get_cancelled_orders(AGENT, RUN) == [cancelled]
+    assert repository.get_by_run_id(OTHER) == [other_run]
+    assert len(repository.get_by_run_id(RUN)) == 5
+
+
+def test_closed_positions_are_no_longer_filled_nor_active() -> None:
+    repository = OrderRepository()
+    position = repository.save(trading().create_filled_copy(later(1), D(50_000)))
+    assert repository.get_closed_orders() == []
+    closed = repository.save(position.create_closed_copy(later(2), D(51_000)))
+    assert repository.get_closed_orders() == repository.get_closed_orders(AGENT, RUN) == [closed]
+    assert repository.get_closed_orders(OTHER) == []
+    assert repository.get_filled_orders() == repository.get_active_orders() == []

@@ -11,13 +11,17 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 from backtest.errors import FieldError, FieldTypeError
-from backtest.money import ZERO, strict_decimal
+from backtest.money import ONE, ZERO, strict_decimal
 
 __all__ = [
     "AMOUNT",
     "AMOUNT_IF_SET",
+    "AMOUNT_NONE_IS_ZERO",
+    "NONE_IS_ONE",
+    "NONE_IS_ZERO",
     "NON_NEGATIVE",
     "NON_NEGATIVE_IF_SET",
     "NOT_BELOW_ZERO",
@@ -26,6 +30,7 @@ __all__ = [
     "UNSET",
     "Rule",
     "check_count",
+    "check_id",
     "check_member",
     "check_numbers",
     "check_texts",
@@ -42,7 +47,7 @@ E = TypeVar("E", bound=Enum)
 class Rule:
     """What a number must be (of any sign, not below zero, above zero), or may be left out."""
 
-    __slots__ = ("above_zero", "optional", "problem", "signed")
+    __slots__ = ("above_zero", "missing", "optional", "problem", "signed")
 
     def __init__(
         self,
@@ -51,11 +56,14 @@ class Rule:
         above_zero: bool = False,
         signed: bool = False,
         optional: bool = False,
+        missing: Decimal | None = None,
     ) -> None:
+        """``missing`` is what None stands for, where it is no error and no value of its own."""
         self.problem = problem
         self.above_zero = above_zero
         self.signed = signed
-        self.optional = optional
+        self.optional = optional or missing is not None
+        self.missing = missing
 
     def check(self, value: Decimal, name: str) -> None:
         """Raise `FieldError` when ``value`` breaks the rule."""
@@ -72,12 +80,15 @@ NON_NEGATIVE_IF_SET: Final = Rule("must be non-negative", optional=True)
 NOT_BELOW_ZERO: Final = Rule("cannot be negative")
 AMOUNT: Final = Rule("", signed=True)
 AMOUNT_IF_SET: Final = Rule("", signed=True, optional=True)
+NONE_IS_ZERO: Final = Rule("must be non-negative", missing=ZERO)
+AMOUNT_NONE_IS_ZERO: Final = Rule("", signed=True, missing=ZERO)
+NONE_IS_ONE: Final = Rule("must be positive", above_zero=True, missing=ONE)
 
 
 def number(value: object, name: str, rule: Rule) -> Any:
     """``value`` as a finite `Decimal` that keeps ``rule``; ``None`` only where it may be."""
     if value is None and rule.optional:
-        return None
+        return rule.missing
     checked = strict_decimal(value, name)
     rule.check(checked, name)
     return checked
@@ -117,6 +128,12 @@ def check_member(value: object, name: str, kind: type[E]) -> None:
     if not isinstance(value, kind):
         choices = ", ".join(f"{kind.__name__}.{member.name}" for member in kind)
         raise FieldTypeError(name, f"must be one of {choices}, not {value!r}")
+
+
+def check_id(value: object, name: str, *, optional: bool = False) -> None:
+    """Refuse what is not a `UUID` (None, too, unless it is ``optional``)."""
+    if not isinstance(value, UUID) and not (optional and value is None):
+        raise FieldTypeError(name, f"must be a UUID, not {value!r}")
 
 
 def check_count(value: object, name: str, least: int = 0) -> None:

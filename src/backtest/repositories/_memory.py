@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Generic, TypeVar
 from uuid import UUID
 
+from backtest.models._validate import check_id
 from backtest.repositories._time_index import Place, Record, TimeIndex, moment
 
 __all__ = ["MemoryRepository"]
@@ -23,7 +24,9 @@ class MemoryRepository(ABC, Generic[T]):
 
     Lists come sorted by time, equal times in the order first saved, and are new: changing one
     changes nothing here. Saving an item with a known id replaces the stored state and keeps its
-    place among equal times. Naive times are compared as UTC.
+    place among equal times. Naive times are compared as UTC. A question with a value of the wrong
+    kind (a status for an id, say) is a `FieldTypeError` that names it: its answer would be empty,
+    and look like one.
     """
 
     def __init__(self) -> None:
@@ -82,17 +85,24 @@ class MemoryRepository(ABC, Generic[T]):
 
     def get(self, id: UUID) -> T | None:
         """The item of ``id``, or ``None``."""
+        check_id(id, "id")
         record = self._records.get(id)
         return None if record is None else record.item
 
     def get_all(self, backtest_run_id: UUID | None = None) -> list[T]:
         """Everything stored, or everything of one run."""
         if backtest_run_id is not None:
-            return self._group(("run", backtest_run_id))
+            return self.get_by_run_id(backtest_run_id)
         return _sorted(self._records.values())
+
+    def get_by_run_id(self, backtest_run_id: UUID) -> list[T]:
+        """Everything of one run."""
+        check_id(backtest_run_id, "backtest_run_id")
+        return self._group(("run", backtest_run_id))
 
     def delete(self, id: UUID) -> bool:
         """Remove the item of ``id``; whether there was one."""
+        check_id(id, "id")
         record = self._records.pop(id, None)
         if record is None:
             return False
@@ -101,12 +111,14 @@ class MemoryRepository(ABC, Generic[T]):
 
     def count(self, backtest_run_id: UUID | None = None) -> int:
         """How many items are stored, in all or of one run."""
+        check_id(backtest_run_id, "backtest_run_id", optional=True)
         if backtest_run_id is not None:
             return len(self._groups.get(("run", backtest_run_id), ()))
         return len(self._records)
 
     def exists(self, id: UUID) -> bool:
         """Whether an item of ``id`` is stored."""
+        check_id(id, "id")
         return id in self._records
 
     def clear(self) -> None:
@@ -117,6 +129,7 @@ class MemoryRepository(ABC, Generic[T]):
 
     def clear_run(self, backtest_run_id: UUID) -> int:
         """Remove everything of one run; how many items that were."""
+        check_id(backtest_run_id, "backtest_run_id")
         doomed = list(self._groups.get(("run", backtest_run_id), {}).values())
         touched: dict[Hashable, set[Place]] = {}
         for record in doomed:
@@ -150,13 +163,16 @@ class MemoryRepository(ABC, Generic[T]):
 
     def _group(self, key: Hashable, backtest_run_id: UUID | None = None) -> list[T]:
         """The items of a group, sorted, of one run if asked."""
-        group = self._groups.get(key)
-        if group is None:
-            return []
-        items = _sorted(group.values())
+        check_id(backtest_run_id, "backtest_run_id", optional=True)
+        items = self._joined((key,))
         if backtest_run_id is None:
             return items
         return [item for item in items if self._run(item) == backtest_run_id]
+
+    def _joined(self, keys: Iterable[Hashable]) -> list[T]:
+        """The items of several groups, of which none has two, sorted together."""
+        groups = [self._groups.get(key) or {} for key in keys]
+        return _sorted(record for group in groups for record in group.values())
 
 
 def _sorted(records: Iterable[Record[T]]) -> list[T]:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from backtest.errors import FieldError, MissingExtra
+from backtest.models._validate import check_id, check_texts, check_times
 from backtest.models.balance import Balance
 from backtest.models.transaction import Transaction
 from backtest.money import ZERO, exact_add
 from backtest.repositories._memory import MemoryRepository
+from backtest.repositories._time_index import TimeIndex
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +61,7 @@ class BalanceRepository(MemoryRepository[Balance]):
         asset_code: str | None = None,
     ) -> list[Balance]:
         """All snapshots of an account."""
-        series = self._series.get((account_id, backtest_run_id, asset_code))
+        series = self._of(account_id, backtest_run_id, asset_code)
         return [] if series is None else series.all()
 
     def get_latest_balance(
@@ -69,7 +71,7 @@ class BalanceRepository(MemoryRepository[Balance]):
         asset_code: str | None = None,
     ) -> Balance | None:
         """The latest snapshot (of several at one time, the one saved last), or ``None``."""
-        series = self._series.get((account_id, backtest_run_id, asset_code))
+        series = self._of(account_id, backtest_run_id, asset_code)
         return None if series is None else series.last()
 
     def get_balance_at_time(
@@ -80,8 +82,19 @@ class BalanceRepository(MemoryRepository[Balance]):
         asset_code: str | None = None,
     ) -> Balance | None:
         """The latest snapshot at or before ``timestamp``, or ``None``."""
-        series = self._series.get((account_id, backtest_run_id, asset_code))
+        check_times({"timestamp": timestamp}, ("timestamp",))
+        series = self._of(account_id, backtest_run_id, asset_code)
         return None if series is None else series.last_at(timestamp)
+
+    def _of(
+        self, account_id: UUID, backtest_run_id: UUID | None, asset_code: str | None
+    ) -> TimeIndex[Balance] | None:
+        """The series of an account, in one run or in all, of one asset or of all."""
+        check_id(account_id, "account_id")
+        check_id(backtest_run_id, "backtest_run_id", optional=True)
+        if asset_code is not None:
+            check_texts({"asset_code": asset_code}, ("asset_code",))
+        return self._series.get((account_id, backtest_run_id, asset_code))
 
     def reconcile_balance(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from backtest.models.orders import OrderStatus
 from backtest.models.spot_order import SpotOrder
 from backtest.repositories._orders import OrdersInMemory
 
@@ -10,3 +11,5 @@ __all__ = ["SpotOrderRepository"]
 
 class SpotOrderRepository(OrdersInMemory[SpotOrder]):
     """Spot orders in memory, in their latest state."""
+
+    ACTIVE = (OrderStatus.PENDING,)

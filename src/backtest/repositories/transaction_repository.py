@@ -6,8 +6,10 @@ from collections.abc import Hashable
 from datetime import datetime
 from uuid import UUID
 
+from backtest.models._validate import check_id, check_member, check_times
 from backtest.models.transaction import Transaction, TransactionType
 from backtest.repositories._memory import MemoryRepository
+from backtest.repositories._time_index import TimeIndex
 
 __all__ = ["TransactionRepository"]
 
@@ -41,19 +43,21 @@ class TransactionRepository(MemoryRepository[Transaction]):
         self, account_id: UUID, backtest_run_id: UUID | None = None
     ) -> list[Transaction]:
         """All transactions of an account."""
-        series = self._series.get((account_id, backtest_run_id))
+        series = self._of(account_id, backtest_run_id)
         return [] if series is None else series.all()
 
     def get_by_order(
         self, order_id: UUID, backtest_run_id: UUID | None = None
     ) -> list[Transaction]:
         """All transactions that an order caused."""
+        check_id(order_id, "order_id")
         return self._group(("order", order_id), backtest_run_id)
 
     def get_by_type(
         self, transaction_type: TransactionType, backtest_run_id: UUID | None = None
     ) -> list[Transaction]:
         """All transactions of a type."""
+        check_member(transaction_type, "transaction_type", TransactionType)
         return self._group(transaction_type, backtest_run_id)
 
     def get_by_time_range(
@@ -64,12 +68,20 @@ class TransactionRepository(MemoryRepository[Transaction]):
         backtest_run_id: UUID | None = None,
     ) -> list[Transaction]:
         """An account's transactions from ``start`` to ``end``, both included (no end: all)."""
-        series = self._series.get((account_id, backtest_run_id))
+        check_times({"start": start, "end": end}, ("start",), optional=("end",))
+        series = self._of(account_id, backtest_run_id)
         return [] if series is None else series.between(start, end)
 
     def get_since_timestamp(
         self, account_id: UUID, timestamp: datetime, backtest_run_id: UUID | None = None
     ) -> list[Transaction]:
         """An account's transactions **after** ``timestamp``: those a balance of then knows not."""
-        series = self._series.get((account_id, backtest_run_id))
+        check_times({"timestamp": timestamp}, ("timestamp",))
+        series = self._of(account_id, backtest_run_id)
         return [] if series is None else series.after(timestamp)
+
+    def _of(self, account_id: UUID, backtest_run_id: UUID | None) -> TimeIndex[Transaction] | None:
+        """The series of an account, in one run or in all."""
+        check_id(account_id, "account_id")
+        check_id(backtest_run_id, "backtest_run_id", optional=True)
+        return self._series.get((account_id, backtest_run_id))
