@@ -19,6 +19,7 @@ from backtest.models import (
     TradingPair,
     TradingRules,
 )
+from backtest.models._show import instant, shown
 from backtest.models.instructions import PLAIN, Instructions
 from backtest.services.fills import WorkingKind
 from backtest.services.transaction_manager import Leg
@@ -115,6 +116,11 @@ class OrderEvent(NamedTuple):
     """Where a trailing stop stands now."""
     later: bool = False
     """Whether more of what the same command did follows: who asked is answered with the last."""
+
+    def __repr__(self) -> str:
+        reason = None if self.reason is None else self.reason.name
+        about = self.order if self.fill is None else self.fill
+        return shown(self, self.kind.value, instant(self.time), about, reason, self.detail)
 
 
 class Create(NamedTuple):

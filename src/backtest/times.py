@@ -22,6 +22,7 @@ __all__ = [
     "format_ns",
     "format_span",
     "from_ns",
+    "moment",
     "months_in",
     "parse_ns",
     "to_ns",
@@ -80,6 +81,12 @@ def format_ns(ns: int) -> str:
             text += ".000000"
         text += f"{rest:03d}"
     return text + "+00:00"
+
+
+def moment(text: str) -> str:
+    """A time of the tables, shorter: ``2020-01-01 00:05``, with seconds only where there are."""
+    short = text.removesuffix("+00:00").replace("T", " ")
+    return short.removesuffix(":00") if short.count(":") == 2 else short
 
 
 def duration_ns(value: str | int | float | timedelta, field: str = "duration") -> int:

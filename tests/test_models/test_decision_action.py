@@ -195,6 +195,54 @@ def test_a_list_of_chunks_becomes_a_tuple_of_decimals() -> None:
         action("SPLIT_SPOT_LIMIT", split_chunks=[0.5, 0.5])
 
 
+def test_chunks_may_be_volumes_with_prices() -> None:
+    chunks = [{"volume": D(1), "price": D(100)}, {"volume": 2, "price": D(101)}]
+    split = action("SPLIT_TRADE_LIMIT", order_id=uid(1), split_chunks=chunks)
+    assert (split.split_chunks, split.split_prices) == ((D(1), D(2)), (D(100), D(101)))
+    assert split.validate() == (True, "")
+    assert split == action(
+        "SPLIT_TRADE_LIMIT", order_id=uid(1), split_chunks=[1, 2], split_prices=[100, 101]
+    )
+
+
+@pytest.mark.parametrize("price", [{}, {"price": None}])
+def test_chunks_without_prices_keep_the_orders_own(price: dict[str, Any]) -> None:
+    chunks = [{"volume": D(1), **price}, {"volume": D(2), **price}]
+    split = action("SPLIT_SPOT_LIMIT", order_id=uid(1), split_chunks=chunks)
+    assert (split.split_chunks, split.split_prices) == ((D(1), D(2)), None)
+    assert split.validate() == (True, "")
+
+
+def test_a_price_for_one_chunk_is_one_for_all() -> None:
+    chunks = [{"volume": D(1), "price": D(100)}, {"volume": D(2)}]
+    split = action("SPLIT_SPOT_LIMIT", order_id=uid(1), split_chunks=chunks)
+    assert split.validate() == (False, "split_prices must be as many as split_chunks")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"split_chunks": [{"price": D(1)}]}, "^split_chunks must be like .*, not {'price'"),
+        ({"split_chunks": [{"volume": D(1), "size": 1}]}, "^split_chunks must be like"),
+        ({"split_chunks": [{"volume": D(1)}, D(2)]}, "^split_chunks must all be mappings"),
+        ({"split_chunks": [{"volume": 0.5}]}, "^split_chunks must be a Decimal, not the float"),
+        ({"split_chunks": [{"volume": None}]}, "^split_chunks must be a Decimal, not NoneType"),
+        ({"split_chunks": [None, D(1)]}, "^split_chunks must be a Decimal, not NoneType"),
+        (
+            {"split_chunks": [{"volume": D(1), "price": D(2)}], "split_prices": [D(2)]},
+            "^split_prices are given twice",
+        ),
+        (
+            {"split_chunks": [{"volume": D(1), "price": 0.5}]},
+            "^split_prices must be a Decimal, not the float",
+        ),
+    ],
+)
+def test_chunks_that_are_no_parts_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises((FieldError, FieldTypeError), match=message):
+        action("SPLIT_SPOT_LIMIT", order_id=uid(1), **fields)
+
+
 def test_types_are_checked() -> None:
     with pytest.raises(FieldTypeError, match=r"^action_type must be one of"):
         DecisionAction("CANCEL", DAY, AGENT, ACCOUNT, BROKER, RUN)  # type: ignore[arg-type]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from random import Random
+from typing import Any
 
+import attrs
 import pytest
 
 from backtest.actors import Envelope, System
@@ -15,13 +18,26 @@ from tests.random_trading import random_bars, run_wild
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
+def whole(value: Any) -> str:
+    """``value`` with all its fields: what models show of themselves is less."""
+    kind = type(value)
+    if attrs.has(kind):
+        told = [f"{one.name}={whole(getattr(value, one.name))}" for one in attrs.fields(kind)]
+        return f"{kind.__name__}({', '.join(told)})"
+    if isinstance(value, tuple | list):
+        return f"{kind.__name__}({', '.join(map(whole, value))})"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{whole(key)}: {whole(one)}' for key, one in value.items())}}}"
+    return repr(value)
+
+
 def traced(seed: int, bars: list[Bar]) -> tuple[list[str], World]:
     """Every message of a run in words: time, priority, id, sender, target, what it says."""
     lines: list[str] = []
 
     def trace(message: Envelope) -> None:
         channel = message.channel
-        words = _ADDRESS.sub("", repr(message.payload))
+        words = _ADDRESS.sub("", whole(message.payload))
         lines.append(
             f"{message.time:020d} {message.priority} {message.id} {message.cause} "
             f"{channel.sender} {channel.target.name} {words}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from backtest.money import plain
+from backtest.times import moment
 
 __all__ = ["columns", "grouped", "moment", "money_column", "signed"]
 
@@ -51,9 +52,3 @@ def columns(rows: Sequence[Sequence[str]], indent: str = "  ", gap: str = "  ") 
         ).rstrip()
         for row in rows
     ]
-
-
-def moment(text: str) -> str:
-    """A time of the tables, shorter: ``2020-01-01 00:05``, with seconds only where there are."""
-    short = text.removesuffix("+00:00").replace("T", " ")
-    return short.removesuffix(":00") if short.count(":") == 2 else short

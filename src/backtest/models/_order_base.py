@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from backtest.errors import FieldError, FieldTypeError
+from backtest.models._show import shown
 from backtest.models._validate import POSITIVE, number
 from backtest.models.instructions import Instructions
 from backtest.models.lifecycle import OrderDirection, OrderStatus, OrderStep, next_status
@@ -94,6 +95,33 @@ class OrderBase:
     def is_stop_order(self) -> bool:
         """Has a stop price."""
         return self.stop_price is not None
+
+    def __repr__(self) -> str:
+        return shown(
+            self,
+            f"#{self.order_number}" if self.order_number else None,
+            self.direction,
+            self.volume,
+            self.trading_pair_code,
+            *self._terms(),
+            self.status,
+            *self._outcome(),
+            self.end_reason,
+            self.id,
+        )
+
+    def _terms(self) -> tuple[object, ...]:
+        """What it asks for, as it is shown."""
+        priced = (("limit", self.limit_price), ("stop", self.stop_price))
+        exits = (("stop_loss", self.stop_loss), ("take_profit", self.take_profit))
+        return ("market" if self.is_market_order else None, *priced, *exits)
+
+    def _outcome(self) -> tuple[object, ...]:
+        """What came of it so far, as it is shown."""
+        parts = [
+            None if part == self.volume else part for part in (self.fill_volume, self.cancel_volume)
+        ]
+        return (("filled", parts[0]), ("at", self.fill_price), ("cancelled", parts[1]))
 
     @property
     def remaining_volume(self) -> Decimal:

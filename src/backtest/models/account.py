@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from backtest.errors import FieldError, FieldTypeError
 from backtest.models._frozen_map import FrozenMap
+from backtest.models._show import shown
 from backtest.models._validate import check_texts
 from backtest.money import ONE, ZERO, decimal_of
 
@@ -64,3 +65,8 @@ class Account:
             raise FieldError("collateral", "is for accounts with margin_mode='cross'")
         if self.settlement_asset in self.collateral:
             raise FieldError("collateral", f"cannot name {self.settlement_asset}: it counts whole")
+
+    def __repr__(self) -> str:
+        mode = None if self.margin_mode == "isolated" else self.margin_mode
+        flags = "house" if self.is_house else None, "netting" if self.netting else None
+        return shown(self, self.name, self.settlement_asset, mode, *flags, self.account_id)

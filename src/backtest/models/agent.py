@@ -7,6 +7,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
+from backtest.models._show import shown
 from backtest.models._validate import check_texts
 
 __all__ = ["Agent"]
@@ -26,3 +27,6 @@ class Agent:
 
     def __attrs_post_init__(self) -> None:
         check_texts(self.__dict__, ("name",))
+
+    def __repr__(self) -> str:
+        return shown(self, self.name, f"{len(self.account_ids)} accounts", self.agent_id)

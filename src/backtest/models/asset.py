@@ -7,6 +7,7 @@ from decimal import Decimal
 from attrs import frozen
 
 from backtest.errors import FieldError
+from backtest.models._show import called
 from backtest.models._validate import check_count, check_texts
 from backtest.money import exponent
 
@@ -33,6 +34,9 @@ class Asset:
             raise FieldError(
                 "precision", f"must be at most {_MOST_DIGITS}, but is {self.precision}"
             )
+
+    def __repr__(self) -> str:
+        return called(self)
 
     @property
     def step(self) -> Decimal:

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from attrs import field, frozen
 
+from backtest.models._show import shown
 from backtest.models._validate import NOT_BELOW_ZERO, check_numbers, check_texts, check_times
 from backtest.money import ZERO, add, div, mul
 
@@ -47,6 +48,10 @@ class Balance:
         check_numbers(values, _NUMBERS)
         if self.asset_code is not None:
             check_texts(values, ("asset_code",))
+
+    def __repr__(self) -> str:
+        both = ("available", self.available_balance), ("unavailable", self.unavailable_balance)
+        return shown(self, self.asset_code, *both, self.timestamp)
 
     @property
     def total_balance(self) -> Decimal:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from attrs import frozen
 
+from backtest.models._show import shown
 from backtest.models._validate import check_texts
 
 __all__ = ["Broker"]
@@ -20,3 +21,6 @@ class Broker:
 
     def __attrs_post_init__(self) -> None:
         check_texts(self.__dict__, ("name",))
+
+    def __repr__(self) -> str:
+        return shown(self, self.name, self.broker_id)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from typing import Any
 from uuid import UUID
 
 from attrs import field, frozen
 
-from backtest.errors import FieldTypeError
+from backtest.errors import FieldError, FieldTypeError
+from backtest.models._show import shown
 from backtest.models._validate import (
+    AMOUNT,
     AMOUNT_IF_SET,
     check_member,
     check_numbers,
@@ -20,7 +23,7 @@ from backtest.models._validate import (
 )
 from backtest.models.instructions import PLAIN, Instructions, check_instructions
 from backtest.models.lifecycle import OrderDirection
-from backtest.money import ZERO
+from backtest.money import ZERO, plain
 
 __all__ = ["ActionType", "DecisionAction"]
 
@@ -80,8 +83,39 @@ _CHANGES = ("volume", "price", "stop_price", "stop_loss", "take_profit")
 _PROTECTION = ("stop_loss", "take_profit")
 
 
+Chunk = Decimal | Mapping[str, Decimal | None]
+"""A part of a split: its volume, or ``{"volume": ..., "price": ...}``."""
+
+
 def _decimals(value: Iterable[Decimal] | None) -> tuple[Decimal, ...] | None:
     return None if value is None else tuple(value)
+
+
+def _chunks(value: Iterable[Chunk] | None) -> Any:
+    return None if value is None else tuple(value)
+
+
+def _sort_chunks(values: dict[str, Any]) -> None:
+    """Sort the volumes and prices of chunks that are mappings into the fields of their own."""
+    chunks = values["split_chunks"]
+    if chunks is None or not any(isinstance(one, Mapping) for one in chunks):
+        return
+    volumes, prices = [], []
+    for chunk in chunks:
+        if not isinstance(chunk, Mapping):
+            raise FieldTypeError("split_chunks", f"must all be mappings, or none; {chunk!r} is not")
+        if "volume" not in chunk or not chunk.keys() <= {"volume", "price"}:
+            raise FieldError(
+                "split_chunks", f'must be like {{"volume": ..., "price": ...}}, not {dict(chunk)!r}'
+            )
+        volumes.append(chunk["volume"])
+        if chunk.get("price") is not None:
+            prices.append(chunk["price"])
+    values["split_chunks"] = tuple(volumes)
+    if prices:
+        if values["split_prices"] is not None:
+            raise FieldError("split_prices", "are given twice: split_chunks have them, too")
+        values["split_prices"] = tuple(prices)
 
 
 def _names(value: Iterable[str]) -> frozenset[str]:
@@ -95,9 +129,10 @@ class DecisionAction:
     ``price`` is the limit of a limit order (a market order does not need one), ``stop_price`` the
     trigger of a stop order. A modify changes what is set and removes what ``clear`` names
     (``stop_loss``, ``take_profit``); its ``volume`` is the total including what has filled. A split
-    takes ``split_chunks`` (volumes) and, for pending orders, ``split_prices``. ``order_id`` is any
-    id of the branch. ``instructions`` says how long a new order lives and what it must not do; a
-    modify takes from them how far it trails and when it expires, a close how far it trails.
+    takes ``split_chunks`` (volumes) and, for pending orders, ``split_prices``; or mappings of both
+    as chunks, ``[{"volume": ..., "price": ...}]``, which are sorted into the two. ``order_id`` is
+    any id of the branch. ``instructions`` says how long a new order lives and what it must not do;
+    a modify takes from them how far it trails and when it expires, a close how far it trails.
     ``command_id`` makes a repeated command harmless.
 
     The constructor refuses wrong types, NaN and infinities; whether the command makes sense is
@@ -118,7 +153,7 @@ class DecisionAction:
     leverage: Decimal | None = None
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
-    split_chunks: tuple[Decimal, ...] | None = field(default=None, converter=_decimals)
+    split_chunks: tuple[Decimal, ...] | None = field(default=None, converter=_chunks)
     stop_price: Decimal | None = None
     split_prices: tuple[Decimal, ...] | None = field(default=None, converter=_decimals)
     command_id: UUID | int | None = None
@@ -135,9 +170,29 @@ class DecisionAction:
             raise FieldTypeError("trading_pair_code", "must be text (str)")
         check_numbers(values, _NUMBERS)
         check_instructions(self.instructions)
+        _sort_chunks(values)
         for name in ("split_chunks", "split_prices"):
             if values[name] is not None:
-                values[name] = tuple(number(one, name, AMOUNT_IF_SET) for one in values[name])
+                values[name] = tuple(number(one, name, AMOUNT) for one in values[name])
+
+    def __repr__(self) -> str:
+        numbers = [(name, getattr(self, name)) for name in _POSITIVE if name != "volume"]
+        asked = None if self.instructions == PLAIN else repr(self.instructions)
+        chunks = self.split_chunks and " + ".join(map(plain, self.split_chunks))
+        prices = self.split_prices and ", ".join(map(plain, self.split_prices))
+        return shown(
+            self,
+            self.action_type,
+            self.direction,
+            self.volume,
+            self.trading_pair_code,
+            ("order", self.order_id),
+            *numbers,
+            ("into", chunks),
+            ("at", prices),
+            ("clear", ", ".join(sorted(self.clear)) or None),
+            asked,
+        )
 
     def validate(self) -> tuple[bool, str]:
         """Whether the command is complete and consistent in itself, and if not, what is wrong.

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from attrs import frozen
 
 from backtest.errors import FieldError, FieldTypeError
+from backtest.models._show import instant, shown, sized
 from backtest.models._validate import (
     NON_NEGATIVE,
     POSITIVE,
@@ -100,6 +101,15 @@ class Depth:
         """The moment at which the book stood so (aware, UTC)."""
         return from_ns(self.time_ns)
 
+    def __repr__(self) -> str:
+        sides = [
+            f"{sized(side[0].price, side[0].volume)} ({len(side)} levels)" if side else None
+            for side in (self.bids, self.asks)
+        ]
+        both = ("bid", sides[0]), ("ask", sides[1])
+        when = instant(self.time_ns), f"#{self.sequence}"
+        return shown(self, self.pair, *when, *both, ("last", self.last))
+
     @property
     def best_bid(self) -> Decimal | None:
         """The highest price that somebody bids; None when nobody does."""
@@ -153,6 +163,10 @@ class DepthUpdate:
         check_count(self.sequence, "sequence", 1)
         object.__setattr__(self, "changes", _changes(self.changes))
         object.__setattr__(self, "last", number(self.last, "last", POSITIVE_IF_SET))
+
+    def __repr__(self) -> str:
+        when = instant(self.time_ns), f"#{self.sequence}"
+        return shown(self, self.pair, *when, f"{len(self.changes)} levels", ("last", self.last))
 
     @property
     def time(self) -> datetime:

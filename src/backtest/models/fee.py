@@ -7,6 +7,7 @@ from enum import Enum
 
 from attrs import frozen
 
+from backtest.models._show import called
 from backtest.models._validate import AMOUNT, AMOUNT_IF_SET, check_member, check_numbers
 
 __all__ = ["Fee", "FeeKind", "FeeStage"]
@@ -52,3 +53,6 @@ class Fee:
     def __attrs_post_init__(self) -> None:
         check_member(self.kind, "kind", FeeKind)
         check_numbers(self.__dict__, _NUMBERS)
+
+    def __repr__(self) -> str:
+        return called(self)

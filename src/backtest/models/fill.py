@@ -9,7 +9,9 @@ from uuid import UUID
 
 from attrs import frozen
 
+from backtest.models._show import instant, shown
 from backtest.models.lifecycle import OrderDirection
+from backtest.money import plain
 from backtest.times import from_ns
 
 __all__ = ["Fill", "Otherwise"]
@@ -83,6 +85,13 @@ class Fill:
     other_volume: Decimal | None = None
     otherwise: tuple[Otherwise, ...] = ()
     executed_ns: int | None = None
+
+    def __repr__(self) -> str:
+        fee = f"fee {plain(self.fee)} {self.fee_asset}" if self.fee else None
+        told = self.kind, self.direction, self.volume, self.pair, ("at", self.price), self.point
+        flags = "maker" if self.maker else None, "ambiguous" if self.ambiguous else None
+        when = instant(self.timestamp_ns)
+        return shown(self, *told, fee, *flags, ("pnl", self.realised_pnl), when)
 
     @property
     def timestamp(self) -> datetime:

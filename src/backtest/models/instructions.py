@@ -9,6 +9,7 @@ from enum import Enum
 from attrs import frozen
 
 from backtest.errors import FieldError, FieldTypeError
+from backtest.models._show import called
 from backtest.models._validate import POSITIVE_IF_SET, check_member, check_numbers, check_times
 
 __all__ = ["PLAIN", "Instructions", "TimeInForce", "check_instructions"]
@@ -69,6 +70,9 @@ class Instructions:
         label: object = self.oco
         if label is not None and not (isinstance(label, str) and label.strip()):
             raise FieldTypeError("oco", f"must be a label (str), not {label!r}")
+
+    def __repr__(self) -> str:
+        return called(self)
 
     @property
     def is_trailing(self) -> bool:

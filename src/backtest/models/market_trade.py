@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
+from backtest.models._show import instant, shown, sized
 from backtest.models.trade import Aggressor
 from backtest.money import mul
 
@@ -40,6 +41,10 @@ class MarketTrade(NamedTuple):
     seller_order: UUID
     entry: int
     """The number of the ledger's entry that settled it."""
+
+    def __repr__(self) -> str:
+        traded, sides = sized(self.price, self.volume), f"{self.buyer} from {self.seller}"
+        return shown(self, self.pair, instant(self.time_ns), traded, self.aggressor, sides)
 
     @property
     def maker(self) -> str | None:

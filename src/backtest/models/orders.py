@@ -21,8 +21,11 @@ from backtest.models._order_base import (
 from backtest.models._validate import (
     AMOUNT,
     AMOUNT_IF_SET,
+    AMOUNT_NONE_IS_ZERO,
     NON_NEGATIVE,
     NON_NEGATIVE_IF_SET,
+    NONE_IS_ONE,
+    NONE_IS_ZERO,
     POSITIVE,
     POSITIVE_IF_SET,
     UNSET,
@@ -35,7 +38,7 @@ from backtest.models._validate import (
 )
 from backtest.models.instructions import PLAIN, Instructions, check_instructions
 from backtest.models.lifecycle import TRADING_LIFECYCLE, OrderDirection, OrderStatus, OrderStep
-from backtest.money import ONE, ZERO, add, mul, sub
+from backtest.money import ONE, ZERO, add, mul, plain, sub
 
 __all__ = ["OrderDirection", "OrderStatus", "TradingOrder"]
 
@@ -47,25 +50,25 @@ _NUMBERS = (
     ("limit_price", POSITIVE_IF_SET),
     ("stop_loss", POSITIVE_IF_SET),
     ("take_profit", POSITIVE_IF_SET),
-    ("leverage", POSITIVE),
-    ("fees_on_create", NON_NEGATIVE),
-    ("fees_on_fill", AMOUNT),  # a maker's rebate is a negative fee
-    ("fees_on_close", AMOUNT),
-    ("fees_on_cancel", NON_NEGATIVE),
-    ("fees_on_overnight", AMOUNT),  # income is negative
-    ("margin_reserved", NON_NEGATIVE),
+    ("leverage", NONE_IS_ONE),
+    ("fees_on_create", NONE_IS_ZERO),
+    ("fees_on_fill", AMOUNT_NONE_IS_ZERO),  # a maker's rebate is a negative fee
+    ("fees_on_close", AMOUNT_NONE_IS_ZERO),
+    ("fees_on_cancel", NONE_IS_ZERO),
+    ("fees_on_overnight", AMOUNT_NONE_IS_ZERO),  # income is negative
+    ("margin_reserved", NONE_IS_ZERO),
     ("gross_pnl", AMOUNT_IF_SET),
     ("net_pnl", AMOUNT_IF_SET),
     ("fill_volume", NON_NEGATIVE_IF_SET),
     ("cancel_volume", NON_NEGATIVE_IF_SET),
-    ("contract_size", POSITIVE),
+    ("contract_size", NONE_IS_ONE),
     ("stop_price", POSITIVE_IF_SET),
-    ("reserved", NON_NEGATIVE),
+    ("reserved", NONE_IS_ZERO),
 )
 _TIMES = ("fill_timestamp", "close_timestamp", "cancel_timestamp", "replaced_timestamp")
 
 
-@frozen(slots=False)
+@frozen(slots=False, repr=False)
 class TradingOrder(OrderBase):
     """An order for ``volume`` contracts with ``leverage``; filled, it is an open position. Frozen.
 
@@ -165,6 +168,15 @@ class TradingOrder(OrderBase):
     def root_id(self) -> UUID:
         """``root_order_id``, by the name it has on a spot order."""
         return self.root_order_id
+
+    def _terms(self) -> tuple[object, ...]:
+        lever = None if self.leverage == ONE else f"{plain(self.leverage)}x"
+        return (*super()._terms(), lever)
+
+    def _outcome(self) -> tuple[object, ...]:
+        margin = self.margin_reserved if self.status is OrderStatus.FILLED else None
+        closed = (("to", self.close_price), ("net", self.net_pnl), self.closing_reason)
+        return (*super()._outcome(), ("margin", margin), *closed)
 
     @property
     def is_closed(self) -> bool:

@@ -7,6 +7,7 @@ from uuid import UUID
 from attrs import frozen
 
 from backtest.errors import FieldError
+from backtest.models._show import instant, shown
 from backtest.models._validate import check_count
 
 __all__ = ["BacktestRun"]
@@ -28,3 +29,7 @@ class BacktestRun:
                 check_count(getattr(self, name), name)
         if self.start_ns is not None and self.end_ns is not None and self.end_ns < self.start_ns:
             raise FieldError("end_ns", "must not lie before start_ns")
+
+    def __repr__(self) -> str:
+        span = [None if ns is None else instant(ns) for ns in (self.start_ns, self.end_ns)]
+        return shown(self, ("seed", self.seed), ("from", span[0]), ("to", span[1]), self.run_id)

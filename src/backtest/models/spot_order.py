@@ -19,8 +19,10 @@ from backtest.models._order_base import (
 )
 from backtest.models._validate import (
     AMOUNT,
+    AMOUNT_NONE_IS_ZERO,
     NON_NEGATIVE,
     NON_NEGATIVE_IF_SET,
+    NONE_IS_ZERO,
     POSITIVE,
     POSITIVE_IF_SET,
     UNSET,
@@ -43,25 +45,26 @@ _NUMBERS = (
     ("fill_price", POSITIVE_IF_SET),
     ("fill_volume", NON_NEGATIVE_IF_SET),
     ("cancel_volume", NON_NEGATIVE_IF_SET),
-    ("fee_create", NON_NEGATIVE),
-    ("fee_fill", AMOUNT),  # a maker's rebate is a negative fee
-    ("fee_cancel", NON_NEGATIVE),
+    ("fee_create", NONE_IS_ZERO),
+    ("fee_fill", AMOUNT_NONE_IS_ZERO),  # a maker's rebate is a negative fee
+    ("fee_cancel", NONE_IS_ZERO),
     ("stop_price", POSITIVE_IF_SET),
-    ("reserved", NON_NEGATIVE),
+    ("reserved", NONE_IS_ZERO),
     ("stop_loss", POSITIVE_IF_SET),
     ("take_profit", POSITIVE_IF_SET),
 )
 
 
-@frozen(slots=False)
+@frozen(slots=False, repr=False)
 class SpotOrder(OrderBase):
     """An order to exchange ``volume`` of the pair's base asset for its quote asset. Frozen.
 
     ``volume``, ``fill_volume`` and ``cancel_volume`` are in the base asset, prices in quote per
     base, fees and ``reserved`` in the asset they are charged or held in (quote; base for the
     reserve of a sell). ``reserved`` is what the ledger holds for the order while it is pending and
-    zero afterwards. ``parent_id``, ``root_id`` and ``branch_id`` place it in its chain;
-    ``end_reason`` says why it was cancelled or replaced (a `RejectReason` value).
+    zero afterwards. A fee of None is a fee of zero. ``parent_id``, ``root_id`` and ``branch_id``
+    place it in its chain; ``end_reason`` says why it was cancelled or replaced (a `RejectReason`
+    value).
 
     A buy with ``stop_loss`` or ``take_profit`` is the entry of a bracket. What it buys is sold by
     an *exit*, an order of a chain of its own: ``entry_order_id`` is the order that bought it,

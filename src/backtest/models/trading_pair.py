@@ -8,6 +8,7 @@ from typing import Any
 from attrs import field, frozen
 
 from backtest.errors import ConfigError, FieldTypeError
+from backtest.models._show import called
 from backtest.models._validate import (
     NON_NEGATIVE,
     POSITIVE,
@@ -75,6 +76,9 @@ class TradingPair:
                 f"cash asset {name!r}. Give both: TradingPair({code!r}, base='...', quote='...')"
             )
         return cls(code, base, quote, **settings)
+
+    def __repr__(self) -> str:
+        return called(self)
 
     @property
     def least_volume(self) -> Decimal:

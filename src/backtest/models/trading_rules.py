@@ -11,6 +11,7 @@ from attrs import field, fields, frozen
 
 from backtest.errors import ConfigError, FieldError, FieldTypeError
 from backtest.models._frozen_map import FrozenMap
+from backtest.models._show import called
 from backtest.models._validate import (
     NON_NEGATIVE,
     NON_NEGATIVE_IF_SET,
@@ -237,6 +238,9 @@ class TradingRules:
             value = getattr(self, name)
             if value not in choices:
                 raise FieldError(name, f"must be one of {', '.join(choices)}, not {value!r}")
+
+    def __repr__(self) -> str:
+        return called(self)
 
     @property
     def maintenance(self) -> Decimal | Tiers:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from attrs import field, frozen
 
+from backtest.models._show import shown
 from backtest.models._validate import AMOUNT, check_member, check_numbers, check_texts, check_times
 from backtest.money import add
 
@@ -83,6 +84,14 @@ class Transaction:
         check_member(self.transaction_type, "transaction_type", TransactionType)
         if self.asset_code is not None:
             check_texts(values, ("asset_code",))
+
+    def __repr__(self) -> str:
+        changes = (
+            ("available", self.available_balance_change or None),
+            ("unavailable", self.unavailable_balance_change or None),
+        )
+        kind, order = self.transaction_type, ("order", self.order_id)
+        return shown(self, kind, self.asset_code, *changes, self.timestamp, order)
 
     @property
     def total_balance_change(self) -> Decimal:
