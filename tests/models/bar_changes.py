@@ -104,7 +104,9 @@ def modify(state: State, label: str, given: dict[str, Any]) -> None:
     protects = {"stop_loss", "take_profit"} & given.keys()
     if protects and order.kind != "exit" and order.spot and order.side < 0:
         raise Refused("NOT_SUPPORTED")
-    if order.triggered and {"stop_price", "stop_loss"} & given.keys():
+    if order.triggered and {"stop_price", "trail"} & given.keys():
+        raise Refused("INVALID_ACTION")
+    if order.triggered and "stop_loss" in given and order.kind == "exit":
         raise Unclear("a new stop for an order whose stop was reached")
     total = Decimal(given["volume"]) if "volume" in given else order.filled + order.leaves
     if total <= order.filled:

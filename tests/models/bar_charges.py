@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
-from tests.models.bar_state import QUOTE, Position, State
-from tests.models.money import fee_of, up
+from tests.models.bar_state import QUOTE, Order, Position, State
+from tests.models.common import Unclear
+from tests.models.money import ZERO, fee_of, up
 
-__all__ = ["Due", "charge", "dues", "level_reached"]
+__all__ = ["Due", "Pending", "charge", "dues", "level_reached"]
 
 DAY, SECOND = 86_400, 10**9
 
@@ -25,7 +26,7 @@ class Due(NamedTuple):
 def dues(state: State, first: int, last: int) -> Iterator[Due]:
     """What falls due from ``first`` to ``last``, both included."""
     rules, found = state.rules, []
-    if "overnight_filled" in rules.get("fees", {}):
+    if {"overnight_filled", "overnight_pending"} & rules.get("fees", {}).keys():
         rollover = rules.get("rollover_ns", 0) // SECOND
         found += [Due(second, "a night") for second in times(first, last, DAY, rollover)]
     if "funding" in rules:
@@ -48,11 +49,7 @@ def charge(state: State, due: Due, position: Position, mark: Decimal) -> None:
     if due.what == "funding":
         cost = up(worth * Decimal(state.rules["funding"]["rate"]) * position.side, state.places)
     else:
-        fee = fee_of(state.rules, "overnight_filled")
-        assert fee is not None
-        base = {"percent_of_notional": worth, "percent_of_margin": position.margin}
-        base["flat_per_volume"], base["flat_per_trade"] = position.volume, Decimal(1)
-        cost = up(fee.rate * base[fee.kind], state.places)
+        cost = night(state, "overnight_filled", position.volume, worth, position.margin)
     purse = state.purses[position.account]
     paid = min(cost, purse.free[QUOTE])
     purse.get(QUOTE, -paid)
@@ -61,6 +58,51 @@ def charge(state: State, due: Due, position: Position, mark: Decimal) -> None:
     position.margin -= taken
     purse.held[QUOTE] -= taken
     purse.insured += rest - taken
+
+
+def night(
+    state: State, stage: str, volume: Decimal, worth: Decimal, margin: Decimal = ZERO
+) -> Decimal:
+    """What a night costs."""
+    fee = fee_of(state.rules, stage)
+    if fee is None:
+        return ZERO
+    base = {"percent_of_notional": worth, "percent_of_margin": margin}
+    base["flat_per_volume"], base["flat_per_trade"] = volume, Decimal(1)
+    return up(fee.rate * base[fee.kind], state.places)
+
+
+class Pending:
+    """The nights of pending orders: what stood when one fell due is charged with the next bar."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.done = -1
+        """Up to which second all that fell due is noted."""
+        self.noted: list[tuple[Due, Order, Decimal]] = []
+
+    def note(self, until: int) -> None:
+        """Note what stands, for all that has fallen due by now."""
+        state = self.state
+        if "overnight_pending" not in state.rules.get("fees", {}):
+            return
+        for due in dues(state, self.done + 1, until):
+            for order in state.orders.values():
+                if due.what == "a night" and not order.of_entry:
+                    if order.since == due.second:
+                        raise Unclear("an order of the very second of a rollover")
+                    self.noted.append((due, order, order.leaves))
+        self.done = max(self.done, until)
+
+    def charge(self, due: Due, mark: Decimal) -> None:
+        """Charge what was noted of ``due``."""
+        state = self.state
+        for noted, order, volume in self.noted:
+            if noted == due:
+                worth = volume * mark * state.contract
+                cost = night(state, "overnight_pending", volume, worth)
+                state.pay(state.purses[order.account], cost)
+        self.noted = [one for one in self.noted if one[0] != due]
 
 
 def level_reached(state: State, position: Position, mark: Decimal) -> bool:

@@ -6,7 +6,7 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 from tests.models.bar_changes import carry_out
-from tests.models.bar_charges import charge, dues, level_reached
+from tests.models.bar_charges import Pending, charge, dues, level_reached
 from tests.models.bar_fill import Fills, Hit, Market
 from tests.models.bar_state import BASE, QUOTE, Position, State
 from tests.models.bar_walk import at_this_close, walk
@@ -34,6 +34,7 @@ class Run:
         self.levels: list[dict[str, Decimal | None]] = []
         self.closed: int = case["bars"][0][0]
         """When the last bar closed: what fell due before is done."""
+        self.pending = Pending(self.state)
 
     def run(self) -> Outcome:
         state = self.state
@@ -41,8 +42,10 @@ class Run:
             closes = row[0] + BAR
             self.issue(closes - 1)
             self.expire(row[0])
+            self.pending.note(row[0])
             self.charge_between(row[0])
             walk(state, row)
+            self.pending.note(closes - 1)
             self.charge_inside(row)
             self.expire(closes)
             state.last, self.closed = Decimal(row[4]), closes
@@ -69,6 +72,7 @@ class Run:
             command = self.commands.pop(0)
             second, verb, label, given = command
             self.state.now = second
+            self.pending.note(second - 1)
             if any(one.expires and one.expires <= second for one in self.state.orders.values()):
                 raise Unclear("a command after an expiry that may wait for a bar to end")
             answer = carry_out(self.state, verb, label, given)
@@ -92,6 +96,7 @@ class Run:
                 charge(state, due, position, state.last)
                 if level_reached(state, position, state.last):
                     raise Unclear("a level reached by a charge between two bars")
+            self.pending.charge(due, state.last or ZERO)
 
     def charge_inside(self, row: list[Any]) -> None:
         """What fell due inside the bar, on its close; levels are tested after each."""
@@ -106,6 +111,9 @@ class Run:
                 if level_reached(state, position, mark):
                     hit = Hit(position.protection, "called", ZERO, 2, mark, False, mark)
                     Fills(state, Market(state, row)).execute(hit, 3)
+            if any(one.leaves != volume for _, one, volume in self.pending.noted):
+                raise Unclear("an order that changed in the bar after a night fell due in it")
+            self.pending.charge(due, mark)
 
     def owned(self) -> dict[str, list[Decimal]]:
         """What the accounts have of each asset, available and set apart."""

@@ -10,7 +10,7 @@ from typing import Any
 from tests.models.bar_run import expect
 from tests.models.common import Case
 from tests.models.draws import bars_from, smaller
-from tests.models.play import BAR, play
+from tests.models.play import BAR, SECOND, play
 
 __all__ = ["draw", "expect", "play", "smaller"]
 
@@ -47,7 +47,8 @@ class Draw:
     def case(self) -> Case:
         rng = self.rng
         rules = self.rules()
-        start = rng.choice((0, 86_400 - 3 * BAR)) if self.chance(0.3) else 0
+        near = any(stage.startswith("overnight") for stage in rules.get("fees", {}))
+        start = 86_400 - 3 * BAR if near or self.chance(0.15) else 0
         with_volume = self.chance(0.75 if self.spot else self.volumes)
         loose = "slippage" not in rules and "maintenance_rate" not in rules
         self.bars = bars_from(rng, start, (self.tick, self.lot), self.wild, loose, with_volume)
@@ -85,6 +86,10 @@ class Draw:
             fees["create"] = {"flat_per_trade": "0.25"}
         if self.chance(0.15):
             fees["cancel"] = {"flat_per_trade": "0.2"}
+        if self.chance(0.08):
+            base = rng.choice(("percent_of_notional", "flat_per_volume", "flat_per_trade"))
+            fees["overnight_pending"] = {base: rng.choice(("0.01", "0.3", "-0.02"))}
+            rules["rollover_ns"] = rng.choice((0, 15, 45)) * SECOND
         if fees:
             rules["fees"] = fees
         if self.chance(0.25):
