@@ -147,3 +147,41 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     capsys.readouterr()
     assert main([*asked, "--latency", "1ms", "--latency", "2ms"]) == 1
     assert "give --latency once, or once for each link" in capsys.readouterr().err
+
+
+class Leaves(Strategy):
+    """Opens a position with a protection, and closes it at the market on the next bar."""
+
+    take_profit: int = 0
+    stop_loss: int = 0
+
+    async def run(self) -> None:
+        stream = self.bars("BTCUSD")
+        await anext(stream)
+        order = await self.long(
+            "BTCUSD", 1, take_profit=self.take_profit or None, stop_loss=self.stop_loss or None
+        )
+        await anext(stream)
+        await order.close()
+
+
+@pytest.mark.parametrize("name", ["backtesting.py", "backtrader"])
+@pytest.mark.parametrize(
+    ("settings", "prices", "at"),
+    [
+        ({"take_profit": 105}, (102, 106, 101, 104), 102),
+        ({"stop_loss": 95}, (98, 99, 94, 96), 98),
+    ],
+)
+def test_a_close_at_the_market_goes_before_the_protections_of_its_bar(
+    name: str, settings: Any, prices: Any, at: int
+) -> None:
+    """backtesting.py puts a close in front of its queue: it gives 102 and 98, too."""
+    bars = [bar(0, 100), bar(1, 100), bar(2, *prices), bar(3, prices[-1])]
+    result = backtest.run(
+        Leaves(**settings), data=bars, pair="BTCUSD", cash="1000 USD", profile=name
+    )
+    assert [(one.kind, one.price, one.point) for one in result.fills] == [
+        ("entry", D(100), "open"),
+        ("close", D(at), "open"),
+    ]

@@ -47,7 +47,8 @@ AT_ONE_PRICE = {
 }
 
 
-_IN_QUEUE = {"stop_loss": 0, "liquidation": 1}
+_IN_QUEUE = {"market": 0, "stop_loss": 1, "liquidation": 2}
+"""In queue order a close at the market goes before the protections, at the open."""
 
 
 STOPS = frozenset({"stop", "stop_loss", "trailing_stop"})
@@ -290,7 +291,7 @@ def lane_events(
 
 def _queue_key(event: Event) -> tuple[int, int, int]:
     working = event.working
-    return _IN_QUEUE.get(working.kind, 2), working.sequence, event.rank
+    return _IN_QUEUE.get(working.kind, 3), working.sequence, event.rank
 
 
 def path_key(event: Event, points: Points) -> tuple[int, Decimal, int, Decimal, int]:
