@@ -1,4 +1,4 @@
-"""Models show themselves on one line, with what a person wants to see."""
+"""Models of many fields show themselves on one line, with what a person wants to see."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from backtest.models import (
     Asset,
     BacktestRun,
     Balance,
-    Bar,
     Broker,
     Depth,
     DepthChange,
@@ -24,8 +23,6 @@ from backtest.models import (
     MarketTrade,
     OrderDirection,
     OrderStatus,
-    Quote,
-    Trade,
     TradingPair,
     TradingRules,
     Transaction,
@@ -60,15 +57,6 @@ BIDS = (DepthLevel(D(99), D(2), 1), DepthLevel(D(98), D(5), 2))
         (Fee(FeeKind.FLAT_PER_TRADE, D(1), D("0.5")), "Fee(FLAT_PER_TRADE, 1, maker_rate=0.5)"),
         (Instructions(), "Instructions()"),
         (Instructions(TimeInForce.IOC, post_only=False), "Instructions(time_in_force=IOC)"),
-        (
-            Bar("BTCUSD", 0, M, D("100.0"), D(103), D(99), D("1E+2")),
-            "<Bar BTCUSD 1970-01-01 00:00 to 1970-01-01 00:01 open 100 high 103 low 99 close 100>",
-        ),
-        (
-            Quote("EURUSD", 10**9, D("1.12"), D("1.15"), D(3)),
-            "<Quote EURUSD 1970-01-01 00:00:01 bid 1.12 x 3 ask 1.15>",
-        ),
-        (Trade("BTCUSD", 0, D(9), D(2), "buy"), "<Trade BTCUSD 1970-01-01 00:00 9 x 2 buy>"),
         (
             MarketTrade(0, "ABM", D(9), D(2), None, "anna", "bert", uid(1), uid(2), 3),
             "<MarketTrade ABM 1970-01-01 00:00 9 x 2 anna from bert>",

@@ -9,7 +9,6 @@ from attrs import field, frozen
 
 from backtest.errors import FieldError
 from backtest.log import get_logger
-from backtest.models._show import instant, shown
 from backtest.models._validate import (
     NON_NEGATIVE_IF_SET,
     POSITIVE,
@@ -84,11 +83,6 @@ class Bar:
         get_logger("backtest.data").warning("data.widened", pair=self.pair, bar=told)
         object.__setattr__(self, "high", found[0])
         object.__setattr__(self, "low", found[1])
-
-    def __repr__(self) -> str:
-        prices = [(name, getattr(self, name)) for name in ("open", "high", "low", "close")]
-        span = f"{instant(self.open_ns)} to {instant(self.close_ns)}"
-        return shown(self, self.pair, span, *prices, ("volume", self.volume))
 
     @property
     def open_time(self) -> datetime:

@@ -8,7 +8,6 @@ from decimal import Decimal
 from attrs import frozen
 
 from backtest.errors import FieldError
-from backtest.models._show import instant, shown, sized
 from backtest.models._validate import (
     NON_NEGATIVE_IF_SET,
     POSITIVE,
@@ -57,10 +56,6 @@ class Quote:
             raise FieldError(
                 "bid", f"must not be above ask (a crossed quote): {self.bid} > {self.ask}"
             )
-
-    def __repr__(self) -> str:
-        bid, ask = sized(self.bid, self.bid_size), sized(self.ask, self.ask_size)
-        return shown(self, self.pair, instant(self.time_ns), ("bid", bid), ("ask", ask))
 
     @property
     def time(self) -> datetime:

@@ -9,7 +9,6 @@ from typing import Literal
 from attrs import frozen
 
 from backtest.errors import FieldError
-from backtest.models._show import instant, shown, sized
 from backtest.models._validate import POSITIVE, POSITIVE_IF_SET, check_count, check_texts, number
 from backtest.times import from_ns
 
@@ -45,10 +44,6 @@ class Trade:
         object.__setattr__(self, "volume", number(self.volume, "volume", POSITIVE_IF_SET))
         if self.aggressor not in ("buy", "sell", None):
             raise FieldError("aggressor", f"must be 'buy', 'sell' or None, not {self.aggressor!r}")
-
-    def __repr__(self) -> str:
-        traded = sized(self.price, self.volume)
-        return shown(self, self.pair, instant(self.time_ns), traded, self.aggressor)
 
     @property
     def time(self) -> datetime:
