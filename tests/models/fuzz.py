@@ -20,6 +20,8 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
+import structlog
+
 from tests.models.common import Case, Model, Outcome, Unclear, differences
 
 __all__ = ["MODELS", "Disagreement", "Tally", "check", "fuzz", "model_named", "show", "shrink"]
@@ -108,7 +110,6 @@ def _differs(model: Model, case: Case, group: str) -> bool:
 
 def fuzz(name: str, seeds: range, most: int = 20) -> Tally:
     """Check the model ``name`` on ``seeds``; stops after ``most`` disagreements."""
-    logging.disable(logging.WARNING)
     model = model_named(name)
     agreed, unclear = 0, Counter[str]()
     found: list[Disagreement] = []
@@ -144,6 +145,12 @@ def show(name: str, case: Case) -> str:
     return "\n".join(lines)
 
 
+def keep_quiet() -> None:
+    """No warnings of the runs: there are thousands of them."""
+    quiet = structlog.make_filtering_bound_logger(logging.CRITICAL)
+    structlog.configure(wrapper_class=quiet)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line; the exit code is 1 when there are disagreements."""
     parser = argparse.ArgumentParser(prog="python -m tests.models.fuzz", description=__doc__)
@@ -153,6 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--most", type=int, default=20, help="disagreements after which to stop")
     parser.add_argument("--whole", action="store_true", help="show cases as drawn, not shrunk")
     given = parser.parse_args(arguments)
+    keep_quiet()
     first, _, last = given.seeds.partition(":")
     seeds = range(int(first), int(last) if last else int(first) + 1)
     failed = False
@@ -173,7 +181,7 @@ def _tally(name: str, seeds: range, jobs: int, most: int) -> Tally:
     total = Tally(0, Counter(), [])
     if jobs < 2:
         return fuzz(name, seeds, most)
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, initializer=keep_quiet) as pool:
         for part in pool.map(partial(fuzz, name, most=most), _chunks(seeds)):
             total = total + part
             if len(total.disagreements) >= most:
