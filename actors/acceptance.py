@@ -14,8 +14,9 @@ from backtest.models import (
     SpotOrder,
     TradingOrder,
 )
-from backtest.money import ONE, ZERO, add, sub
+from backtest.money import ONE, ZERO, add, mul, sub
 from backtest.services.order_operations import create_spot, create_trading
+from backtest.services.settlement import NOTHING
 from backtest.services.time_in_force import expiry_of, terms_of
 from backtest.services.transaction_manager import create_order
 from backtest.times import format_ns
@@ -24,10 +25,12 @@ from .book import PairBook
 from .branch import Branch
 from .checks import (
     check_cross,
+    check_dust,
     check_grid,
     check_least,
     check_post_only,
     check_protection,
+    check_sale,
     check_tier,
     refuse,
     takes,
@@ -124,6 +127,9 @@ class Acceptance:
             self._check_rules(book, ask, volume, price, buy)
             if spot:
                 is_exit = self._check_spot(book, ask, price, buy)
+                if is_exit:
+                    price = stop_loss if take_profit is None else take_profit
+                    assert price is not None
             else:
                 leverage = self._check_trading(book, ask, price, buy)
         branch = Branch(order_id, desk, account, book, spot, leverage)
@@ -138,15 +144,19 @@ class Acceptance:
                 self._reserve_as_quoted(branch, buy, volume, now)
         branch.taker = takes(buy, limit, stop if kind == "stop_limit" else now)
         branch.asset = book.base if spot and not buy else book.quote
+        if spot and mul(volume, branch.worst if buy else price) < book.step:
+            check_dust(book, buy, NOTHING, volume, branch.worst if buy else price)
         working = branch.working = venue.working(
             branch, kind, buy, price if stop is None else stop, volume
         )
         if not spot and (instructions.reduce_only or account in venue.netting):
             self._net(branch, volume, instructions)
-        reserve = venue.reserve(branch, volume, True)
+        reserve = venue.reserve(branch, volume)
         fee = ZERO
-        if book.fees_create or book.rules.min_margin is not None:
+        if book.charges_create:
             fee = self._create_fee(branch, volume)
+        if spot and not buy and book.fees.may_exceed:
+            check_sale(venue, branch, volume, price, fee)
         if venue.cross:
             check_cross(venue, branch, add(reserve, fee))
         balances: Balances = {}
@@ -254,8 +264,7 @@ class Acceptance:
             least = book.rules.min_margin
             if least is not None and margin < least:
                 refuse(RejectReason.MIN_MARGIN, f"{margin} is below the least margin {least}")
-        notional = book.pair.notional(volume, branch.worst)
-        return book.fee(book.fees_create, volume=volume, notional=notional, margin=margin)
+        return book.fee(book.fees_create, volume, branch.worst, margin)
 
     def _check_rules(
         self, book: PairBook, ask: Create, volume: Decimal, price: Decimal, buy: bool

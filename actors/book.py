@@ -19,9 +19,10 @@ from backtest.models import (
 from backtest.money import ONE, ZERO
 from backtest.services.cadence import Cadence
 from backtest.services.calendars import calendar_of
-from backtest.services.fees import fee_amount
+from backtest.services.fees import FeeTable, fee_amount, proportional
 from backtest.services.fills import Group, PathRules, QueueAhead, Working
 from backtest.services.margin import (
+    exact_margin,
     liquidation_price,
     required_margin,
     worst_price_buy,
@@ -48,6 +49,7 @@ class PairBook:
         "cadences",
         "calendar",
         "charges",
+        "charges_create",
         "code",
         "coverage",
         "cross_groups",
@@ -56,11 +58,11 @@ class PairBook:
         "due",
         "eligibility",
         "expiring",
+        "fees",
         "fees_cancel",
-        "fees_close",
         "fees_create",
-        "fees_fill",
         "fees_filled",
+        "fees_more",
         "fees_pending",
         "fills_at_close",
         "groups",
@@ -118,9 +120,13 @@ class PairBook:
         self.fills_at_close = rules.fill_on == "this_close"
         self.maintenance = rules.maintenance
         """What positions must maintain: a rate, or tiers."""
+        self.fees = FeeTable(rules.fees_at(FeeStage.FILL), rules.fees_at(FeeStage.CLOSE), self.step)
+        """What fills cost, that open and that close."""
         self.fees_create = rules.fees_at(FeeStage.CREATE)
-        self.fees_fill = rules.fees_at(FeeStage.FILL)
-        self.fees_close = rules.fees_at(FeeStage.CLOSE)
+        self.fees_more = proportional(self.fees_create)
+        """What it costs to make an order larger."""
+        self.charges_create = bool(self.fees_create) or rules.min_margin is not None
+        """Whether the margin of a new order is tested, or anything charged for it."""
         self.fees_cancel = rules.fees_at(FeeStage.CANCEL)
         self.fees_pending = rules.fees_at(FeeStage.OVERNIGHT_PENDING)
         self.fees_filled = rules.fees_at(FeeStage.OVERNIGHT_FILLED)
@@ -280,27 +286,14 @@ class PairBook:
         return list(self.facing(account, long))
 
     def fee(
-        self,
-        fees: tuple[Fee, ...],
-        *,
-        volume: Decimal,
-        notional: Decimal,
-        margin: Decimal = ZERO,
-        maker: bool = False,
-        first: bool = True,
+        self, fees: tuple[Fee, ...], volume: Decimal, price: Decimal, margin: Decimal
     ) -> Decimal:
-        """What ``fees``, those of one stage on this pair, come to."""
+        """What one charge of ``fees``, those of a stage at which nothing fills, comes to for
+        ``volume`` at ``price``."""
         if not fees:
             return ZERO
-        return fee_amount(
-            fees,
-            volume=volume,
-            notional=notional,
-            margin=margin,
-            maker=maker,
-            first=first,
-            step=self.step,
-        )
+        worth = self.pair.worth(volume, price)
+        return fee_amount(fees, volume=volume, worth=worth, margin=margin, step=self.step)
 
     def margin(self, volume: Decimal, price: Decimal, leverage: Decimal) -> Decimal:
         """The margin of ``volume`` contracts at ``price``."""
@@ -311,6 +304,16 @@ class PairBook:
             contract_size=self.pair.contract_size,
             leverage=leverage,
             step=self.step,
+        )
+
+    def exact_margin(self, volume: Decimal, price: Decimal, leverage: Decimal) -> Decimal:
+        """The same unrounded."""
+        return exact_margin(
+            self.rules,
+            volume=volume,
+            price=price,
+            contract_size=self.pair.contract_size,
+            leverage=leverage,
         )
 
     def can_liquidate(self, long: bool, leverage: Decimal) -> bool:

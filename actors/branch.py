@@ -9,6 +9,7 @@ from uuid import UUID
 from backtest.models import SpotOrder, TradingOrder
 from backtest.money import ZERO
 from backtest.services.fills import Group, OpenPart, Terms, Working
+from backtest.services.settlement import NO_GAINS, NOTHING, Sums, Tally
 
 from .desk import Desk
 from .oco import OcoGroup
@@ -41,11 +42,12 @@ class Branch:
         "oco_member",
         "offset",
         "order",
-        "paid_flat",
         "part",
+        "protection",
         "reduces",
         "spot",
         "taker",
+        "tally",
         "terms",
         "total_filled",
         "working",
@@ -81,8 +83,11 @@ class Branch:
         """The price for which it reserves."""
         self.taker = True
         """Whether the fill fee in its reserve is a taker's."""
-        self.paid_flat = False
-        """Whether it had its first fill, with which flat fees are charged."""
+        self.tally: Tally | None = None
+        """What its fills have exchanged and were charged; None while there were none."""
+        self.protection: Tally | None = None
+        """The same of what protects its positions, or sells again what it bought: together that
+        counts as one order."""
         self.terms: Terms | None = None
         """What it asks of the walk beside kind, price and volume; None for nothing."""
         self.expires: int | None = None
@@ -108,6 +113,34 @@ class Branch:
         """Its open positions, oldest first."""
 
     @property
+    def sums(self) -> Sums:
+        """What its fills have exchanged and were charged so far."""
+        tally = self.tally
+        return NOTHING if tally is None else tally.sums
+
+    def own_tally(self) -> Tally:
+        """Where that is kept."""
+        if self.tally is None:
+            self.tally = Tally()
+        return self.tally
+
+    def protecting_tally(self) -> Tally:
+        """Where it is kept for what protects its positions, or sells again what it bought."""
+        if self.protection is None:
+            self.protection = Tally()
+        return self.protection
+
+    @property
+    def is_bracket(self) -> bool:
+        """Whether what it buys goes to an exit: a spot order with a stop-loss or take-profit."""
+        order = self.order
+        return (
+            self.spot
+            and order is not None
+            and (order.stop_loss is not None or order.take_profit is not None)
+        )
+
+    @property
     def is_of_bracket(self) -> bool:
         """Whether it is the exit of a spot bracket, which belongs to its entry."""
         order = self.order
@@ -129,7 +162,7 @@ class Branch:
 class Closing:
     """An order to close a position: explicit, stop-loss, take-profit or liquidation."""
 
-    __slots__ = ("command", "holding", "id", "kind", "level", "paid_flat", "working")
+    __slots__ = ("_tally", "command", "holding", "id", "kind", "level", "working")
 
     def __init__(self, closing_id: UUID, kind: str, holding: Holding) -> None:
         self.id = closing_id
@@ -137,24 +170,39 @@ class Closing:
         """``close``, ``stop_loss``, ``take_profit`` or ``liquidation``; ``netting`` for an order
         of the other side."""
         self.holding = holding
-        self.paid_flat = False
+        self._tally: Tally | None = None
         self.command = 0
         """The owner's command that asked for it; 0 for none."""
         self.level: Decimal | None = None
         """Where its owner was last told that it stands."""
         self.working: Working = None  # type: ignore[assignment]
 
+    @property
+    def tally(self) -> Tally:
+        """What it was charged, with all that counts as one order with it: what protects the
+        positions of a branch does, and what one command closes."""
+        if self._tally is None:
+            protects = self.kind in ("stop_loss", "take_profit")
+            self._tally = self.holding.branch.protecting_tally() if protects else Tally()
+        return self._tally
+
+    @tally.setter
+    def tally(self, tally: Tally) -> None:
+        self._tally = tally
+
 
 class Holding:
     """One open position (hedging: every filled part is one), with what may close it."""
 
-    __slots__ = ("branch", "closings", "group", "order", "part", "since")
+    __slots__ = ("branch", "closings", "gains", "group", "order", "part", "since")
 
     def __init__(self, branch: Branch, order: TradingOrder, part: OpenPart) -> None:
         self.branch = branch
         self.order = order
         self.part = part
         self.closings: list[Closing] = []
+        self.gains = NO_GAINS
+        """What its closes came to so far."""
         self.since = 0
         """The earliest moment at which it can have been opened, in nanoseconds."""
         self.group = Group(entry=None, parts=[part])

@@ -16,6 +16,7 @@ from .checks import (
     check_grid,
     refuse,
 )
+from .fill_plans import owed, rest_is_dust
 from .oco import OcoGroup
 from .protocol import Balances, EventKind
 from .venue import Venue
@@ -53,15 +54,17 @@ class Cancellation:
                     RejectReason.STALE, f"{volume} is more than the {order.volume} left to cancel"
                 )
             left = sub(order.volume, volume)
-            kept = venue.reserve(branch, left, not branch.paid_flat)
+            kept = venue.reserve(branch, left)
             if kept > order.reserved:
                 kept = order.reserved
         back = sub(order.reserved, kept)
         fee = ZERO
         if book.fees_cancel and not branch.is_of_bracket:
-            notional = book.pair.notional(volume, branch.worst)
             margin = venue.order_margin(branch, volume)
-            fee = book.fee(book.fees_cancel, volume=volume, notional=notional, margin=margin)
+            fee = book.fee(book.fees_cancel, volume, branch.worst, margin)
+        due = ZERO if left or branch.tally is None else owed(branch)
+        if due:
+            fee = add(fee, due)
         quote = book.quote
         uncovered = ZERO
         if fee:
@@ -75,6 +78,9 @@ class Cancellation:
             # Not `value`, a property: it costs as much as the rest of the line.
             why = f"order cancelled, {reason._value_.lower()}"
             balances = await venue.post(legs, branch.id, why)
+        if due:
+            tally = branch.own_tally()
+            tally.sums = tally.sums._replace(charged=add(tally.sums.charged, due))
         cancelled, leaves = cancel(
             order,
             at=venue.at,
@@ -92,13 +98,14 @@ class Cancellation:
         else:
             venue.live_on(branch, leaves)
             branch.resize(leaves.volume)
+        dust = leaves is not None and rest_is_dust(branch)
         venue.herald.tell(
             EventKind.CANCELLED,
             branch,
             cancelled,
             reason=reason,
             detail=detail,
-            command=command,
+            command=0 if dust else command,
             balances=balances,
         )
         if uncovered:
@@ -108,6 +115,21 @@ class Cancellation:
                 cancelled,
                 detail=f"{uncovered} {quote} of a cancel fee paid by the insurance account",
             )
+        if dust:
+            # The command is answered by the last of the events that tell of it.
+            await self.cancel_dust(branch, command)
+
+    async def cancel_dust(self, branch: Branch, command: int = 0) -> None:
+        """Cancel what is left of a spot sell and brings nothing any more."""
+        order, book = branch.order, branch.book
+        assert order is not None
+        await self.cancel(
+            branch,
+            None,
+            RejectReason.MIN_NOTIONAL,
+            f"{order.volume} more would bring less than {book.step} {book.quote}",
+            command,
+        )
 
     async def cancel_partners(self, branch: Branch, group: OcoGroup) -> None:
         """Something of ``branch`` filled: its one-cancels-other partners are cancelled at once."""

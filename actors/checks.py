@@ -7,8 +7,9 @@ from typing import NoReturn
 
 from backtest.errors import OrderRejected, RejectReason
 from backtest.models import Instructions, TradingPair
-from backtest.money import ZERO, is_multiple
+from backtest.money import ZERO, is_multiple, sub
 from backtest.services.fills import Terms, protection_passed, trailed
+from backtest.services.settlement import Sums, is_dust, spot_sold
 from backtest.services.time_in_force import IMMEDIATE
 from backtest.times import format_ns
 
@@ -18,10 +19,12 @@ from .venue import Venue
 
 __all__ = [
     "check_cross",
+    "check_dust",
     "check_grid",
     "check_least",
     "check_post_only",
     "check_protection",
+    "check_sale",
     "check_tier",
     "has_expired",
     "refuse",
@@ -91,12 +94,39 @@ def check_least(book: PairBook, volume: Decimal, price: Decimal | None) -> None:
             f"{volume} is below {book.code}'s least volume {book.least_volume}",
         )
     if book.least_notional and price is not None:
-        notional = book.pair.notional(volume, price)
-        if notional < book.least_notional:
+        worth = book.pair.worth(volume, price)
+        if worth < book.least_notional:
             refuse(
                 RejectReason.MIN_NOTIONAL,
-                f"{notional} is below {book.code}'s least notional {book.least_notional}",
+                f"{worth} is below {book.code}'s least notional {book.least_notional}",
             )
+
+
+def check_dust(book: PairBook, buy: bool, sums: Sums, volume: Decimal, price: Decimal) -> None:
+    """Refuse a spot order whose fills came to ``sums`` and that with ``volume`` more at ``price``,
+    its reservation price, comes to less than a step of the quote asset."""
+    if is_dust(buy, sums, volume, price, book.step):
+        refuse(
+            RejectReason.MIN_NOTIONAL,
+            f"{volume} at {price} is worth less than {book.step} {book.quote}, the least amount of "
+            "that",
+        )
+
+
+def check_sale(
+    venue: Venue, branch: Branch, volume: Decimal, price: Decimal, fee: Decimal = ZERO
+) -> None:
+    """Refuse a spot sell of ``volume`` more whose fees would be more than what it brings at
+    ``price``, its reservation price, and what is available after a ``fee`` that comes first."""
+    book = branch.book
+    free = sub(venue.available(branch.account, book.quote), fee)
+    plan = spot_sold(branch.sums, volume, price, not branch.taker, book.fees, free, volume)
+    if plan.uncovered:
+        refuse(
+            RejectReason.INSUFFICIENT_FUNDS,
+            f"it brings {plan.amount} {book.quote} and costs {plan.fee} of fees, of which "
+            f"{branch.account} cannot pay {plan.uncovered}",
+        )
 
 
 def check_protection(
@@ -118,7 +148,7 @@ def check_tier(book: PairBook, volume: Decimal, price: Decimal, leverage: Decima
     tiers = book.rules.maintenance_tiers
     if tiers is None:
         return
-    notional = book.pair.notional(volume, price)
+    notional = book.pair.worth(volume, price)
     if tiers.most is not None and notional > tiers.most:
         refuse(
             RejectReason.LEVERAGE,

@@ -11,6 +11,7 @@ from backtest.errors import (
 from backtest.models import Instructions
 from backtest.money import ZERO, add, sub
 from backtest.services.fills import Terms, Working, WorkingKind
+from backtest.services.settlement import Tally
 from backtest.services.time_in_force import terms_of
 
 from .book import PairBook
@@ -46,14 +47,14 @@ class CloseOrders:
         if left > total:
             refuse(RejectReason.STALE, f"{left} is more than the {total} that is open")
         kind, price, terms = _closing_terms(book, not branch.holdings[0].part.long, action)
-        accepted = []
+        accepted, tally = [], Tally()
         for holding in branch.holdings:
             volume = min(left, holding.part.volume)
             if volume <= ZERO:
                 break
             left = sub(left, volume)
             closing = Closing(venue.ids.draw(), "close", holding)
-            closing.command = action.command
+            closing.command, closing.tally = action.command, tally
             working = Working(
                 closing,
                 kind,

@@ -18,8 +18,8 @@ from backtest.services.fills import (
     slipped,
     walk_of,
 )
-from backtest.services.margin import realised_pnl
 from backtest.services.order_operations import apportion, close
+from backtest.services.settlement import Gains, Sums, close_fee, closed
 from backtest.services.transaction_manager import close_position
 
 from .book import PairBook
@@ -64,6 +64,10 @@ class CloseTerms(NamedTuple):
     """What of the loss the insurance account bears."""
     fee_uncovered: Decimal
     """What of the fee it bears."""
+    sums: Sums
+    """Those of the order that closes, after it."""
+    gains: Gains
+    """What the closes of the position come to with it."""
 
 
 RaiseMoney = Callable[[CrossAccount, Decimal, Holding | None, Scene | None], Awaitable[None]]
@@ -156,24 +160,35 @@ class ClosingDesk:
         return f"{_WORDS[closing.kind]} {volume} at {price}"
 
     def priced(
-        self, book: PairBook, closing: Closing, price: Decimal, volume: Decimal, *, taker: bool
+        self,
+        book: PairBook,
+        closing: Closing,
+        price: Decimal,
+        volume: Decimal,
+        *,
+        taker: bool,
+        sums: Sums | None = None,
     ) -> CloseTerms:
-        """What closing ``volume`` at ``price`` comes to, before anybody asks who can bear it."""
-        pair, part = book.pair, closing.holding.part
+        """What closing ``volume`` at ``price`` comes to, before anybody asks who can bear it;
+        ``sums`` are those of the order that closes, where it closes others before."""
+        holding, pair = closing.holding, book.pair
+        part = holding.part
+        margin, _ = apportion(part.margin, volume, part.volume, book.step, down=True)
+        pnl, gains = closed(
+            holding.gains,
+            1 if part.long else -1,
+            part.entry_price,
+            price,
+            volume,
+            pair.contract_size,
+            book.step,
+        )
+        if sums is None:
+            sums = closing.tally.sums
+        worth = pair.worth(volume, price)
+        fee, after = close_fee(sums, volume, worth, margin, not taker, book.fees)
         notional = pair.notional(volume, price)
-        margin, _ = apportion(part.margin, volume, part.volume, book.step)
-        pnl = realised_pnl(
-            1 if part.long else -1, part.entry_price, price, volume, pair.contract_size, book.step
-        )
-        fee = book.fee(
-            book.fees_close,
-            volume=volume,
-            notional=notional,
-            margin=margin,
-            maker=not taker,
-            first=not closing.paid_flat,
-        )
-        return CloseTerms(closing, volume, notional, margin, pnl, fee, ZERO, ZERO)
+        return CloseTerms(closing, volume, notional, margin, pnl, fee, ZERO, ZERO, after, gains)
 
     def covered(self, terms: CloseTerms, free: Decimal) -> CloseTerms:
         """``terms`` with what of the loss and what of the fee the account does not bear, which has
@@ -207,10 +222,10 @@ class ClosingDesk:
     ) -> None:
         """A close is posted, and taken off the position's part: make and tell what became of it."""
         venue = self._venue
-        closing, volume, notional, margin, pnl, fee, uncovered, fee_uncovered = terms
+        closing, volume, notional, margin, pnl, fee, uncovered, fee_uncovered = terms[:8]
         holding = closing.holding
         branch, part, order, asset = holding.branch, holding.part, holding.order, book.quote
-        closing.paid_flat = True
+        closing.tally.sums, holding.gains = terms.sums, terms.gains
         size = signed_size(book, holding.part.long, volume)
         venue.valuation.position(book.code, size.copy_negate(), part.entry_price)
         done, rest = close(
@@ -253,25 +268,15 @@ class ClosingDesk:
         venue.herald.tell_uncovered(branch, done, uncovered, asset, "a loss beyond the margin")
         venue.herald.tell_uncovered(branch, done, fee_uncovered, asset, "a close fee")
 
-    def worth(self, book: PairBook, holding: Holding, price: Decimal, *, maker: bool) -> Decimal:
-        """What closing all of a position at ``price`` would make available."""
-        part, pair = holding.part, book.pair
-        pnl = realised_pnl(
-            1 if part.long else -1,
-            part.entry_price,
-            price,
-            part.volume,
-            pair.contract_size,
-            book.step,
-        )
-        fee = book.fee(
-            book.fees_close,
-            volume=part.volume,
-            notional=pair.notional(part.volume, price),
-            margin=part.margin,
-            maker=maker,
-        )
-        return sub(max(ZERO, add(part.margin, pnl)), fee)
+    def worth(
+        self, book: PairBook, holding: Holding, price: Decimal, maker: bool, sums: Sums
+    ) -> tuple[Decimal, Sums]:
+        """What closing all of a position at ``price`` would make available to an order of the other
+        side, and the sums of that order then."""
+        volume = holding.part.volume
+        closing = Closing(holding.branch.id, "netting", holding)
+        terms = self.priced(book, closing, price, volume, taker=not maker, sums=sums)
+        return sub(max(ZERO, add(terms.margin, terms.pnl)), terms.fee), terms.sums
 
     def _go_on(
         self,

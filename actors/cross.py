@@ -12,6 +12,7 @@ from backtest.money import ONE, ZERO, add, div, mul, sub, to_step
 from backtest.services.cross_margin import Standing, standing_of
 from backtest.services.fills import Group, Hit, Working, point_of, slipped
 from backtest.services.order_operations import create_spot, fill
+from backtest.services.settlement import NOTHING, Spot, spot_sold
 from backtest.services.transaction_manager import sell_collateral, take_margin
 
 from .book import PairBook
@@ -261,12 +262,12 @@ class CrossDesk:
         free = venue.available(account.name, account.asset)
         short, step = sub(needed, free), pair.volume_increment
 
-        def terms(volume: Decimal) -> tuple[Decimal, Decimal]:
-            notional = pair.notional(volume, price)
-            return notional, book.fee(book.fees_fill, volume=volume, notional=notional)
+        def sold(volume: Decimal) -> Spot:
+            return spot_sold(NOTHING, volume, price, False, book.fees, free, volume)
 
         def proceeds(steps: int) -> Decimal:
-            return sub(*terms(mul(Decimal(steps), step)))
+            plan = sold(mul(Decimal(steps), step))
+            return sub(plan.amount, plan.fee)
 
         least = int(to_step(div(short, mul(price, step)), ONE, ROUND_CEILING))
         most = int(div(venue.available(account.name, asset), step))
@@ -279,9 +280,8 @@ class CrossDesk:
                 low = middle + 1
         if proceeds(low) <= ZERO:
             return
-        volume = mul(Decimal(low), step)
-        notional, fee = terms(volume)
-        await self._book_sale(account, asset, book, owner, volume, price, notional, fee, scene, bar)
+        plan = sold(mul(Decimal(low), step))
+        await self._book_sale(account, asset, book, owner, plan, price, scene, bar)
 
     async def _book_sale(
         self,
@@ -289,14 +289,13 @@ class CrossDesk:
         asset: str,
         book: PairBook,
         owner: Holding,
-        volume: Decimal,
+        plan: Spot,
         price: Decimal,
-        notional: Decimal,
-        fee: Decimal,
         scene: Scene | None,
         bar: MarketEvent,
     ) -> None:
         """A spot order of the venue's own making, filled at once: so that it has a story."""
+        volume, amount, fee = plan.volume, plan.amount, plan.fee
         venue, desk = self._venue, owner.branch.desk
         branch = Branch(venue.ids.draw(), desk, account.name, book, True, ONE)
         branch.asset, branch.worst = asset, price
@@ -317,7 +316,7 @@ class CrossDesk:
         venue.records.keep(order)
         detail = f"collateral sold: account {account.name} needs {account.asset}"
         venue.herald.tell(EventKind.ACCEPTED, branch, order, detail=detail)
-        legs = sell_collateral(account.name, asset, account.asset, volume, notional, fee)
+        legs = sell_collateral(account.name, asset, account.asset, volume, amount, fee)
         balances = await venue.post(legs, order.id, f"collateral sold, {volume} at {price}")
         filled, _ = fill(order, at=venue.at, price=price, volume=volume, fee=fee)
         venue.records.keep(filled)
@@ -338,7 +337,7 @@ class CrossDesk:
             (price,) * 4 if at is None else at.points,
         )
         record = record_fill(
-            venue, bar, hit, branch, filled, "entry", False, volume, notional, fee, None, None
+            venue, bar, hit, branch, filled, "entry", False, volume, amount, fee, None, None
         )
         venue.herald.tell(
             EventKind.FILLED, branch, filled, fill=record, detail=detail, balances=balances

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 from backtest.errors import RejectReason
 from backtest.models import Bar, MarketEvent, TradingOrder
-from backtest.money import ZERO, add, sub
+from backtest.money import add, sub
 from backtest.services.fills import CLOSE_ONLY, Hit, OpenPart, Walk
 from backtest.services.order_operations import fill
-from backtest.services.transaction_manager import (
-    Leg,
-    create_order,
-    fill_spot_buy,
-    fill_spot_sell,
-    fill_trading,
-)
+from backtest.services.settlement import Opening, Spot
+from backtest.services.transaction_manager import Leg, fill_trading
 
-from .affordable import Affordable, affordable
 from .book import PairBook
 from .branch import Branch
 from .cancellation import Cancellation
 from .exits import ExitDesk
+from .fill_plans import opening_plan, rest_is_dust, spot_legs, spot_plan
 from .fill_record import Execution, record_fill, signed_size
 from .holdings import open_holding
 from .oco import OcoGroup
 from .protocol import Balances, EventKind
 from .venue import Venue
 
-__all__ = ["EntryDesk", "is_bracket"]
+__all__ = ["EntryDesk"]
 
 _WORDS = {"stop_loss": "its stop-loss was reached", "take_profit": "its take-profit was reached"}
 """What is said of the fill of an exit."""
@@ -47,113 +41,39 @@ class EntryDesk:
     async def fill_spot(
         self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit, branch: Branch
     ) -> None:
-        """Buy or sell what of ``hit`` can be paid for; the rest of the order is cancelled."""
-        venue, pair = self._venue, book.pair
-        base, quote = pair.base.code, book.quote
-        price, maker, first = hit.price, not hit.taker, not branch.paid_flat
-        buy = hit.working.buy
-
-        def terms(volume: Decimal) -> tuple[Decimal, Decimal]:
-            notional = pair.notional(volume, price)
-            fee = book.fee(
-                book.fees_fill, volume=volume, notional=notional, maker=maker, first=first
-            )
-            return notional, fee
-
-        free = venue.spendable(branch.account, quote)
-        if buy:
-            volume, kept, _ = self._affordable(
-                branch, hit.volume, lambda some: add(*terms(some)), free
-            )
-        else:
-            volume = hit.volume
-            notional, fee = terms(volume)
-            if sub(fee, notional) > free:
-                volume = ZERO
-            kept = sub(branch.order.volume, volume)  # type: ignore[union-attr]
+        """Buy what of ``hit`` can be paid for, the rest of the order is cancelled; or sell it."""
+        whole = branch.terms is not None and branch.terms.whole
+        plan = spot_plan(
+            self._venue, branch, hit.volume, hit.price, maker=not hit.taker, whole=whole
+        )
         part = None
-        if volume:
-            notional, fee = terms(volume)
-            legs: list[Leg]
-            if buy:
-                share = sub(branch.order.reserved, kept)  # type: ignore[union-attr]
-                legs = fill_spot_buy(branch.account, base, quote, volume, notional, fee, share)
-                if is_bracket(branch):
-                    # What was bought is the reserve of the exit, in the same entry.
-                    legs += create_order(branch.account, base, volume)
-            else:
-                legs = fill_spot_sell(branch.account, base, quote, volume, notional, fee)
-            part = await self._book_fill(
-                book, bar, hit, branch, volume, notional, fee, kept, legs, None
-            )
-        walk.report(hit, volume, part)
-        if branch.oco is not None and volume:
-            await self.cancel_partners(walk, branch, branch.oco)
-        if volume < hit.volume:
-            await self._cancel_rest(walk, hit, branch)
+        if plan.volume:
+            part = await self._book_fill(book, bar, hit, branch, plan, spot_legs(branch, plan))
+        await self._go_on(walk, hit, branch, plan.volume, part)
 
     async def fill_trading(
         self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit, branch: Branch
     ) -> None:
         """Open a position of what of ``hit`` can be paid for; the rest is cancelled."""
-        venue, pair = self._venue, book.pair
-        order = branch.order
+        venue, order = self._venue, branch.order
         assert isinstance(order, TradingOrder)
-        asset = book.quote
-        price, maker, first = hit.price, not hit.taker, not branch.paid_flat
-        free = venue.spendable(branch.account, asset)
-
-        def terms(volume: Decimal, margin_price: Decimal) -> tuple[Decimal, Decimal]:
-            margin = book.margin(volume, margin_price, order.leverage)
-            fee = book.fee(
-                book.fees_fill,
-                volume=volume,
-                notional=pair.notional(volume, price),
-                margin=margin,
-                maker=maker,
-                first=first,
-            )
-            return margin, fee
-
-        at = price
-        volume, kept, covered = self._affordable(
-            branch, hit.volume, lambda some: add(*terms(some, at)), free
+        plan = opening_plan(
+            venue,
+            branch,
+            hit.volume,
+            hit.price,
+            maker=not hit.taker,
+            money=add(order.reserved, venue.spendable(branch.account, book.quote)),
+            sums=branch.sums,
+            leaves=order.volume,
+            whole=branch.terms is not None and branch.terms.whole,
         )
-        if not covered and not hit.working.buy and price > branch.worst:
-            # A better price that needs more margin (a sell, higher) must not cost the fill.
-            at = branch.worst
-            volume, kept, _ = self._affordable(
-                branch, hit.volume, lambda some: add(*terms(some, at)), free
-            )
         part = None
-        if volume:
-            margin, fee = terms(volume, at)
-            notional = pair.notional(volume, price)
-            legs = fill_trading(branch.account, asset, sub(order.reserved, kept), margin, fee)
-            part = await self._book_fill(
-                book, bar, hit, branch, volume, notional, fee, kept, legs, margin
-            )
-        walk.report(hit, volume, part)
-        if branch.oco is not None and volume:
-            await self.cancel_partners(walk, branch, branch.oco)
-        if volume < hit.volume:
-            await self._cancel_rest(walk, hit, branch)
-
-    def _affordable(
-        self, branch: Branch, volume: Decimal, cost: Callable[[Decimal], Decimal], free: Decimal
-    ) -> Affordable:
-        """How much of ``volume`` the order's reserve and what is ``free`` can pay for."""
-        order, venue = branch.order, self._venue
-        assert order is not None
-        leaves = order.volume
-        return affordable(
-            volume,
-            add(order.reserved, free),
-            cost,
-            lambda some: venue.reserve(branch, sub(leaves, some), False),
-            branch.book.pair.volume_increment,
-            branch.terms is not None and branch.terms.whole,
-        )
+        if plan.volume:
+            share = sub(order.reserved, plan.kept)
+            legs = fill_trading(branch.account, book.quote, share, plan.margin, plan.fee)
+            part = await self._book_fill(book, bar, hit, branch, plan, legs)
+        await self._go_on(walk, hit, branch, plan.volume, part)
 
     async def _book_fill(
         self,
@@ -161,18 +81,35 @@ class EntryDesk:
         bar: MarketEvent,
         hit: Hit,
         branch: Branch,
-        volume: Decimal,
-        notional: Decimal,
-        fee: Decimal,
-        kept: Decimal,
+        plan: Spot | Opening,
         legs: list[Leg],
-        margin: Decimal | None,
     ) -> OpenPart | None:
         """Post an order's fill, then make and tell what became of it; what it opened, if it did."""
         order = branch.order
         assert order is not None
-        balances = await self._venue.post(legs, order.id, f"filled {volume} at {hit.price}")
-        return self.settled(book, bar, hit, branch, volume, notional, fee, kept, margin, balances)
+        why = f"filled {plan.volume} at {hit.price}"
+        balances = await self._venue.post(legs, order.id, why)
+        return self.settled(book, bar, hit, branch, plan, balances)
+
+    async def _go_on(
+        self, walk: Walk, hit: Hit, branch: Branch, filled: Decimal, part: OpenPart | None
+    ) -> None:
+        """What a fill means for the walk, for partners of the order, and for the rest of it."""
+        walk.report(hit, filled, part)
+        if branch.oco is not None and filled:
+            await self.cancel_partners(walk, branch, branch.oco)
+        if filled < hit.volume:
+            walk.drop(hit.working)
+            if branch.order is not None:
+                await self._cancellation.cancel(
+                    branch,
+                    None,
+                    RejectReason.INSUFFICIENT_FUNDS,
+                    f"{branch.account} cannot pay for more at {hit.price}",
+                )
+        elif rest_is_dust(branch):
+            walk.drop(hit.working)
+            await self._cancellation.cancel_dust(branch)
 
     def settled(
         self,
@@ -180,29 +117,26 @@ class EntryDesk:
         bar: MarketEvent,
         hit: Execution,
         branch: Branch,
-        volume: Decimal,
-        notional: Decimal,
-        fee: Decimal,
-        kept: Decimal,
-        margin: Decimal | None,
+        plan: Spot | Opening,
         balances: Balances,
     ) -> OpenPart | None:
         """A fill is posted: make and tell what became of the order; what it opened, if it did."""
         venue, order = self._venue, branch.order
         assert order is not None
+        volume, margin = plan.volume, plan.margin if type(plan) is Opening else None
         whole = volume == order.volume
         filled, leaves = fill(
             order,
             at=venue.at,
             price=hit.price,
             volume=volume,
-            fee=fee,
+            fee=plan.fee,
             leaves_id=None if whole else venue.ids.draw(),
             margin=margin,
-            reserved_left=kept,
+            reserved_left=plan.kept,
             step=book.step,
         )
-        branch.paid_flat = True
+        branch.own_tally().sums = plan.sums
         branch.total_filled = add(branch.total_filled, volume)
         venue.records.keep(filled)
         part = exit = None
@@ -215,7 +149,7 @@ class EntryDesk:
             positions = ((filled.id, filled),)
             part = holding.part
             venue.valuation.position(book.code, signed_size(book, part.long, volume), hit.price)
-        brackets = is_bracket(branch)
+        brackets = branch.is_bracket
         if leaves is None:
             venue.unlist(branch)
         else:
@@ -233,8 +167,8 @@ class EntryDesk:
             "entry" if hit.part is None else hit.working.kind,
             hit.working.buy,
             volume,
-            notional,
-            fee,
+            plan.amount if type(plan) is Spot else book.pair.notional(volume, hit.price),
+            plan.fee,
             None,
             None,
         )
@@ -248,6 +182,8 @@ class EntryDesk:
             children=children,
             balances=balances,
         )
+        if type(plan) is Spot and plan.uncovered:
+            venue.herald.tell_uncovered(branch, filled, plan.uncovered, book.quote, "a fill fee")
         if exit is not None:
             venue.herald.tell(
                 EventKind.ACCEPTED,
@@ -258,29 +194,9 @@ class EntryDesk:
             )
         return part
 
-    async def _cancel_rest(self, walk: Walk, hit: Hit, branch: Branch) -> None:
-        walk.drop(hit.working)
-        if branch.order is not None:
-            await self._cancellation.cancel(
-                branch,
-                None,
-                RejectReason.INSUFFICIENT_FUNDS,
-                f"{branch.account} cannot pay for more at {hit.price}",
-            )
-
     async def cancel_partners(self, walk: Walk, branch: Branch, group: OcoGroup) -> None:
         """Cancel the one-cancels-other partners of ``branch``, of which something filled; the rest
         of the walk is without them."""
         for other in group.partners(branch):
             walk.drop(other.working)
         await self._cancellation.cancel_partners(branch, group)
-
-
-def is_bracket(branch: Branch) -> bool:
-    """Whether what the order buys goes to an exit: a spot order with a stop-loss or take-profit."""
-    order = branch.order
-    return (
-        branch.spot
-        and order is not None
-        and (order.stop_loss is not None or order.take_profit is not None)
-    )

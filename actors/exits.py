@@ -59,6 +59,7 @@ class ExitDesk:
             entry_order_id=filled.id,
         )
         branch = self._branch(entry, order, filled.fill_price)
+        branch.tally = entry.protecting_tally()
         for kind, name in _LEGS:
             self._put(branch, kind, getattr(order, name), venue.next_sequence())
         self._list(branch, order)

@@ -76,15 +76,9 @@ class Financing:
         mark = book.last
         if mark is None or not (book.fees_filled or book.fees_pending):
             return
-        pair = book.pair
         for holding in self._charged(book, due, mark):
             part = holding.part
-            amount = book.fee(
-                book.fees_filled,
-                volume=part.volume,
-                notional=pair.notional(part.volume, mark),
-                margin=part.margin,
-            )
+            amount = book.fee(book.fees_filled, part.volume, mark, part.margin)
             await self._charge(holding.branch, holding, amount, "overnight", "", bar)
         for branch in list(book.branches.values()):
             await self._keeping(branch, due, mark, bar)
@@ -112,12 +106,8 @@ class Financing:
             # bar that opened before may fill it yet.
             return
         branch.charged, volume = due, order.volume
-        amount = book.fee(
-            book.fees_pending,
-            volume=volume,
-            notional=book.pair.notional(volume, mark),
-            margin=self._venue.order_margin(branch, volume),
-        )
+        margin = self._venue.order_margin(branch, volume)
+        amount = book.fee(book.fees_pending, volume, mark, margin)
         await self._charge(branch, None, amount, "overnight", "", bar)
 
     async def _funding(self, book: PairBook, due: int, rate: Decimal, bar: Bar | None) -> None:
@@ -128,7 +118,7 @@ class Financing:
             part = holding.part
             signed = rate if part.long else rate.copy_negate()
             # Rounded against the account: a payment up, income down.
-            amount = round_up(mul(book.pair.notional(part.volume, mark), signed), book.step)
+            amount = round_up(mul(book.pair.worth(part.volume, mark), signed), book.step)
             await self._charge(holding.branch, holding, amount, "funding", f", rate {rate}", bar)
             rest = add(rest, amount)
         if self._between_agents and rest:

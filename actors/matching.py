@@ -13,6 +13,7 @@ from backtest.services.time_in_force import ended_because
 from .auctions import Auctions
 from .branch import Closing, is_live
 from .cancellation import Cancellation
+from .fill_plans import rest_is_dust
 from .fillable import fillable
 from .holdings import drop_closing
 from .market_book import MarketBook
@@ -139,6 +140,8 @@ class Matching:
             await self._end(working, *ended_because(instructions_of(working)))
         elif book.phase != "continuous":
             self._auctions.collect(book, working)  # its own match would have been beyond the band
+        elif rest_is_dust(branch_of(working)):
+            await self._cancellation.cancel_dust(branch_of(working))
         elif limit is not None:
             owner = self._placement.owner_of(branch_of(working).account)
             lots = book.lots(leaves_of(working))

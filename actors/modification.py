@@ -26,10 +26,12 @@ from .branch import Branch, Closing, Holding
 from .cancellation import Cancellation
 from .checks import (
     check_cross,
+    check_dust,
     check_grid,
     check_least,
     check_post_only,
     check_protection,
+    check_sale,
     check_tier,
     has_expired,
     refuse,
@@ -196,30 +198,26 @@ class Modification:
                 branch.offset = min(branch.offset, leaves)
         reserve = order.reserved
         if (branch.worst, branch.taker) != before[:2] or leaves != order.volume:
-            reserve = venue.reserve(branch, leaves, not branch.paid_flat)
+            reserve = venue.reserve(branch, leaves)
         fee = ZERO
-        if increase and book.fees_create:
-            notional = book.pair.notional(increase, branch.worst)
-            margin = ZERO
-            if isinstance(order, TradingOrder):
-                margin = book.margin(increase, branch.worst, order.leverage)
-            fee = book.fee(
-                book.fees_create,
-                volume=increase,
-                notional=notional,
-                margin=margin,
-                first=False,
-            )
+        if increase and book.fees_more:
+            margin = venue.order_margin(branch, increase)
+            fee = book.fee(book.fees_more, increase, branch.worst, margin)
         balances: Balances = {}
         legs = change_reserve(
             branch.account, branch.asset, order.reserved, reserve, fee, book.quote
         )
-        if venue.cross and reserve > order.reserved:
-            try:
+        try:
+            if branch.spot and (moves or leaves != order.volume):
+                price = branch.worst if buy else limit or stop or branch.worst
+                check_dust(book, buy, branch.sums, leaves, price)
+                if not buy and book.fees.may_exceed:
+                    check_sale(venue, branch, leaves, price, fee)
+            if venue.cross and reserve > order.reserved:
                 check_cross(venue, branch, add(sub(reserve, order.reserved), fee))
-            except OrderRejected:
-                branch.worst, branch.taker, branch.offset = before
-                raise
+        except OrderRejected:
+            branch.worst, branch.taker, branch.offset = before
+            raise
         if legs:
             try:
                 balances = await venue.post(legs, branch.id, "order modified")

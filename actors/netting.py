@@ -12,12 +12,14 @@ from backtest.models import MarketEvent, TradingOrder
 from backtest.money import ZERO, add, sub
 from backtest.services.fills import Hit, Walk
 from backtest.services.order_operations import offset
+from backtest.services.settlement import Sums
 from backtest.services.transaction_manager import release
 
 from .book import PairBook
 from .branch import Branch, Closing
 from .cancellation import Cancellation
 from .closing_desk import ClosingDesk
+from .fill_plans import opening_plan
 from .protocol import Balances, EventKind
 from .venue import Venue
 
@@ -88,11 +90,13 @@ class NettingDesk:
             # A close can call a cross margin account, which cancels the rest of this very order.
             if volume <= ZERO or branch.order is None:
                 continue
-            await self._settle(branch, hit.price, volume)
             closing = branch.closing
             if closing is None:
                 closing = branch.closing = Closing(branch.id, "netting", holding)
+                closing.tally = branch.own_tally()
             closing.holding, closing.working = holding, hit.working
+            terms = self._closing_desk.priced(book, closing, hit.price, volume, taker=hit.taker)
+            await self._settle(branch, hit.price, volume, terms.sums)
             own = evolve(hit, part=holding.part, volume=volume)
             await self._closing_desk.close(book, bar, walk, own, closing)
             left, closed = sub(left, volume), add(closed, volume)
@@ -105,33 +109,36 @@ class NettingDesk:
     def fills_whole(self, book: PairBook, hit: Hit, branch: Branch) -> bool:
         """Whether all of the order could fill: there is enough to close, or the money to open what
         is beyond that, with what the closes bring."""
-        venue, pair, order = self._venue, book.pair, branch.order
+        venue, order = self._venue, branch.order
         assert isinstance(order, TradingOrder)
-        opens, closes = hit.volume, self._closing_desk
+        opens, closes, sums = hit.volume, self._closing_desk, branch.sums
         money = add(order.reserved, venue.spendable(branch.account, branch.asset))
         for holding in book.opposite(branch.account, hit.working.buy):
             opens = sub(opens, holding.part.volume)
-            money = add(money, closes.worth(book, holding, hit.price, maker=not hit.taker))
+            freed, sums = closes.worth(book, holding, hit.price, not hit.taker, sums)
+            money = add(money, freed)
         if opens <= ZERO or branch.reduces:
             return opens <= ZERO
-        at = hit.price if hit.working.buy else min(hit.price, branch.worst)
-        margin = book.margin(opens, at, order.leverage)
-        fee = book.fee(
-            book.fees_fill,
-            volume=opens,
-            notional=pair.notional(opens, hit.price),
-            margin=margin,
+        plan = opening_plan(
+            venue,
+            branch,
+            opens,
+            hit.price,
             maker=not hit.taker,
-            first=not branch.paid_flat,
+            money=money,
+            sums=sums,
+            leaves=opens,
+            whole=True,
         )
-        return add(margin, fee) <= money
+        return plan.volume == opens
 
-    async def _settle(self, branch: Branch, price: Decimal, volume: Decimal) -> None:
-        """``volume`` of the order is done: it closed as much, and opened nothing."""
+    async def _settle(self, branch: Branch, price: Decimal, volume: Decimal, sums: Sums) -> None:
+        """``volume`` of the order is done: it closed as much, and opened nothing; its fills came to
+        ``sums`` by that."""
         venue, order = self._venue, branch.order
         assert isinstance(order, TradingOrder)
         branch.offset = max(ZERO, sub(branch.offset, volume))
-        kept = venue.reserve(branch, sub(order.volume, volume), not branch.paid_flat)
+        kept = venue.reserve(branch, sub(order.volume, volume), sums)
         kept = min(kept, order.reserved)
         balances: Balances = {}
         legs = release(branch.account, branch.asset, sub(order.reserved, kept))

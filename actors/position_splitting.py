@@ -141,7 +141,7 @@ class PositionSplitting:
     def _new_branch(self, branch: Branch, part: TradingOrder) -> Branch:
         own = Branch(part.id, branch.desk, branch.account, branch.book, False, branch.leverage)
         own.number = self._venue.next_branch()
-        own.asset, own.taker, own.paid_flat = branch.asset, branch.taker, branch.paid_flat
+        own.asset, own.taker = branch.asset, branch.taker
         own.worst, own.working = branch.worst, branch.working
         return own
 
@@ -161,7 +161,6 @@ class PositionSplitting:
                 continue
             working.triggered, working.sequence = old.working.triggered, old.working.sequence
             working.fresh = old.working.fresh
-            closing.paid_flat = old.paid_flat
             if old.working in waits:
                 waiting.append((waits[old.working], working))
 

@@ -9,22 +9,26 @@ from backtest.errors import InsufficientFunds, RejectReason
 from backtest.models import SpotOrder, TradingOrder
 from backtest.money import ZERO, add, sub
 from backtest.services.order_operations import apportion, split
+from backtest.services.settlement import NOTHING
 from backtest.services.time_in_force import terms_of
 from backtest.services.transaction_manager import change_reserve
 
 from .branch import Branch
 from .checks import (
     check_cross,
+    check_dust,
     check_grid,
     check_least,
     check_post_only,
     check_protection,
+    check_sale,
     has_expired,
     refuse,
     refuse_expired,
     takes,
 )
 from .exits import ExitDesk
+from .fill_plans import owed
 from .position_splitting import PositionSplitting
 from .protocol import Amend, Balances, EventKind
 from .venue import Venue
@@ -79,6 +83,12 @@ class Splitting:
         assert order is not None
         if has_expired(branch, venue.now):
             refuse_expired(branch)
+        if owed(branch):
+            refuse(
+                RejectReason.INSUFFICIENT_FUNDS,
+                f"its fills cost {owed(branch)} {book.quote} more than could be paid: that is due "
+                "from what it brings next, or when it ends",
+            )
         if targets is not None and branch.spot and not branch.working.buy:
             refuse(RejectReason.NOT_SUPPORTED, "a spot sell has no take_profit")
         if prices is not None and order.limit_price is None:
@@ -102,38 +112,27 @@ class Splitting:
         ]
         if branch.nets:
             _share_offset(branch, branches)
+        moved = prices is not None or targets is not None
+        total = ZERO
         for own in branches:
+            # Each part is an order of its own: nothing of it has filled or was charged, and it
+            # reserves for all of itself.
             part = own.order
             assert part is not None
-            check_least(book, part.volume, part.limit_price or part.stop_price or book.last)
-        # What was reserved is apportioned exactly. Each part begins a branch and so owes a flat
-        # fill fee of its own: what its share lacks is taken from available at the fill.
-        if prices is not None or targets is not None:
-            for own in branches:
-                part = own.order
-                assert part is not None
-                at = part.limit_price or part.stop_price or book.last
-                if at is not None:
-                    check_protection(own.working.buy, at, part.stop_loss, part.take_profit)
-        if prices is not None:
-            for own in branches:
-                part = own.order
-                assert part is not None
-                part.__dict__["reserved"] = venue.reserve(own, part.volume, not own.paid_flat)
-            total = ZERO
-            for own in branches:
-                total = add(total, own.order.reserved)  # type: ignore[union-attr]
-            legs = change_reserve(branch.account, branch.asset, order.reserved, total)
-            if venue.cross and total > order.reserved:
-                check_cross(venue, branch, sub(total, order.reserved))
-            if legs:
-                try:
-                    balances = await venue.post(legs, branch.id, "order split")
-                except InsufficientFunds as short:
-                    refuse(
-                        RejectReason.INSUFFICIENT_FUNDS,
-                        f"the parts need {short.needed} {short.asset}, {short.available} available",
-                    )
+            self._check_part(own, part, moved)
+            part.__dict__["reserved"] = venue.reserve(own, part.volume)
+            total = add(total, part.reserved)
+        if venue.cross and total > order.reserved:
+            check_cross(venue, branch, sub(total, order.reserved))
+        legs = change_reserve(branch.account, branch.asset, order.reserved, total)
+        if legs:
+            try:
+                balances = await venue.post(legs, branch.id, "order split")
+            except InsufficientFunds as short:
+                refuse(
+                    RejectReason.INSUFFICIENT_FUNDS,
+                    f"the parts need {short.needed} {short.asset}, {short.available} available",
+                )
         venue.records.keep(parts.replaced)
         waiting = [at for at, working in book.waiting if working is branch.working]
         book.waiting = [item for item in book.waiting if item[1] is not branch.working]
@@ -159,6 +158,19 @@ class Splitting:
             children=tuple((own.number, own.order) for own in branches),  # type: ignore[misc]
             balances=balances,
         )
+
+    def _check_part(self, own: Branch, part: SpotOrder | TradingOrder, moved: bool) -> None:
+        """Refuse a part that would be refused as an order; ``moved``: its prices may be others."""
+        venue, book, buy = self._venue, own.book, own.working.buy
+        price = part.limit_price or part.stop_price or book.last
+        check_least(book, part.volume, price)
+        if moved and price is not None:
+            check_protection(buy, price, part.stop_loss, part.take_profit)
+        if own.spot:
+            price = own.worst if buy else part.limit_price or part.stop_price or own.worst
+            check_dust(book, buy, NOTHING, part.volume, price)
+            if not buy and book.fees.may_exceed:
+                check_sale(venue, own, part.volume, price)
 
     def _part_branch(
         self, parent: Branch, part: SpotOrder | TradingOrder, keeps_place: bool

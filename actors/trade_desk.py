@@ -12,12 +12,14 @@ from backtest.models import MarketTrade, Trade
 from backtest.models.trade import Aggressor, trusted_trade
 from backtest.money import ZERO, add, sub
 from backtest.services.fills import Working
-from backtest.services.transaction_manager import Leg, sweep
+from backtest.services.settlement import Spot
+from backtest.services.transaction_manager import Leg, round_off, sweep
 
 from .branch import Branch, Closing
 from .cancellation import Cancellation
 from .closing_desk import ClosingDesk
 from .entry_desk import EntryDesk
+from .fill_plans import rest_is_dust
 from .fill_record import Match
 from .market_book import MarketBook
 from .netting import netted
@@ -107,7 +109,8 @@ class TradeDesk:
             self._settle(side, tick, balances)
         # What follows posts entries of its own, so both sides are on record before.
         for side in (one, other):
-            await self._follow(side)
+            # What has come in may go on, and is looked at when it is to rest.
+            await self._follow(side, rests=in_auction or side is other)
         await self._sweep(book)
         return Dealt(both, tick, tuple(short) if both < wanted else ())
 
@@ -140,6 +143,8 @@ class TradeDesk:
                 for owner, what, _, change, _ in legs:
                     if owner == account and what == asset:
                         free = add(free, change)
+            if free < ZERO and side.branch.spot and not maker.buy:
+                free = ZERO  # what a sale cannot pay of its fee does not keep it from happening
             if free < ZERO:
                 return False
             left[account] = free
@@ -160,6 +165,7 @@ class TradeDesk:
                     parts.append((len(legs), order_id))
                 legs += own
         assert first is not None
+        legs += round_off(one.book.quote, _left_over(one, other))
         why = f"traded {volume} at {price}"
         balances = await self._venue.post(legs, first, why, tuple(parts))
         for side in (one, other):
@@ -181,24 +187,20 @@ class TradeDesk:
         if side.closes:
             self._netted(side, own)
             self._closed(side, tick, own)
-        if side.opens:
+        if side.plan is not None:
             match = Match(working, branch.part, side.price, side.opens, side.taker)
             self._entries.settled(
                 book,
                 tick,
                 match,
                 branch,
-                side.opens,
-                side.notional,
-                side.fee,
-                side.kept,
-                side.margin,
+                side.plan,
                 own,
             )
         order = branch.order
         branch.resize(ZERO if order is None else order.volume)
 
-    async def _follow(self, side: TradeSide) -> None:
+    async def _follow(self, side: TradeSide, rests: bool) -> None:
         """What a trade means for other orders of the one whose order it was, and for its rest."""
         branch = side.branch
         if type(side.working.key) is Closing:
@@ -207,6 +209,8 @@ class TradeDesk:
             await self._cancellation.cancel_partners(branch, branch.oco)
         if branch.reduces and branch.order is not None:
             await self._reduce(side.book, branch)
+        if rests and rest_is_dust(branch):
+            await self._cancellation.cancel_dust(branch)
 
     def _netted(self, side: TradeSide, balances: Balances) -> None:
         """What of the order closed the other side is done, and opened nothing."""
@@ -251,3 +255,11 @@ class TradeDesk:
             return
         self.clearing[asset] = ZERO
         await venue.post(sweep(asset, left), None, "rounding of closed positions swept to fees")
+
+
+def _left_over(one: TradeSide, other: TradeSide) -> Decimal:
+    """What the buyer of the base pays beyond what the seller gets: a step at most, either way."""
+    buyer, seller = (one, other) if one.working.buy else (other, one)
+    if type(buyer.plan) is Spot and type(seller.plan) is Spot:
+        return sub(buyer.plan.amount, seller.plan.amount)
+    return ZERO

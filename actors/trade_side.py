@@ -9,21 +9,18 @@ from uuid import UUID
 from backtest.models import TradingOrder
 from backtest.money import ZERO, add, sub
 from backtest.services.fills import Working
+from backtest.services.settlement import Opening, Spot, Sums
 from backtest.services.transaction_manager import (
     CLEARING,
     Leg,
     close_position,
-    create_order,
-    fill_spot_buy,
-    fill_spot_sell,
     fill_trading,
     release,
 )
 
-from .affordable import affordable
 from .branch import Branch, Closing
 from .closing_desk import CloseTerms, ClosingDesk
-from .entry_desk import is_bracket
+from .fill_plans import opening_plan, spot_legs, spot_plan
 from .market_book import MarketBook
 from .venue import Venue
 
@@ -45,14 +42,11 @@ class TradeSide:
         "book",
         "branch",
         "closes",
-        "fee",
-        "kept",
         "kept_after_closes",
-        "margin",
-        "notional",
         "opens",
         "opens_id",
         "order_id",
+        "plan",
         "price",
         "segments",
         "taker",
@@ -79,9 +73,9 @@ class TradeSide:
         """What of the volume buys, sells or opens a position; the rest closes some."""
         self.closes: list[CloseTerms] = []
         self.segments: list[Segment] = []
-        self.kept = self.kept_after_closes = ZERO
-        self.margin: Decimal | None = None
-        self.fee = self.notional = ZERO
+        self.kept_after_closes = ZERO
+        self.plan: Spot | Opening | None = None
+        """What comes of the part that buys, sells or opens."""
         self.opens_id: UUID | None = None
         """The id under which the opening part of an order fills whose first part closed."""
         key = working.key
@@ -122,148 +116,75 @@ class TradeSide:
         self.segments.append((terms.closing.holding.order.id, legs))
 
     def _spot(self, venue: Venue, wanted: Decimal) -> None:
-        book, branch, pair, price = self.book, self.branch, self.book.pair, self.price
-        order = branch.order
-        assert order is not None
-        fees, maker, first = book.fees_fill, not self.taker, not branch.paid_flat
-
-        def fee_of(volume: Decimal, notional: Decimal) -> Decimal:
-            return book.fee(fees, volume=volume, notional=notional, maker=maker, first=first)
-
-        free = venue.spendable(self.account, book.quote)
-        volume, leaves = wanted, order.volume
-        notional = pair.notional(volume, price)
-        fee = fee_of(volume, notional) if fees else ZERO
-        if self.working.buy:
-            money = add(order.reserved, free)
-            kept = venue.reserve(branch, sub(leaves, volume), False) if volume != leaves else ZERO
-            if add(add(notional, fee), kept) > money:
-                volume, kept, _ = affordable(
-                    wanted,
-                    money,
-                    lambda some: add(worth := pair.notional(some, price), fee_of(some, worth)),
-                    lambda some: venue.reserve(branch, sub(leaves, some), False),
-                    pair.volume_increment,
-                    False,
-                )
-                notional = pair.notional(volume, price)
-                fee = fee_of(volume, notional) if volume else ZERO
-            self.kept = kept
-        else:
-            if sub(fee, notional) > free:
-                volume = ZERO
-            self.kept = sub(leaves, volume)
-        self.volume = self.opens = volume
-        if not volume:
-            return
-        self.notional, self.fee = notional, fee
-        base, quote = book.base, book.quote
-        if self.working.buy:
-            share = sub(order.reserved, self.kept)
-            legs = fill_spot_buy(self.account, base, quote, volume, notional, fee, share, None)
-            if is_bracket(branch):
-                # What was bought is the reserve of the exit, in the same entry.
-                legs += create_order(self.account, base, volume)
-        else:
-            legs = fill_spot_sell(self.account, base, quote, volume, notional, fee, None)
-        self.segments.append((order.id, legs))
+        branch = self.branch
+        plan = spot_plan(venue, branch, wanted, self.price, maker=not self.taker, whole=False)
+        self.volume = self.opens = plan.volume
+        if plan.volume:
+            self.plan = plan
+            self.segments.append((self.order_id, spot_legs(branch, plan, None)))
 
     def _trading(self, venue: Venue, desk: ClosingDesk, wanted: Decimal) -> None:
         book, branch = self.book, self.branch
         order = branch.order
         assert isinstance(order, TradingOrder)
         money = add(order.reserved, venue.spendable(self.account, book.quote))
-        closed, money = self._nets(venue, desk, wanted, money)
-        opens = ZERO if branch.reduces else sub(wanted, closed)
-        before = branch.offset
+        closed, money, sums = self._nets(venue, desk, wanted, money)
+        wanted = ZERO if branch.reduces else sub(wanted, closed)
+        leaves, kept, before = sub(order.volume, closed), order.reserved, branch.offset
         branch.offset = max(ZERO, sub(before, closed))
+        plan: Opening | None = None
         try:
             if closed:
-                kept = venue.reserve(branch, sub(order.volume, closed), not branch.paid_flat)
-                kept = min(kept, order.reserved, max(ZERO, money))
-                self.kept_after_closes = self.kept = kept
-            if opens:
-                self._open(venue, opens, closed, money)
+                kept = min(venue.reserve(branch, leaves, sums), order.reserved, max(ZERO, money))
+            if wanted:
+                plan = opening_plan(
+                    venue,
+                    branch,
+                    wanted,
+                    self.price,
+                    maker=not self.taker,
+                    money=money,
+                    sums=sums,
+                    leaves=leaves,
+                    whole=False,
+                )
         finally:
             branch.offset = before
-        opens = self.opens
-        self.volume = add(closed, opens)
-        if not closed:
-            if opens:
-                share = sub(order.reserved, self.kept)
-                legs = fill_trading(self.account, book.quote, share, self.margin or ZERO, self.fee)
-                self.segments.append((order.id, legs))
-            return
-        back = sub(order.reserved, self.kept_after_closes)
-        self.segments.append((order.id, release(self.account, book.quote, back)))
-        if opens:
-            self.opens_id = venue.ids.draw()
-            share = sub(self.kept_after_closes, self.kept)
-            legs = fill_trading(self.account, book.quote, share, self.margin or ZERO, self.fee)
-            self.segments.append((self.opens_id, legs))
+        if closed:
+            self.kept_after_closes = kept
+            back = release(self.account, book.quote, sub(order.reserved, kept))
+            self.segments.append((order.id, back))
+        self.opens = ZERO if plan is None else plan.volume
+        self.volume = add(closed, self.opens)
+        if plan is not None and plan.volume:
+            self.plan = plan
+            if closed:
+                self.opens_id = venue.ids.draw()
+            legs = fill_trading(
+                self.account, book.quote, sub(kept, plan.kept), plan.margin, plan.fee
+            )
+            self.segments.append((self.opens_id or order.id, legs))
 
     def _nets(
         self, venue: Venue, desk: ClosingDesk, wanted: Decimal, money: Decimal
-    ) -> tuple[Decimal, Decimal]:
-        """Close what is open on the other side, oldest first: how much, and the money then."""
+    ) -> tuple[Decimal, Decimal, Sums]:
+        """Close what is open on the other side, oldest first: how much, the money then, and what
+        the fills of the order come to then."""
         book, branch = self.book, self.branch
-        closed, left = ZERO, wanted
+        closed, left, sums = ZERO, wanted, branch.sums
         if not branch.nets:
-            return closed, money
-        closing = branch.closing
+            return closed, money, sums
         for holding in book.facing(self.account, self.working.buy):
             volume = min(left, holding.part.volume)
             if volume <= ZERO:
                 break
             own = Closing(branch.id, "netting", holding)
-            own.working = self.working
-            # A flat fee is charged with the first close of a branch.
-            own.paid_flat = bool(self.closes) or (closing is not None and closing.paid_flat)
-            terms = desk.priced(book, own, self.price, volume, taker=self.taker)
+            own.working, own.tally = self.working, branch.own_tally()
+            terms = desk.priced(book, own, self.price, volume, taker=self.taker, sums=sums)
             # What the order has reserved can pay for a close as well as what is available.
             terms = desk.covered(terms, money)
             self._add_close(terms)
             money = add(money, add(add(terms.margin, terms.pnl), terms.uncovered))
             money = add(sub(money, terms.fee), terms.fee_uncovered)
-            closed, left = add(closed, volume), sub(left, volume)
-        return closed, money
-
-    def _open(self, venue: Venue, wanted: Decimal, closed: Decimal, money: Decimal) -> None:
-        """Open a position with what of ``wanted`` can be paid for."""
-        book, branch, pair, price = self.book, self.branch, self.book.pair, self.price
-        order = branch.order
-        assert isinstance(order, TradingOrder)
-        maker, first = not self.taker, not branch.paid_flat
-
-        def terms(volume: Decimal, at: Decimal) -> tuple[Decimal, Decimal]:
-            margin = book.margin(volume, at, order.leverage)
-            if not book.fees_fill:
-                return margin, ZERO
-            fee = book.fee(
-                book.fees_fill,
-                volume=volume,
-                notional=pair.notional(volume, price),
-                margin=margin,
-                maker=maker,
-                first=first,
-            )
-            return margin, fee
-
-        def keeps(some: Decimal) -> Decimal:
-            return venue.reserve(branch, sub(sub(order.volume, closed), some), False)
-
-        at, step = price, pair.volume_increment
-        volume, kept, covered = affordable(
-            wanted, money, lambda some: add(*terms(some, at)), keeps, step, False
-        )
-        if not covered and not self.working.buy and price > branch.worst:
-            # A better price that needs more margin (a sell, higher) must not cost the fill.
-            at = branch.worst
-            volume, kept, _ = affordable(
-                wanted, money, lambda some: add(*terms(some, at)), keeps, step, False
-            )
-        self.opens = volume
-        if volume:
-            self.kept = kept
-            self.margin, self.fee = terms(volume, at)
-            self.notional = pair.notional(volume, price)
+            closed, left, sums = add(closed, volume), sub(left, volume), terms.sums
+        return closed, money, sums

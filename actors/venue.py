@@ -16,9 +16,9 @@ from backtest.models import (
     TradingRules,
 )
 from backtest.money import ZERO, add, mul, sub
-from backtest.services.fees import fee_amount
 from backtest.services.fills import Group, Working, WorkingKind
 from backtest.services.ledger import entry_uuid
+from backtest.services.settlement import Sums, buy_reserve, opening_reserve
 from backtest.services.transaction_manager import Leg
 from backtest.services.valuation import Valuation
 
@@ -206,8 +206,9 @@ class Venue:
             return ZERO
         return branch.book.margin(volume, branch.worst, branch.leverage)
 
-    def reserve(self, branch: Branch, leaves: Decimal, first: bool) -> Decimal:
-        """What ``leaves`` of the branch's order need in reserve (semantics, section 3)."""
+    def reserve(self, branch: Branch, leaves: Decimal, sums: Sums | None = None) -> Decimal:
+        """What ``leaves`` of the branch's order need in reserve, after fills that came to ``sums``
+        (those that it had, if left out); see `backtest.services.settlement`."""
         if branch.offset:
             leaves = max(ZERO, sub(leaves, branch.offset))
         if not leaves:
@@ -216,25 +217,29 @@ class Venue:
         if branch.spot:
             if not branch.working.buy:
                 return leaves
-            held = notional = book.pair.notional(leaves, branch.worst)
-        else:
-            held = book.margin(leaves, branch.worst, branch.leverage)
-            if not book.fees_fill:
-                return held
-            notional = book.pair.notional(leaves, branch.worst)
-        if not book.fees_fill:
-            return held
-        fee = fee_amount(
-            book.fees_fill,
-            volume=leaves,
-            notional=notional,
-            margin=ZERO if branch.spot else held,
-            maker=not branch.taker,
-            first=first,
-            step=book.step,
+            return buy_reserve(
+                branch.sums if sums is None else sums,
+                leaves,
+                branch.worst,
+                not branch.taker,
+                book.fees,
+            )
+        margin = book.margin(leaves, branch.worst, branch.leverage)
+        fees = book.fees
+        if not fees.charges(False):
+            return margin
+        exact = ZERO
+        if fees.by_margin:
+            exact = book.exact_margin(leaves, branch.worst, branch.leverage)
+        return opening_reserve(
+            branch.sums if sums is None else sums,
+            leaves,
+            margin,
+            book.pair.worth(leaves, branch.worst),
+            exact,
+            not branch.taker,
+            fees,
         )
-        both = add(held, fee)
-        return both if both > ZERO else ZERO
 
     # -- the other side ----------------------------------------------------------------------------
 

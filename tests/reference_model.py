@@ -5,7 +5,7 @@ Whole volumes and prices; commands answer "ok" or the reason of a refusal, which
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from heapq import heappop, heappush
 from typing import Any
 
@@ -21,8 +21,13 @@ def up(amount: Decimal, step: Decimal = CENT) -> Decimal:
     return amount.quantize(step, ROUND_CEILING)
 
 
-def share(amount: Decimal, part: int, whole: int) -> Decimal:
-    return amount if part == whole else (amount * part / whole).quantize(CENT, ROUND_HALF_EVEN)
+def share(amount: Decimal, part: int, whole: int, rounding: str = ROUND_HALF_EVEN) -> Decimal:
+    return amount if part == whole else (amount * part / whole).quantize(CENT, rounding)
+
+
+def tally() -> Order:
+    """What one order came to: its fees unrounded, whether the flat one is due, what was paid."""
+    return {"raw": ZERO, "flat": False, "paid": ZERO}
 
 
 class Model:
@@ -34,18 +39,26 @@ class Model:
     def working(self, kind: str, buy: bool, price: Any, volume: int, **more: Any) -> Order:
         self.sequence += 1
         own = {"kind": kind, "buy": buy, "price": price, "volume": volume, "seq": self.sequence}
-        own |= {"limit": None, "trail": None, "tif": "GTC", "post": False}
+        own |= {"limit": None, "trail": None, "tif": "GTC", "post": False, "tally": tally()}
         return own | {"fresh": True, "triggered": False} | more
 
-    def fee(self, rates: tuple[Decimal, Decimal], b: Order, amount: int, flat: bool) -> Decimal:
-        return up(rates[b["maker"]] * amount) + (FLAT if flat else ZERO)
+    def fee(self, rates: tuple[Decimal, Decimal], b: Order, amount: int) -> Order:
+        """The tally of ``b`` after a fill of that amount; ``fee`` is what that costs."""
+        old = b["tally"]
+        new = {**old, "raw": old["raw"] + rates[b["maker"]] * amount}
+        new["flat"] = old["flat"] or rates is FILL
+        new["paid"] = up(new["raw"] + (FLAT if new["flat"] else ZERO))
+        return new | {"fee": new["paid"] - old["paid"]}
 
-    def reserve(self, b: Order, leaves: int, first: bool) -> Decimal:
+    def reserve(self, b: Order, leaves: int) -> Decimal:
         if not leaves or b["asset"] == "BTC":
             return D(leaves)
         worst = leaves * b["worst"]
         held = D(worst) if b["spot"] else up(D(worst) / b["leverage"])
-        return held + self.fee(FILL, b, worst, first)
+        return held + Decimal(self.fee(FILL, b, worst)["fee"])
+
+    def parted(self, b: Order, parts: list[Order]) -> None:
+        """``parts`` are to be what is pending of ``b``."""
 
     def price(self, b: Order) -> None:
         """The worst price of an order sent now, and whether it would rest."""
@@ -103,7 +116,7 @@ class Model:
             filled=0,
             cancelled=0,
             reserved=ZERO,
-            first=True,
+            prot=tally(),
             parts=[],
             replaced=False,
             reason=None,
@@ -117,7 +130,7 @@ class Model:
             return "WOULD_TAKE"
         if self.passed(buy, b["limit"] or price or self.last, stop_loss, target):
             return "PROTECTION_SIDE"
-        if not self.hold(b, self.reserve(b, volume, True), up(CREATE * volume)):
+        if not self.hold(b, self.reserve(b, volume), up(CREATE * volume)):
             return "INSUFFICIENT_FUNDS"
         self.branches.append(b)
         return "ok"
@@ -132,7 +145,7 @@ class Model:
         if volume > b["volume"]:
             return "STALE"
         left = b["volume"] - volume
-        self.hold(b, min(b["reserved"], self.reserve(b, left, b["first"])))
+        self.hold(b, min(b["reserved"], self.reserve(b, left)))
         short = max(ZERO, CANCEL - self.money["USD"][0])
         self.move("USD", short - CANCEL)
         self.insurance -= short
@@ -168,7 +181,7 @@ class Model:
                     return "WOULD_TAKE"
                 new["worst"] = new["worst"] if price else b["worst"]
             same = all(new[key] == b[key] for key in ("volume", "worst", "maker"))
-            reserved = b["reserved"] if same else self.reserve(new, new["volume"], b["first"])
+            reserved = b["reserved"] if same else self.reserve(new, new["volume"])
             if not self.hold(new, reserved, up(CREATE * max(0, new["volume"] - b["volume"]))):
                 return "INSUFFICIENT_FUNDS"
             if not keeps_place:
@@ -176,7 +189,8 @@ class Model:
             b.update(new)
         for p in b["parts"] if stop_loss else ():
             p["exits"] = [e for e in p["exits"] if e["kind"] != "stop_loss"]
-            p["exits"].append(self.working("stop_loss", not p["buy"], stop_loss, p["volume"]))
+            own = self.working("stop_loss", not p["buy"], stop_loss, p["volume"], tally=b["prot"])
+            p["exits"].append(own)
         return "ok"
 
     def split(self, b: Order, volumes: list[int]) -> str:
@@ -187,14 +201,15 @@ class Model:
             return "STALE"
         if sum(volumes) != (pending or sum(p["volume"] for p in b["parts"])):
             return "STALE"
-        new = [{**b, "cancelled": 0, "parts": [], "reason": None, "first": True} for _ in volumes]
-        whole, amount = pending, b["reserved"]
+        new = [{**b, "cancelled": 0, "parts": [], "reason": None} for _ in volumes]
         for own, volume in zip(new, volumes, strict=True):
             own |= {"filled": 0 if pending else volume, "left": volume}
-            if pending:
-                part = share(amount, volume, whole) if b["asset"] == "USD" else D(volume)
-                amount, whole = amount - part, whole - volume
-                own |= {"volume": volume, "reserved": part}
+            own |= {"tally": tally(), "prot": tally(), "volume": volume if pending else 0}
+        self.parted(b, new)
+        for own in new if pending else ():
+            own["reserved"] = self.reserve(own, own["volume"])
+        if pending and not self.hold(b, sum((own["reserved"] for own in new), ZERO)):
+            return "INSUFFICIENT_FUNDS"
         for p in () if pending else b["parts"]:
             whole, margin = p["volume"], p["margin"]
             while whole:
@@ -202,7 +217,11 @@ class Model:
                 volume = min(whole, own["left"])
                 part = share(margin, volume, whole)
                 whole, margin, own["left"] = whole - volume, margin - part, own["left"] - volume
-                exits = [{**e, "volume": volume} for e in p["exits"]]
+                exits = [
+                    {**e, "volume": volume}
+                    | {"tally": tally() if e["kind"] == "liquidation" else own["prot"]}
+                    for e in p["exits"]
+                ]
                 own["parts"].append({**p, "volume": volume, "margin": part, "exits": exits})
         self.branches += new
         b.update(volume=0, reserved=ZERO, replaced=True, parts=b["parts"] if pending else [])
@@ -220,6 +239,7 @@ class Model:
         left = volume or total
         if not total or left > total:
             return "STALE" if total else "ALREADY_DONE"
+        terms["tally"] = tally()
         for p in b["parts"]:
             part = min(left, p["volume"])
             if part:
@@ -325,14 +345,20 @@ class Model:
         usd = self.money["USD"][0]
         money = b["reserved"] + usd if b["asset"] == "USD" else usd
 
+        def after(some: int) -> Order:
+            return self.fee(FILL, {**b, **rests}, some * price)
+
         def cost(some: int, at: int) -> tuple[Decimal, Decimal]:
-            fee = self.fee(FILL, rests, some * price, b["first"])
+            fee = after(some)["fee"]
             if b["spot"]:
                 return D(some * price) * (1 if b["buy"] else -1), fee
             return up(D(some * at) / b["leverage"]), fee
 
+        def keeps(some: int) -> Decimal:
+            return self.reserve({**b, "tally": after(some)}, left - some)
+
         at, left, wanted = price, b["volume"], volume
-        kept = ZERO if b["asset"] == "BTC" else self.reserve(b, left - volume, False)
+        kept = ZERO if b["asset"] == "BTC" else keeps(volume)
         if not b["spot"] and not b["buy"] and sum(cost(volume, at)) + kept > money:
             at = min(at, b["worst"])
         while volume and sum(cost(volume, at)) > money:
@@ -344,7 +370,7 @@ class Model:
                 self.move("BTC", ZERO, D(-volume))
                 self.move("USD", -paid - fee)
             else:
-                kept = min(self.reserve(b, left - volume, False), money - paid - fee)
+                kept = min(keeps(volume), money - paid - fee)
                 margin = ZERO if b["spot"] else paid
                 free = b["reserved"] - kept
                 self.move("USD", free - paid - fee, margin - free)
@@ -352,7 +378,8 @@ class Model:
                     self.move("BTC", D(volume))
                 else:
                     self.open(b, volume, paid)
-            b.update(volume=left - volume, reserved=kept, filled=b["filled"] + volume, first=False)
+            b["tally"].update(after(volume))
+            b.update(volume=left - volume, reserved=kept, filled=b["filled"] + volume)
         if volume < wanted:
             self.cancel(b, None, "INSUFFICIENT_FUNDS")
         return volume
@@ -362,6 +389,7 @@ class Model:
         p = {"buy": b["buy"], "volume": volume, "margin": margin, "entry": self.last}
         p["exits"] = [
             self.working(kind, not b["buy"], price, volume, fresh=False)
+            | ({} if kind == "liquidation" else {"tally": b["prot"]})
             for kind, price in kinds.items()
             if price is not None
         ]
@@ -370,9 +398,10 @@ class Model:
 
     def close_part(self, b: Order, p: Order, e: Order, volume: int) -> None:
         gain = D((self.last - p["entry"]) * volume * (1 if p["buy"] else -1))
-        margin = share(p["margin"], volume, p["volume"])
+        margin = share(p["margin"], volume, p["volume"], ROUND_FLOOR)
         rests = {"maker": e["kind"] in ("limit", "take_profit") and not e["fresh"]}
-        fee = self.fee(CLOSE, rests, volume * self.last, False)
+        e["tally"].update(self.fee(CLOSE, {**e, **rests}, volume * self.last))
+        fee = e["tally"]["fee"]
         lost = max(ZERO, -margin - gain)
         left = max(ZERO, margin + gain)
         if e["kind"] != "liquidation":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from tests.reference_model import CLOSE, FILL, Model, Order, up
@@ -29,19 +30,28 @@ class NettingModel(Model):
         held = [(one, p) for one in self.branches for p in one["parts"] if p["buy"] is not b["buy"]]
         return sorted(held, key=lambda both: both[1]["born"])
 
-    def reserve(self, b: Order, leaves: int, first: bool) -> Decimal:
-        return super().reserve(b, max(0, leaves - b.get("offset", 0)), first)
+    def reserve(self, b: Order, leaves: int) -> Decimal:
+        return super().reserve(b, max(0, leaves - b.get("offset", 0)))
+
+    def parted(self, b: Order, parts: list[Order]) -> None:
+        left, whole = b.get("offset", 0), b["volume"]
+        for one in parts if whole else ():
+            own = round(Fraction(left * one["volume"], whole))
+            one["offset"] = min(own, one["volume"])
+            left, whole = left - own, whole - one["volume"]
 
     def fill(self, b: Order, volume: int) -> int:
         if b["tif"] == "FOK" and not b["spot"] and not self.whole(b, volume):
             self.cancel(b, None, "FILL_OR_KILL")
             return 0
-        left = volume
+        left, rests = volume, {"maker": b["kind"] == "limit" and not b["fresh"]}
         for owner, p in [] if b["spot"] else self.opposite(b):
             part = min(left, p["volume"])
             if part:
                 b["offset"] = max(0, b["offset"] - part)
-                kept = min(b["reserved"], self.reserve(b, b["volume"] - part, b["first"]))
+                after = self.fee(CLOSE, {**b, **rests}, part * self.last)
+                kept = self.reserve({**b, "tally": after}, b["volume"] - part)
+                kept = min(b["reserved"], kept)
                 self.move("USD", b["reserved"] - kept, kept - b["reserved"])
                 b.update(volume=b["volume"] - part, reserved=kept, filled=b["filled"] + part)
                 self.close_part(owner, p, {**b, "volume": part + 1}, part)
@@ -51,14 +61,14 @@ class NettingModel(Model):
     def whole(self, b: Order, volume: int) -> bool:
         """Whether what is beyond the other side can be paid, with what closing that brings."""
         rests = {"maker": b["kind"] == "limit" and not b["fresh"]}
-        opens, money = volume, b["reserved"] + self.money["USD"][0]
+        opens, money, then = volume, b["reserved"] + self.money["USD"][0], {**b, **rests}
         for _, p in self.opposite(b):
             gain = (self.last - p["entry"]) * p["volume"] * (1 if p["buy"] else -1)
-            fee = self.fee(CLOSE, rests, p["volume"] * self.last, False)
-            money += max(Decimal(0), p["margin"] + gain) - fee
+            then["tally"] = self.fee(CLOSE, then, p["volume"] * self.last)
+            money += max(Decimal(0), p["margin"] + gain) - then["tally"]["fee"]
             opens -= p["volume"]
         at = self.last if b["buy"] else min(self.last, b["worst"])
-        fee = self.fee(FILL, rests, max(0, opens) * self.last, b["first"])
+        fee: Decimal = self.fee(FILL, then, max(0, opens) * self.last)["fee"]
         return opens <= 0 or up(Decimal(opens * at) / b["leverage"]) + fee <= money
 
     def open(self, b: Order, volume: int, margin: Decimal) -> None:

@@ -12,7 +12,7 @@ from backtest.actors import Latency, LinkLatencies, Network
 from backtest.assembly import Assembly
 from backtest.data import SeveralSources, TickSource
 from backtest.inputs import Source
-from backtest.models import FeeStage, TradingPair, TradingRules
+from backtest.models import Fee, FeeStage, TradingPair, TradingRules
 from backtest.models.fill_policy import policy_text
 from backtest.money import plain
 
@@ -132,6 +132,14 @@ def pair_text(pair: TradingPair) -> dict[str, Any]:
     }
 
 
+def _bounds_text(fee: Fee) -> list[str | None]:
+    """The least and the most of a fee that has either."""
+    bounds = (fee.minimum, fee.maximum)
+    if bounds == (None, None):
+        return []
+    return [None if one is None else plain(one) for one in bounds]
+
+
 def rules_text(rules: TradingRules) -> dict[str, Any]:
     """Trading rules as plain data."""
     text: dict[str, Any] = {}
@@ -143,6 +151,7 @@ def rules_text(rules: TradingRules) -> dict[str, Any]:
                         fee.kind.value,
                         plain(fee.rate),
                         None if fee.maker_rate is None else plain(fee.maker_rate),
+                        *_bounds_text(fee),
                     ]
                     for fee in rules.fees_at(stage)
                 ]

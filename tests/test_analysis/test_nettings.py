@@ -24,7 +24,8 @@ def run(bars: list[Any], *scripts: Any, **more: Any) -> RunResult:
 
 def test_an_order_that_nets_tells_what_it_closed_and_whose() -> None:
     # 2 long at 100, of one strategy; another's short of 3 at 102 closes them, PnL 2 x 2 = +4, fee
-    # 2 x 102 / 1000 = 0.204, up to 0.21; opens 1, fee 0.102, up to 0.11: 3.79 - 0.11 = 3.68.
+    # 2 x 102 / 1000 = 0.204, up to 0.21; opens 1: the order then owes 0.306, up to 0.31, so 0.10
+    # more: 3.79 - 0.10 = 3.69.
     async def opens(me: Any) -> None:
         await me.next()
         await me.long("BTCUSD", 2, leverage=10)
@@ -47,9 +48,9 @@ def test_an_order_that_nets_tells_what_it_closed_and_whose() -> None:
         "netted 2 at 102:",
         "main    CLOSE_PNL      USD  available +4.00",
         "2 filled at 102.00 and closed as much of the other side: it opened nothing",
-        "in all, the account received +3.68 USD",
-        "of that, -0.11 USD is of this chain, and +3.79 USD of the positions that it closed",
-        "of that, 0.32 USD were fees",
+        "in all, the account received +3.69 USD",
+        "of that, -0.10 USD is of this chain, and +3.79 USD of the positions that it closed",
+        "of that, 0.31 USD were fees",
     ):
         assert words in story, words
     story = result.explain(position.id)

@@ -302,20 +302,47 @@ def test_a_partly_closed_part_of_a_split_keeps_its_place_before_the_other() -> N
     play([bar(0, 100), bar(1, 100), bar(2, 110, volume=1), bar(3, 110, volume=1)], script)
 
 
-def test_a_part_of_a_split_gives_back_no_more_than_it_reserves() -> None:
+def test_the_parts_of_a_split_reserve_as_orders_of_their_own() -> None:
     async def script(me: Any) -> None:
         await me.next()
         order = await me.buy("BTCUSD", 2, limit_price=100)
         one, _ = await order.split([1, 1])
-        # 200 + a flat fee of 2, halved: each holds 101, and would need 102 by itself
-        assert me.balance("USD").unavailable == 202
+        # 200 + a flat fee of 2 before; each will pay that fee, and reserves 100 + 2
+        assert me.balance("USD").unavailable == 204
         await one.cancel("0.001")
-        # 0.999 needs 99.90 + 2 = 101.90, more than the 101 there are: nothing comes back
-        assert me.balance("USD").unavailable == 202
+        # 0.999 needs 99.90 + 2
+        assert me.balance("USD").unavailable == D("203.90")
         await one.cancel()
-        assert me.balance("USD").unavailable == 101
+        assert me.balance("USD").unavailable == 102
 
     play([bar(0, 110)], script, rules=rules(fees={"fill": {"flat_per_trade": 2}}))
+
+
+def test_what_the_parts_of_a_split_lack_must_be_available() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.buy("BTCUSD", 2, limit_price=100)
+        await refused(me, lambda: order.split([1, 1]), RejectReason.INSUFFICIENT_FUNDS)
+        assert order.leaves == 2
+        assert me.balance("USD") == (D(1), D(202))
+
+    fees = {"fill": {"flat_per_trade": 2}}
+    play([bar(0, 110)], script, cash={"USD": 203}, rules=rules(fees=fees))
+
+
+def test_what_is_left_of_an_order_whose_reserve_paid_gives_back_no_more_than_there_is() -> None:
+    """4 at the market reserve 4 x 105; the first fills at 140 and takes 35 from the others."""
+
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.buy("BTCUSD", 4)
+        await me.next()
+        assert me.balance("USD") == (D(0), D(280))
+        await order.cancel("0.1")
+        # 2.9 need 304.50, and there are 280
+        assert me.balance("USD") == (D(0), D(280))
+
+    play([bar(0, 100), bar(1, 140, volume=1)], script, cash={"USD": 420})
 
 
 def test_an_older_id_of_the_branch_reaches_its_live_order() -> None:

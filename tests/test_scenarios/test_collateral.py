@@ -48,7 +48,8 @@ async def _hold(me: Any) -> None:
 
 def test_it_counts_at_its_weight_and_moves_with_its_own_price() -> None:
     # 105 USD and 2 BTC at 0.9: 105 + 1.8 p + 10 (p - 100) = 0.5 p: 895 / 11.3 = 79.2035
-    # At 79.20 it owes 208.00: 100 of margin, 5 available, 103.00 from BTC: 1.301 x 79.20 = 103.0392
+    # At 79.20 it owes 208.00: 100 of margin, 5 available, 103.00 from BTC: 1.301 x 79.20 are
+    # 103.0392, down to 103.03
     async def script(me: Any) -> None:
         await me.next()
         await me.long("BTCUSD", 10, leverage=10)
@@ -66,11 +67,11 @@ def test_it_counts_at_its_weight_and_moves_with_its_own_price() -> None:
         "liquidation SHORT 10 @ 79.2 low",
     ]
     assert world.entries()[-2:] == [
-        ["FILL_SELL BTC -1.301 0", "SPOT_EXCHANGE USD 103.04 0"],
+        ["FILL_SELL BTC -1.301 0", "SPOT_EXCHANGE USD 103.03 0"],
         ["RETURN_MARGIN USD 100 -100", "CLOSE_PNL USD -208 0"],
     ]
     assert world.balance("BTC") == (D("0.699"), D(0))
-    assert world.balance() == (D("0.04"), D(0))
+    assert world.balance() == (D("0.03"), D(0))
     assert world.journal("insurance") == []
 
 

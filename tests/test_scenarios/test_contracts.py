@@ -86,10 +86,8 @@ def test_nor_where_agents_trade_with_each_other() -> None:
 def test_a_market_of_agents_for_spot_orders_has_no_contracts() -> None:
     with pytest.raises(ConfigError, match="exchange the base itself"):
         Instrument(pair=market_pair(size="10"), reference_price=D(100), kind="spot")
-    assert (
-        Instrument(pair=market_pair(size="10"), reference_price=D(100), kind="trading").code
-        == "BTCUSD"
-    )
+    market = Instrument(pair=market_pair(size="10"), reference_price=D(100), kind="trading")
+    assert market.code == "BTCUSD"
 
 
 def test_what_backs_an_account_can_be_sold_so_a_pair_of_contracts_does_not_price_it() -> None:

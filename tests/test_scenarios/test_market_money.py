@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from backtest.errors import RejectReason
+from backtest.errors import OrderRejected, RejectReason
 from backtest.models import Fee, FeeKind, FeeStage, Funding, TradingRules
 from backtest.times import HOUR, MINUTE, SECOND
 from tests.harness import D
@@ -47,19 +47,21 @@ class TestSpot:
         assert market.balance("buyer") == (D(80), D(0))
         conserved(market)
 
-    def test_a_sale_that_cannot_pay_its_fee_does_not_happen(self) -> None:
+    def test_what_a_sale_cannot_pay_of_its_fee_is_borne_by_the_insurance(self) -> None:
         """Each sale brings 100 and costs 150. With 60 the first can be paid for, and leaves 10; the
-        second, which lacked nothing when it came, is cancelled as it is met."""
+        second, which lacked nothing when it came, happens too: 110 of its fee are there, 40 are
+        not."""
 
         async def seller(me: Does) -> None:
             first = await me.sell(PAIR, 1, limit_price="100")
             second = await me.sell(PAIR, 1, limit_price="100")
             await me.sleep(5)
-            assert (first.is_filled, second.end_reason) == (True, "INSUFFICIENT_FUNDS")
+            assert (first.is_filled, second.is_filled) == (True, True)
+            assert me.kinds.count("bankruptcy") == 1
 
         async def buyer(me: Does) -> None:
             order = await me.buy(PAIR, 2, limit_price="100")
-            assert (order.filled_volume, order.leaves) == (D(1), D(1))
+            assert order.is_filled
 
         market = play_market(
             {"seller": Does(script=seller), "buyer": Does(script=after(1, buyer))},
@@ -67,33 +69,45 @@ class TestSpot:
             spot=True,
             rules=FLAT,
         )
-        assert market.trades == [(D(100), D(1), "buyer", "seller")]
-        assert market.balance("seller") == (D(10), D(0))
-        assert market.balance("seller", "BTC") == (D(1), D(0))
+        assert market.trades == [(D(100), D(1), "buyer", "seller")] * 2
+        assert market.balance("seller") == (D(0), D(0))
+        assert market.balance("insurance") == (D(-40), D(0))
         conserved(market)
 
-    @pytest.mark.parametrize("cash", [40, 60])
-    def test_fill_or_kill_meets_nobody_who_cannot_pay_beside_what_else_he_sells(
-        self, cash: int
-    ) -> None:
-        """With 40 the other can pay for none of the two sales, with 60 for either of them, but not
-        for both: a fill-or-kill order for both must not fill in part."""
+    def test_a_sale_that_could_not_pay_its_fee_is_refused(self) -> None:
+        """100 and 40 do not pay 150."""
+
+        async def seller(me: Does) -> None:
+            with pytest.raises(OrderRejected) as refusal:
+                await me.sell(PAIR, 1, limit_price="100")
+            assert refusal.value.reason is RejectReason.INSUFFICIENT_FUNDS
+
+        market = play_market(
+            {"seller": Does(script=seller)},
+            {"seller": {"USD": 40, "BTC": 2}},
+            spot=True,
+            rules=FLAT,
+        )
+        assert market.balance("seller", "BTC") == (D(2), D(0))
+
+    def test_fill_or_kill_meets_who_cannot_pay_all_fees_of_what_he_sells(self) -> None:
+        """With 60 the other can pay for either of two sales, but not for both: that does not keep
+        them from happening."""
 
         async def buyer(me: Does) -> None:
             order = await me.buy(PAIR, 2, limit_price="100", time_in_force="FOK")
-            assert (order.filled_volume, order.end_reason) == (D(0), "FILL_OR_KILL")
-            assert (await me.depth(PAIR)).best_ask == D(100)
+            assert order.is_filled
 
         market = play_market(
             {
                 "seller": Does(script=rests(("sell", 1, "100"), ("sell", 1, "100"))),
                 "buyer": Does(script=after(1, buyer)),
             },
-            {"seller": {"USD": cash, "BTC": 2}, "buyer": {"USD": 1000}},
+            {"seller": {"USD": 60, "BTC": 2}, "buyer": {"USD": 1000}},
             spot=True,
             rules=FLAT,
         )
-        assert market.trades == []
+        assert market.balance("insurance") == (D(-40), D(0))
         conserved(market)
 
 

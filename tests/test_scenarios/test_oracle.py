@@ -218,7 +218,7 @@ def test_a_message_out_of_order() -> None:
         # a fill forgets what it did not use of its reserve
         (
             "fill_spot_buy",
-            lambda real: lambda a, b, q, v, n, f, share: real(a, b, q, v, n, f, n + f),
+            lambda real: lambda a, b, q, v, n, f, *_: real(a, b, q, v, n, f, n + f),
             "I4",
         ),
     ],

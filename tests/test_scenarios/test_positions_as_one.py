@@ -53,7 +53,6 @@ class TestFillsOfOneOrder:
         world = play(bars, script)
         assert world.balance() == (D(700), D(300))
 
-    @to_come
     def test_a_flat_close_fee_is_charged_once_however_many_fills_it_closes(self) -> None:
         """1000 - 5, and not 1000 - 5 - 5."""
 

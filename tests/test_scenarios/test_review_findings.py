@@ -90,7 +90,7 @@ def test_each_part_of_a_split_owes_a_flat_fill_fee_before_and_after_a_fill() -> 
         assert (order.filled_volume, order.leaves) == (1, 2)
         assert me.balance("USD").unavailable == 200
         await order.split([1, 1])
-        assert me.balance("USD").unavailable == 200  # apportioned exactly: 100 each
+        assert me.balance("USD").unavailable == 210  # as orders of their own: 100 + 5 each
         async for _ in me.stream:
             pass
 

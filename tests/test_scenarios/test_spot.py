@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from backtest.actors import EventKind
-from tests.harness import D, bar, pair_of, play, rules
+from backtest.errors import RejectReason
+from tests.harness import D, bar, pair_of, play, refused, rules
 
 TAKER = {"fill": {"percent_of_notional": "0.001"}}
 MAKER_TAKER = {"fill": {"percent_of_notional": "0.001", "maker": "0.0005"}}
@@ -39,7 +40,7 @@ def test_market_buy_reserves_five_percent_more_and_pays_its_fee_from_it() -> Non
     assert world.equity == D("797.79") + 2 * 101
 
 
-def test_market_sell_reserves_the_base_and_rounds_its_notional_half_even() -> None:
+def test_market_sell_reserves_the_base_and_rounds_its_proceeds_down() -> None:
     async def script(me: Any) -> None:
         await me.next()
         await me.sell("BTCUSD", "1.5")
@@ -52,7 +53,7 @@ def test_market_sell_reserves_the_base_and_rounds_its_notional_half_even() -> No
         cash={"USD": "10", "BTC": "3"},
         rules=rules(fees=TAKER),
     )
-    # 1.5 x 98.35 = 147.525, half-even to 147.52; fee 0.14752 up to 0.15
+    # 1.5 x 98.35 = 147.525, down to 147.52; fee 0.147525 up to 0.15
     assert world.journal() == [
         "RESERVE_MARGIN BTC -1.5 1.5",
         "FILL_SELL BTC 0 -1.5",
@@ -233,17 +234,16 @@ def test_a_cent_of_rounding_does_not_end_an_order_that_spends_everything() -> No
         order = await me.buy("BTCUSD", 10, limit_price=100)
         assert me.balance("USD") == (D(0), D(1001))
         await me.next()
-        # 333.30 + 0.34 (0.3333 up); the leaves would need 666.70 + 0.67: a cent more than is left
+        # 333.30 + 0.34 (0.3333 up); the leaves need 666.70, and 1.00 - 0.34 of fees
         assert order.leaves == D("6.667")
         assert me.balance("USD") == (D(0), D("667.36"))
         await me.next()
-        # 666.60 + 0.67 for 6.666; 6.667 would cost 667.37
-        assert order.filled_volume == D("9.999")
-        assert order.end_reason == "INSUFFICIENT_FUNDS"
+        # in all 1000 and a fee of 1.00, as one fill would have cost
+        assert order.is_filled
 
     bars = [bar(0, 101), bar(1, 100, volume="3.333"), bar(2, 100)]
     world = play(bars, script, cash={"USD": 1001}, rules=rules(fees=TAKER))
-    assert world.balance("USD") == (D("0.09"), D(0))
+    assert world.balance("USD") == (D(0), D(0))
 
 
 def test_a_fill_that_eats_the_reserve_of_its_leaves_goes_on_until_the_money_ends() -> None:
@@ -265,12 +265,10 @@ def test_a_fill_that_eats_the_reserve_of_its_leaves_goes_on_until_the_money_ends
     assert world.balance("USD") == (D(0), D(0))
 
 
-def test_a_sell_that_cannot_pay_its_fee_is_not_filled() -> None:
+def test_a_sell_that_cannot_pay_its_fee_is_refused() -> None:
     async def script(me: Any) -> None:
         await me.next()
-        await me.sell("BTCUSD", "0.1")
-        await me.next()
-        assert me.told(EventKind.CANCELLED) == [("cancelled", "INSUFFICIENT_FUNDS")]
+        await refused(me, lambda: me.sell("BTCUSD", "0.1"), RejectReason.INSUFFICIENT_FUNDS)
 
     fee = {"fill": {"flat_per_trade": 15}}
     world = play(
@@ -413,10 +411,11 @@ def test_slippage_makes_market_orders_worse_but_stays_in_the_bar() -> None:
 def test_precision_of_the_quote_decides_the_rounding() -> None:
     async def script(me: Any) -> None:
         await me.next()
-        await me.buy("BTCUSD", "0.005")
+        await me.buy("BTCUSD", "0.01")
         await me.next()
 
-    # 0.005 x 100.5 = 0.5025: whole dollars: half-even 1 (0.5025 > 0.5); fee 0.001 up to 1
+    # whole dollars: 0.01 x 105 = 1.05 up to 2 and a fee of 0.00105 up to 1 are reserved;
+    # 0.01 x 100.5 = 1.005 up to 2; fee 0.001005 up to 1
     world = play(
         [bar(0, 100), bar(1, "100.5")],
         script,
@@ -424,8 +423,8 @@ def test_precision_of_the_quote_decides_the_rounding() -> None:
         rules=rules(fees=TAKER),
     )
     assert world.journal() == [
-        "RESERVE_MARGIN USD -2 2",
-        "FILL_BUY USD 0 -1",
-        "SPOT_EXCHANGE BTC 0.005 0",
+        "RESERVE_MARGIN USD -3 3",
+        "FILL_BUY USD 0 -2",
+        "SPOT_EXCHANGE BTC 0.01 0",
         "FEE_FILL USD 0 -1",
     ]

@@ -147,13 +147,13 @@ def test_partial_closes_apportion_margin_and_fees_and_the_last_takes_the_remaind
         ["RETURN_MARGIN USD 11.1 -11.1", "CLOSE_PNL USD 0.33 0"],
         # 22.24 x 0.333 / 0.667 = 11.10338...
         ["RETURN_MARGIN USD 11.1 -11.1", "CLOSE_PNL USD 0.33 0"],
-        # the rest: 33.34 - 22.20; PnL 0.334
-        ["RETURN_MARGIN USD 11.14 -11.14", "CLOSE_PNL USD 0.33 0"],
+        # the rest: 33.34 - 22.20; PnL 1 in all, of which 0.66 were paid
+        ["RETURN_MARGIN USD 11.14 -11.14", "CLOSE_PNL USD 0.34 0"],
     ]
-    assert world.balance("USD") == (D("1000.89"), D(0))
+    assert world.balance("USD") == (D("1000.90"), D(0))
     # the fill fee of 0.10: 0.0333 -> 0.03; 0.07 x 0.333 / 0.667 = 0.0349 -> 0.03; the rest 0.04
     assert [one.fees_on_fill for one in world.records.orders] == [D("0.03"), D("0.03"), D("0.04")]
-    assert [one.net_pnl for one in world.records.orders] == [D("0.30"), D("0.30"), D("0.29")]
+    assert [one.net_pnl for one in world.records.orders] == [D("0.30"), D("0.30"), D("0.30")]
     assert [one.fill_volume for one in world.records.orders] == [D("0.333"), D("0.333"), D("0.334")]
     assert [one.margin_reserved for one in world.records.orders] == [
         D("11.10"),

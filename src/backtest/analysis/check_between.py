@@ -2,7 +2,9 @@
 
 Such a trade is one entry with fills of both sides. Its price is one for all, as much is bought as
 is sold, and no house account takes a side: spot moves from agent to agent, the PnL of positions
-goes through ``clearing``, fees go to ``fees``.
+goes through ``clearing``, fees go to ``fees``. Of a spot trade each side is rounded by what its own
+order has exchanged so far: the rest, at most one step either way, is ``fees``', and on each pair
+never negative in sum.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ class Between:
         self._trades = 0
         self._pairs: dict[str, int] = {}
         """By pair that agents trade with each other: how many closes were rounded."""
+        self._rests: dict[str, int] = {}
+        """By pair: what rounding has left to fees."""
         self._held: dict[str, int] = {}
         """By asset: what clearing has."""
         self._alone: dict[str, str] = {}
@@ -71,19 +75,28 @@ class Between:
         volumes = [sum(fill.volume for fill in side) for side in (bought, sold)]
         finding.differ(f"the volume sold in {what}", text_of(volumes[1]), text_of(volumes[0]))
         notionals = [sum(fill.notional for fill in side) for side in (bought, sold)]
+        rest = notionals[0] - notionals[1]
+        spot = first.order_kind == "spot"
+        # Of spot each side is rounded by itself. A position's fill is worth the same to both; each
+        # more of them is rounded by itself, to half a step.
         parts = len(bought) + len(sold)
-        # One fill a side is worth the same to both; each more is rounded by itself, half a step.
-        allowed = 0 if parts == 2 else parts * pair.quote_step
-        if 2 * abs(notionals[0] - notionals[1]) > allowed:
+        allowed = pair.quote_step if spot else (parts * pair.quote_step // 2 if parts > 2 else 0)
+        if abs(rest) > allowed:
             finding.wrong(
                 f"{what} is worth {text_of(notionals[0])} to who bought and "
                 f"{text_of(notionals[1])} to who sold"
             )
         self._pairs[first.pair] = self._pairs.get(first.pair, 0) + closes
-        self._money(legs, what)
+        self._money(legs, what, rest if spot else 0, pair.quote)
+        self._rests[first.pair] = self._rests.get(first.pair, 0) + (rest if spot else 0)
+        if self._rests[first.pair] < 0:
+            finding.wrong(f"with {what} rounding has cost fees more than it has left there")
 
-    def _money(self, legs: Sequence[Leg], what: str) -> None:
+    def _money(self, legs: Sequence[Leg], what: str, rest: int, quote: str) -> None:
+        """What is paid is what is got, to the last digit; the ``rest`` of the quote asset that
+        rounding leaves is booked for fees."""
         agents = self._material.agents
+        kept: dict[str, int] = {}
         between: dict[str, int] = {}
         gains: dict[str, int] = {}
         fees: dict[str, int] = {}
@@ -97,10 +110,15 @@ class Between:
                 gains[leg.asset] = gains.get(leg.asset, 0) + change
                 if leg.account not in agents and leg.account != "clearing":
                     self._finding.wrong(f"{what} settles a PnL with {leg.account}")
+            elif leg.kind == "ADJUSTMENT" and leg.account == "fees":
+                between[leg.asset] = between.get(leg.asset, 0) + change
+                kept[leg.asset] = kept.get(leg.asset, 0) + change
             elif leg.kind in _SIDES:
                 between[leg.asset] = between.get(leg.asset, 0) + change
                 if leg.account not in agents:
                     self._finding.wrong(f"{what} has {leg.account} on a side")
+        if kept != ({quote: rest} if rest else {}):
+            self._finding.wrong(f"{what} leaves another rest to fees than its two sides do")
         for name, sums in (
             ("what was paid and delivered", between), ("PnL", gains), ("fees", fees),
         ):  # fmt: skip
@@ -119,7 +137,7 @@ class Between:
                 self._finding.wrong(f"the fill of {fill} has no other side")
         self._finding.right = f"{self._trades} trades"
         self._open()
-        self._clearing.right = "to half a step of the quote asset for each close"
+        self._clearing.right = "to a step of the quote asset for each close, and never less"
 
     def _open(self) -> None:
         """Where positions come in pairs their PnL in all is the same at every mark: what was paid
@@ -146,12 +164,12 @@ class Between:
         for asset, count in closes.items():
             held = self._held.get(asset, 0)
             unit = ONE_UNIT * ONE_UNIT
-            off = abs(held * unit - owed.get(asset, 0))
+            off = held * unit - owed.get(asset, 0)
             if asset not in owed:
                 self._clearing.differ(
                     f"what clearing has of {asset}, where nothing is open", text_of(held), "0"
                 )
-            elif 2 * off > count * steps[asset] * unit:
+            elif not 0 <= off <= count * steps[asset] * unit:
                 told = text_of(owed[asset] // unit)
                 self._clearing.wrong(
                     f"clearing has {text_of(held)} {asset}, the positions are {told} ahead"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from backtest.analysis.check_journal import Journal
 from backtest.analysis.check_moments import execution_time
-from backtest.analysis.exact import ONE_UNIT, round_half_even, text_of
+from backtest.analysis.exact import ONE_UNIT, text_of
 from backtest.analysis.lines import FillLine, Material, OrderLine, derived_id
 from backtest.analysis.times import as_moment
 from backtest.analysis.verification import Finding
@@ -244,10 +244,8 @@ def fills(material: Material, finding: Finding) -> str:
             continue
         pair = material.pairs[fill.pair]
         worth = fill.price * fill.volume * pair.contract_size
-        steps = round_half_even(worth, ONE_UNIT * ONE_UNIT * pair.quote_step)
-        finding.differ(
-            f"the notional of {what}", text_of(fill.notional), text_of(steps * pair.quote_step)
-        )
+        if not _is_near(fill.notional, worth, pair.quote_step):
+            finding.wrong(f"the notional of {what} is {text_of(fill.notional)}")
         if (fill.root, fill.branch, fill.account, fill.pair, fill.order_kind) != (
             order.root, order.branch, order.account, order.pair, order.kind,
         ):  # fmt: skip
@@ -322,9 +320,15 @@ def _closing(
     moved = fill.price - order.fill_price
     if order.direction == "SHORT":
         moved = -moved
-    worth = moved * fill.volume * contract_size
-    pnl = round_half_even(worth, ONE_UNIT * ONE_UNIT * step) * step
-    finding.differ(f"the PnL of {what}", text_of(fill.pnl), text_of(pnl))
+    if not _is_near(fill.pnl, moved * fill.volume * contract_size, step):
+        finding.wrong(f"the PnL of {what} is {text_of(fill.pnl)}")
+
+
+def _is_near(amount: int, exact: int, step: int) -> bool:
+    """Whether an amount is within a step of ``exact``, a product of three. How it is rounded hangs
+    on the fills before it: that what they come to in all is right is `check_value`'s to tell."""
+    unit = ONE_UNIT * ONE_UNIT
+    return abs(amount * unit - exact) < step * unit
 
 
 # -- PnL and fees ----------------------------------------------------------------------------------

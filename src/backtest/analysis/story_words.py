@@ -20,6 +20,7 @@ REASONS = {
     "FILL_OR_KILL": "all of it at once or nothing",
     "WOULD_TAKE": "post-only: it must not take liquidity",
     "REDUCE_ONLY": "it may only reduce what is open",
+    "MIN_NOTIONAL": "what was left of it could bring nothing more",
     "MARGIN_CALL": "its account had to be liquidated",
     "PROTECTION_PASSED": "the fill would have been at or beyond its own stop-loss or take-profit",
 }

@@ -7,8 +7,15 @@ from enum import Enum
 
 from attrs import frozen
 
+from backtest.errors import FieldError
 from backtest.models._show import called
-from backtest.models._validate import AMOUNT, AMOUNT_IF_SET, check_member, check_numbers
+from backtest.models._validate import (
+    AMOUNT,
+    AMOUNT_IF_SET,
+    NON_NEGATIVE_IF_SET,
+    check_member,
+    check_numbers,
+)
 
 __all__ = ["Fee", "FeeKind", "FeeStage"]
 
@@ -35,7 +42,12 @@ class FeeStage(Enum):
     OVERNIGHT_FILLED = "OVERNIGHT_FILLED"
 
 
-_NUMBERS = (("rate", AMOUNT), ("maker_rate", AMOUNT_IF_SET))
+_NUMBERS = (
+    ("rate", AMOUNT),
+    ("maker_rate", AMOUNT_IF_SET),
+    ("minimum", NON_NEGATIVE_IF_SET),
+    ("maximum", NON_NEGATIVE_IF_SET),
+)
 
 
 @frozen(slots=False)
@@ -44,15 +56,22 @@ class Fee:
 
     ``maker_rate`` is for fills of resting orders, ``None`` meaning the same. Where a negative rate
     (a rebate, overnight income) is allowed depends on the stage: `TradingRules` checks it.
+    ``minimum`` and ``maximum``, in quote, hold for an order over all its fills, not for each of
+    them; at the other stages for each charge.
     """
 
     kind: FeeKind
     rate: Decimal
     maker_rate: Decimal | None = None
+    minimum: Decimal | None = None
+    maximum: Decimal | None = None
 
     def __attrs_post_init__(self) -> None:
         check_member(self.kind, "kind", FeeKind)
         check_numbers(self.__dict__, _NUMBERS)
+        least, most = self.minimum, self.maximum
+        if least is not None and most is not None and least > most:
+            raise FieldError("minimum", f"must not be above the maximum {most}, is {least}")
 
     def __repr__(self) -> str:
         return called(self)

@@ -42,7 +42,9 @@ class Fill:
             exit of a spot bracket fills as ``stop_loss`` or ``take_profit``.
         order_kind: ``spot`` or ``trading``.
         price, volume: quote per base, base (or contracts).
-        notional: their product times the contract size, rounded once, in quote.
+        notional: in quote. Of a spot fill what was exchanged: what its order has exchanged so far,
+            rounded once (a buy's up, a sell's down), less what was posted before. Of a position's
+            the product of the two and the contract size, half-even.
         fee, fee_asset: what the execution cost (a rebate is negative) and in what.
         maker: whether the order rested and was met.
         ambiguous: whether the outcome hangs on the guess about the bar's path.

@@ -101,9 +101,12 @@ class TradingPair:
     def notional(self, volume: Decimal, price: Decimal) -> Decimal:
         """What ``volume`` is worth at ``price``, half-even to the quote asset's precision.
 
-        The one number per fill: both sides, fees and margin start from it.
+        A figure to look at. What is exchanged, charged and held as margin is worked out from
+        `worth`, and each rounded against the account.
         """
+        return round_half_even(self.worth(volume, price), self.quote.step)
+
+    def worth(self, volume: Decimal, price: Decimal) -> Decimal:
+        """The same, exactly."""
         worth = mul(volume, price)
-        if self.contract_size != ONE:
-            worth = mul(worth, self.contract_size)
-        return round_half_even(worth, self.quote.step)
+        return worth if self.contract_size == ONE else mul(worth, self.contract_size)

@@ -258,7 +258,8 @@ class TradingRules:
 
         Numbers are text, integers or `Decimal` (read TOML with ``parse_float=Decimal``); ``fees``
         maps a stage to a table or a list of tables such as
-        ``{percent_of_notional = "0.001", maker = "0.0005"}``. Raises `ConfigError` for a name that
+        ``{percent_of_notional = "0.001", maker = "0.0005", minimum = "1", maximum = "20"}`` (of
+        which only the first is needed). Raises `ConfigError` for a name that
         is not known, `FieldError` or `FieldTypeError` for a value that cannot be.
         """
         known = [one.name for one in fields(cls)]
@@ -337,16 +338,23 @@ def _read_fee(table: Any, name: str) -> Iterable[Fee]:
             name, f'must be a table such as {{percent_of_notional = "0.001"}}, not {table!r}'
         )
     rates = dict(table)
-    maker = rates.pop("maker", None)
-    if maker is not None and len(rates) != 1:
+    given = ((word, key, rates.pop(word, None)) for word, key in _FEE_TERMS)
+    terms = {
+        key: decimal_of(value, f"{name}.{word}") for word, key, value in given if value is not None
+    }
+    if terms and len(rates) != 1:
+        words = ", ".join(word for word, key in _FEE_TERMS if key in terms)
         raise FieldError(
-            name, "must name one kind of fee beside maker; use a list of tables for more"
+            name, f"must name one kind of fee beside {words}; use a list of tables for more"
         )
-    read = []
-    for kind, rate in rates.items():
-        low = None if maker is None else decimal_of(maker, f"{name}.maker")
-        read.append(Fee(_member(FeeKind, kind, name), decimal_of(rate, f"{name}.{kind}"), low))
-    return read
+    return [
+        Fee(_member(FeeKind, kind, name), decimal_of(rate, f"{name}.{kind}"), **terms)
+        for kind, rate in rates.items()
+    ]
+
+
+_FEE_TERMS = (("maker", "maker_rate"), ("minimum", "minimum"), ("maximum", "maximum"))
+"""What a table says of a fee beside its kind and rate."""
 
 
 def _member(kind: type[E], value: object, name: str) -> E:

@@ -16,6 +16,7 @@ from backtest.models.trading_rules import LeverageKind, TradingRules
 from backtest.money import ONE, ZERO, add, div, mul, round_half_even, round_up, sub, to_step
 
 __all__ = [
+    "exact_margin",
     "flat_margin",
     "initial_margin",
     "is_liquidatable",
@@ -34,8 +35,14 @@ def initial_margin(
     volume: Decimal, price: Decimal, contract_size: Decimal, leverage: Decimal, step: Decimal
 ) -> Decimal:
     """``volume x price x contract_size / leverage``, rounded up."""
+    return round_up(_by_leverage(volume, price, contract_size, leverage), step)
+
+
+def _by_leverage(
+    volume: Decimal, price: Decimal, contract_size: Decimal, leverage: Decimal
+) -> Decimal:
     notional = mul(mul(volume, price), contract_size)
-    return round_up(notional if leverage == ONE else div(notional, leverage), step)
+    return notional if leverage == ONE else div(notional, leverage)
 
 
 def flat_margin(volume: Decimal, margin_per_volume: Decimal, step: Decimal) -> Decimal:
@@ -52,14 +59,30 @@ def required_margin(
     leverage: Decimal,
     step: Decimal,
 ) -> Decimal:
-    """The margin that ``rules`` ask for: by leverage, flat per volume, or the whole notional."""
+    """The margin that ``rules`` ask for, rounded up: by leverage, flat per volume, or the whole
+    notional."""
+    exact = exact_margin(
+        rules, volume=volume, price=price, contract_size=contract_size, leverage=leverage
+    )
+    return round_up(exact, step)
+
+
+def exact_margin(
+    rules: TradingRules,
+    *,
+    volume: Decimal,
+    price: Decimal,
+    contract_size: Decimal,
+    leverage: Decimal,
+) -> Decimal:
+    """The same unrounded, of which fees on margin are a share."""
     if rules.leverage_kind is LeverageKind.FLAT_MARGIN_PER_VOLUME:
         if rules.margin_per_volume is None:
             raise FieldError("margin_per_volume", "must be set for FLAT_MARGIN_PER_VOLUME")
-        return flat_margin(volume, rules.margin_per_volume, step)
+        return mul(volume, rules.margin_per_volume)
     if rules.leverage_kind is LeverageKind.NONE:
-        return initial_margin(volume, price, contract_size, ONE, step)
-    return initial_margin(volume, price, contract_size, leverage, step)
+        leverage = ONE
+    return _by_leverage(volume, price, contract_size, leverage)
 
 
 def unrealised_pnl(

@@ -13,7 +13,7 @@ from backtest.models._fast import build, derive
 from backtest.models._order_base import OrderBase
 from backtest.models.lifecycle import OrderDirection, OrderStatus
 from backtest.models.spot_order import SpotOrder
-from backtest.money import ZERO, div, exponent, mul, round_half_even, sub
+from backtest.money import ZERO, div, exponent, mul, round_down, round_half_even, sub
 
 __all__ = ["apportion", "child_of", "parts_of", "replaced", "take_part"]
 
@@ -21,18 +21,23 @@ OrderT = TypeVar("OrderT", bound=OrderBase)
 
 
 def apportion(
-    amount: Decimal, part: Decimal, whole: Decimal, step: Decimal | None = None
+    amount: Decimal,
+    part: Decimal,
+    whole: Decimal,
+    step: Decimal | None = None,
+    *,
+    down: bool = False,
 ) -> tuple[Decimal, Decimal]:
     """``amount`` divided as ``part`` is of ``whole``: the part's share and the rest, exact in sum.
 
-    The share is rounded half-even to ``step`` (a power of ten; ``None``: the last digit of
-    ``amount``) and never passes ``amount``; the rest takes the remainder.
+    The share is rounded half-even (or ``down``) to ``step`` (a power of ten; ``None``: the last
+    digit of ``amount``) and never passes ``amount``; the rest takes the remainder.
     """
     if not amount or part == whole:
         return amount, ZERO
     if step is None:
         step = exponent(max(0, -int(amount.as_tuple().exponent)))
-    share = round_half_even(div(mul(amount, part), whole), step)
+    share = (round_down if down else round_half_even)(div(mul(amount, part), whole), step)
     if share.copy_abs() > amount.copy_abs():  # an amount finer than the step, rounded past itself
         return amount, ZERO
     return share, sub(amount, share)
@@ -76,7 +81,9 @@ def take_part(
     for name in order.SHARED:
         amount = order.__dict__[name]
         if amount:
-            part[name], rest[name] = apportion(amount, volume, whole, step)
+            # Of the margin no more comes back than is the part's.
+            down = name == "margin_reserved"
+            part[name], rest[name] = apportion(amount, volume, whole, step, down=down)
     return part, child_of(order, rest_id, sub(whole, volume), reserved_left, rest)
 
 

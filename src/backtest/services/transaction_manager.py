@@ -31,6 +31,7 @@ __all__ = [
     "fill_spot_sell",
     "fill_trading",
     "release",
+    "round_off",
     "sell_collateral",
     "sweep",
     "take_margin",
@@ -103,23 +104,24 @@ def fill_spot_buy(
     base: str,
     quote: str,
     volume: Decimal,
-    notional: Decimal,
+    amount: Decimal,
     fee: Decimal,
     share: Decimal,
     counterparty: str | None = MARKET,
 ) -> list[Leg]:
-    """A spot buy filled out of the ``share`` of its reserve; what is missing is reserved first.
+    """A spot buy filled for ``amount`` out of the ``share`` of its reserve; what is missing is
+    reserved first.
 
     Without a ``counterparty`` the other side is another agent's, in the same entry.
     """
     legs: list[Leg] = []
-    left = sub(sub(share, notional), fee)
+    left = sub(sub(share, amount), fee)
     if left < ZERO:
         legs.append((account, quote, _RESERVE, left, left.copy_negate()))
-    legs.append((account, quote, _FILL_BUY, ZERO, notional.copy_negate()))
+    legs.append((account, quote, _FILL_BUY, ZERO, amount.copy_negate()))
     legs.append((account, base, _EXCHANGE, volume, ZERO))
     if counterparty is not None:
-        legs.append((counterparty, quote, _FILL_BUY, notional, ZERO))
+        legs.append((counterparty, quote, _FILL_BUY, amount, ZERO))
         legs.append((counterparty, base, _EXCHANGE, volume.copy_negate(), ZERO))
     if fee:
         legs.append((account, quote, _FEE_FILL, ZERO, fee.copy_negate()))
@@ -134,22 +136,25 @@ def fill_spot_sell(
     base: str,
     quote: str,
     volume: Decimal,
-    notional: Decimal,
+    amount: Decimal,
     fee: Decimal,
     counterparty: str | None = MARKET,
+    uncovered: Decimal = ZERO,
 ) -> list[Leg]:
-    """A spot sell filled: the reserved base goes, the proceeds come, the fee is paid from them.
+    """A spot sell filled: the reserved base goes, ``amount`` comes, the fee is paid from it;
+    ``uncovered`` is the part of the fee that the account cannot pay.
 
     Without a ``counterparty`` the other side is another agent's, in the same entry.
     """
     legs: list[Leg] = [
         (account, base, _FILL_SELL, ZERO, volume.copy_negate()),
-        (account, quote, _EXCHANGE, notional, ZERO),
+        (account, quote, _EXCHANGE, amount, ZERO),
     ]
     if counterparty is not None:
         legs.append((counterparty, base, _FILL_SELL, volume, ZERO))
-        legs.append((counterparty, quote, _EXCHANGE, notional.copy_negate(), ZERO))
+        legs.append((counterparty, quote, _EXCHANGE, amount.copy_negate(), ZERO))
     if fee:
+        legs += _covered(account, quote, uncovered)
         legs += _fee(account, quote, _FEE_FILL, fee)
     return legs
 
@@ -231,6 +236,12 @@ def take_margin(account: str, asset: str, amount: Decimal) -> list[Leg]:
     return [(account, asset, _RETURN, amount, amount.copy_negate())]
 
 
+def round_off(asset: str, amount: Decimal) -> list[Leg]:
+    """What rounding leaves of a trade between two agents, whose amounts are each rounded by what
+    its own order has exchanged so far: to `FEES`, or for once from there."""
+    return [(FEES, asset, _ADJUSTMENT, amount, ZERO)] if amount else []
+
+
 def sweep(asset: str, amount: Decimal) -> list[Leg]:
     """What rounding has left in `CLEARING` once nobody holds a position, moved to `FEES`."""
     return [
@@ -240,10 +251,10 @@ def sweep(asset: str, amount: Decimal) -> list[Leg]:
 
 
 def sell_collateral(
-    account: str, base: str, quote: str, volume: Decimal, notional: Decimal, fee: Decimal
+    account: str, base: str, quote: str, volume: Decimal, amount: Decimal, fee: Decimal
 ) -> list[Leg]:
     """Collateral sold to the market: unlike a spot sell, out of what is available."""
-    legs = fill_spot_sell(account, base, quote, volume, notional, fee)
+    legs = fill_spot_sell(account, base, quote, volume, amount, fee)
     legs[0] = (account, base, _FILL_SELL, volume.copy_negate(), ZERO)
     return legs
 

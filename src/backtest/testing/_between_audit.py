@@ -2,10 +2,11 @@
 
 * every fill has another side, in the same entry: one price, as much bought as sold
 * what the one pays the other gets: no house account takes a side; fees go to ``fees``, PnL goes
-  through ``clearing``
+  through ``clearing``. Of a spot trade each side is rounded by itself: the rest, a step at most, is
+  fees', and never negative in sum
 * the open volume of a pair is zero net, at all times
-* ``clearing`` is the PnL of all open positions, to half a step of the asset for each close since
-  nothing was open, and empty when nothing is
+* ``clearing`` is the PnL of all open positions, to a step of the asset for each close since nothing
+  was open and never less, and empty when nothing is
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class BetweenAudit:
         self._chains = chains
         self._fail = fail
         self._fills = 0
+        self._rests: dict[str, Units] = {}
+        """By pair: what rounding has left to fees."""
         self._closes: dict[str, int] = {}
         """By asset: how many closes were rounded since no position was open."""
         self._pairs: dict[str, list[str]] = {}
@@ -104,10 +107,19 @@ class BetweenAudit:
             )
         worth = [sum(units(fill.notional) for fill in side) for side in (bought, sold)]
         book = self._venue.books[first.pair]
-        rounded = 0 if len(fills) == 2 else len(fills)
-        if 2 * abs(whole(worth[0] - worth[1])) > rounded * self._steps[book.quote]:
+        step = self._steps[book.quote]
+        spot = first.order_kind == "spot"
+        rounded = step if spot else len(fills) * step / 2 if len(fills) > 2 else 0
+        if abs(whole(worth[0] - worth[1])) > rounded:
             self._fail("I22", f"{shown(worth[0])} was paid for what was sold for {shown(worth[1])}")
-        self._check_sides(entry)
+        kept = self._check_sides(entry)
+        if kept != ({book.quote: worth[0] - worth[1]} if spot and worth[0] != worth[1] else {}):
+            self._fail("I22", f"entry {entry.number} leaves another rest to fees than its sides do")
+        for asset, rest in kept.items():
+            self._rests[first.pair] = self._rests.get(first.pair, 0) + rest
+            if self._rests[first.pair] < 0:
+                told = shown(self._rests[first.pair])
+                self._fail("I22", f"rounding has cost fees {told} {asset} on {first.pair}")
         closes = sum(fill.realised_pnl is not None for fill in fills)
         self._closes[book.quote] = self._closes.get(book.quote, 0) + closes
 
@@ -126,9 +138,11 @@ class BetweenAudit:
             if fill.maker is took:
                 self._fail("I22", f"{_told(fill)}: maker is {fill.maker}, and it took: {took}")
 
-    def _check_sides(self, entry: Any) -> None:
-        """What the one pays the other gets, to the last digit."""
+    def _check_sides(self, entry: Any) -> dict[str, Units]:
+        """What the one pays the other gets, to the last digit, but for what rounding leaves to
+        fees: which that is."""
         sums: dict[tuple[str, str], Units] = {}
+        kept: dict[str, Units] = {}
         for account, asset, kind, available, unavailable in entry.legs:
             name = kind.name
             group = "fees" if name in _FEES else "sides" if name in _SIDES else name
@@ -139,10 +153,13 @@ class BetweenAudit:
             if group == "fees" and account in ("clearing", "insurance", "world"):
                 self._fail("I22", f"entry {entry.number} pays a fee to {account}")
             change = units(available) + units(unavailable)
+            if account == "fees" and name == "ADJUSTMENT":
+                group, kept[asset] = "sides", change
             sums[group, asset] = sums.get((group, asset), 0) + change
         for (group, asset), total in sums.items():
             if total:
                 self._fail("I22", f"entry {entry.number}: {group} sum to {shown(total)} {asset}")
+        return kept
 
     def _check_open(self, money: Mapping[Key, tuple[Units, Units]]) -> None:
         opened, counts = self._chains.open, self._chains.open_count
@@ -161,8 +178,9 @@ class BetweenAudit:
                 self._fail("I1", f"clearing has {shown(held[1])} {asset} in reserve")
             if not count:
                 self._closes[asset] = 0
-            bound = self._closes.get(asset, 0) * self._steps[asset] / 2
-            if abs(whole(held[0] - owed)) > bound:
+            # Each close is rounded down, so what rounding leaves is never negative.
+            bound = self._closes.get(asset, 0) * self._steps[asset]
+            if not 0 <= whole(held[0] - owed) <= bound:
                 self._fail(
                     "I1",
                     f"clearing has {shown(held[0])} {asset}, positions are {shown(owed)} ahead, "

@@ -1,7 +1,8 @@
 """What the oracle reckons again of every fill, from its price, its volume and the rules alone.
 
 * I12 what fills brought each account is what the journal's fills, fees and PnL moved
-* I14 notional, fee, PnL and margin of a fill are those of the formulas
+* I14 notional and PnL of a fill are those of the formulas, to a step of the asset (how they are
+  rounded is I26's); fee and margin exactly
 * I15 its price is within its bar, no worse than its limit, and not from before its acceptance
 * I16 what filled on one side of a bar is within the volume that there was
 * I19 at one point of a bar limits fill by price, then by acceptance
@@ -12,6 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil, floor
@@ -31,12 +33,13 @@ __all__ = ["TradeAudit"]
 _TRADES = frozenset(
     ("FILL_BUY", "FILL_SELL", "SPOT_EXCHANGE", "FEE_FILL", "FEE_CLOSE", "CLOSE_PNL")
 )
-_AFTERWARDS = frozenset(("stop_loss", "take_profit", "liquidation"))
-"""Closings whose flat fee a split position may have paid already."""
+_AFTERWARDS = frozenset(("stop_loss", "take_profit"))
+"""What protects the positions of a branch counts as one order."""
 
 _COUNTERPARTIES = frozenset(("market", "clearing", "fees", "world"))
 
 Key = tuple[str, str]
+Payer = tuple[str, UUID | int]
 Sides = tuple[Fraction | None, dict[bool, Fraction]]
 
 
@@ -55,11 +58,12 @@ class TradeAudit:
         self._is_exchange = isinstance(broker, ExchangeActor)
         self._orders = orders
         self._fail = fail
-        self._names = {
+        self.names = {
             account.account_id: account.name
             for _, owned in broker._agents.values()
             for account in owned
         }
+        """Of the accounts, by id."""
         self._cross = {
             account.account_id
             for _, owned in broker._agents.values()
@@ -89,7 +93,13 @@ class TradeAudit:
         """When the venue accepted an order, by the root of its chain."""
         self._forced: set[UUID] = set()
         """Sales of collateral: at once, at the price of the call, whatever volume there was."""
-        self._paid: set[tuple[str, UUID]] = set()
+        self._charged: dict[Payer, Charged] = {}
+        """By what counts as one order: what its fills cost."""
+        self._closing: dict[UUID, Payer] = {}
+        """By the id of a close: the command that it is charged as; one closes several positions,
+        by as many ids."""
+        self._asked: dict[UUID, list[Payer]] = {}
+        """By branch: the commands to close that were accepted since the last check."""
         self._queue: dict[tuple[str, int, str, bool], tuple[Fraction, int]] = {}
         """The plain limit that filled last at a point of a bar: its price, turned so that less is
         better, and its number in the order of acceptance."""
@@ -166,7 +176,10 @@ class TradeAudit:
 
     def _read_events(self) -> None:
         records = self._venue.records
-        for event in records.events[self._events :]:
+        self._asked.clear()
+        for place, event in enumerate(records.events[self._events :], self._events):
+            if event.kind is EventKind.CLOSING:
+                self._read_closing(records.orders[event.order_number - 1], ("command", place))
             if event.kind is EventKind.ACCEPTED:
                 order = records.orders[event.order_number - 1]
                 self._roots[order.root_id] = event.time
@@ -177,6 +190,16 @@ class TradeAudit:
                 elif order.status.name == "PENDING" and order.parent_id is None:
                     self._check_reserve(order)
         self._events = len(records.events)
+
+    def _read_closing(self, order: Any, command: Payer) -> None:
+        """A close was accepted: its ids are those of the closes that are pending now and were not
+        before, and of those that are done already."""
+        self._asked.setdefault(order.branch_id, []).append(command)
+        branch = self._venue.branch_of.get(order.id.int)
+        for holding in () if branch is None else branch.holdings:
+            for closing in holding.closings:
+                if closing.kind == "close":
+                    self._closing.setdefault(closing.id, command)
 
     def _check_reserve(self, order: Any) -> None:
         """What a new order reserves: only where no price of the moment is part of it."""
@@ -196,19 +219,14 @@ class TradeAudit:
         else:
             digits = pair.quote.precision
             worth = volume * Fraction(order.limit_price) * Fraction(pair.contract_size)
-            notional = _half_even(worth, digits)
             margin = Fraction(0)
             if not spot:
-                margin = _margin(rules, volume, worth, Fraction(order.leverage), digits)
-            fees = rules.fees_at(FeeStage.FILL)
-            needed = {
-                max(
-                    Fraction(0),
-                    (notional if spot else margin)
-                    + _fee(fees, volume, notional, margin, True, maker, digits),
-                )
-                for maker in (True, False)
-            }
+                margin = _margin(rules, volume, worth, Fraction(order.leverage))
+            needed = set()
+            for maker in (True, False):
+                charged = Charged(rules, digits)
+                charged.fill(False, volume, worth, margin, maker)
+                needed.add(max(Fraction(0), _up(worth if spot else margin, digits) + charged.due()))
         if held not in needed:
             wanted = [float(one) for one in sorted(needed)]
             self._fail("I20", f"order {order.id} reserves {held}, the formula says {wanted}")
@@ -219,10 +237,9 @@ class TradeAudit:
         book = self._venue.books[fill.pair]
         order = self._orders(fill.order_id)
         worth = Fraction(fill.volume) * Fraction(fill.price) * Fraction(book.pair.contract_size)
-        notional = _half_even(worth, book.pair.quote.precision)
-        if Fraction(fill.notional) != notional:
-            self._fail("I14", f"{_told(fill)} is worth {float(notional)}, not {fill.notional}")
-        self._check_fee(fill, order, book, notional)
+        if abs(Fraction(fill.notional) - worth) >= Fraction(1, 10**book.pair.quote.precision):
+            self._fail("I14", f"{_told(fill)} is worth {float(worth)}, not {fill.notional}")
+        self._check_fee(fill, order, book, worth)
         if fill.realised_pnl is not None:
             self._check_pnl(fill, order, book)
         elif fill.order_kind == "trading":
@@ -236,7 +253,7 @@ class TradeAudit:
         self._book(fill, book, touched)
 
     def _book(self, fill: Any, book: Any, touched: dict[Key, None]) -> None:
-        account, quote = self._names[fill.account_id], book.quote
+        account, quote = self.names[fill.account_id], book.quote
         money = -units(fill.fee)
         if fill.realised_pnl is not None:
             money += units(fill.realised_pnl)
@@ -247,35 +264,51 @@ class TradeAudit:
             self._move((account, book.base), -base, touched)
         self._move((account, quote), -money, touched)
 
-    def _check_fee(self, fill: Any, order: Any, book: Any, notional: Fraction) -> None:
+    def _check_fee(self, fill: Any, order: Any, book: Any, worth: Fraction) -> None:
+        """What the order that fills or closes pays for this is what its fees in all, bounded and
+        rounded up once, exceed those it was charged."""
         closes = fill.realised_pnl is not None
-        fees = book.rules.fees_at(FeeStage.CLOSE if closes else FeeStage.FILL)
-        payer = ("close", fill.closing_order_id) if closes else ("fill", fill.branch_id)
-        first = payer not in self._paid
-        self._paid.add(payer)
-        if not fees:
-            if fill.fee:
-                self._fail("I14", f"{_told(fill)} costs {fill.fee}, and nothing is charged there")
-            return
-        margin = Fraction(getattr(order, "margin_reserved", 0) or 0)
-        volume, digits = Fraction(fill.volume), book.pair.quote.precision
-        allowed = {_fee(fees, volume, notional, margin, first, fill.maker, digits)}
-        if closes and fill.kind in _AFTERWARDS:
-            allowed.add(_fee(fees, volume, notional, margin, False, fill.maker, digits))
-        if Fraction(fill.fee) in allowed:
-            return
-        by_margin = any(one.kind is FeeKind.PERCENT_OF_MARGIN for one in fees)
-        if by_margin and (closes or self._changed(fill, order)):
-            return  # the margin of the moment is not on the order any more
-        wanted = [float(one) for one in sorted(allowed)]
-        self._fail("I14", f"{_told(fill)} costs {wanted}, not {fill.fee}")
+        known, fresh = self._charged, Charged(book.rules, book.pair.quote.precision)
+        for payer in self._payers(fill, order):
+            charged = known.get(payer, fresh).copy()
+            changed = fill.order_kind == "trading" and self._changed(fill, order)
+            due = charged.after(closes, fill, order, worth, changed)
+            if due is None or Fraction(fill.fee) == due:
+                break
+            # What a sale and the account cannot pay is due from the next one.
+            if fill.order_kind == "spot" and fill.direction.sign < 0 and 0 <= fill.fee < due:
+                break
+            wanted = float(due)
+        else:
+            self._fail("I14", f"{_told(fill)} costs {wanted}, not {fill.fee}")
+        charged.take(Fraction(fill.fee))
+        known[payer] = charged
+        if fill.kind == "close":
+            self._closing[fill.closing_order_id] = payer
+
+    def _payers(self, fill: Any, order: Any) -> list[Payer]:
+        """What counts as the one order that pays for a fill; several where that cannot be told."""
+        if fill.kind == "netting":
+            return [("order", fill.closing_order_id)]
+        if fill.realised_pnl is None:
+            entry = getattr(order, "entry_order_id", None)
+            if entry is not None and entry != order.root_id and order.branch_id == order.root_id:
+                return [("exits", self._orders(entry).branch_id)]
+            return [("order", fill.branch_id)]
+        if fill.kind in _AFTERWARDS:
+            return [("protection", fill.branch_id)]
+        own = self._closing.get(fill.closing_order_id)
+        if own is not None:
+            return [own]
+        asked = self._asked.get(fill.branch_id) if fill.kind == "close" else None
+        return list(asked or [(fill.kind, fill.closing_order_id)])
 
     def _check_pnl(self, fill: Any, order: Any, book: Any) -> None:
         moved = Fraction(fill.price) - Fraction(order.fill_price)
         size = Fraction(fill.volume) * Fraction(book.pair.contract_size)
         # The side of a close is the opposite of its position's.
-        pnl = _half_even(-fill.direction.sign * moved * size, book.pair.quote.precision)
-        if Fraction(fill.realised_pnl) != pnl:
+        pnl = -fill.direction.sign * moved * size
+        if abs(Fraction(fill.realised_pnl) - pnl) >= Fraction(1, 10**book.pair.quote.precision):
             self._fail("I14", f"{_told(fill)} brings {float(pnl)}, not {fill.realised_pnl}")
 
     def _check_margin(self, fill: Any, order: Any, book: Any) -> None:
@@ -283,7 +316,8 @@ class TradeAudit:
             return
         digits = book.pair.quote.precision
         worth = Fraction(fill.volume) * Fraction(fill.price) * Fraction(book.pair.contract_size)
-        needed = _margin(book.rules, Fraction(fill.volume), worth, Fraction(order.leverage), digits)
+        exact = _margin(book.rules, Fraction(fill.volume), worth, Fraction(order.leverage))
+        needed = _up(exact, digits)
         held = Fraction(order.margin_reserved)
         # A sell at a better price that it cannot pay for takes the margin of its reserve's price.
         if held != needed and not (fill.direction.sign < 0 and held < needed):
@@ -396,42 +430,87 @@ def _slipped(price: Decimal, buys: bool, bar: Bar, book: Any) -> Fraction:
     return max(worse, step) if rules.slippage_beyond_bar else max(worse, Fraction(bar.low))
 
 
-def _half_even(value: Fraction, digits: int) -> Fraction:
-    return Fraction(round(value * 10**digits), 10**digits)
-
-
 def _up(value: Fraction, digits: int) -> Fraction:
     return Fraction(ceil(value * 10**digits), 10**digits)
 
 
-def _fee(
-    fees: Any,
-    volume: Fraction,
-    notional: Fraction,
-    margin: Fraction,
-    first: bool,
-    maker: bool,
-    digits: int,
-) -> Fraction:
-    total = Fraction(0)
-    for one in fees:
-        rate: Decimal = one.rate
-        if maker and one.maker_rate is not None:
-            rate = one.maker_rate
-        basis = {
-            FeeKind.PERCENT_OF_NOTIONAL: notional,
-            FeeKind.FLAT_PER_VOLUME: volume,
-            FeeKind.PERCENT_OF_MARGIN: margin,
-            FeeKind.FLAT_PER_TRADE: Fraction(int(first)),
-        }.get(one.kind, Fraction(0))
-        total += _up(Fraction(rate) * basis, digits)
-    return total
+class Charged:
+    """What one order has been charged for its fills, and what it should have been."""
+
+    def __init__(self, rules: Any, digits: int) -> None:
+        self._rules = rules
+        self._digits = digits
+        self._opening = list(rules.fees_at(FeeStage.FILL))
+        self._closing = list(rules.fees_at(FeeStage.CLOSE))
+        self._sums: dict[tuple[str, int], Fraction] = {}
+        """By fee, the one of the fill where the same stands at the close: what it comes to."""
+        self._paid = Fraction(0)
+        self._is_known = True
+        """Whether all that its fees are a share of can still be told."""
+
+    def copy(self) -> Charged:
+        """The same, to be tried."""
+        other = copy(self)
+        other._sums = dict(self._sums)
+        return other
+
+    def after(
+        self, closes: bool, fill: Any, order: Any, worth: Fraction, changed: bool
+    ) -> Fraction | None:
+        """Take a fill; what it must cost, None where that cannot be told."""
+        fees = self._closing if closes else self._opening
+        margin = Fraction(0)
+        if fill.order_kind == "trading" and any(
+            one.kind is FeeKind.PERCENT_OF_MARGIN for one in fees
+        ):
+            # The margin of the moment is not on the order any more.
+            margin = _margin(self._rules, Fraction(fill.volume), worth, Fraction(order.leverage))
+            held = Fraction(order.margin_reserved)
+            if closes or changed or held != _up(margin, self._digits):
+                self._is_known = False
+        self.fill(closes, Fraction(fill.volume), worth, margin, fill.maker)
+        return self.due() - self._paid if self._is_known else None
+
+    def take(self, fee: Fraction) -> None:
+        """The fill was charged ``fee``."""
+        self._paid += fee
+
+    def fill(
+        self, closes: bool, volume: Fraction, worth: Fraction, margin: Fraction, maker: bool
+    ) -> None:
+        """Add what a fill comes to."""
+        left = list(self._opening)
+        for place, one in enumerate(self._closing if closes else self._opening):
+            key = ("close", place) if closes else ("fill", place)
+            if closes and one in left:
+                key = ("fill", left.index(one))
+                left[key[1]] = None
+            rate: Decimal = one.rate
+            if maker and one.maker_rate is not None:
+                rate = one.maker_rate
+            basis = {
+                FeeKind.PERCENT_OF_NOTIONAL: worth,
+                FeeKind.FLAT_PER_VOLUME: volume,
+                FeeKind.PERCENT_OF_MARGIN: margin,
+                FeeKind.FLAT_PER_TRADE: Fraction(1),
+            }.get(one.kind)
+            if basis is None:
+                continue
+            if key not in self._sums or one.kind is not FeeKind.FLAT_PER_TRADE:
+                self._sums[key] = self._sums.get(key, Fraction(0)) + Fraction(rate) * basis
+
+    def due(self) -> Fraction:
+        """What all fills together cost: each fee within its bounds, their sum rounded up once."""
+        total = Fraction(0)
+        for (stage, place), amount in self._sums.items():
+            fee = (self._opening if stage == "fill" else self._closing)[place]
+            least = amount if fee.minimum is None else max(amount, Fraction(fee.minimum))
+            total += least if fee.maximum is None else min(least, Fraction(fee.maximum))
+        return _up(total, self._digits)
 
 
-def _margin(
-    rules: Any, volume: Fraction, worth: Fraction, leverage: Fraction, digits: int
-) -> Fraction:
+def _margin(rules: Any, volume: Fraction, worth: Fraction, leverage: Fraction) -> Fraction:
     """The margin of ``volume`` contracts that are ``worth`` so much, unrounded."""
     if rules.leverage_kind is LeverageKind.FLAT_MARGIN_PER_VOLUME:
-        return _up(volume * Fraction(rules.margin_per_volume), digits)
-    return _up(worth if rules.leverage_kind is LeverageKind.NONE else worth / leverage, digits)
+        return volume * Fraction(rules.margin_per_volume)
+    return worth if rules.leverage_kind is LeverageKind.NONE else worth / leverage

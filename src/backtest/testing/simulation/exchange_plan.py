@@ -22,6 +22,7 @@ from .world import (
     AgentPlan,
     Plan,
     draw_agents,
+    draw_bounds,
     draw_fees,
     draw_latencies,
     draw_margin,
@@ -67,7 +68,8 @@ def draw_exchange(seed: int, without: frozenset[str]) -> Plan:
     for code, base, quote in listed:
         spec = _draw_spec(stream(seed, f"exchange/{code}"), code, base, quote, precisions, step)
         if f"pair:{code}" not in without:
-            specs[code] = spec
+            rules = draw_bounds(stream(seed, f"exchange/bounds/{code}"), spec.rules)
+            specs[code] = attrs.evolve(spec, rules=rules)
     pairs = {code: spec.pair for code, spec in specs.items()}
     accounts, opening = _draw_money(seed, specs)
     chance = stream(seed, "insurance")

@@ -28,8 +28,10 @@ from backtest.actors.quote_desk import QuoteDesk
 from backtest.actors.records import Records
 from backtest.actors.standing_quote import StandingQuote
 from backtest.actors.venue import Venue
-from backtest.money import ZERO
+from backtest.models import FeeKind
+from backtest.money import ZERO, add
 from backtest.services.bar_walk import BarWalk
+from backtest.services.fees import FeeTable
 from backtest.services.ledger import Ledger
 from backtest.services.valuation import Valuation
 from backtest.strategies.desk import OrderDesk
@@ -150,8 +152,8 @@ def _no_reserve(real: Any) -> Any:
 
 
 def _half_reserve(real: Any) -> Any:
-    def reserve(self: Any, branch: Any, leaves: Any, first: bool) -> Any:
-        amount = real(self, branch, leaves, first)
+    def reserve(self: Any, branch: Any, leaves: Any, *more: Any) -> Any:
+        amount = real(self, branch, leaves, *more)
         return amount if not branch.working.buy else amount.quantize(branch.book.step) / 2
 
     return reserve
@@ -265,8 +267,8 @@ def _other_notional(real: Any) -> Any:
 
 
 def _no_remainder(real: Any) -> Any:
-    def apportion(amount: Any, part: Any, whole: Any, step: Any = None) -> Any:
-        share, rest = real(amount, part, whole, step)
+    def apportion(amount: Any, part: Any, whole: Any, step: Any = None, **more: Any) -> Any:
+        share, rest = real(amount, part, whole, step, **more)
         return share, (rest - step if step is not None and rest > step and part != whole else rest)
 
     return apportion
@@ -289,7 +291,7 @@ def _slipped_well(real: Any) -> Any:
 
 
 def _no_short_sign(real: Any) -> Any:
-    return lambda sign, *more: real(1, *more)
+    return lambda gains, sign, *more: real(gains, 1, *more)
 
 
 def _from_the_open(real: Any) -> Any:
@@ -390,11 +392,18 @@ def _short_changed(real: Any) -> Any:
 
 
 def _maker_always(real: Any) -> Any:
-    return lambda *a, **k: real(*a, **{**k, "maker": True})
+    return lambda *given: real(*given[:-1], True)
 
 
 def _flat_each_time(real: Any) -> Any:
-    return lambda *a, **k: real(*a, **{**k, "first": True})
+    def added(self: Any, sums: Any, *more: Any) -> Any:
+        new = list(real(self, sums, *more))
+        for place, fee in enumerate(self._fees):
+            if fee.kind is FeeKind.FLAT_PER_TRADE and sums and sums[place] is not None:
+                new[place] = add(sums[place], fee.rate)
+        return tuple(new)
+
+    return added
 
 
 PLANTS: dict[str, Plant] = {
@@ -544,7 +553,7 @@ PLANTS: dict[str, Plant] = {
         (
             "short-sign",
             "a short's PnL has a long's sign",
-            _in("services.margin", "realised_pnl", _no_short_sign),
+            _in("services.settlement", "closed", _no_short_sign),
             False,
         ),
         ("revive", "a cancelled order is pending still", _on(Records, "keep", _revived), False),
@@ -606,13 +615,13 @@ PLANTS: dict[str, Plant] = {
         (
             "always-maker",
             "everybody pays the maker's fee",
-            _in("services.fees", "fee_amount", _maker_always),
+            _on(FeeTable, "added", _maker_always),
             False,
         ),
         (
             "flat-each-time",
             "a flat fee is charged with every fill",
-            _in("services.fees", "fee_amount", _flat_each_time),
+            _on(FeeTable, "added", _flat_each_time),
             False,
         ),
     )

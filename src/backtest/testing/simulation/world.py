@@ -12,7 +12,7 @@ import attrs
 from backtest.actors import Latency, UniformLatency
 from backtest.actors.latency import FixedLatency
 from backtest.actors.market_book import MarketSpec
-from backtest.models import Account, Asset, Funding, TradingPair, TradingRules
+from backtest.models import Account, Asset, Fee, FeeStage, Funding, TradingPair, TradingRules
 from backtest.money import to_step
 
 from .chance import draw_weighted, power, stream
@@ -22,6 +22,7 @@ __all__ = [
     "MarketPlan",
     "Plan",
     "draw_agents",
+    "draw_bounds",
     "draw_fees",
     "draw_history",
     "draw_latencies",
@@ -138,6 +139,7 @@ def draw_history(seed: int, without: frozenset[str] = frozenset()) -> Plan:
             markets[code] = _draw_market(own, step, feed)
     rules = {code: _draw_rules(stream(seed, f"rules/{code}"), pairs[code]) for code in pairs}
     rules = {code: draw_margin(stream(seed, f"margin/{code}"), rules[code]) for code in pairs}
+    rules = {code: draw_bounds(stream(seed, f"bounds/{code}"), rules[code]) for code in pairs}
     account_kinds, opening = _draw_money(seed, pairs, markets)
     accounts = {
         name: Account(UUID(int=100 + place), name, CASH, **kind)
@@ -278,6 +280,23 @@ def _draw_rules(chance: Random, pair: TradingPair) -> TradingRules:
             drawn[name] = chance.choice(values)
     known = {one.name for one in attrs.fields(TradingRules)}
     return TradingRules.from_mapping({name: drawn[name] for name in drawn if name in known})
+
+
+def draw_bounds(chance: Random, rules: TradingRules) -> TradingRules:
+    """``rules``, now and then with fees that have a minimum or a maximum, and with the same ones
+    for all that an order executes."""
+
+    def bounded(fee: Fee) -> Fee:
+        least = D(chance.randrange(1, 400)) / 100 if chance.random() < 0.25 else None
+        most = None
+        if chance.random() < 0.15:
+            most = (least or D(0)) + D(chance.randrange(0, 2000)) / 1000
+        return attrs.evolve(fee, minimum=least, maximum=most)
+
+    fees = {stage: tuple(map(bounded, charged)) for stage, charged in rules.fees.items()}
+    if FeeStage.FILL in fees and chance.random() < 0.3:
+        fees[FeeStage.CLOSE] = fees[FeeStage.FILL]
+    return attrs.evolve(rules, fees=fees)
 
 
 def draw_margin(chance: Random, rules: TradingRules) -> TradingRules:
