@@ -100,7 +100,8 @@ def two_trades() -> HandRun:
 
 
 def spot_trade() -> HandRun:
-    """Bob sells Ann 0.5 BTC at 100.01: worth 50.005, for both of them 50.00 (half-even)."""
+    """Bob sells Ann 0.5 BTC at 100.01, which is worth 50.005: she pays 50.01, he gets 50.00, and
+    fees the cent between."""
     run = HandRun({ANN: {"USD": "1000"}, BOB: {"BTC": "3"}})
     done: dict[str, Any] = {
         "order_kind": "spot", "status": "FILLED", "fill_timestamp": time(2),
@@ -117,11 +118,11 @@ def spot_trade() -> HandRun:
             (
                 "ann1",
                 [
-                    (ANN, "USD", "FILL_BUY", "0", "-50"),
+                    (ANN, "USD", "FILL_BUY", "0", "-50.01"),
                     (ANN, "BTC", "SPOT_EXCHANGE", "0.5", "0"),
                     (ANN, "USD", "FEE_FILL", "0", "-0.1"),
                     ("fees", "USD", "FEE_FILL", "0.1", "0"),
-                    back(ANN, "9.9"),
+                    back(ANN, "9.89"),
                 ],
             ),
             (
@@ -129,11 +130,12 @@ def spot_trade() -> HandRun:
                 [
                     (BOB, "BTC", "FILL_SELL", "0", "-0.5"),
                     (BOB, "USD", "SPOT_EXCHANGE", "50", "0"),
+                    ("fees", "USD", "ADJUSTMENT", "0.01", "0"),
                 ],
             ),
         ],
     )
-    run.fill("ann1", "LONG", "0.5", "100.01", trade, fee="0.1", notional="50")
+    run.fill("ann1", "LONG", "0.5", "100.01", trade, fee="0.1", notional="50.01")
     run.event(2, "filled", "ann1", "0.5", trade)
     run.fill("bob1", "SHORT", "0.5", "100.01", trade, maker="true", notional="50")
     run.event(2, "filled", "bob1", "0.5", trade)
@@ -242,6 +244,36 @@ def test_spot_that_the_market_delivers_is_found() -> None:
     run.change("transactions", leg(run, BOB, "FILL_SELL", "-0.5"), account="market")
     told = problems(run)
     assert any("has market on a side" in one for one in told), told
+
+
+@pytest.mark.parametrize(
+    ("ann", "bob", "fees", "found"),
+    [
+        # Rounded half-even, both would have 50: Ann then has half a cent too much.
+        ("-50", "50", "", "has made 0.005 USD of nothing"),
+        # Both rounded up: Bob has it.
+        ("-50.01", "50.01", "", "has made 0.005 USD of nothing"),
+        # A cent of which nobody has anything to show.
+        ("-50.02", "50.01", "0.01", "has made -0.015 USD of nothing"),
+    ],
+)
+def test_a_fill_that_makes_money_is_found(ann: str, bob: str, fees: str, found: str) -> None:
+    run = spot_trade()
+    run.change("transactions", leg(run, ANN, "FILL_BUY", "-50.01"), unavailable_balance_change=ann)
+    run.change("transactions", leg(run, BOB, "SPOT_EXCHANGE", "50"), available_balance_change=bob)
+    at = leg(run, "fees", "ADJUSTMENT", "0.01")
+    run.change("transactions", at, available_balance_change=fees or "0")
+    run.change("fills", 0, notional=ann.removeprefix("-"))
+    run.change("fills", 1, notional=bob)
+    told = [one for one in problems(run) if one.startswith("fills move value and make none")]
+    assert any(found in one for one in told), told
+
+
+def test_a_rest_that_the_sides_do_not_leave_is_found() -> None:
+    run = spot_trade()
+    run.change("transactions", leg(run, "fees", "ADJUSTMENT", "0.01"), account="insurance")
+    told = problems(run)
+    assert any("leaves another rest to fees than its two sides do" in one for one in told), told
 
 
 def test_legs_of_an_order_in_two_pieces_are_found() -> None:

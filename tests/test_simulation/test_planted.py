@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from backtest.testing._value_audit import ValueAudit
 from backtest.testing.planted import look_for, main
 from backtest.testing.simulation.plants import PLANTS, planted
 from backtest.testing.simulation.run import run_seed
+from backtest.testing.simulation.value_plants import VALUE_PLANTS
 
 
 def test_there_are_enough_of_them() -> None:
@@ -17,6 +19,17 @@ def test_there_are_enough_of_them() -> None:
 def test_a_planted_bug_is_found(name: str) -> None:
     find = look_for(name)
     assert find.found_by, f"{name} ({PLANTS[name].what}) was not found in {find.seeds} seeds"
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in VALUE_PLANTS])
+def test_what_all_records_agree_about_is_found_by_the_value_that_fills_move(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = look_for(name)
+    assert find.found_by == "I26"
+    # Nothing else finds it, in as many seeds and one more.
+    monkeypatch.setattr(ValueAudit, "check", lambda self: self.entries.clear())
+    assert not look_for(name, seeds=find.seeds + 1).found_by
 
 
 def test_a_plant_is_gone_afterwards() -> None:

@@ -8,6 +8,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from backtest.analysis.check_between import Between
+from backtest.analysis.check_value import Value
 from backtest.analysis.exact import amount, text_of
 from backtest.analysis.lines import FillLine, Leg, Material, derived_id, legs_of
 from backtest.analysis.tables import Row
@@ -37,6 +38,8 @@ class Journal:
         self.booked = Finding("every fill is booked, and nothing else")
         self.between = Between(material)
         """What agents traded with each other."""
+        self.value = Value(material)
+        """What fills came to."""
         self.shared: dict[str, tuple[str, ...]] = {}
         """By entry of several orders: which they are."""
         self.held: dict[tuple[str, str], tuple[int, int]] = {}
@@ -216,6 +219,7 @@ class Journal:
         by_order: dict[str, list[Leg]] = {}
         for leg in legs:
             by_order.setdefault(leg.order, []).append(leg)
+        self.value.entry(by_order, fills)
         for fill in fills:
             own = by_order.pop(fill.order, None)
             if own is None or first.time != fill.time:
@@ -285,6 +289,7 @@ class Journal:
             self.folds.wrong(f"the table of balances has a row of no entry: {','.join(row)}")
         self._compare_final()
         self.between.finish()
+        self.value.finish()
         self.whole.right = f"{self.rows} transactions in {self.entries} entries"
         self.balanced.right = f"{self.entries} entries"
         self.solvent.right = f"{len(self._material.agents)} accounts, after each entry"
@@ -318,6 +323,7 @@ def journal_checks(journal: Journal) -> Iterator[Check]:
         journal.solvent,
         journal.folds,
         journal.booked,
+        journal.value.finding,
         *journal.between.findings,
     ):
         yield finding.done()

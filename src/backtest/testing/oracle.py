@@ -29,6 +29,7 @@ the first message after which one of the invariants does not hold:
 * I23 who is met in an order book was first in line, at his price, and nobody meets himself
 * I24 a book is what the record says: never crossed while trading, levels the sum of their orders
 * I25 the updates of the depth rebuild the book
+* I26 a fill moves value and makes none: per order and per position, up to one step of the quote
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ from ._message_audit import MessageAudit
 from ._segments import malformed
 from ._trade_audit import TradeAudit
 from ._units import Units, shown, units
+from ._value_audit import ValueAudit
 
 __all__ = ["InvariantBroken", "Oracle"]
 
@@ -125,6 +127,7 @@ class Oracle:
         self._chains = ChainAudit(broker.venue.records, self._fail)
         self._margins = MarginAudit(broker, self._fail)
         self._trades = TradeAudit(broker, self._chains.order, self._fail)
+        self._value = ValueAudit(broker, self._chains.order, self._trades.names, self._fail)
         self._between: BetweenAudit | None = None
         self.books: BookAudit | None = None
         """What it knows of the order books, where agents trade with each other."""
@@ -179,6 +182,7 @@ class Oracle:
         """What holds whenever the venue has finished what it was doing."""
         self._chains.check(self._money, self._is_whole)
         self._trades.check()
+        self._value.check()
         if self._between is not None and self.books is not None:
             self._between.check(self._money)
             self.books.check(self._is_whole)
@@ -276,6 +280,7 @@ class Oracle:
         self._fold(entry)
         self._chains.entries.append(entry)
         self._trades.entries.append(entry)
+        self._value.entries.append(entry)
         if self._between is not None:
             self._between.entries.append(entry)
         return worldly and entry.cause == 0

@@ -37,6 +37,7 @@ from backtest.services.valuation import Valuation
 from backtest.strategies.desk import OrderDesk
 
 from .exchange_plants import EXCHANGE_PLANTS
+from .value_plants import VALUE_PLANTS
 
 __all__ = ["PLANTS", "Plant", "planted"]
 
@@ -626,6 +627,19 @@ PLANTS: dict[str, Plant] = {
         ),
     )
 }
+
+
+def _all_of(parts: tuple[tuple[Any, str, Change], ...]) -> Callable[[ExitStack], None]:
+    """Several changes, of methods of classes and of functions of modules."""
+
+    def install(stack: ExitStack) -> None:
+        for place, name, change in parts:
+            (_in if isinstance(place, str) else _on)(place, name, change)(stack)
+
+    return install
+
+
+PLANTS |= {name: Plant(what, _all_of(parts)) for name, what, parts in VALUE_PLANTS}
 PLANTS |= {
     name: Plant(what, _on(owner, method, change), without=frozenset(("history",)))
     for name, what, owner, method, change in EXCHANGE_PLANTS
