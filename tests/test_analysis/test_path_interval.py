@@ -158,7 +158,7 @@ def test_a_generator_is_kept_in_memory_and_can_be_repeated() -> None:
 
 
 class Once:
-    """A source that gives its bars the first time only."""
+    """A source that gives its bars for one run only: its first is looked at before the run."""
 
     pair, bar_ns, name = "BTCUSD", M, "once"
 
@@ -169,7 +169,7 @@ class Once:
 
     def __iter__(self) -> Iterator[Bar]:
         self.times += 1
-        return iter(self.bars if self.times == 1 else self.bars[: self.left])
+        return iter(self.bars if self.times <= 2 else self.bars[: self.left])
 
     def digest(self) -> str:
         return "0" * 64

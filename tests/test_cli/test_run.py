@@ -190,9 +190,9 @@ def test_quotes_are_run_as_they_are_and_bars_beside_them(home: Path) -> None:
     done = backtest_command(home, "run", "quoted.py", *given)
     assert (done.code, done.err) == (0, "")
     told = json.loads(done.out)
-    # Decided on the tenth quote, 109 / 110; bought at the ask of the eleventh.
+    # Decided on the tenth quote, 109 / 110, and bought at once at its ask.
     assert (told["bars"], told["ticks"], told["fills"]) == (0, 120, 1)
-    assert told["balances"]["main"]["USD"]["available"] == "9889"
+    assert told["balances"]["main"]["USD"]["available"] == "9890"
     zone = ("--tz", "Etc/GMT+5", "--out", "quoted")
     more = ("--data", "minutes.csv", "--pair", "BTCUSD")
     done = backtest_command(home, "run", "quoted.py", *given, *more, "--bar", "1m", *zone)

@@ -211,7 +211,7 @@ def test_weeks_end_with_their_last_session(new_york: ExchangeCalendar) -> None:
         ("2024-07-02T13:30", "2024-07-05T20:00", "1", "5"),
         ("2024-07-08T13:30", "2024-07-12T20:00", "6", "6"),
     ]
-    with pytest.raises(ConfigError, match="give less than a day, '1d' or '1w'"):
+    with pytest.raises(ConfigError, match="give less than a day, '1d', '1w' or months"):
         resample(MemoryTicks(TRADES, "X"), "2d", calendar="XNYS")
 
 

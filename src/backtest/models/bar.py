@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, Overflow
 
 from attrs import field, frozen
 
@@ -125,9 +125,13 @@ def widened(
     """High and low moved out to an open or close that is beyond them by less than 1e-12 of itself;
     None where it is more."""
     top, bottom = max(high, open, close), min(low, open, close)
-    if sub(top, high) < mul(top, _NOISE) and sub(low, bottom) < mul(bottom, _NOISE):
+    if top == high and bottom == low:
         return top, bottom
-    return None
+    try:
+        is_noise = sub(top, high) < mul(top, _NOISE) and sub(low, bottom) < mul(bottom, _NOISE)
+    except Overflow:  # a monstrous number: whoever checks the bar says so
+        return None
+    return (top, bottom) if is_noise else None
 
 
 def widening(high: Decimal, low: Decimal, top: Decimal, bottom: Decimal) -> str:
