@@ -200,7 +200,7 @@ def test_quotes_are_run_as_they_are_and_bars_beside_them(home: Path) -> None:
     assert (told["bars"], told["ticks"], told["fills"]) == (2, 120, 1)
     assert backtest_command(home, "verify", "quoted").code == 0
     done = backtest_command(home, "explain", "quoted", "1")
-    assert "at the ask of the quote of 2020-01-01 22:00:10" in done.out
+    assert "at the ask of the quote of 2020-01-01 22:00:09" in done.out
 
 
 MONTHLY = """\
