@@ -170,6 +170,20 @@ def test_epochs_have_no_zone_and_tz_names_it(tmp_path: Path) -> None:
             assert [one.length // HOUR for one in source] == [24, 23, 24]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("stamp", ["open", "close"])
+def test_days_of_utc_are_no_days_of_a_zone(kind: str, stamp: str, tmp_path: Path) -> None:
+    """Called days of New York, the one after the change of the clocks would end at 23:00 UTC."""
+    days = [f"2020-03-{day:02}T00:00:00Z" for day in range(5, 12)]
+    how: dict[str, Any] = {"tz": "America/New_York", "stamp": stamp}
+    with pytest.raises(DataError, match="these are no days of that zone; leave out tz, or"):
+        list(opened(kind, days, tmp_path, bar="1d", **how))
+    for bar in (None, "24h"):
+        source = opened(kind, days, tmp_path, bar=bar, **how)
+        assert [one.length for one in source] == [DAY] * 7
+        assert source.bar_ns == DAY
+
+
 def test_times_with_an_offset_have_no_zone_either(tmp_path: Path) -> None:
     rows = [
         "2020-03-01T00:00:00-05:00",

@@ -5,6 +5,7 @@ A bar is seen at its close, and a close that is told too early shows the future.
 
 from __future__ import annotations
 
+from datetime import UTC
 from itertools import islice
 from operator import sub
 from typing import Protocol
@@ -36,17 +37,52 @@ class Timing(Protocol):
         """Whether most bars are not of the length, so that it cannot be theirs."""
 
 
+class _OneClock:
+    """Refuses times of one time of day in UTC where days of a zone are meant that has others.
+
+    The days of such a file are those of UTC: in its zone they would end an hour early, or late,
+    when its clocks have changed.
+    """
+
+    def __init__(self, length: BarLength, zone: Zone) -> None:
+        self._zone = zone
+        self._first: tuple[int, int] | None = None
+        self._is_open = not length.is_fixed and zone.tzinfo is not UTC
+        """Whether there is anything to refuse, as far as is known."""
+
+    def check(self, times: list[int]) -> None:
+        """`RowError` for the first of ``times`` that shows it."""
+        if not self._is_open:
+            return
+        for place, time in enumerate(times):
+            clocks = time % DAY, self._zone.local(time)[1]
+            if self._first is None:
+                self._first = clocks
+            elif clocks[0] != self._first[0]:
+                self._is_open = False
+                return
+            elif clocks[1] != self._first[1]:
+                raise RowError(
+                    place,
+                    f"{format_ns(time)} has the time of day of the first row in UTC, and another "
+                    f"in {self._zone}: these are no days of that zone; leave out tz, or give "
+                    "bar='24h'",
+                )
+
+
 class FromOpens:
     """Bars that end a length after they open, or where the next one opens if that is earlier."""
 
     def __init__(self, length: BarLength, zone: Zone) -> None:
         self.length = length
         self._zone = zone
+        self._clock = _OneClock(length, zone)
         self._rows = self._cut = 0
         self._end = 0
 
     def bounds(self, times: list[int], ends: list[int] | None = None) -> Bounds:
         length = self.length
+        self._clock.check(times)
         if length.is_fixed:
             span = length.count
             ends = [time + span for time in times]
@@ -85,11 +121,13 @@ class FromCloses:
         self.length = length
         self._zone = zone
         self._inclusive = inclusive
+        self._clock = _OneClock(length, zone)
         self._rows = self._cut = 0
         self._end: int | None = None
 
     def bounds(self, times: list[int], ends: list[int] | None = None) -> Bounds:
         closes = times if self._inclusive is None else list(map(self._inclusive.after, times))
+        self._clock.check(closes)
         self._rows += len(times)
         before, self._end = self._end, closes[-1]
         if self.length.is_fixed:
