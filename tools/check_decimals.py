@@ -22,8 +22,6 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-import mypy
-
 __all__ = ["FREE", "main", "pinned_stub"]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,6 +70,8 @@ def pinned_stub(stub: str) -> str:
 
 def _typeshed() -> Path:
     """A copy of mypy's stubs with a pinned `decimal`, made once per version of mypy."""
+    import mypy  # here: the tests of `pinned_stub` run without it
+
     made = CACHE / f"pinned-typeshed-{version('mypy')}"
     stub = made / "stdlib" / "decimal.pyi"
     theirs = Path(mypy.__file__).parent / "typeshed"
