@@ -99,7 +99,7 @@ class Financing:
     async def _keeping(self, branch: Branch, due: int, mark: Decimal, bar: Bar | None) -> None:
         """Charge what is pending of ``branch`` for the night that ends at ``due``, once."""
         order, book = branch.order, branch.book
-        if order is None or branch.accepted > due or branch.charged >= due:
+        if order is None or branch.accepted >= due or branch.charged >= due:
             return
         if branch.is_of_bracket or (branch.expires is not None and branch.expires <= due):
             # The exit of a spot bracket costs nothing to keep. What has expired is over, though a

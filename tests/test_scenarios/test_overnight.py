@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import pytest
+
 from backtest.actors import EventKind
 from tests.harness import DAY, HOUR, D, M, bar, pair_of, play, rules
 
@@ -262,6 +264,23 @@ class TestPendingOrders:
             await order.split([1, 1])
 
         assert self._booked(parts) == [(30, "-2.00")]
+
+    @pytest.mark.parametrize(("hour", "paid"), [(23, [(25, "-2.00")]), (24, [])])
+    def test_what_comes_at_the_moment_of_the_rollover_was_not_there(
+        self, hour: int, paid: list[tuple[int, str]]
+    ) -> None:
+        """A market order that is sent at midnight and fills at the open of midnight has not been
+        pending for a night, no more than a position opened then has been held for one."""
+
+        async def script(me: Any) -> None:
+            await me.next()
+            if hour == 24:
+                await me.next()
+            await me.buy("BTCUSD", 2, limit_price=50 if hour == 23 else None)
+            await me.next()
+
+        rows = [bar(number, 100, length=HOUR) for number in (22, 23, 24)]
+        assert _charges(play(rows, script, rules=rules(**self.FEES), finishes=False)) == paid
 
     def test_a_command_before_the_rollover_counts(self) -> None:
         async def script(me: Any) -> None:
