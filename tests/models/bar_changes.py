@@ -21,7 +21,7 @@ from tests.models.bar_desk import (
     reservation,
     wrong_side,
 )
-from tests.models.bar_state import QUOTE, Order, Position, State
+from tests.models.bar_state import QUOTE, Order, Position, State, Sum
 from tests.models.common import Unclear
 from tests.models.money import ZERO, Meter, down, on_grid
 
@@ -140,12 +140,11 @@ def modify(state: State, label: str, given: dict[str, Any]) -> None:
         reservation(state, child)
     elif not smaller:
         counts_as_maker(state, child)
-    about_volume = ("VOLUME_INCREMENT", "MIN_VOLUME")
-    why += [
-        one for one in form(state, child, given) if "volume" in given or one not in about_volume
-    ]
-    if "MIN_VOLUME" in why and order.filled:
-        raise Unclear("whether the least volume holds for the whole or for the rest")
+    about_volume = ("VOLUME_INCREMENT", "MIN_VOLUME", "MIN_NOTIONAL")
+    priced = given.keys() & {"volume", "limit_price", "stop_price", "trail"}
+    why += [one for one in form(state, child, given) if priced or one not in about_volume]
+    if order.filled and {"MIN_VOLUME", "MIN_NOTIONAL"} & set(why):
+        raise Unclear("whether the least holds for the whole or for the rest")
     against = wrong_side(state, child)
     if against and not given.keys() - {"volume", "expires"} and order.kind != "exit":
         raise Unclear("whether a new volume tests the protection again")
@@ -249,9 +248,9 @@ def split_order(state: State, order: Order, volumes: list[Decimal], prices: Any)
     for number, volume in enumerate(volumes):
         part = copy(order)
         part.label, part.leaves = f"{order.label}.{number}", volume
-        part.filled = part.exact = part.posted = ZERO
+        part.filled, part.sum = ZERO, Sum()
         part.tried, part.partner = set(), order.partner or order.label
-        part.reason, part.exits = None, 0
+        part.reason, part.exits, part.exits_as_one = None, 0, None
         least = state.case["pair"].get("min_volume")
         if least is not None and volume < Decimal(least):
             raise Refused("MIN_VOLUME")
@@ -291,7 +290,10 @@ def split_position(state: State, position: Position, volumes: list[Decimal]) -> 
         part = copy(position)
         part.label, part.volume, part.closes = f"{position.label}.{number}", volume, []
         part.filled = volume
-        part.margin = margin if volume == left else down(margin * volume / left, state.places)
+        share = margin * volume / left
+        if share != down(share, state.places):
+            raise Unclear("how a split rounds the margin of the first parts")
+        part.margin = share
         margin, left = margin - part.margin, left - volume
         part.group = part.label
         part.protection = copy(position.protection)

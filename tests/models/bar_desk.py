@@ -184,7 +184,7 @@ def form(state: State, order: Order, given: dict[str, Any]) -> list[str]:
     ):
         why.append("LEVERAGE")
     worth = order.leaves * order.worst * state.contract
-    if order.spot and worth < state.step and order.kind != "exit":
+    if order.spot and worth < state.step and not order.of_entry:
         why.append("MIN_NOTIONAL")
     least_worth = Decimal(state.case["pair"].get("min_notional", 0))
     if order.limit is None and least_worth:

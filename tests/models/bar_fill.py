@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tests.models.bar_desk import opposite
-from tests.models.bar_state import BASE, Order, Position, State
+from tests.models.bar_state import BASE, Order, Position, State, Sum
 from tests.models.common import Unclear
 from tests.models.money import ZERO, down, to_grid
 
@@ -128,8 +128,8 @@ class Fills:
         self.record(hit, what, order.label, rank, [price, volume, fee, None])
         self.done(order)
         if order.leaves and order.kind != "exit":
-            most = down(order.exact + order.leaves * order.worst, state.places)
-            if most <= order.posted:
+            most = down(order.sum.exact + order.leaves * order.worst, state.places)
+            if most <= order.sum.posted:
                 state.end(order, "MIN_NOTIONAL")
 
     def enter(self, hit: Hit, volume: Decimal, price: Decimal, rank: int) -> None:
@@ -150,16 +150,16 @@ class Fills:
         if paid < volume and (order.tif == "FOK" or not paid):
             state.end(order, "INSUFFICIENT_FUNDS")
             return
-        if not order.spot and order.filled:
-            raise Unclear("a position of several fills")
         if paid < volume < order.leaves:
             raise Unclear("leaves that their reserve no longer covers: which of them end")
-        before = order.posted
+        if not order.spot and paid < order.leaves and order.tif not in ("IOC", "FOK"):
+            raise Unclear("a position of several fills")
+        before = order.sum.posted
         fee = state.take(order, paid, price, hit.maker)
         self.market.use(order.side, paid)
         self.record(hit, "entry", order.label, rank, [price, paid, fee, None])
         if not order.spot:
-            self.open(order, paid, price, order.posted - before, (rank, hit.at))
+            self.open(order, paid, price, order.sum.posted - before, (rank, hit.at))
         elif low is not None or high is not None:
             self.offer(order, paid, (rank, hit.at))
         self.done(order)
@@ -196,7 +196,11 @@ class Fills:
     def offer(self, order: Order, volume: Decimal, start: tuple[int, Decimal]) -> None:
         """What a bracket bought is put up for sale at both prices."""
         state = self.state
-        exit = self.exit_of(order, volume, start, state.meter("fill"))
+        if order.exits_as_one is None:
+            order.exits_as_one = Sum(), state.meter("fill")
+        total, meter = order.exits_as_one
+        exit = self.exit_of(order, volume, start, meter)
+        exit.sum = total
         exit.label, exit.spot, exit.of_entry = f"{order.label}.x{order.exits}", True, True
         order.exits += 1
         state.purses[order.account].hold(BASE, volume)

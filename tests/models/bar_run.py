@@ -72,7 +72,7 @@ class Run:
             command = self.commands.pop(0)
             second, verb, label, given = command
             self.state.now = second
-            self.pending.note(second - 1)
+            self.pending.note(second)
             if any(one.expires and one.expires <= second for one in self.state.orders.values()):
                 raise Unclear("a command after an expiry that may wait for a bar to end")
             answer = carry_out(self.state, verb, label, given)
@@ -92,10 +92,10 @@ class Run:
         state = self.state
         for due in dues(state, self.closed, opens):
             for position in list(state.positions.values()):
+                # What a charge has called is charged no more: the next open decides.
                 assert state.last is not None
-                charge(state, due, position, state.last)
-                if level_reached(state, position, state.last):
-                    raise Unclear("a level reached by a charge between two bars")
+                if not level_reached(state, position, state.last):
+                    charge(state, due, position, state.last)
             self.pending.charge(due, state.last or ZERO)
 
     def charge_inside(self, row: list[Any]) -> None:

@@ -10,9 +10,17 @@ from typing import Any
 from tests.models.common import Case, Unclear
 from tests.models.money import ZERO, Meter, Purse, down, fee_of, to_grid, up
 
-__all__ = ["Order", "Position", "State"]
+__all__ = ["Order", "Position", "State", "Sum"]
 
 BASE, QUOTE = "BTC", "USD"
+
+
+@dataclass(eq=False)
+class Sum:
+    """What has been exchanged so far, exactly; what was posted for it: its worth, or margin."""
+
+    exact: Decimal = ZERO
+    posted: Decimal = ZERO
 
 
 @dataclass(eq=False)
@@ -55,11 +63,11 @@ class Order:
     triggered: bool = False
     filled: Decimal = ZERO
     reason: str | None = None
-    exact: Decimal = ZERO
-    """What it has exchanged so far, exactly; and what was posted for it (its worth, or margin)."""
-    posted: Decimal = ZERO
+    sum: Sum = field(default_factory=Sum)
     exits: int = 0
     """How many exits its fills have made."""
+    exits_as_one: tuple[Sum, Meter] | None = None
+    """What those have exchanged and paid: they count as one order together."""
     start: tuple[int, Decimal] | None = None
     """From where on it takes part in the bar: the rank, and the first price that counts."""
     open_only: bool = False
@@ -143,7 +151,7 @@ class State:
 
     def needed(self, order: Order, more: Decimal = ZERO) -> Decimal:
         """The margin (of a spot order: the sum) for what it has exchanged and ``more``."""
-        return up((order.exact + more) / order.leverage, self.places)
+        return up((order.sum.exact + more) / order.leverage, self.places)
 
     def reserve(self, order: Order, leaves: Decimal | None = None) -> Decimal:
         """What is set apart for ``order`` with so many leaves (left out: its own)."""
@@ -155,7 +163,7 @@ class State:
         worth = leaves * order.worst * self.contract
         return (
             self.needed(order, worth)
-            - order.posted
+            - order.sum.posted
             + order.entry_fee.owed(leaves, worth, order.maker)
         )
 
@@ -205,14 +213,18 @@ class State:
     def cost(self, order: Order, volume: Decimal, price: Decimal, maker: bool) -> Decimal:
         """What a fill takes: the rounded sum so far less what was posted, and the fee."""
         worth = volume * price * self.contract
-        return self.needed(order, worth) - order.posted + order.entry_fee.owed(volume, worth, maker)
+        return (
+            self.needed(order, worth)
+            - order.sum.posted
+            + order.entry_fee.owed(volume, worth, maker)
+        )
 
     def take(self, order: Order, volume: Decimal, price: Decimal, maker: bool) -> Decimal:
         """Fill a spot buy, or open a position: the reserve gives its share. The fee."""
         before, purse = self.reserve(order), self.purses[order.account]
-        order.exact += volume * price * self.contract
-        paid = self.needed(order) - order.posted
-        order.posted += paid
+        order.sum.exact += volume * price * self.contract
+        paid = self.needed(order) - order.sum.posted
+        order.sum.posted += paid
         fee = order.entry_fee.charge(volume, volume * price * self.contract, maker)
         order.leaves -= volume
         order.filled += volume
@@ -234,9 +246,9 @@ class State:
     def give(self, order: Order, volume: Decimal, price: Decimal, maker: bool) -> Decimal:
         """Fill a spot sell. The fee: what the proceeds and available cannot pay stays due."""
         purse = self.purses[order.account]
-        order.exact += volume * price
-        got = down(order.exact, self.places) - order.posted
-        order.posted += got
+        order.sum.exact += volume * price
+        got = down(order.sum.exact, self.places) - order.sum.posted
+        order.sum.posted += got
         purse.held[BASE] -= volume
         order.leaves -= volume
         order.filled += volume
@@ -271,8 +283,11 @@ class State:
         pnl = down(position.exact, self.places) - position.posted
         position.posted += pnl
         fee = meter.charge(volume, volume * price * self.contract, maker)
+        called_at = self.liquidation(position)
         position.margin -= back
         position.volume -= volume
+        if not whole and self.liquidation(position) != called_at:
+            raise Unclear("a liquidation price that the rounding of a partial close moves")
         purse.held[QUOTE] -= back
         if back + pnl < 0:
             if not whole:

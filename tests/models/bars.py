@@ -34,7 +34,7 @@ class Draw:
         self.rng = rng
         self.tick = Decimal(rng.choice(("0.5", "0.5", "1", "0.01")))
         self.lot = Decimal(rng.choice(("1", "0.1", "0.1", "0.001")))
-        self.places = 8
+        self.places = rng.choice((0, 2, 2, 2, 8))
         self.spot = rng.random() < 0.55
         self.reducing = not self.spot and rng.random() < 0.3
         """Such orders and closes at one point: which goes first is settled with netting."""
@@ -75,6 +75,10 @@ class Draw:
             fee = {"percent_of_notional": rng.choice(("0.001", "0.0025", "0.01"))}
             if self.chance(0.5):
                 fee["maker"] = rng.choice(("0.0005", "0", "-0.0002"))
+            if self.chance(0.2):
+                fee["minimum"] = rng.choice(("0.3", "1"))
+            if self.chance(0.15):
+                fee["maximum"] = rng.choice(("1", "1.5"))
             fees["fill"] = fee
         elif self.chance(0.3):
             fees["fill"] = {rng.choice(("flat_per_trade", "flat_per_volume")): "0.7"}
