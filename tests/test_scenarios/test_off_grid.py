@@ -14,7 +14,8 @@ from backtest.errors import ConfigError, RejectReason
 from backtest.models import Bar, Quote, Trade, TradingPair
 from backtest.strategies import Strategy
 from tests.harness import D, M, Me, bar, pair_of, play, quote, refused, rules, trade
-from tests.random_trading import random_bars, run_wild
+from tests.random_trading import Wildest, random_bars, run_wild
+from tests.test_analysis.test_no_fill import wild_run
 from tests.test_scenarios.test_random_ticks import market
 from tests.test_scenarios.test_random_ticks import run as run_ticks
 
@@ -266,3 +267,13 @@ def test_the_oracle_agrees_off_the_grid(first: int) -> None:
     assert {one.price % D("0.01") == 0 for one in fills} == {True, False}
     assert {one.kind for one in fills} >= {"entry", "stop_loss", "liquidation", "close"}
     assert pair_of().price_increment == D("0.01")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_run_off_the_grid_is_verified_and_explained(seed: int) -> None:
+    result, _ = wild_run(seed, Wildest, [moved(one) for one in random_bars(seed)])
+    assert result.verify().ok
+    assert any(one.price % D("0.01") for one in result.fills)
+    for number in range(1, 9):
+        assert "please report this run" not in result.explain(number)
+    assert result.journal_sha256 in result.report()
