@@ -58,13 +58,8 @@ class Cancellation:
             if kept > order.reserved:
                 kept = order.reserved
         back = sub(order.reserved, kept)
-        fee = ZERO
-        if book.fees_cancel and not branch.is_of_bracket:
-            margin = venue.order_margin(branch, volume)
-            fee = book.fee(book.fees_cancel, volume, branch.worst, margin)
         due = ZERO if left or branch.tally is None else owed(branch)
-        if due:
-            fee = add(fee, due)
+        fee = self._fee(branch, volume, due)
         quote = book.quote
         uncovered = ZERO
         if fee:
@@ -78,9 +73,8 @@ class Cancellation:
             # Not `value`, a property: it costs as much as the rest of the line.
             why = f"order cancelled, {reason._value_.lower()}"
             balances = await venue.post(legs, branch.id, why)
-        if due:
-            tally = branch.own_tally()
-            tally.sums = tally.sums._replace(charged=add(tally.sums.charged, due))
+        if due and branch.tally is not None:
+            branch.tally.pay(due)
         cancelled, leaves = cancel(
             order,
             at=venue.at,
@@ -108,16 +102,18 @@ class Cancellation:
             command=0 if dust else command,
             balances=balances,
         )
-        if uncovered:
-            venue.herald.tell(
-                EventKind.BANKRUPTCY,
-                branch,
-                cancelled,
-                detail=f"{uncovered} {quote} of a cancel fee paid by the insurance account",
-            )
+        venue.herald.tell_uncovered(branch, cancelled, uncovered, quote, "a cancel fee")
         if dust:
             # The command is answered by the last of the events that tell of it.
             await self.cancel_dust(branch, command)
+
+    def _fee(self, branch: Branch, volume: Decimal, due: Decimal) -> Decimal:
+        """What it costs to cancel ``volume``, with what is ``due`` of the fees of fills."""
+        book = branch.book
+        if not book.fees_cancel or branch.is_of_bracket:
+            return due
+        margin = self._venue.order_margin(branch, volume)
+        return add(due, book.fee(book.fees_cancel, volume, branch.worst, margin))
 
     async def cancel_dust(self, branch: Branch, command: int = 0) -> None:
         """Cancel what is left of a spot sell and brings nothing any more."""

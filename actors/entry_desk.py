@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from backtest.errors import RejectReason
-from backtest.models import Bar, MarketEvent, TradingOrder
+from backtest.models import Bar, Fill, MarketEvent, SpotOrder, TradingOrder
 from backtest.money import add, sub
 from backtest.services.fills import CLOSE_ONLY, Hit, OpenPart, Walk
 from backtest.services.order_operations import fill
@@ -141,7 +141,6 @@ class EntryDesk:
         venue.records.keep(filled)
         part = exit = None
         positions: tuple[Any, ...] = ()
-        children: tuple[Any, ...] = ()
         if margin is not None:
             holding = open_holding(venue, branch, filled)  # type: ignore[arg-type]
             on_bar = type(bar) is Bar and hit.rank != CLOSE_ONLY
@@ -157,7 +156,6 @@ class EntryDesk:
         if brackets:
             exit = self._exits.open(branch, filled)  # type: ignore[arg-type]
             part = exit.part
-            children = ((exit.number, exit.order),)
         record = record_fill(
             venue,
             bar,
@@ -172,27 +170,42 @@ class EntryDesk:
             None,
             None,
         )
-        venue.herald.tell(
+        self._tell_filled(branch, filled, positions, record, exit, balances)
+        if type(plan) is Spot:
+            uncovered = plan.uncovered
+            venue.herald.tell_uncovered(branch, filled, uncovered, book.quote, "a fill fee")
+        return part
+
+    def _tell_filled(
+        self,
+        branch: Branch,
+        filled: SpotOrder | TradingOrder,
+        positions: tuple[Any, ...],
+        record: Fill,
+        exit: Branch | None,
+        balances: Balances,
+    ) -> None:
+        """Tell of a fill, and of the ``exit`` that came of it."""
+        herald = self._venue.herald
+        detail = _WORDS.get(record.kind, "") if exit is None else f"{exit.id} sells it again"
+        herald.tell(
             EventKind.FILLED,
             branch,
             filled,
             positions=positions,
             fill=record,
-            detail=_WORDS.get(record.kind, "") if exit is None else f"{exit.id} sells it again",
-            children=children,
+            detail=detail,
+            children=() if exit is None else ((exit.number, exit.order),),  # type: ignore[arg-type]
             balances=balances,
         )
-        if type(plan) is Spot and plan.uncovered:
-            venue.herald.tell_uncovered(branch, filled, plan.uncovered, book.quote, "a fill fee")
         if exit is not None:
-            venue.herald.tell(
+            herald.tell(
                 EventKind.ACCEPTED,
                 exit,
                 exit.order,
                 detail=f"sells again what order {filled.id} bought",
                 balances=balances,
             )
-        return part
 
     async def cancel_partners(self, walk: Walk, branch: Branch, group: OcoGroup) -> None:
         """Cancel the one-cancels-other partners of ``branch``, of which something filled; the rest

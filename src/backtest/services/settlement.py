@@ -61,6 +61,10 @@ class Tally:
     def __init__(self) -> None:
         self.sums = NOTHING
 
+    def pay(self, fee: Decimal) -> None:
+        """So much more was charged."""
+        self.sums = self.sums._replace(charged=add(self.sums.charged, fee))
+
 
 class Spot(NamedTuple):
     """What a fill of a spot order comes to."""
