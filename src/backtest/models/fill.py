@@ -31,8 +31,9 @@ class Fill:
     """One execution, as the venue made it and the ledger booked it. Frozen.
 
     Attributes:
-        timestamp_ns: the event's time, the close of its bar (ns since 1970 UTC); ``timestamp`` is
-            the same as a `datetime`.
+        timestamp_ns: the event's time, the close of its bar (ns since 1970 UTC); of a fill
+            at a quote that stood, that of the acceptance; ``timestamp`` is the same as a
+            `datetime`.
         order_id, root_id, branch_id: the part that filled (or closed), its chain and its branch.
         account_id, agent_id: whose order it was.
         pair: the trading pair's code.
@@ -48,7 +49,8 @@ class Fill:
         fee, fee_asset: what the execution cost (a rebate is negative) and in what.
         maker: whether the order rested and was met.
         ambiguous: whether the outcome hangs on the guess about the bar's path.
-        bar_open_ns, point: the bar, and where on its path (``open``, ``high``, ``low``, ``close``).
+        bar_open_ns, point: the bar, and where on its path (``open``, ``high``, ``low``, ``close``);
+            or when the quote or trade was made, and which side of it (``bid``, ``ask``, ``trade``).
         entry_id: the ledger entry that booked it.
         closing_order_id: the closing order, when this closed a position.
         realised_pnl: gross PnL of a close, in the settlement asset.
