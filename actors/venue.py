@@ -9,6 +9,7 @@ from heapq import heappush
 from itertools import chain
 from uuid import UUID
 
+from backtest.ids import IdSource
 from backtest.models import (
     SpotOrder,
     TradingOrder,
@@ -30,7 +31,6 @@ from .channel import Channel
 from .cross_account import CrossAccount
 from .desk import Desk
 from .herald import Herald
-from .ids import IdSource
 from .message import ORDER_EVENT
 from .oco import OcoGroup, OcoGroups
 from .protocol import Balances, FallDue, Post
@@ -78,7 +78,7 @@ class Venue:
         self.records = Records()
         self.herald = Herald(actor, self.records, self.cross, self.sharers)
         self.valuation = valuation
-        self.ids: IdSource = None  # type: ignore[assignment]
+        self.ids = IdSource(run_id, "order")
         self._account: Channel = None  # type: ignore[assignment]
         self._numbers = 0
         self._branches = 0
@@ -92,7 +92,6 @@ class Venue:
 
     def attach(self) -> None:
         """Take up the actor's links, once it has joined a system."""
-        self.ids = IdSource(self.actor.system.random_for(f"{self.actor.name}/ids"))
         self._account = self.actor.link(ACCOUNT)
 
     # -- time and numbers --------------------------------------------------------------------------

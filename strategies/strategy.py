@@ -20,6 +20,7 @@ from backtest.errors import BacktestError, ConfigError, FieldError, FieldTypeErr
 from backtest.log import get_logger
 from backtest.models import Bar, BarLength, Depth, DepthUpdate, Quote, Trade, TradingPair
 from backtest.services.calendars import calendar_of
+from backtest.source_code import stamp_of
 from backtest.times import duration_ns, from_ns, to_ns
 
 from .balance import BalanceView
@@ -79,6 +80,9 @@ class Strategy(Ordering):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        stamp = stamp_of(cls.__module__)
+        if stamp is not None:  # what was loaded is what stands in the file, while that is so
+            cls._file_stamp = stamp  # type: ignore[attr-defined]
         # Fields become constructor arguments; slots=False lets handlers set what they like.
         attrs.define(cls, slots=False, kw_only=True, eq=False, repr=False)
 

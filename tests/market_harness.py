@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from attrs import evolve, frozen
 
 from backtest.actors import AccountActor, OrderEvent, StrategyHost, System
 from backtest.actors.exchange import ExchangeActor
-from backtest.actors.ids import IdSource
 from backtest.actors.market_book import MarketSpec
 from backtest.actors.session import Phase, SessionActor
+from backtest.ids import IdSource, id_of
 from backtest.models import Account, Agent, Asset, TradingPair, TradingRules
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
@@ -88,7 +87,8 @@ def play_market(
         reference_price=D(price),
         **spec,
     )
-    ids = IdSource(system.random_for("ids"))
+    run_id = id_of(f"{seed}")
+    ids = IdSource(run_id, "party")
     accounts = {
         name: Account(ids.draw(), name, next(iter(owned)), netting=netting)
         for name, owned in cash.items()
@@ -102,7 +102,7 @@ def play_market(
     opening = [(name, asset, D(sum_)) for name, own in cash.items() for asset, sum_ in own.items()]
     system.now = system.clock.ns = START  # type: ignore[attr-defined]
     ledger = AccountActor(list(accounts), opening, [("USD", D(insurance))])
-    exchange = ExchangeActor(UUID(int=1), UUID(int=2), {one.code: market}, agents, valuation)
+    exchange = ExchangeActor(ids.draw(), run_id, {one.code: market}, agents, valuation)
     exchange.publication.depth_every = depth_every
     day = [(START + at, Phase(one.code, phase)) for at, phase in phases]  # type: ignore[arg-type]
     session = SessionActor(START, START + until, day)

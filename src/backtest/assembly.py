@@ -11,6 +11,7 @@ from attrs import frozen
 from backtest.actors import AccountActor, BrokerActor
 from backtest.config import RuleBook
 from backtest.inputs import Source
+from backtest.manifest import Manifest
 from backtest.models import Account, BacktestRun, TradingPair, TradingRules
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
@@ -23,6 +24,7 @@ class Assembly:
     """What `BacktestRunner.prepare` has made; what the result and its manifest are drawn from."""
 
     run: BacktestRun
+    manifest: Manifest
     ledger: AccountActor
     broker: BrokerActor
     accounts: Mapping[str, Account]

@@ -1,92 +1,148 @@
-"""What a run was made of, as plain data: what is kept beside its result, so it can be repeated."""
+"""What a run is made of, as plain data: what is kept beside its result, so it can be repeated."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
+from attrs import define, field
+
 from backtest.actors import Latency, LinkLatencies, Network
-from backtest.assembly import Assembly
-from backtest.data import SeveralSources, TickSource
+from backtest.content import Contents
+from backtest.data import SeveralSources, TickSource, parts_of
+from backtest.errors import FieldTypeError
 from backtest.inputs import Source
-from backtest.models import Fee, FeeStage, TradingPair, TradingRules
+from backtest.models import Account, Fee, FeeStage, TradingPair, TradingRules
 from backtest.models.fill_policy import policy_text
 from backtest.money import plain
+from backtest.source_code import is_ours, version_of
 
-__all__ = ["manifest", "pair_text", "rules_text", "versions"]
+__all__ = [
+    "Manifest",
+    "account_text",
+    "given_text",
+    "manifest",
+    "pair_text",
+    "rules_text",
+    "versions",
+]
 
 _READING = {"bar": None, "stamp": "open", "tz": "UTC"}
 """How data is read where nothing is said."""
 
 
+@define
+class Manifest:
+    """The configuration of a run, known before it begins."""
+
+    config: dict[str, Any]
+    notices: list[str]
+    """What it cannot tell, in words."""
+    late: dict[str, Source] = field(factory=dict)
+    """By pair, what can be read only once: its hash is known when the run is over."""
+
+    def complete(self) -> None:
+        """The run is over: put in what is known now only."""
+        for code, source in self.late.items():
+            self.config["data"][code] |= _hashes(source)
+        self.late.clear()
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The SHA-256 of each pair's input."""
+        return {code: one["sha256"] for code, one in self.config["data"].items()}
+
+
 def manifest(
-    parts: Assembly,
-    inputs: Mapping[str, str],
     *,
+    seed: int,
+    strategies: Mapping[str, Any],
+    owners: Mapping[str, tuple[str, ...]],
+    cash: Mapping[str, Mapping[str, Decimal]],
+    accounts: Mapping[str, Account],
+    pairs: Mapping[str, TradingPair],
+    rules: Mapping[str, TradingRules],
+    sources: Mapping[str, Source],
     stamp: Any,
     tz: Any,
     latency: Any,
     insurance_fund: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The configuration of a run; ``inputs`` are the digests of its data by pair."""
-    return {
-        "seed": parts.run.seed,
-        "strategies": {
-            name: {
-                "class": f"{type(strategy).__module__}.{type(strategy).__qualname__}",
-                "parameters": {k: _plain(v) for k, v in strategy.parameters.items()},
-                "accounts": list(parts.owners[name]),
-            }
-            for name, strategy in parts.strategies.items()
-        },
+    bounds: Mapping[str, int],
+) -> Manifest:
+    """The configuration of a run. The data is hashed here, before anything has happened."""
+    contents = Contents()
+    told = {
+        name: {**contents.strategy(one, name), "accounts": list(owners[name])}
+        for name, one in strategies.items()
+    }
+    late = {code: one for code, one in sources.items() if _is_spent(one)}
+    for code in late:
+        contents.note(
+            f"the data of {code} can be read only once: its hash is known when the run is over, "
+            "and is not in the run's id"
+        )
+    config = {
+        "seed": seed,
+        "strategies": told,
         "cash": {
             account: {asset: plain(amount) for asset, amount in owned.items()}
-            for account, owned in parts.cash.items()
+            for account, owned in cash.items()
         },
-        "accounts": {
-            name: {
-                "margin_mode": account.margin_mode,
-                "netting": account.netting,
-                "collateral": {asset: plain(w) for asset, w in account.collateral.items()},
-            }
-            for name, account in parts.accounts.items()
-            if not account.is_house
-        },
-        "pairs": {code: pair_text(pair) for code, pair in parts.pairs.items()},
-        "rules": {code: rules_text(rules) for code, rules in parts.rules.items()},
+        "accounts": {name: account_text(account) for name, account in accounts.items()},
+        "pairs": {code: pair_text(pair) for code, pair in pairs.items()},
+        "rules": {code: rules_text(one) for code, one in rules.items()},
         "data": {
-            code: {**_data_text(source), "sha256": inputs[code]}
-            for code, source in parts.sources.items()
+            code: {**_data_text(one), **({"once": True} if code in late else _hashes(one))}
+            for code, one in sources.items()
         },
         "stamp": _reading_text(stamp, "open"),
         "tz": _reading_text(tz, "UTC"),
         "latency": _latency_text(latency),
         "insurance_fund": {asset: str(amount) for asset, amount in insurance_fund.items()},
+        **bounds,
+        **given_text(contents, rules, latency),
+    }
+    return Manifest({**config, "sources": contents.sources}, contents.notices, late)
+
+
+def given_text(
+    contents: Contents, rules: Mapping[str, TradingRules], latency: Any
+) -> dict[str, Any]:
+    """What users have written of policies, latencies and calendars, as plain data."""
+    given: dict[str, Any] = {"latency": latency}
+    for code, one in rules.items():
+        given[f"fills of {code}"] = one.fills
+        if not is_ours(type(one.calendar).__module__):  # ours go by their names
+            given[f"calendar of {code}"] = one.calendar
+    return contents.foreign(given)
+
+
+def account_text(account: Account) -> dict[str, Any]:
+    """The options of an account as plain data."""
+    return {
+        "margin_mode": account.margin_mode,
+        "netting": account.netting,
+        "collateral": {asset: plain(weight) for asset, weight in account.collateral.items()},
     }
 
 
 def versions() -> dict[str, str]:
     """The versions of Python and of what the engine needs."""
     packages = ("backtest-actors", "anyio", "attrs", "structlog")
-    return {"python": platform.python_version(), **{name: _version(name) for name in packages}}
+    return {"python": platform.python_version(), **{name: version_of(name) for name in packages}}
 
 
-@cache
-def _version(name: str) -> str:
-    """The version of a package: read once a process, for it takes longer than a short run."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
+def _is_spent(source: Source) -> bool:
+    """Whether ``source``, or a part of it, gives its events only once: hashing would use it up."""
+    return any(isinstance(part, Iterator) for part in parts_of(source))
 
 
 def _data_text(source: Source) -> dict[str, Any]:
     """What ``source`` holds and how it was read, where that was said, as plain data."""
     if isinstance(source, SeveralSources):
-        return {"sources": [{**_data_text(one), "sha256": one.digest()} for one in source.parts]}
+        return {"sources": [_data_text(one) for one in source.parts]}
     held = {"kind": source.kind} if isinstance(source, TickSource) else {"bar_ns": source.bar_ns}
     reading: Mapping[str, Any] = getattr(source, "reading", {})
     return {**held, **{name: how for name, how in reading.items() if how != _READING[name]}}
@@ -103,10 +159,12 @@ def _reading_text(given: Any, left_out: str) -> Any:
     return left_out if given is None else str(given)
 
 
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    return str(value) if not hasattr(value, "draw") else type(value).__name__
+def _hashes(source: Source) -> dict[str, Any]:
+    """The SHA-256 of ``source``, and of its parts."""
+    if isinstance(source, SeveralSources):
+        parts = [{**_data_text(one), **_hashes(one)} for one in source.parts]
+        return {"sources": parts, "sha256": source.digest()}
+    return {"sha256": source.digest()}
 
 
 def _latency_text(latency: Any) -> Any:
@@ -114,7 +172,14 @@ def _latency_text(latency: Any) -> Any:
         latency = {link: one for link, one in latency._asdict().items() if one is not None}
     if isinstance(latency, Mapping):
         return {link: _latency_text(one) for link, one in latency.items()}
-    return policy_text(latency) if isinstance(latency, Latency | Network) else _plain(latency)
+    if latency is None or isinstance(latency, bool | int | str):
+        return latency
+    if not isinstance(latency, Latency | Network):
+        return str(latency)
+    try:
+        return policy_text(latency)
+    except FieldTypeError:  # made of a function, which has no name to tell: see ``given``
+        return type(latency).__name__
 
 
 def pair_text(pair: TradingPair) -> dict[str, Any]:

@@ -141,6 +141,10 @@ def decimal_of(value: object, field: str) -> Decimal:
 
 def plain(value: Decimal) -> str:
     """``value`` as text without an exponent and without trailing zeros: one spelling per number."""
+    text = str(value)
+    # Mostly that is it already, in half the time. An "e" is what a strategy's own context writes.
+    if text[-1] != "0" and "E" not in text and "e" not in text:
+        return text
     if not value:
         return "0"
     text = format(value, "f")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta, tzinfo
 from typing import Any
+from uuid import UUID
 
 import anyio.to_thread
 from attrs import define, evolve, field
@@ -23,7 +24,6 @@ from backtest.actors import (
     StrategyHost,
     System,
 )
-from backtest.actors.ids import IdSource
 from backtest.actors.standstill import STALL_BOUND
 from backtest.again import book_on_path, restored, snapshot
 from backtest.analysis.result import RunResult
@@ -31,15 +31,19 @@ from backtest.assembly import Assembly
 from backtest.config import RuleBook, cash_of, check_precision, latency_of, read_rules
 from backtest.data import BarSource, TickSource, merge, open_data, parts_of
 from backtest.errors import ConfigError, DataError, NotRepeatable
+from backtest.ids import IdSource
 from backtest.inputs import cadences_of, counting, files_of, opened
 from backtest.manifest import manifest, versions
 from backtest.models import HOUSE, Account, Agent, BacktestRun, FeeStage, TradingPair
+from backtest.receipt import run_id_of
 from backtest.roster import account_options, accounts_of, named
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
 
 __all__ = ["BacktestRunner", "refuse_running_loop", "run", "run_async"]
 
+_NIL = UUID(int=0)
+"""Of accounts, until the run's id is known."""
 _APART_FROM_DATA = {"seed", "accounts", "netting", "latency", "insurance_fund", "inbox_bound"}
 """Settings that have nothing to do with how data is read."""
 
@@ -153,8 +157,6 @@ class BacktestRunner:
         check_precision(cash, pairs, book)
         system = self.system = System(self.seed, SimulatedClock())
         system.stall_bound = self.stall_bound
-        ids = IdSource(system.random_for("ids"))
-        run_id, broker_id = ids.draw(), ids.draw()
         options = account_options(
             cash,
             book,
@@ -163,11 +165,30 @@ class BacktestRunner:
             netting=self.netting,
         )
         accounts = {
-            name: Account(ids.draw(), name, next(iter(cash[name])), **options.get(name, {}))
+            name: Account(_NIL, name, next(iter(cash[name])), **options.get(name, {}))
             for name in cash
         }
-        house = {name: Account(ids.draw(), name, assets[0], is_house=True) for name in HOUSE}
         owners = {name: accounts_of(name, self.accounts.get(name), accounts) for name in strategies}
+        told = manifest(
+            seed=self.seed,
+            strategies=strategies,
+            owners=owners,
+            cash=cash,
+            accounts=accounts,
+            pairs=pairs,
+            rules=rules,
+            sources=sources,
+            stamp=self.stamp,
+            tz=self.tz,
+            latency=self.latency,
+            insurance_fund=self.insurance_fund,
+            bounds={"inbox_bound": self.inbox_bound, "stall_bound": self.stall_bound},
+        )
+        run_id = run_id_of(told.config)
+        ids = IdSource(run_id, "party")
+        broker_id = ids.draw()
+        accounts = {name: evolve(one, account_id=ids.draw()) for name, one in accounts.items()}
+        house = {name: Account(ids.draw(), name, assets[0], is_house=True) for name in HOUSE}
         agents = {}
         for name, owned in owners.items():
             own = tuple(accounts[one] for one in owned)
@@ -199,6 +220,7 @@ class BacktestRunner:
         self._watch(system)
         self._parts = Assembly(
             run=BacktestRun(run_id, self.seed, first.open_ns),
+            manifest=told,
             ledger=ledger,
             broker=broker,
             accounts={**accounts, **house},
@@ -282,17 +304,11 @@ class BacktestRunner:
         # What the strategies did after the last bar, at its time, belongs to the run too.
         parts.valuation.sample(self.system.now)
         self._tell_free_closes(parts)
-        inputs = {code: source.digest() for code, source in parts.sources.items()}
+        parts.manifest.complete()
         return RunResult(
             run=BacktestRun(run.run_id, run.seed, run.start_ns, self.system.now),
-            config=manifest(
-                parts,
-                inputs,
-                stamp=self.stamp,
-                tz=self.tz,
-                latency=self.latency,
-                insurance_fund=self.insurance_fund,
-            ),
+            config=parts.manifest.config,
+            notices=parts.manifest.notices,
             cash_asset=parts.valuation.cash,
             pairs=parts.pairs,
             rules=parts.rules,
@@ -305,7 +321,7 @@ class BacktestRunner:
             valuation=parts.valuation,
             bars=broker.bars,
             ticks=broker.ticks,
-            inputs=inputs,
+            inputs=parts.manifest.inputs,
             sources=parts.sources,
             files=files_of(self.data, parts.sources),
             versions=versions(),

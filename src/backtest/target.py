@@ -96,6 +96,7 @@ def _from_file(source: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ConfigError(f"{source} cannot be loaded as a Python file")
     module = importlib.util.module_from_spec(spec)
+    module.__dict__["__strategy_file__"] = str(path)
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)

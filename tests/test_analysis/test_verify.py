@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 import backtest
+from backtest.analysis.lines import derived_id
 from backtest.analysis.result import RunResult
 from backtest.analysis.tables import COLUMNS
 from backtest.analysis.verify import verify_run
@@ -125,17 +127,56 @@ def facts_of(folder: Path) -> dict[str, Any]:
     return facts
 
 
+HASHED = (
+    "timestamp",
+    "account",
+    "asset_code",
+    "transaction_type",
+    "available_balance_change",
+    "unavailable_balance_change",
+)
+
+
+def rename(folder: Path, old: str, new: UUID) -> None:
+    """Give all entries the ids that they have in a run called ``new``."""
+    count = max(int(row["entry"]) for row in rows_of(folder, "transactions"))
+    names = {
+        derived_id(UUID(old), f"entry/{number}"): derived_id(new, f"entry/{number}")
+        for number in range(1, count + 2)
+    }
+    for table in COLUMNS:
+        rows = rows_of(folder, table)
+        for row in rows:
+            if "entry_id" in row:
+                row["entry_id"] = names.get(row["entry_id"], row["entry_id"])
+        store(folder, table, rows)
+
+
 def cover(folder: Path, facts: dict[str, Any] | None = None) -> None:
     """Make all hashes right again, as somebody would who knows the program: the journal's, the
     configuration's, those of the files and that of run.json itself."""
     facts = facts_of(folder) if facts is None else facts
+    receipt = facts["receipt"]
+    parts: dict[str, list[str]] = {}
+    for row in rows_of(folder, "orders"):
+        parts.setdefault(row["branch_id"], []).append(row["order_id"])
+    numbers = {
+        part: f"{number}.{place}"
+        for number, own in enumerate(parts.values(), 1)
+        for place, part in enumerate(own, 1)
+    }
     lines = []
     for row in rows_of(folder, "transactions"):
-        kept = [value for name, value in row.items() if name not in ("entry_id", "cause")]
-        lines.append("|".join(kept) + "\n")
-    facts["receipt"]["journal_sha256"] = hashlib.sha256("".join(lines).encode()).hexdigest()
-    config = json.dumps(facts["config"], sort_keys=True, separators=(",", ":"))
-    facts["receipt"]["config_sha256"] = hashlib.sha256(config.encode()).hexdigest()
+        kept = [row[name] for name in HASHED]
+        number = numbers.get(row["order_id"], "?") if row["order_id"] else ""
+        lines.append("|".join([number, *kept]) + "\n")
+    receipt["journal_sha256"] = hashlib.sha256("".join(lines).encode()).hexdigest()
+    config = hashlib.sha256(json.dumps(facts["config"], separators=(",", ":")).encode())
+    if receipt["config_sha256"] != config.hexdigest():
+        receipt["config_sha256"] = config.hexdigest()
+        run_id = UUID(bytes=config.digest()[:16], version=4)
+        rename(folder, receipt["run_id"], run_id)
+        receipt["run_id"] = str(run_id)
     for table, told in facts["tables"].items():
         content = (folder / told["file"]).read_bytes()
         told["sha256"] = hashlib.sha256(content).hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
@@ -19,6 +19,7 @@ from backtest.services.ledger import (
     describe,
     entry_uuid,
     journal_sha256,
+    part_numbers,
     transaction_of,
 )
 from backtest.services.transaction_manager import create_order, deposit
@@ -287,13 +288,28 @@ class TestReading:
     def test_the_hash_is_of_one_line_a_transaction(self) -> None:
         at = "1970-01-01T00:00:00.00000000"
         lines = (
-            f"{at}5+00:00|1|1|main|USD|ADJUSTMENT|100|0||Adjustment: opening\n"
-            f"{at}5+00:00|2|1|world|USD|ADJUSTMENT|-100|0||Adjustment: opening\n"
-            f"{at}6+00:00|3|2|main|USD|RESERVE_MARGIN|-40|40|"
-            "00000000-0000-0000-0000-000000000007|Reserve: buy\n"
+            f"|{at}5+00:00|main|USD|ADJUSTMENT|100|0\n"
+            f"|{at}5+00:00|world|USD|ADJUSTMENT|-100|0\n"
+            f"2.1|{at}6+00:00|main|USD|RESERVE_MARGIN|-40|40\n"
         )
-        assert journal_sha256(_ledger().rows()) == hashlib.sha256(lines.encode()).hexdigest()
-        assert journal_sha256([]) == hashlib.sha256().hexdigest()
+        orders = [_Order(UUID(int=3), UUID(int=3)), _Order(UUID(int=7), UUID(int=7))]
+        made = journal_sha256(_ledger().rows(), orders)
+        assert made == hashlib.sha256(lines.encode()).hexdigest()
+        assert journal_sha256([], []) == hashlib.sha256().hexdigest()
+
+    def test_orders_are_numbered_by_branch_and_their_parts_within(self) -> None:
+        a, b, c, d = (UUID(int=one) for one in range(4))
+        assert part_numbers([(a, a), (b, b), (c, a), (d, b)]) == {
+            a: "1.1",
+            b: "2.1",
+            c: "1.2",
+            d: "2.2",
+        }
+
+
+class _Order(NamedTuple):
+    id: UUID
+    branch_id: UUID
 
 
 def _derived(name: str) -> UUID:

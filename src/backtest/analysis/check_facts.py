@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
@@ -17,8 +15,9 @@ from backtest.analysis.metrics import sharpe_ratio
 from backtest.analysis.times import moment_ns
 from backtest.analysis.verification import Finding
 from backtest.money import plain
+from backtest.receipt import config_sha256, run_id_of
 
-__all__ = ["config_sha256", "configuration", "journal_hash", "money", "summary"]
+__all__ = ["configuration", "journal_hash", "money", "summary"]
 
 _STAGES = {
     "FEE_CREATE": "create",
@@ -29,12 +28,6 @@ _STAGES = {
 }
 
 
-def config_sha256(config: Mapping[str, Any]) -> str:
-    """The hash of a configuration: of its JSON, keys sorted, without spaces."""
-    text = json.dumps(config, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def configuration(material: Material, finding: Finding) -> str:
     """The configuration is the one the receipt was given for."""
     facts = material.facts
@@ -43,6 +36,8 @@ def configuration(material: Material, finding: Finding) -> str:
     finding.differ("the receipt's seed", receipt["seed"], config["seed"])
     inputs = {code: one["sha256"] for code, one in config["data"].items()}
     finding.differ("the receipt's input_sha256", receipt["input_sha256"], inputs)
+    finding.differ("the receipt's source_sha256", receipt["source_sha256"], config["sources"])
+    finding.differ("the receipt's run_id", receipt["run_id"], str(run_id_of(config)))
     if "market" not in config:  # where agents trade with each other there are no data
         finding.differ("the pairs of the data", sorted(inputs), sorted(config["pairs"]))
     return f"configuration {receipt['config_sha256'][:16]}, seed {receipt['seed']}"

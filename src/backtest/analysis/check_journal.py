@@ -21,8 +21,8 @@ _FILLING = frozenset(
 )
 """Kinds of transactions that come of fills, and of nothing else."""
 _ORDER = Leg._fields.index("order")
-_HASHED = (0, 1, 2, 4, 5, 6, 7, 8, 9, 11)
-"""The columns of a transaction that the journal's hash is made of, in order."""
+_HASHED = (0, 4, 5, 6, 7, 8)
+"""The columns of a transaction that the journal's hash is made of, after order and part."""
 
 
 class Journal:
@@ -53,6 +53,7 @@ class Journal:
         self.last_time = ""
         self._last_entry = 0
         self._digest = hashlib.sha256()
+        self._parts = _parts(material)
         self._balances = iter(material.tables.rows("balances"))
         self._fills = material.fills
         self._next_fill = 0
@@ -78,7 +79,8 @@ class Journal:
 
     def _leg(self, row: Row) -> Leg:
         self.rows += 1
-        self._digest.update("|".join([row[at] for at in _HASHED]).encode())
+        part = self._parts.get(row[9], "?") if row[9] else ""
+        self._digest.update("|".join([part, *(row[at] for at in _HASHED)]).encode())
         self._digest.update(b"\n")
         try:
             leg = legs_of(row)
@@ -313,6 +315,18 @@ class Journal:
 
 
 _HOUSE = frozenset({"market", "clearing", "fees", "insurance", "world"})
+
+
+def _parts(material: Material) -> dict[str, str]:
+    """The number of each order and part (``"3.2"``) by its id, from the table of orders."""
+    branches: dict[str, list[str]] = {}
+    for order in material.orders:
+        branches.setdefault(order.branch, []).append(order.id)
+    return {
+        part: f"{number}.{place}"
+        for number, parts in enumerate(branches.values(), 1)
+        for place, part in enumerate(parts, 1)
+    }
 
 
 def journal_checks(journal: Journal) -> Iterator[Check]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
-from uuid import UUID
 
+from backtest.ids import derived_id
 from backtest.models import Balance
 from backtest.money import ZERO, exact_add
 from backtest.times import from_ns
@@ -39,7 +38,6 @@ def balance_history(result: RunResult) -> list[Balance]:
         for account, asset in touched:
             available, unavailable = now[account, asset]  # type: ignore[assignment]
             name = f"balance/{entry.number}/{account}/{asset}"
-            digest = hashlib.blake2b(name.encode(), key=run_id.bytes, digest_size=16).digest()
             history.append(
                 Balance(
                     account_id=accounts[account],
@@ -47,7 +45,7 @@ def balance_history(result: RunResult) -> list[Balance]:
                     timestamp=from_ns(entry.time),
                     available_balance=available,
                     unavailable_balance=unavailable,
-                    balance_id=UUID(bytes=digest, version=4),
+                    balance_id=derived_id(run_id, name),
                     asset_code=asset,
                 )
             )

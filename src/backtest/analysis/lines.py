@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple, get_type_hints
 from uuid import UUID
 
+from backtest import ids
 from backtest.analysis.exact import amount
 from backtest.analysis.tables import COLUMNS, Row, Tables
 
@@ -213,6 +213,5 @@ def legs_of(row: Row) -> Leg:
 
 
 def derived_id(run_id: UUID, name: str) -> str:
-    """The id that ``name`` has in a run: a function of both (BLAKE2b, keyed with the run)."""
-    digest = hashlib.blake2b(name.encode(), key=run_id.bytes, digest_size=16).digest()
-    return str(UUID(bytes=digest, version=4))
+    """The id that ``name`` has in a run, as text."""
+    return str(ids.derived_id(run_id, name))

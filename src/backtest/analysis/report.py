@@ -206,6 +206,7 @@ def _receipt(result: RunResult) -> list[str]:
         ("versions", ", ".join(f"{name} {number}" for name, number in receipt["versions"].items())),
         ("config", receipt["config_sha256"]),
         *((f"input {code}", digest) for code, digest in receipt["input_sha256"].items()),
+        *((f"source {name}", digest) for name, digest in receipt["source_sha256"].items()),
         ("journal", receipt["journal_sha256"]),
     ]
-    return columns(rows)
+    return [*columns(rows), *(f"  note: {notice}" for notice in receipt["notices"])]

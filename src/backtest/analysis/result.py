@@ -13,7 +13,6 @@ from uuid import UUID
 from attrs import define, field
 
 from backtest.actors import Records
-from backtest.analysis.check_facts import config_sha256
 from backtest.analysis.rereading import market_events
 from backtest.analysis.tables import Tables
 from backtest.analysis.verification import Verification
@@ -29,6 +28,7 @@ from backtest.models import (
     TradingRules,
     Transaction,
 )
+from backtest.receipt import config_sha256
 from backtest.services.ledger import Ledger, Row, journal_sha256, transaction_of
 from backtest.services.valuation import Valuation
 from backtest.times import from_ns
@@ -68,6 +68,8 @@ class RunResult:
     inputs: Mapping[str, str]
     """SHA-256 of each pair's input."""
     versions: Mapping[str, str] = field(factory=dict)
+    notices: Sequence[str] = ()
+    """What the run's id cannot tell apart, in words."""
     agents: Mapping[UUID, str] = field(factory=dict)
     """Names of the strategies by the id of their agent."""
     sources: Mapping[str, Any] = field(factory=dict)
@@ -227,7 +229,7 @@ class RunResult:
     @cached_property
     def journal_sha256(self) -> str:
         """The hash that stands for the whole journal: equal for equal runs."""
-        return journal_sha256(self.ledger.rows())
+        return journal_sha256(self.ledger.rows(), self.records.orders)
 
     @cached_property
     def config_sha256(self) -> str:
@@ -236,13 +238,15 @@ class RunResult:
 
     @property
     def receipt(self) -> dict[str, Any]:
-        """Seed, versions, and the hashes of configuration, inputs and journal."""
+        """Seed, versions, and the hashes of configuration, inputs, sources and journal."""
         return {
             "run_id": str(self.run.run_id),
             "seed": self.run.seed,
             "versions": dict(self.versions),
             "config_sha256": self.config_sha256,
             "input_sha256": dict(self.inputs),
+            "source_sha256": dict(self.config["sources"]),
+            "notices": list(self.notices),
             "journal_sha256": self.journal_sha256,
         }
 

@@ -32,6 +32,7 @@ class Learner(Strategy):
     pair: str = ""
     every: str = "bar"
 
+    decides_outside = True  # which the run's receipt says
     logs_refusals = False  # a policy that explores is refused all the time: `events` tells
 
     # -- what it sees ------------------------------------------------------------------------------

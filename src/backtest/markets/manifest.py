@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from backtest.manifest import pair_text, rules_text
+from backtest.content import Contents
+from backtest.manifest import Manifest, given_text, pair_text, rules_text
 from backtest.markets.cast import Member
 from backtest.markets.latencies import latency_text
 from backtest.markets.scenario import Scenario
@@ -14,22 +14,26 @@ from backtest.money import plain
 __all__ = ["market_manifest"]
 
 
-def market_manifest(scenario: Scenario, members: Mapping[str, Member]) -> dict[str, Any]:
+def market_manifest(
+    scenario: Scenario, members: Mapping[str, Member], bounds: Mapping[str, int]
+) -> Manifest:
     """The configuration of a run of ``scenario`` with ``members``, in the form that `verify` and
     `explain` know from backtests."""
-    return {
+    contents = Contents()
+    strategies = {
+        name: {
+            **contents.strategy(one.strategy, name),
+            "accounts": [name],
+            "population": one.population,
+            "latency": latency_text(one.latency),
+            "computation_ns": one.computation,
+        }
+        for name, one in members.items()
+    }
+    rules = {one.code: one.rules for one in scenario.pairs}
+    config = {
         "seed": scenario.seed,
-        "strategies": {
-            name: {
-                "class": f"{type(one.strategy).__module__}.{type(one.strategy).__qualname__}",
-                "parameters": {k: _plain(v) for k, v in one.strategy.parameters.items()},
-                "accounts": [name],
-                "population": one.population,
-                "latency": latency_text(one.latency),
-                "computation_ns": one.computation,
-            }
-            for name, one in members.items()
-        },
+        "strategies": strategies,
         "cash": {
             name: {asset: plain(amount) for asset, amount in one.cash.items()}
             for name, one in members.items()
@@ -43,7 +47,7 @@ def market_manifest(scenario: Scenario, members: Mapping[str, Member]) -> dict[s
             for name, one in members.items()
         },
         "pairs": {one.code: pair_text(one.pair) for one in scenario.pairs},
-        "rules": {one.code: rules_text(one.rules) for one in scenario.pairs},
+        "rules": {code: rules_text(one) for code, one in rules.items()},
         "data": {},
         "stamp": "open",
         "tz": "UTC",
@@ -52,8 +56,7 @@ def market_manifest(scenario: Scenario, members: Mapping[str, Member]) -> dict[s
             asset: plain(amount) for asset, amount in scenario.insurance_fund.items()
         },
         "market": scenario.text(),
+        **bounds,
+        **given_text(contents, rules, scenario.latency),
     }
-
-
-def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
+    return Manifest({**config, "sources": contents.sources}, contents.notices)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime, time
 from os import PathLike
 from time import perf_counter
 from typing import Any
-from uuid import UUID
 
 import anyio.to_thread
 from attrs import define, evolve, field, fields
@@ -25,7 +23,8 @@ from backtest.actors.exchange import ExchangeActor
 from backtest.actors.standstill import STALL_BOUND
 from backtest.config import RuleBook, cash_of, check_precision
 from backtest.errors import ConfigError
-from backtest.manifest import versions
+from backtest.ids import IdSource
+from backtest.manifest import Manifest, versions
 from backtest.markets.cast import Member, cast_of, filled
 from backtest.markets.hours import phases
 from backtest.markets.latencies import latencies_of
@@ -36,6 +35,7 @@ from backtest.markets.result import MarketResult
 from backtest.markets.scenario import Scenario
 from backtest.markets.shipped import load
 from backtest.models import HOUSE, Account, Agent, BacktestRun
+from backtest.receipt import run_id_of
 from backtest.roster import named
 from backtest.runner import refuse_running_loop
 from backtest.services.fundamental import Fundamental
@@ -84,6 +84,7 @@ class MarketRunner:
     """Theirs and those of the house, by name."""
     _run: BacktestRun | None = field(init=False, default=None)
     _scenario: Scenario = field(init=False)
+    _manifest: Manifest = field(init=False)
     _agents: dict[str, tuple[Agent, tuple[Account, ...]]] = field(init=False, factory=dict)
     _valuation: Valuation = field(init=False)
     _worths: dict[str, Fundamental | None] = field(init=False, factory=dict)
@@ -125,15 +126,19 @@ class MarketRunner:
         cash = {name: one.cash for name, one in self.members.items()}
         check_precision(cash, pairs, RuleBook())
         asset = scenario.pairs[0].pair.settlement.code
-        self._open_accounts(seed, asset, scenario.netting)
+        bounds = {"inbox_bound": self.inbox_bound, "stall_bound": self.stall_bound}
+        told = self._manifest = market_manifest(scenario, self.members, bounds)
+        run_id = run_id_of(told.config)
+        ids = IdSource(run_id, "party")
+        venue_id = ids.draw()
+        self._open_accounts(ids, asset, scenario.netting)
         valuation = self._valuation = Valuation(asset, list(pairs.values()))
-        run_id = _id(seed, "run")
         specs = {one.code: one.spec(start) for one in scenario.pairs}
         opening = [(name, code, sum_) for name, own in cash.items() for code, sum_ in own.items()]
         fund = list(scenario.insurance_fund.items())
         self.ledger = AccountActor(list(self.members), opening, fund)
         agents = {f"strategy/{name}": one for name, one in self._agents.items()}
-        self.exchange = ExchangeActor(_id(seed, "exchange"), run_id, specs, agents, valuation)
+        self.exchange = ExchangeActor(venue_id, run_id, specs, agents, valuation)
         self.exchange.publication.depth_every = depth_interval(start, until)
         day = [
             change for one in scenario.pairs for change in phases(one.code, one.hours, start, until)
@@ -210,20 +215,20 @@ class MarketRunner:
             if given.get(name) is not value:
                 setattr(strategy, name, value)
 
-    def _open_accounts(self, seed: int, asset: str, netting: bool) -> None:
+    def _open_accounts(self, ids: IdSource, asset: str, netting: bool) -> None:
         for name, member in self.members.items():
             account = Account(
-                _id(seed, f"account/{name}"),
+                ids.draw(),
                 name,
                 next(iter(member.cash), asset),
                 margin_mode=member.margin_mode,  # type: ignore[arg-type]
                 netting=netting,
             )
             self.accounts[name] = account
-            agent = Agent(_id(seed, f"agent/{name}"), name, (account.account_id,))
+            agent = Agent(ids.draw(), name, (account.account_id,))
             self._agents[name] = (agent, (account,))
         for name in HOUSE:
-            self.accounts[name] = Account(_id(seed, f"account/{name}"), name, asset, is_house=True)
+            self.accounts[name] = Account(ids.draw(), name, asset, is_house=True)
 
     def _host(self, name: str, member: Member) -> StrategyHost:
         return StrategyHost(
@@ -249,7 +254,8 @@ class MarketRunner:
         self._valuation.sample(self.system.now)
         return MarketResult(
             run=BacktestRun(run.run_id, run.seed, run.start_ns, self.system.now),
-            config=market_manifest(scenario, self.members),
+            config=self._manifest.config,
+            notices=self._manifest.notices,
             cash_asset=self._valuation.cash,
             pairs={one.code: one.pair for one in scenario.pairs},
             rules={one.code: one.rules for one in scenario.pairs},
@@ -306,8 +312,3 @@ def _runner(
     if strategies:
         return MarketRunner(scenario=scenario, strategies=given, **settings)
     return MarketRunner(scenario=scenario, **settings)
-
-
-def _id(seed: int, name: str) -> UUID:
-    """The id called ``name``: the same for a seed whoever else there is."""
-    return UUID(bytes=hashlib.sha256(f"{seed}/id/{name}".encode()).digest()[:16], version=4)

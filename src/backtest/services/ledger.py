@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal, Inexact, InvalidOperation
-from typing import NamedTuple
-from uuid import UUID, SafeUUID
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
 
 from backtest.errors import AccountError, InsufficientFunds, LedgerError, UnbalancedEntry
+from backtest.ids import derived_id
 from backtest.models.account import HOUSE
 from backtest.models.transaction import Transaction, TransactionType
 from backtest.money import ZERO, exact_add, plain
@@ -27,16 +28,13 @@ __all__ = [
     "describe",
     "entry_uuid",
     "journal_sha256",
+    "part_numbers",
     "transaction_of",
 ]
 
+Key = TypeVar("Key", UUID, str)
 _NOTHING = (ZERO, ZERO)
 _new = tuple.__new__
-_new_object = object.__new__
-_set = object.__setattr__
-# The bits that make 128 bits a UUID of version 4 (RFC 9562, section 5.4).
-_CLEAR = ~((0xF000 << 64) | (0xC000 << 48))
-_VERSION_4 = (0x4000 << 64) | (0x8000 << 48)
 
 
 class Entry(NamedTuple):
@@ -284,7 +282,7 @@ class Ledger:
 
 def entry_uuid(run_id: UUID, number: int) -> UUID:
     """The id of entry ``number`` of a run: a function of both, so it need not be stored."""
-    return _derived(run_id, f"entry/{number}")
+    return derived_id(run_id, f"entry/{number}")
 
 
 def transaction_of(row: Row, run_id: UUID, account_id: UUID) -> Transaction:
@@ -298,39 +296,48 @@ def transaction_of(row: Row, run_id: UUID, account_id: UUID) -> Transaction:
         unavailable_balance_change=row.unavailable,
         transaction_type=row.kind,
         order_id=row.order_id,
-        transaction_id=_derived(run_id, f"transaction/{row.sequence}"),
+        transaction_id=derived_id(run_id, f"transaction/{row.sequence}"),
         asset_code=row.asset,
         entry_id=entry_uuid(run_id, row.entry),
         sequence=row.sequence,
     )
 
 
-def _derived(run_id: UUID, name: str) -> UUID:
-    digest = hashlib.blake2b(name.encode(), key=run_id.bytes, digest_size=16).digest()
-    made = _new_object(UUID)  # without `UUID.__init__`, which takes longer than the hash
-    _set(made, "int", int.from_bytes(digest, "big") & _CLEAR | _VERSION_4)
-    _set(made, "is_safe", SafeUUID.unknown)
-    return made
+def journal_sha256(rows: Iterable[Row], orders: Iterable[Any]) -> str:
+    """The hash that stands for a journal, of one line per transaction: order, part, time, account,
+    asset, type and amounts; no ids and no sentences.
 
-
-def journal_sha256(rows: Iterable[Row]) -> str:
-    """The hash that stands for a journal: of one canonical line per transaction."""
+    ``orders`` are those of the run in the order in which they came to be: they number the rows.
+    """
     digest = hashlib.sha256()
+    numbers = part_numbers((order.id, order.branch_id) for order in orders)
     for row in rows:
         line = "|".join(
             (
+                "" if row.order_id is None else numbers.get(row.order_id, "?"),
                 format_ns(row.time),
-                str(row.sequence),
-                str(row.entry),
                 row.account,
                 row.asset,
                 row.kind.value,
                 plain(row.available),
                 plain(row.unavailable),
-                "" if row.order_id is None else str(row.order_id),
-                row.description,
             )
         )
         digest.update(line.encode())
         digest.update(b"\n")
     return digest.hexdigest()
+
+
+def part_numbers(orders: Iterable[tuple[Key, Key]]) -> dict[Key, str]:
+    """``"3.2"``, the second part of the third order, by the part's id.
+
+    ``orders`` are the ids of all parts, each with that of its branch, in the order in which they
+    came to be.
+    """
+    counts: dict[Key, list[int]] = {}
+    numbers: dict[Key, str] = {}
+    for part, branch in orders:
+        count = counts.setdefault(branch, [len(counts) + 1, 0])
+        count[1] += 1
+        numbers[part] = f"{count[0]}.{count[1]}"
+    return numbers

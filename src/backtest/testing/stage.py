@@ -18,6 +18,7 @@ from backtest.actors import (
     System,
 )
 from backtest.errors import ConfigError, OrderRejected, RejectReason
+from backtest.ids import id_of
 from backtest.models import Account, Agent, Bar, MarketEvent, TradingPair, TradingRules
 from backtest.money import decimal_of
 from backtest.services.cadence import Cadence
@@ -192,7 +193,7 @@ def assemble(
         trading[pair.code] = (pair, rule or TradingRules())
     system.add(AccountActor(list(by_account), opening, insurance))
     valuation = Valuation(equity, list(pairs))
-    system.add(BrokerActor(UUID(int=1), UUID(int=2), trading, agents, valuation))
+    system.add(BrokerActor(UUID(int=1), id_of(f"{seed}"), trading, agents, valuation))
     system.add(market)
     for name, strategy in strategies.items():
         system.add(StrategyHost(name, strategy))

@@ -125,7 +125,7 @@ class World:
     @property
     def sha256(self) -> str:
         """The hash of the journal: equal for equal runs."""
-        return journal_sha256(self.rows())
+        return journal_sha256(self.rows(), self.records.orders)
 
     def text(self) -> str:
         """All of it, for somebody who reads why a test failed."""

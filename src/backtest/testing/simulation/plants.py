@@ -22,12 +22,12 @@ from backtest.actors.channel import Channel
 from backtest.actors.closing_desk import ClosingDesk
 from backtest.actors.desk import Desk
 from backtest.actors.herald import Herald
-from backtest.actors.ids import IdSource
 from backtest.actors.protocol import BalanceUpdate
 from backtest.actors.quote_desk import QuoteDesk
 from backtest.actors.records import Records
 from backtest.actors.standing_quote import StandingQuote
 from backtest.actors.venue import Venue
+from backtest.ids import IdSource
 from backtest.models import FeeKind
 from backtest.money import ZERO, add
 from backtest.services.bar_walk import BarWalk

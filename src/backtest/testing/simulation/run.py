@@ -302,13 +302,14 @@ class World:
 
     def _digest(self, ended: str, problem: str) -> str:
         digest = self.log.copy()
-        digest.update(journal_sha256(self.account.ledger.rows()).encode())
+        orders = self.broker.venue.records.orders
+        digest.update(journal_sha256(self.account.ledger.rows(), orders).encode())
         for event in self.broker.venue.records.events:
             told = [event.time, event.message, event.kind.name, event.branch, event.order_number]
             told += [event.entry, event.cause, event.sender, event.detail, event.asked]
             told.append("" if event.volume is None else plain(event.volume))
             digest.update("|".join(str(one) for one in told).encode())
-        for order in self.broker.venue.records.orders:
+        for order in orders:
             digest.update(
                 f"{order.id}|{order.status.name}|{order.volume}|{order.fill_price}|"
                 f"{order.create_timestamp}|{order.fill_timestamp}|{order.cancel_timestamp}".encode()
