@@ -14,7 +14,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import attrs
 
 from backtest.testing import DAY, HOUR, World, bar, pair_of, play, quote, refused, rules, trade
 from backtest.testing import MINUTE as M
@@ -36,6 +41,19 @@ __all__ = [
     "rules",
     "text",
     "trade",
+    "without_ids",
 ]
 
 D = Decimal
+
+
+def without_ids(rows: Iterable[Any]) -> list[tuple[Any, ...]]:
+    """Fills or trades as tuples of all but their ids, which two runs never share."""
+    return [
+        tuple(
+            value
+            for value in (row if isinstance(row, tuple) else attrs.astuple(row, recurse=False))
+            if not isinstance(value, UUID)
+        )
+        for row in rows
+    ]
