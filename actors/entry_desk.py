@@ -17,7 +17,7 @@ from .book import PairBook
 from .branch import Branch
 from .cancellation import Cancellation
 from .exits import ExitDesk
-from .fill_plans import opening_plan, rest_is_dust, spot_legs, spot_plan
+from .fill_plans import opening_plan, rest_is_dust, spot_legs, spot_plan, uncovered
 from .fill_record import Execution, record_fill, signed_size
 from .holdings import open_holding
 from .oco import OcoGroup
@@ -110,6 +110,15 @@ class EntryDesk:
         elif rest_is_dust(branch):
             walk.drop(hit.working)
             await self._cancellation.cancel_dust(branch)
+        elif lost := uncovered(self._venue, branch):
+            if lost == hit.working.volume:
+                walk.drop(hit.working)
+            await self._cancellation.cancel(
+                branch,
+                lost,
+                RejectReason.INSUFFICIENT_FUNDS,
+                f"the fill at {hit.price} took what was reserved for it",
+            )
 
     def settled(
         self,

@@ -11,6 +11,7 @@ from backtest.services.settlement import (
     Spot,
     Sums,
     is_dust,
+    most_for,
     opened,
     spot_bought,
     spot_sold,
@@ -26,7 +27,7 @@ from backtest.services.transaction_manager import (
 from .branch import Branch
 from .venue import Venue
 
-__all__ = ["opening_plan", "owed", "rest_is_dust", "spot_legs", "spot_plan"]
+__all__ = ["opening_plan", "owed", "rest_is_dust", "spot_legs", "spot_plan", "uncovered"]
 
 
 def spot_plan(
@@ -114,6 +115,25 @@ def owed(branch: Branch) -> Decimal:
     what the order brings next, and with its end."""
     sums = branch.sums
     return sub(branch.book.fees.due(sums.fees), sums.charged) if sums.fees else ZERO
+
+
+def uncovered(venue: Venue, branch: Branch) -> Decimal:
+    """What of the leaves their reserve covers no more, because a fill took of it."""
+    order, book = branch.order, branch.book
+    if order is None or branch.asset != book.quote:
+        return ZERO
+    # A fill takes of the reserve of the leaves only when all that was available is gone.
+    if venue.spendable(branch.account, book.quote) > ZERO:
+        return ZERO
+    if venue.reserve(branch, order.volume) <= order.reserved:
+        return ZERO
+    covered = most_for(
+        lambda volume: venue.reserve(branch, volume),
+        order.volume,
+        order.reserved,
+        book.pair.volume_increment,
+    )
+    return sub(order.volume, covered)
 
 
 def rest_is_dust(branch: Branch) -> bool:

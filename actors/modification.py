@@ -187,9 +187,9 @@ class Modification:
         kind, buy = branch.working.kind, branch.working.buy
         if order.instructions.post_only and not keeps_place:
             check_post_only(kind, buy, limit, stop, book.meets(buy), order.instructions)
-        if moves:
-            branch.worst = book.worst_price(buy, limit, stop, book.meets(buy))
         if not keeps_place:
+            if moves or increase:
+                branch.worst = book.worst_price(buy, limit, stop, book.meets(buy))
             branch.taker = takes(buy, limit, stop if kind == "stop_limit" else book.meets(buy))
         if branch.nets:
             if increase:

@@ -136,7 +136,8 @@ def modify(state: State, label: str, given: dict[str, Any]) -> None:
     smaller = given.keys() == {"volume"} and child.leaves <= order.leaves
     if given.keys() == {"volume"} and child.leaves == order.leaves:
         raise Unclear("a modify that changes nothing")
-    if given.keys() & {*PRICES[:2], "trail", "trail_percent"} or order.kind == "exit":
+    changed = given.keys() & {*PRICES[:2], "trail", "trail_percent"} or order.kind == "exit"
+    if changed or child.leaves > order.leaves:
         reservation(state, child)
     elif not smaller:
         counts_as_maker(state, child)

@@ -26,7 +26,7 @@ from tests.models.common import Case, Model, Outcome, Unclear, differences
 
 __all__ = ["MODELS", "Disagreement", "Tally", "check", "fuzz", "model_named", "show", "shrink"]
 
-MODELS: tuple[str, ...] = ("bars", "margin", "pairs")
+MODELS: tuple[str, ...] = ("bars", "margin", "pairs", "ticks", "exchange")
 """The models by name; each is a module of this package."""
 WAITING: tuple[str, ...] = ()
 """Those ahead of the product: compared by hand, by the tests when the product has caught up."""

@@ -182,8 +182,9 @@ class Market:
             better = order["price"] * (-1 if order["buy"] else 1) if limit else NONE
             if price is not None:
                 found.append(((point, limit, better, place), order, price))
-        for _, order, price in sorted(found, key=lambda one: one[0]):
-            self.fill(order, price)
+        when = {0: opened, 3: self.now}
+        for key, order, price in sorted(found, key=lambda one: one[0]):
+            self.fill(order, price, when.get(key[0]))
 
     def command(self, name: str, number: int, row: list[Any]) -> Callable[[], None]:
         def act() -> None:
@@ -202,7 +203,7 @@ class Market:
             this_close = self.case["fill_on"] == "this_close"
             if order["kind"] == "market" and this_close and at == self.now:
                 # An event of its own, before time moves.
-                self.send(0, 0, lambda: self.fill(order, close))
+                self.send(0, 0, lambda: self.fill(order, close, self.now))
 
         return act
 
@@ -227,7 +228,8 @@ class Market:
         if money[0] < 0:
             raise Unclear("the account has too little: that is not asked here")
 
-    def fill(self, order: dict[str, Any], price: Fraction) -> None:
+    def fill(self, order: dict[str, Any], price: Fraction, when: int | None) -> None:
+        """Book a fill that happened at ``when``; inside a bar nobody knows."""
         self.orders.remove(order)
         base, quote, _ = KNOWN[order["code"]]
         volume, worth = order["volume"], order["volume"] * price
@@ -240,7 +242,7 @@ class Market:
             self.move(order, quote, worth, NONE)
         else:
             self.move(order, quote, -worth, worth)
-        row = [self.now, order["code"], order["buy"], volume, price]
+        row = [self.now, when, order["code"], order["buy"], volume, price]
         self.fills[order["name"]].append(row)
         self.tell(order["name"], "fill", [order["number"], price])
         if order["side"] in ("long", "short"):

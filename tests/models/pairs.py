@@ -186,7 +186,8 @@ def play(case: Case) -> Outcome:
     fills: dict[str, list[list[Any]]] = {name: [] for name in scripts}
     for one in result.fills:
         side = one.direction.name == "LONG"
-        row = [one.timestamp_ns // SECOND, one.pair, side, one.volume, one.price]
+        when = None if one.executed_ns is None else one.executed_ns // SECOND
+        row = [one.timestamp_ns // SECOND, when, one.pair, side, one.volume, one.price]
         fills[result.agents[one.agent_id]].append(row)
     return {
         "logs": {name: script.log_ for name, script in scripts.items()},

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from backtest.actors import EventKind
 from backtest.errors import RejectReason
 from backtest.models import ActionType, DecisionAction
@@ -330,19 +332,39 @@ def test_what_the_parts_of_a_split_lack_must_be_available() -> None:
     play([bar(0, 110)], script, cash={"USD": 203}, rules=rules(fees=fees))
 
 
-def test_what_is_left_of_an_order_whose_reserve_paid_gives_back_no_more_than_there_is() -> None:
+@pytest.mark.parametrize("verb", ["buy", "long"])
+def test_leaves_that_the_reserve_no_longer_covers_are_cancelled(verb: str) -> None:
     """4 at the market reserve 4 x 105; the first fills at 140 and takes 35 from the others."""
 
     async def script(me: Any) -> None:
         await me.next()
-        order = await me.buy("BTCUSD", 4)
+        order = await getattr(me, verb)("BTCUSD", 4)
         await me.next()
-        assert me.balance("USD") == (D(0), D(280))
-        await order.cancel("0.1")
-        # 2.9 need 304.50, and there are 280
-        assert me.balance("USD") == (D(0), D(280))
+        # 280 cover 2.666, which need 279.93; 0.334 are cancelled.
+        assert (order.filled_volume, order.leaves) == (D(1), D("2.666"))
+        assert order.cancelled_volume == D("0.334")
+        assert me.told(EventKind.CANCELLED) == [("cancelled", "INSUFFICIENT_FUNDS")]
+        margin = 0 if verb == "buy" else 140
+        assert me.balance("USD") == (D("0.07"), D("279.93") + margin)
+        await order.cancel("0.666")
+        assert me.balance("USD") == (D("70"), D(210) + margin)
 
     play([bar(0, 100), bar(1, 140, volume=1)], script, cash={"USD": 420})
+
+
+def test_an_increase_reserves_at_the_price_of_the_day() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.buy("BTCUSD", 2)
+        assert me.balance("USD").unavailable == 210  # 2 x 100 x 1.05
+        await me.next()
+        await order.modify(volume=3)
+        assert me.balance("USD").unavailable == 252  # 3 x 80 x 1.05
+        await me.next()
+        await order.modify(volume=2)
+        assert me.balance("USD").unavailable == 168  # less volume is no new order
+
+    play([bar(0, 100), bar(1, 80, volume=0), bar(2, 90, volume=0)], script)
 
 
 def test_an_older_id_of_the_branch_reaches_its_live_order() -> None:

@@ -252,11 +252,11 @@ def test_a_fill_that_eats_the_reserve_of_its_leaves_goes_on_until_the_money_ends
         order = await me.buy("BTCUSD", 4)
         assert me.balance("USD") == (D(0), D(420))
         await me.next()
-        # 1 x 140; of the 420 there are 280 left for leaves that would need 315
-        assert order.leaves == 3
-        assert me.balance("USD") == (D(0), D(280))
+        # 1 x 140; of the 420 there are 280 left, which cover 2.666 of the leaves at 105
+        assert order.leaves == D("2.666")
+        assert me.balance("USD") == (D("0.07"), D("279.93"))
         await me.next()
-        # 280 / 140 = 2, the last one is cancelled
+        # 280 / 140 = 2, the rest is cancelled
         assert order.filled_volume == 3
         assert order.cancelled_volume == 1
 

@@ -30,6 +30,7 @@ __all__ = [
     "close_fee",
     "closed",
     "is_dust",
+    "most_for",
     "opened",
     "opening_reserve",
     "spot_bought",
@@ -187,7 +188,7 @@ def spot_bought(
     kept = keeps(wanted, plan.sums)
     if add(needed, kept) > money:
         if needed > money:
-            volume = ZERO if whole else _most(cost, wanted, money, increment)
+            volume = ZERO if whole else most_for(cost, wanted, money, increment)
             if not volume:
                 return Spot(ZERO, ZERO, ZERO, ZERO, sums)
             plan = priced(volume)
@@ -283,7 +284,7 @@ def opened(
         covered = add(needed, kept) <= money
         if not covered:
             if needed > money:
-                volume = ZERO if whole else _most(cost, wanted, money, increment)
+                volume = ZERO if whole else most_for(cost, wanted, money, increment)
                 if not volume:
                     return Opening(ZERO, ZERO, ZERO, ZERO, sums), False
                 plan = priced(volume, at)
@@ -337,7 +338,7 @@ def closed(
     return sub(posted, gains.posted), Gains(exact, posted)
 
 
-def _most(
+def most_for(
     cost: Callable[[Decimal], Decimal], wanted: Decimal, money: Decimal, step: Decimal
 ) -> Decimal:
     """The most that ``money`` pays for below ``wanted``, in steps of ``step``."""
