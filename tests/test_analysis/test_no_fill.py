@@ -299,18 +299,10 @@ def wild_run(
     return runner.run(), bars
 
 
-TO_MEND = pytest.mark.xfail(
-    reason="explain names a wrong reason in a few of these runs since stops that were reached, day "
-    "orders and take-profits wait otherwise: it is to follow",
-    strict=False,
-)
-
-
 @pytest.mark.parametrize(
     ("kind", "source", "first"),
     [
-        *((kind, None, first) for kind in (Wild, Wildest) for first in (0, 10, 20)),
-        *(pytest.param(Wilder, None, first, marks=TO_MEND) for first in (0, 10, 20)),
+        *((kind, None, first) for kind in (Wild, Wildest, Wilder) for first in (0, 10, 20)),
         (Wilder, days, 10),
     ],
 )

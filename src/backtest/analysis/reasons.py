@@ -295,10 +295,12 @@ def _start(since: Since, working: Working, bar: Bar, rules: PairRules) -> int:
     """From where on ``bar`` counts for ``working``."""
     if since.whole:
         return 0
-    kind = "market" if working.triggered else working.kind
-    own = rules.rules.fills
-    policy = None if own is None else own.eligibility
-    start = eligibility(kind, since.ns, True, bar, rules.rules.fill_on, policy)
+    if working.triggered:  # the rest of a stop waits for an open, whatever the rules say
+        start = eligibility("market", since.ns, True, bar)
+    else:
+        own = rules.rules.fills
+        policy = None if own is None else own.eligibility
+        start = eligibility(working.kind, since.ns, True, bar, rules.rules.fill_on, policy)
     since.whole = start == 0
     return start
 
