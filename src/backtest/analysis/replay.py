@@ -135,7 +135,8 @@ class _Replay:
         wait = self._fill(order, event, number)
         if order["order_kind"] == "trading":
             fill = chain.fills[event["entry_id"]]
-            opened = Opened(number, in_event, wait.working, wait.since, fill["point"])
+            found = wait.found_by(number)
+            opened = Opened(number, in_event, found.working, found.since, fill["point"])
             # What was opened between two events is no older than that.
             since = Since(0 if in_event else parse_ns(event["timestamp"]), in_event)
             self.positions.hold(order, Decimal(event["volume"]), number, opened, since)

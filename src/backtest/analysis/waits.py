@@ -91,6 +91,13 @@ class Wait:
     reduces: bool = False
     """It is a reduce-only order."""
 
+    def found_by(self, number: int) -> Wait:
+        """What it was when market event ``number`` began: parts of it may have filled in it."""
+        one = self
+        while one.first > number and one.before is not None and one.before.last == number:
+            one = one.before
+        return one
+
     def met_at_once(self, number: int) -> bool:
         """Whether it, or what it was until now, could fill at once after event ``number``."""
         one: Wait | None = self
