@@ -204,7 +204,8 @@ class Holding:
         self.gains = NO_GAINS
         """What its closes came to so far."""
         self.since = 0
-        """The earliest moment at which it can have been opened, in nanoseconds."""
+        """The earliest moment at which it can have been opened, in nanoseconds; later where it has
+        paid ahead what fell due before."""
         self.group = Group(entry=None, parts=[part])
 
     def closing(self, kind: str) -> Closing | None:

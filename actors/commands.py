@@ -76,7 +76,7 @@ class CommandDesk:
         try:
             branch = self._find(desk, ask.order_id)
             if branch.book.charges:
-                await self._financing.charge_order(branch)
+                await self._financing.charge_order(branch, ask.verb is Verb.SPLIT)
             verb = ask.verb
             if verb is Verb.CANCEL and ask.close:
                 self._cancellation.cancel_close(branch, ask.close, desk.request, ask.command)

@@ -46,55 +46,71 @@ class Financing:
         """Whether a charge falls due by ``time``, the moment of a quote or a trade."""
         return self.is_due(book, trusted_bar(book.code, time, time + 1, ONE, ONE, ONE, ONE, None))
 
-    async def charge_until(self, book: PairBook, end: int, bar: Bar | None = None) -> None:
+    async def charge_until(
+        self, book: PairBook, end: int, bar: Bar | None = None, only: Branch | None = None
+    ) -> None:
         """Charge what falls due at or before ``end``, in the order of time, at the mark the venue
         has now. At one time the night goes before funding.
 
         A position whose margin has to pay is tested after each charge: at the close of ``bar``,
         the bar inside which it falls due, or else at the next price there is. Once it is called
-        nothing more is charged to it.
+        nothing more is charged to it. ``only``: of one branch; what others owe stays due.
         """
-        while book.next_rollover is not None:
-            funding = book.next_funding
-            nightly = funding is None or book.next_rollover <= funding[0]
-            due = book.next_rollover if nightly or funding is None else funding[0]
+        night, funding = book.next_rollover, book.next_funding
+        while night is not None:
+            nightly = funding is None or night <= funding[0]
+            due = night if nightly or funding is None else funding[0]
             if due > end:
                 break
-            if nightly or funding is None:
-                book.next_rollover = book.calendar.rollover(due, book.rules.rollover_ns)
-                await self._overnight(book, due, bar)
+            rate = None if nightly or funding is None else funding[1]
+            if rate is None:
+                night = book.calendar.rollover(due, book.rules.rollover_ns)
             else:
-                book.next_funding = book.rules.funding.after(due)  # type: ignore[union-attr]
-                await self._funding(book, due, funding[1], bar)
+                funding = book.rules.funding.after(due)  # type: ignore[union-attr]
+            if only is None:
+                book.next_rollover, book.next_funding = night, funding
+            if rate is None:
+                await self._overnight(book, due, bar, only)
+            else:
+                await self._funding(book, due, rate, bar, only)
 
-    def _charged(self, book: PairBook, due: int, mark: Decimal) -> list[Holding]:
+    async def charge_order(self, branch: Branch, positions: bool) -> None:
+        """Charge what is pending of ``branch``, or else, with ``positions``, what it has open, for
+        what fell due by now, at the last mark there is.
+
+        A command is about to change or to end it: each charge is for what stood then.
+        """
+        # Between agents all is charged when it falls due, and both sides together.
+        if branch.order is not None or (positions and not self._between_agents):
+            await self.charge_until(branch.book, self._venue.now, only=branch)
+
+    def _charged(
+        self, book: PairBook, due: int, mark: Decimal, only: Branch | None
+    ) -> list[Holding]:
         """The positions that stood when it fell due and are not called at ``mark`` since."""
+        if only is not None and only.order is not None:
+            return []  # it is what is pending that changes
         desk = self._closing_desk
-        return [one for one in book.holdings if one.since <= due and not desk.is_called(one, mark)]
+        charged = []
+        for one in book.holdings if only is None else list(only.holdings):
+            if one.since <= due and not desk.is_called(one, mark):
+                charged.append(one)
+                if only is not None:
+                    one.since = due + 1  # it has paid, and what comes of it
+        return charged
 
-    async def _overnight(self, book: PairBook, due: int, bar: Bar | None) -> None:
+    async def _overnight(
+        self, book: PairBook, due: int, bar: Bar | None, only: Branch | None
+    ) -> None:
         mark = book.last
         if mark is None or not (book.fees_filled or book.fees_pending):
             return
-        for holding in self._charged(book, due, mark):
+        for holding in self._charged(book, due, mark, only):
             part = holding.part
             amount = book.fee(book.fees_filled, part.volume, mark, part.margin)
             await self._charge(holding.branch, holding, amount, "overnight", "", bar)
-        for branch in list(book.branches.values()):
+        for branch in list(book.branches.values()) if only is None else [only]:
             await self._keeping(branch, due, mark, bar)
-
-    async def charge_order(self, branch: Branch) -> None:
-        """Charge what is pending of ``branch`` for the nights by now, at the last mark there is.
-
-        A command is about to change or to end it: each night is charged on what stood then.
-        """
-        book = branch.book
-        due, mark = book.next_rollover, book.last
-        if mark is None or not book.fees_pending:
-            return
-        while due is not None and due <= self._venue.now:
-            await self._keeping(branch, due, mark, None)
-            due = book.calendar.rollover(due, book.rules.rollover_ns)
 
     async def _keeping(self, branch: Branch, due: int, mark: Decimal, bar: Bar | None) -> None:
         """Charge what is pending of ``branch`` for the night that ends at ``due``, once."""
@@ -110,11 +126,13 @@ class Financing:
         amount = book.fee(book.fees_pending, volume, mark, margin)
         await self._charge(branch, None, amount, "overnight", "", bar)
 
-    async def _funding(self, book: PairBook, due: int, rate: Decimal, bar: Bar | None) -> None:
+    async def _funding(
+        self, book: PairBook, due: int, rate: Decimal, bar: Bar | None, only: Branch | None
+    ) -> None:
         mark, rest = book.last, ZERO
         if mark is None:
             return
-        for holding in self._charged(book, due, mark):
+        for holding in self._charged(book, due, mark, only):
             part = holding.part
             signed = rate if part.long else rate.copy_negate()
             # Rounded against the account: a payment up, income down.

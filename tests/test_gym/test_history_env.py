@@ -263,6 +263,23 @@ def test_what_is_in_the_quote_asset_is_shown_in_cash() -> None:
     assert observation[names.index("equity")] == pytest.approx(-0.2)
 
 
+def test_contracts_are_shown_as_what_they_are_worth_ordered_as_well_as_open() -> None:
+    def one_of_each(learner: gym.Learner, action: int) -> None:
+        if action == BUY:
+            learner.long("BTCUSD", "0.3", leverage=3)
+            learner.long("BTCUSD", "0.2", limit_price=50)
+
+    pair = TradingPair("BTCUSD", "BTC", "USD", contract_size=Decimal(10))
+    act = gym.ActWith(gymnasium.spaces.Discrete(4), one_of_each)
+    env = env_of(bars_of(100, 100, 100), pair=pair, act=act, observe=gym.Relative())
+    env.reset()
+    observation = env.step(BUY)[0]
+    names = gym.Relative.names
+    # Contracts of 10 at 100, of an equity of 1000: 0.3 are worth 0.3 of it, and 0.2 another 0.2.
+    assert observation[names.index("exposure")] == pytest.approx(0.3)
+    assert observation[names.index("pending")] == pytest.approx(0.2)
+
+
 def test_what_is_beyond_the_bound_is_shown_as_the_bound() -> None:
     env = env_of(bars_of(1, 50, 2), observe=gym.Relative(bound=2))
     env.reset()

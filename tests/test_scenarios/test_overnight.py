@@ -168,6 +168,48 @@ def test_a_charge_on_a_pending_order_takes_nothing_from_its_reserve() -> None:
     assert world.entries()[1] == ["ADJUSTMENT USD 3 0", "FEE_OVERNIGHT USD -4 0"]
 
 
+class TestASplitAfterTheNight:
+    """What is split in a gap of the data was one position when the night was due, and pays once.
+
+    Long 2 at 100 from hour 22 on; the next bar after hour 23 opens at hour 26; split at hour 25.
+    """
+
+    ROWS: ClassVar[list[tuple[Any, ...]]] = [(21, 100), (22, 100), (23, 104), (26, 110), (27, 110)]
+
+    @staticmethod
+    def _play(**own: Any) -> Any:
+        async def script(me: Any) -> None:
+            await me.next()
+            order = await me.long("BTCUSD", 2)
+            await me.next(2)
+            await me.sleep(HOUR // 10**9)
+            await order.split([1, 1])
+            async for _ in me.stream:
+                pass
+
+        return play(hourly(*TestASplitAfterTheNight.ROWS), script, rules=rules(**own))
+
+    def test_a_flat_fee_is_paid_once(self) -> None:
+        world = self._play(fees={"overnight_filled": {"flat_per_trade": "1"}})
+        # Midnight: 1 for one position, booked before the split, not 1 for each of its parts.
+        assert _charges(world) == [(25, "-1.00")]
+
+    def test_a_share_is_rounded_once_at_the_last_mark(self) -> None:
+        world = self._play(fees={"overnight_filled": {"percent_of_notional": "0.0001"}})
+        # 2 x 104 x 0.0001 = 0.0208, up to 0.03; of each part it would be 0.02.
+        assert _charges(world) == [(25, "-0.03")]
+
+    def test_funding_likewise_and_what_falls_due_later_is_charged_on_the_parts(self) -> None:
+        world = self._play(funding={"rate": "0.0001", "every": "1h"})
+        # Due at hours 23 (mark 100: 0.02 exactly), 24 and 25 (mark 104: 0.0208, up to 0.03), both
+        # before the split at 25; at 26 each part pays 0.0104, up to 0.02; so they do at 27, at the
+        # mark 110: 0.011, up to 0.02.
+        assert _charges(world) == [
+            (24, "-0.02"), (25, "-0.03"), (25, "-0.03"),
+            (27, "-0.02"), (27, "-0.02"), (28, "-0.02"), (28, "-0.02"),
+        ]  # fmt: skip
+
+
 class TestSeveralCharges:
     """Each charge is followed by a test of the level: none falls on what is called already."""
 

@@ -82,7 +82,7 @@ class Relative:
             float(sub(best_ask.price, best_bid.price)) / last,
             imbalance,
             float(in_cash(exposure)) / whole,
-            float(in_cash(mul(learner.pending(), price))) / whole,
+            float(in_cash(mul(mul(learner.pending(), size), price))) / whole,
             float(in_cash(learner.balance(learner.terms.quote.code).available)) / whole,
             float(learner.equity) / whole - 1,
             float(in_cash(position.unrealised_pnl)) / whole,
