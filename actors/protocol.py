@@ -21,6 +21,7 @@ from backtest.models import (
 )
 from backtest.models._show import instant, shown
 from backtest.models.instructions import PLAIN, Instructions
+from backtest.named import Named
 from backtest.services.fills import WorkingKind
 from backtest.services.transaction_manager import Leg
 
@@ -55,7 +56,7 @@ Kind = Literal["bars", "quotes", "trades", "depth"]
 """What market data there is."""
 
 
-class EventKind(Enum):
+class EventKind(Named):
     """What happened to an order."""
 
     ACCEPTED = "accepted"

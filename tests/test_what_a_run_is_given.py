@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+import backtest
 from backtest import BacktestRunner
 from backtest.config import cash_of, pair_of, read_rules
 from backtest.context import BacktestContext
 from backtest.data import MemoryBars
 from backtest.errors import ConfigError
 from backtest.strategies import Strategy
-from tests.harness import bar
+from tests.harness import bar, quote
 
 D = Decimal
 
@@ -130,3 +131,13 @@ def test_a_context_counts_what_it_holds_and_forgets_it() -> None:
         "balances": 0,
         "fees_paid": {},
     }
+
+
+def test_bars_quotes_and_trades_name_their_pair() -> None:
+    bars = [bar(number, 100) for number in range(3)]
+    for data in (bars, tuple(bars), BARS, [BARS]):
+        assert list(backtest.run(Strategy(), data=data, cash="100 USD").pairs) == ["BTCUSD"]
+    ticks = [quote(0, 1, 2), quote(1, 1, 2)]
+    assert list(backtest.run(Strategy(), data=ticks, cash="100 USD").pairs) == ["BTCUSD"]
+    with pytest.raises(ConfigError, match="which pair is the data of"):
+        backtest.run(Strategy(), data=[], cash="100 USD")

@@ -7,10 +7,11 @@ program need not parse the sentence.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+
+from backtest.named import Named
 
 __all__ = [
     "AccountError",
@@ -81,7 +82,7 @@ class InvalidTransition(BacktestError, ValueError):
     """An order was asked to go where its life-cycle has no way; nothing was changed."""
 
 
-class RejectReason(Enum):
+class RejectReason(Named):
     """Why a command was refused or an order ended before it was filled."""
 
     UNKNOWN_PAIR = "UNKNOWN_PAIR"

@@ -38,7 +38,8 @@ def opened(
             raise ConfigError("give the pairs as the keys of data, or one pair beside it, not both")
         wanted = dict(data)
     elif pair is None:
-        first = data[0] if _is_several(data) else data
+        # Bars, quotes and trades name their pair, and so do sources.
+        first = data[0] if isinstance(data, list | tuple) and data else data
         code = getattr(first, "pair", None)
         if not isinstance(code, str):
             raise ConfigError("which pair is the data of? Give pair='BTCUSD'")

@@ -34,7 +34,8 @@ from backtest.errors import ConfigError, DataError, NotRepeatable
 from backtest.ids import IdSource
 from backtest.inputs import cadences_of, counting, files_of, opened
 from backtest.manifest import manifest, versions
-from backtest.models import HOUSE, Account, Agent, BacktestRun, FeeStage, TradingPair
+from backtest.models import HOUSE, Account, Agent, BacktestRun, TradingPair
+from backtest.notices import notices_of_data, notices_of_trading
 from backtest.receipt import run_id_of
 from backtest.roster import account_options, accounts_of, named
 from backtest.services.valuation import Valuation
@@ -303,12 +304,11 @@ class BacktestRunner:
         run, broker = parts.run, parts.broker
         # What the strategies did after the last bar, at its time, belongs to the run too.
         parts.valuation.sample(self.system.now)
-        self._tell_free_closes(parts)
         parts.manifest.complete()
         return RunResult(
             run=BacktestRun(run.run_id, run.seed, run.start_ns, self.system.now),
             config=parts.manifest.config,
-            notices=parts.manifest.notices,
+            notices=self._notices(parts),
             cash_asset=parts.valuation.cash,
             pairs=parts.pairs,
             rules=parts.rules,
@@ -328,20 +328,13 @@ class BacktestRunner:
             again=self._again,
         )
 
-    def _tell_free_closes(self, parts: Assembly) -> None:
-        """Warn where opening a position cost something and closing it did not."""
-        for code, rules in parts.rules.items():
-            if not rules.fees_at(FeeStage.FILL) or rules.fees_at(FeeStage.CLOSE):
-                continue
-            fills = parts.broker.venue.records.fills
-            closes = sum(one.pair == code and one.closing_order_id is not None for one in fills)
-            if closes:
-                self.system.log.warning(
-                    "closing positions was free: fees.fill is charged for opening alone, "
-                    "commission for both",
-                    pair=code,
-                    closes=closes,
-                )
+    def _notices(self, parts: Assembly) -> list[str]:
+        """What a reader of the figures should know; what was not logged before is logged."""
+        records = parts.broker.venue.records
+        trading = notices_of_trading(parts.rules, records.orders, records.fills)
+        for notice in trading:
+            self.system.log.warning("run.notice", notice=notice)
+        return [*parts.manifest.notices, *notices_of_data(parts.sources), *trading]
 
     def _again(self, path: str) -> RunResult:
         """The same run under another path policy: the same sources, read again from the start."""

@@ -180,6 +180,13 @@ CASES: list[Case] = [
         "out of range for an epoch number in seconds, in which this column is read",
     ),
     ("small-epoch", HEADER + "60,10,12,9,11,5\n", {}, 2, "name the column ts_s, ts_ms, ts_us or"),
+    # Neither a date nor a spreadsheet's day is an epoch: no unit is offered for them.
+    ("serial", HEADER + "43831,10,12,9,11,5\n", {}, 2, "'43831' is no time, but may be a spread"),
+    ("serial-clock", HEADER + "43831.5,10,12,9,11,5\n", {}, 2, "column the format 2020-01-31"),
+    ("float-date", HEADER + "20200131.0,10,12,9,11,5\n", {}, 2, "may be a date: write 2020-01-31"),
+    ("short-year", HEADER + "200131,10,12,9,11,5\n", {}, 2, "may be a date: write 2020-01-31"),
+    ("month", HEADER + "202001,10,12,9,11,5\n", {}, 2, "may be a date: write 2020-01-31"),
+    ("year", HEADER + "2020,10,12,9,11,5\n", {}, 2, "may be a date: write 2020-01-31"),
     ("huge-epoch", HEADER + "9" * 30 + ",10,12,9,11,5\n", {}, 2, "does not tell its unit"),
     ("negative-epoch", HEADER + "-1577836800,10,12,9,11,5\n", {}, 2, "does not tell its unit"),
     ("finer-than-ns", "ts_ns,o,h,l,c,v\n1.5,10,12,9,11,5\n", {}, 2, "is finer than a nanosecond"),

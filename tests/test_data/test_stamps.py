@@ -126,3 +126,18 @@ def test_zone_of_a_tzinfo_that_knows_no_offset() -> None:
         Zone(Vague()).to_utc(DAY)
     assert repr(Zone(timezone.utc)) == "UTC"  # noqa: UP017
     assert zone_of(None) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "clock"),
+    [("20200131", ""), ("202001312359", " 23:59"), ("20200131235930", " 23:59:30")],
+)
+def test_dates_and_times_in_digits_alone_are_no_epochs(text: str, clock: str) -> None:
+    """Twelve digits were taken for milliseconds: the year 1976."""
+    assert StampReader().read(text) == StampReader().read("2020-01-31" + clock)
+    assert StampReader().read_many([text]) == [StampReader().read(text)]
+
+
+def test_twelve_digits_that_are_no_date_are_milliseconds() -> None:
+    assert StampReader().read("199756800000") == 199_756_800 * 10**9  # 1976-05-01
+    assert StampReader(unit=10**6).read("202001312359") == 202_001_312_359 * 10**6

@@ -175,7 +175,7 @@ def test_what_can_be_read_only_once_is_hashed_when_it_was_and_is_not_in_the_id(
     assert result.config["data"]["BTCUSD"]["once"] is True
     (notice,) = result.receipt["notices"]
     assert notice.startswith("the data of BTCUSD can be read only once")
-    assert f"note: {notice}" in result.report()
+    assert f"  {notice}\n" in result.report()
     other = run(data=Stream(BARS[:3]))
     assert other.receipt["run_id"] == result.receipt["run_id"]
     assert other.config_sha256 != result.config_sha256

@@ -201,7 +201,7 @@ def test_a_run_says_so_and_goes_on() -> None:
         Idle(gate=threading.Lock()), data=[bar(0, 100)], pair="BTCUSD", cash="9 USD"
     )
     assert len(result.receipt["notices"]) == 1
-    assert "note: gate of idle is or holds a _thread.lock" in result.report()
+    assert "gate of idle is or holds a _thread.lock" in result.report()
     assert result.verify().ok
 
 

@@ -11,7 +11,7 @@ from backtest.models import TradingRules
 from backtest.strategies import Strategy
 from tests.harness import bar
 
-WARNING = "closing positions was free"
+WARNING = "closing positions of BTCUSD was free (1 of them): fees.fill is charged for opening"
 
 
 class InAndOut(Strategy):
@@ -49,3 +49,4 @@ def test_it_warns_where_it_charged_one_of_the_two(
     )
     assert len(result.fills) == 2
     assert (WARNING in capsys.readouterr().err) is warns
+    assert (WARNING in result.report()) is warns

@@ -59,6 +59,8 @@ def report(result: RunResult) -> str:
     positions = _positions(result)
     if positions:
         lines += ["", "Open positions", *positions]
+    if result.notices:
+        lines += ["", "Notices", *(f"  {notice}" for notice in result.notices)]
     return "\n".join([*lines, "", "Receipt", *_receipt(result)]) + "\n"
 
 
@@ -209,4 +211,4 @@ def _receipt(result: RunResult) -> list[str]:
         *((f"source {name}", digest) for name, digest in receipt["source_sha256"].items()),
         ("journal", receipt["journal_sha256"]),
     ]
-    return [*columns(rows), *(f"  note: {notice}" for notice in receipt["notices"])]
+    return columns(rows)

@@ -69,7 +69,8 @@ class RunResult:
     """SHA-256 of each pair's input."""
     versions: Mapping[str, str] = field(factory=dict)
     notices: Sequence[str] = ()
-    """What the run's id cannot tell apart, in words."""
+    """What the run's id cannot tell apart, what of the data was not taken as it stands, and what
+    the rules left out: in words, as the report gives them."""
     agents: Mapping[UUID, str] = field(factory=dict)
     """Names of the strategies by the id of their agent."""
     sources: Mapping[str, Any] = field(factory=dict)

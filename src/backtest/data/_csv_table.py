@@ -8,12 +8,12 @@ many fields as the header.
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, repeat
 from typing import TextIO
 
-from backtest.data._columns import known_names
+from backtest.data._bare import bare_names
+from backtest.data._columns import known_names, normal
 from backtest.data._files import BROKEN_GZIP, InputFile
 from backtest.errors import DataError
 
@@ -23,9 +23,8 @@ _BATCH_ROWS = 4096
 _BATCH_CHARACTERS = 1 << 18
 _DELIMITERS = ",;\t"
 _LONGEST_HEADER = 1 << 16
-_BARE_QUOTE = re.compile(r"\d{8} \d{9}([,;\t])\d[\d.]*\1\d[\d.]*(\1\d[\d.]*)?", re.ASCII)
-"""A row of quotes without a header, as HistData writes them: nothing else looks like it."""
-_BARE_NAMES = ["time", "bid", "ask", "volume"]
+_YFINANCE = {"price", "ticker"}
+"""What begins the first two lines of a table of several tickers, as yfinance saves it."""
 
 _Row = list[str]
 _Columns = list[Sequence[str]]
@@ -34,7 +33,8 @@ _Columns = list[Sequence[str]]
 class CsvTable:
     """The header and the rows of a CSV file; the delimiter is the one that makes a header of it.
 
-    One kind of file is read without a header: quotes as HistData has them (`_BARE_QUOTE`).
+    A few kinds of file are read without a header (`bare_names`), and yfinance's header of three
+    lines (prices, tickers, the name of the time) as one.
 
     Raises `DataError` with file and line for what is not a table of UTF-8 text with a header.
     """
@@ -43,18 +43,41 @@ class CsvTable:
         self._file = file
         self.name = file.name
         self.header_line, header = self._read_header()
-        bare = _BARE_QUOTE.fullmatch(header)
-        self._is_bare = bare is not None
-        if bare is not None:
-            self._delimiter = bare[1]
-            self.names = _BARE_NAMES[: header.count(bare[1]) + 1]
-            self._skipped = self.header_line - 1
-            return
         self._skipped = self.header_line
+        self._header_rows = 1
+        bare = bare_names(header)
+        if bare is not None:
+            self._delimiter, self.names = bare
+            self._header_rows = 0
+            self._skipped -= 1
+            return
         self._delimiter = max(_DELIMITERS, key=lambda delimiter: _merit(_split(header, delimiter)))
         self.names = _split(header, self._delimiter)
+        if {normal(self.names[0])} <= _YFINANCE:
+            self._take_levels()
         if not known_names(self.names):
             raise DataError(_no_header(self.names), source=self.name, line=self.header_line)
+
+    def _take_levels(self) -> None:
+        """Make one line of names of a header of three, where it is one."""
+        with self._file.text() as text:
+            lines = [text.readline(_LONGEST_HEADER) for _ in range(self._skipped + 2)]
+        levels = [_split(line, self._delimiter) for line in lines[-3:]]
+        kinds = [normal(level[0]) if level else "" for level in levels]
+        if {*kinds[:2]} != _YFINANCE or any(levels[2][1:]):
+            return
+        tickers = {*levels[kinds.index("ticker")][1:]}
+        if len(tickers) > 1:
+            shown = ", ".join(sorted(tickers)[:10])
+            raise DataError(
+                f"holds several tickers ({shown}) side by side: save a file of each, such as "
+                "data.xs('AAPL', axis=1, level='Ticker').to_csv('AAPL.csv')",
+                source=self.name,
+                line=self.header_line,
+            )
+        self.names = [levels[2][0], *levels[kinds.index("price")][1:]]
+        self._skipped += 2
+        self._header_rows = 3
 
     def _read_header(self) -> tuple[int, str]:
         number = 0
@@ -148,7 +171,7 @@ class CsvTable:
 
     def line(self, index: int | None) -> int:
         """The line on which row ``index`` ends; for None the one that `csv` cannot read."""
-        wanted = -1 if index is None else index + 1 - self._is_bare  # a header is row -1
+        wanted = -1 if index is None else index + self._header_rows  # a header is a row before
         with self._file.text() as text:
             reader = csv.reader(text, delimiter=self._delimiter, skipinitialspace=True, strict=True)
             try:

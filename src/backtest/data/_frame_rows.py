@@ -23,10 +23,11 @@ T = TypeVar("T")
 _TIMES = ("utc", "local", "date")
 
 
-def table_of(frame: Any) -> Table:
-    """A dataframe of whatever make as a `Table`."""
+def table_of(frame: Any, pair: str, symbol: str | None) -> Table:
+    """A dataframe of whatever make as a `Table`; of columns by ticker those of ``symbol``, or of
+    ``pair``."""
     if type(frame).__module__.partition(".")[0] == "pandas" and hasattr(frame, "iloc"):
-        return PandasTable(frame)
+        return PandasTable(frame, pair, symbol)
     return ArrowTable(frame)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, timedelta, tzinfo
 from decimal import Decimal
+
+from attrs import evolve
 
 from backtest.data._assemble import Assembler, RowError, check_stamp
 from backtest.data._columns import Columns
@@ -45,7 +47,7 @@ class RowBars:
         self.symbol = rows.symbol
         self.columns = columns
         self._rows = rows
-        self._notices = Notices(rows.name)
+        self._notices = Notices(rows.name, pair)
         zone = self._zone = zone_of(tz)
         self._calendar = zone or rows.zone or Zone(UTC)
         given = None if bar is None else BarLength.of(bar)
@@ -62,6 +64,9 @@ class RowBars:
         next(self._bars(timing), None)
         if timing.is_unlike:
             self._refuse_length()
+        if columns.volume is not None and not self._is_traded():
+            self._notices.no_volume("volume", [columns.names[columns.volume]])
+            self.columns = rows.columns = evolve(columns, volume=None)
 
     def __repr__(self) -> str:
         return f"<bars of {self.pair} in {self.name}>"
@@ -70,6 +75,11 @@ class RowBars:
     def rounded(self) -> bool:
         """Whether numbers came as binary floats: see `BarReader`."""
         return self._rows.rounded
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """What was mended or left out so far, in words."""
+        return tuple(self._notices.told)
 
     @property
     def cadence(self) -> Cadence:
@@ -86,6 +96,15 @@ class RowBars:
         if columns.close_time is None:
             return stamps, None
         return stamps, StampReader(self._zone, columns.close_unit, days=days)
+
+    def _is_traded(self) -> bool:
+        """Whether any row has a volume: sources without volumes write zeros, which would have
+        every order wait for ever."""
+
+        def convert(_: object, numbers: list[list[Decimal]], __: object) -> list[bool]:
+            return [any(numbers[-1])]
+
+        return any(found for (found,) in self._rows.read(self._readers()[0], convert))
 
     def _bars(self, timing: Timing) -> Iterator[Bar]:
         names = [self.columns.names[at] for at in self.columns.numbers]

@@ -22,12 +22,10 @@ class Rows(Protocol):
 
     name: str
     symbol: str | None
+    columns: RowColumns
+    """Where what is; what is taken out of it is not read."""
     rounded: bool
     """Whether numbers came as binary floats: see `BarReader`."""
-
-    @property
-    def columns(self) -> RowColumns:
-        """Where what is."""
 
     @property
     def zone(self) -> Zone | None:

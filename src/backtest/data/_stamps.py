@@ -32,7 +32,12 @@ _GUESSES = (
 """Unit by magnitude; each range spans the years 1973 to 2286, so that they cannot overlap."""
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_COMPACT = re.compile(r"(19|2[0-2])\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{6})?", re.ASCII)
+_COMPACT = re.compile(
+    r"(19|2[0-2])\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{6}|([01]\d|2[0-3])[0-5]\d)?",
+    re.ASCII,
+)
+"""A date, or a date and time, in 8, 12 or 14 digits: no epoch number, though the 12 could be one of
+the years 1976 and 1977."""
 _DAY_FIRST = re.compile(r"\d{1,2}[-/.]\d{1,2}[-/.]\d{4}.*", re.ASCII)
 _DAY = re.compile(r"(\d{4})([-/.])(\d{2})\2(\d{2})", re.ASCII)
 _CLOCK = re.compile(
@@ -203,10 +208,7 @@ class StampReader:
                 self._low, self._high = low, min(high, LATEST // unit)
                 self._epoch = True
                 return
-        raise ValueError(
-            f"{text!r} has a size that does not tell its unit: name the column ts_s, ts_ms, ts_us "
-            "or ts_ns, or write calendar times"
-        )
+        raise ValueError(_no_unit(text, magnitude))
 
     def _read_epoch(self, text: str) -> int:
         if _NUMBER.fullmatch(text) is None:
@@ -252,6 +254,21 @@ class StampReader:
         if _DAY_FIRST.fullmatch(text):
             raise ValueError(f"{text!r} may be day or month first: write 2020-01-31, year first")
         raise ValueError(f"{text!r} is not a time: {_HOW}")
+
+
+def _no_unit(text: str, magnitude: Decimal | int) -> str:
+    """What to say of a number that is no epoch number since 1973: what it may be instead."""
+    if 10_000 <= magnitude < 100_000:
+        return (
+            f"{text!r} is no time, but may be a spreadsheet's number of a day: give the column the "
+            "format 2020-01-31 there, and save it again"
+        )
+    if 1_900 <= magnitude < 10**8:
+        return f"{text!r} is no time, but may be a date: write 2020-01-31"
+    return (
+        f"{text!r} has a size that does not tell its unit: if it is an epoch number, name the "
+        "column ts_s, ts_ms, ts_us or ts_ns; else write calendar times, 2020-01-31 23:59:00"
+    )
 
 
 def _number(text: str) -> Decimal | int:

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
+from backtest.data._columns import known_names
+from backtest.data._symbols import choose_symbol
 from backtest.errors import DataError, MissingExtra
 from backtest.times import DAY
 
@@ -319,10 +321,38 @@ def _moment_ns(value: Any, kind: str) -> int | None:
     return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1_000 + int(fine)
 
 
-class PandasTable:
-    """A pandas DataFrame; an index with a name, or of times, counts as its first column."""
+def _of_one_ticker(frame: Any, pair: str, symbol: str | None) -> Any:
+    """The columns of one ticker, with the ticker beside them in a column of symbols."""
+    levels = [{*map(str, frame.columns.get_level_values(level))} for level in (0, 1)]
+    prices = next((at for at in (0, 1) if known_names([*levels[at]]) >= 4), None)
+    if prices is None:
+        raise DataError(
+            f"has columns in two levels, and neither names open, high, low and close: "
+            f"{', '.join(map(str, frame.columns[:4]))}",
+            source="dataframe",
+        )
+    tickers = levels[1 - prices]
+    chosen = symbol or choose_symbol(None, tickers, pair, True, "dataframe") or min(tickers)
+    if chosen not in tickers:
+        raise DataError(
+            f"has no columns of {chosen!r}: there are {', '.join(sorted(tickers)[:10])}",
+            source="dataframe",
+        )
+    mine = [str(one) == chosen for one in frame.columns.get_level_values(1 - prices)]
+    frame = frame.loc[:, mine]
+    return frame.set_axis(frame.columns.get_level_values(prices), axis=1).assign(symbol=chosen)
 
-    def __init__(self, frame: Any) -> None:
+
+class PandasTable:
+    """A pandas DataFrame; an index with a name, or of times, counts as its first column.
+
+    Of columns in two levels, as yfinance gives them (``Close`` of ``AAPL``), those of ``symbol``
+    are taken, or of the ticker that fits ``pair``.
+    """
+
+    def __init__(self, frame: Any, pair: str, symbol: str | None) -> None:
+        if frame.columns.nlevels == 2:
+            frame = _of_one_ticker(frame, pair, symbol)
         index = frame.index
         if index.name is not None or getattr(index.dtype, "kind", "O") == "M":
             name = index.name if index.name is not None else "timestamp"

@@ -91,7 +91,8 @@ class CsvBars(RowBars):
 
 
 def write_csv(path: str | os.PathLike[str], items: Iterable[Bar | Quote | Trade]) -> int:
-    """Writes bars, quotes or trades as a file that is read back unchanged; returns how many.
+    """Writes bars, quotes or trades as a file that is read back unchanged (but for volumes that are
+    all zero, which count as unknown); returns how many.
 
     Times are in a column ``ts_ns``, of bars the open times. A volume, size or side that some have
     all must have, and all must be of one kind: else `DataError`.

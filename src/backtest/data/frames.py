@@ -83,7 +83,9 @@ class FrameBars(RowBars):
         symbol: str | None = None,
     ) -> None:
         self._digest: str | None = None
-        self._set_up(table_of(frame), "dataframe", pair, bar, stamp, tz, symbol)
+        self._set_up(
+            table_of(frame, pair_code(pair), symbol), "dataframe", pair, bar, stamp, tz, symbol
+        )
 
     def _set_up(
         self,

@@ -134,7 +134,7 @@ def open_data(
     if isinstance(data, (BarSource, TickSource)):
         return _agreeing(data, code, length, kind)
     if hasattr(data, "__arrow_c_stream__") or hasattr(data, "iloc"):
-        kind = kind or kind_of(table_of(data).names)
+        kind = kind or kind_of(table_of(data, code, symbol).names)
         if kind != "bars":
             return read_ticks(data, pair, kind, tz=tz, symbol=symbol, stream=stream)
         return read_frame(data, pair, bar=bar, stamp=stamp, tz=tz, symbol=symbol, stream=stream)

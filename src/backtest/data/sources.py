@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import islice
 from typing import Protocol, runtime_checkable
@@ -59,6 +59,10 @@ class BarReader(BarSource, Protocol):
         """Whether numbers came as binary floats, to which somebody had rounded decimals. Each goes
         by its shortest decimal form; nothing is rounded here."""
 
+    @property
+    def notices(self) -> Sequence[str]:
+        """What of the data was mended or left out as it was read, in words."""
+
     def input_digest(self) -> str | None:
         """The digest of the file; None when there is none, so that the bars' own counts."""
 
@@ -102,6 +106,7 @@ class MemoryBars:
         self.name = name
         self.rounded = False
         self.reading: Mapping[str, str | None] = {}
+        self.notices: Sequence[str] = ()
         self._digest: str | None = None
         self._bars = list(bars)
         self._check()
@@ -117,6 +122,7 @@ class MemoryBars:
         source.bar_ns = reader.bar_ns
         source.reading = reader.reading
         source._bars = list(reader)
+        source.notices = reader.notices
         source._digest = reader.input_digest()
         return source
 

@@ -90,6 +90,7 @@ class MemoryTicks:
         self.name = name
         self.rounded = rounded
         self.reading: Mapping[str, str | None] = {}
+        self.notices: Sequence[str] = ()
         """How they were read, as plain data, where they were read from somewhere."""
         self._digest = digest
         self._ticks = list(ticks)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import tzinfo
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+from attrs import evolve
 
 from backtest.data._assemble import pair_code
 from backtest.data._assemble_ticks import TickAssembler
@@ -15,6 +18,7 @@ from backtest.data._csv_rows import CsvRows
 from backtest.data._csv_table import CsvTable
 from backtest.data._files import InputFile
 from backtest.data._frame_rows import FrameRows, table_of
+from backtest.data._notices import Notices
 from backtest.data._rows import Rows
 from backtest.data._stamps import StampReader
 from backtest.data._symbols import no_rows
@@ -47,7 +51,7 @@ def read_ticks(
     loaded = MemoryTicks(
         list(source), pair, kind, name=source.name, digest=source.digest(), rounded=source.rounded
     )
-    loaded.reading = source.reading
+    loaded.reading, loaded.notices = source.reading, source.notices
     return loaded
 
 
@@ -89,19 +93,45 @@ class FileTicks:
             self.columns = self._find(table.names, table.name, table.header_line)
             self._rows = CsvRows(table, self.columns, self.pair, symbol)
         else:
-            typed = table_of(data) if self._file is None else ParquetTable(self._file.name)
+            typed = (
+                table_of(data, self.pair, symbol)
+                if self._file is None
+                else ParquetTable(self._file.name)
+            )
             name = "dataframe" if self._file is None else self._file.name
             self.columns = self._find(typed.names, name, None)
             self._rows = FrameRows(typed, name, self.columns, self.pair, symbol)
         self.name = self._rows.name
         self.symbol = self._rows.symbol
+        self._notices = Notices(self.name, self.pair)
         next(iter(self))  # what is wrong from the start is refused here, not in the middle of a run
+        sizes = [name for name in ("bid_size", "ask_size") if name in self.columns.at]
+        if sizes and not self._is_sized(len(sizes)):
+            names = [self.columns.names[self.columns.at[name]] for name in sizes]
+            self._notices.no_volume("size", names)
+            at = {name: place for name, place in self.columns.at.items() if name not in sizes}
+            self.columns = self._rows.columns = evolve(self.columns, at=at)
 
     def _find(self, names: Any, source: str, line: int | None) -> TickColumns:
         return find_tick_columns(names, self.kind, source=source, line=line)
 
     def __repr__(self) -> str:
         return f"<{self.kind} of {self.pair} in {self.name}>"
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """What was left out, in words."""
+        return tuple(self._notices.told)
+
+    def _is_sized(self, sizes: int) -> bool:
+        """Whether any quote has a size: sources that know none write zeros, at which nothing could
+        ever be had."""
+
+        def convert(_: object, numbers: list[list[Decimal]], __: object) -> list[bool]:
+            return [any(map(any, numbers[-sizes:]))]
+
+        stamps = StampReader(self._zone, self.columns.unit)
+        return any(found for (found,) in self._rows.read(stamps, convert))
 
     @property
     def rounded(self) -> bool:

@@ -11,6 +11,7 @@ from enum import Enum
 from types import MappingProxyType
 
 from backtest.errors import InvalidTransition
+from backtest.named import Named
 
 __all__ = [
     "SPOT_LIFECYCLE",
@@ -22,13 +23,13 @@ __all__ = [
 ]
 
 
-class OrderDirection(Enum):
+class OrderDirection(Named):
     """The side of an order: ``LONG`` (alias ``BUY``) or ``SHORT`` (alias ``SELL``)."""
 
     LONG = "LONG"
     SHORT = "SHORT"
-    BUY = "LONG"  # noqa: PIE796 - an alias, and meant to be one
-    SELL = "SHORT"  # noqa: PIE796
+    BUY = "LONG"
+    SELL = "SHORT"
 
     @property
     def sign(self) -> int:
@@ -41,7 +42,7 @@ class OrderDirection(Enum):
         return OrderDirection.SHORT if self is OrderDirection.LONG else OrderDirection.LONG
 
 
-class OrderStatus(Enum):
+class OrderStatus(Named):
     """Where an order is in its life."""
 
     PENDING = "PENDING"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from enum import Enum
 from uuid import UUID, uuid4
 
 from attrs import field, frozen
@@ -12,11 +11,12 @@ from attrs import field, frozen
 from backtest.models._show import shown
 from backtest.models._validate import AMOUNT, check_member, check_numbers, check_texts, check_times
 from backtest.money import add
+from backtest.named import Named
 
 __all__ = ["Transaction", "TransactionType"]
 
 
-class TransactionType(Enum):
+class TransactionType(Named):
     """Why a balance changed."""
 
     RESERVE_MARGIN = "RESERVE_MARGIN"
