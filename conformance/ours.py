@@ -6,15 +6,17 @@ from datetime import UTC
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 import data
 import decisions
+import flow
 
 import backtest
 from backtest.errors import OrderRejected
 from backtest.models import Asset, Bar, TradingPair
 from backtest.profiles import profile
-from backtest.strategies import Strategy
+from backtest.strategies import OrderHandle, Strategy
 from backtest.times import to_ns
 
 PAIR = TradingPair(
@@ -60,6 +62,51 @@ class Ours(Strategy):
             REFUSED.append(str(refused))
 
 
+class Drawn(Strategy):
+    """Does what the random flow says."""
+
+    profile: str
+    last: int
+
+    def on_start(self) -> None:
+        self.flow = flow.Flow(self.profile, self.last)
+        self.sent: dict[int, OrderHandle] = {}
+
+    async def on_bar(self, bar: Bar) -> None:
+        waiting = [number for number, order in self.sent.items() if order.live is not None]
+        held = {number: int(order.open_volume) for number, order in self.sent.items()}
+        held = {number: volume for number, volume in held.items() if volume}
+        self.sent = {number: self.sent[number] for number in {*waiting, *held}}
+        for do in self.flow.decide(int(bar.close * 100), waiting, held):
+            try:
+                await self.carry_out(do)
+            except OrderRejected as refused:
+                REFUSED.append(str(refused))
+
+    async def carry_out(self, do: flow.Do) -> None:
+        price = {f"{do.kind}_price": cents(do.price)} if do.price is not None else {}
+        guards = {"stop_loss": do.stop_loss, "take_profit": do.take_profit}
+        settings = price | {name: cents(one) for name, one in guards.items() if one is not None}
+        if do.verb == "enter":
+            send = self.long if do.buy else self.short
+            order = self.sent[do.number] = await send("BTCUSD", do.volume, **settings)
+            assert order.id is not None
+            NUMBERS[order.id] = do.number
+            return
+        order = self.sent[do.number]
+        if do.verb == "cancel":
+            await order.cancel()
+        elif do.verb == "modify":
+            await order.modify(volume=do.volume, **settings)
+        elif do.verb == "close":
+            await order.close(do.volume)
+        else:
+            settings = {name: one for name, one in settings.items() if name in guards}
+            await order.modify(**settings)
+
+
+NUMBERS: dict[UUID, int] = {}
+"""Of the orders of the random flow, by branch."""
 REFUSED: list[str] = []
 
 
@@ -80,8 +127,10 @@ def run(rows: list[data.Row], name: str, fee: str, profile_name: str) -> dict[st
     ]
     charge = {"percent_of_notional": fee}
     REFUSED.clear()
+    NUMBERS.clear()
+    drawn = name == flow.NAME
     result = backtest.run(
-        Ours(what=name),
+        Drawn(profile=profile_name, last=len(rows)) if drawn else Ours(what=name),
         data={PAIR: bars},
         cash=f"{decisions.CASH} USD",
         rules=profile(profile_name).rules(fees={"fill": charge, "close": charge}),
@@ -93,6 +142,7 @@ def run(rows: list[data.Row], name: str, fee: str, profile_name: str) -> dict[st
             "buy" if fill.direction.sign > 0 else "sell",
             float(fill.price),
             float(fill.volume),
+            *([NUMBERS[fill.branch_id]] if drawn else []),
         ]
         for fill in result.fills
     ]

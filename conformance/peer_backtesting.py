@@ -8,6 +8,7 @@ import warnings
 
 import data
 import decisions
+import flow
 import pandas as pd
 from backtesting import Backtest, Strategy
 
@@ -43,6 +44,57 @@ class Peer(Strategy):
         )
 
 
+class Random(Strategy):
+    """The random flow: a changed order is cancelled and sent anew, as its documentation has it."""
+
+    profile = "backtesting.py"
+
+    def init(self):
+        self.flow = flow.Flow(self.profile, len(self.data.df))
+        # The library leaves out the first bar; the flow must have seen it.
+        self.flow.decide(round(self.data.Close[0] * 100), [], {})
+
+    def next(self):
+        entries = {order.tag: order for order in self.orders if order.parent_trade is None}
+        trades = {trade.tag: trade for trade in self.trades}
+        held = {number: abs(int(trade.size)) for number, trade in trades.items()}
+        for do in self.flow.decide(round(self.data.Close[-1] * 100), list(entries), held):
+            if do.verb in ("cancel", "modify"):
+                entries[do.number].cancel()
+            if do.verb in ("enter", "modify"):
+                self.enter(do)
+            elif do.verb == "close":
+                trades[do.number].close(do.volume / held[do.number])
+            elif do.verb == "protect":
+                trade = trades[do.number]
+                for name, price in (("sl", do.stop_loss), ("tp", do.take_profit)):
+                    if price is not None:
+                        setattr(trade, name, price / 100)
+
+    def enter(self, do):
+        cents = {
+            "limit" if do.kind == "limit" else "stop": do.price,
+            "sl": do.stop_loss,
+            "tp": do.take_profit,
+        }
+        prices = {name: one / 100 for name, one in cents.items() if one is not None}
+        (self.buy if do.buy else self.sell)(size=do.volume, tag=do.number, **prices)
+
+
+def tagged(trades):
+    """A row for the entry of each order, and one for each of its exits."""
+    entries, exits = {}, []
+    for trade in trades:
+        side, other = ("buy", "sell") if trade.size > 0 else ("sell", "buy")
+        row = entries.setdefault(
+            trade.tag, [trade.entry_bar, side, trade.entry_price, 0, trade.tag]
+        )
+        row[3] += abs(trade.size)
+        if trade.exit_price is not None:
+            exits.append([trade.exit_bar, other, trade.exit_price, abs(trade.size), trade.tag])
+    return [*entries.values(), *exits]
+
+
 def main(path, name, fee, when=""):
     rows = data.read(path)
     frame = pd.DataFrame(
@@ -56,11 +108,17 @@ def main(path, name, fee, when=""):
         index=pd.to_datetime([row.time for row in rows]),
     )
     Peer.name = name
+    drawn = name == flow.NAME
     test = Backtest(
-        frame, Peer, cash=decisions.CASH, commission=float(fee), trade_on_close=when == "close"
-    )
+        frame, Random if drawn else Peer, cash=decisions.CASH, commission=float(fee),
+        trade_on_close=when == "close", hedging=drawn,
+    )  # fmt: skip
     stats = test.run()
     broker = stats["_strategy"]._broker
+    if drawn:
+        fills = tagged([*broker.closed_trades, *broker.trades])
+        print(json.dumps({"fills": fills, "equity": stats["Equity Final [$]"]}))
+        return
     fills = []
     for trade in [*broker.closed_trades, *broker.trades]:
         side, other = ("buy", "sell") if trade.size > 0 else ("sell", "buy")

@@ -1,11 +1,13 @@
 """Run the peers beside `backtest`, compare every fill, and write the table of agreement.
 
-    python conformance/run.py [--data FILE.csv ...] [--bars 3000] [--home DIR] [--only PROFILE]
+    python conformance/run.py [--data FILE.csv ...] [--bars 3000] [--home DIR]
+                              [--only PROFILE] [--strategy NAME]
 
 Each peer runs in an environment of its own under ``--home``, made with pip when it is not there.
 The table goes into docs/profiles.md between its markers; ``--check`` compares it instead of writing
 it. Further files of bars (columns timestamp or datetime, open, high, low, close) are run too, and
-their rows printed, not written. ``--only`` runs one profile and keeps what was found of the others.
+their rows printed, not written. ``--only`` and ``--strategy`` run some profiles and strategies, and
+keep the lines of the others. ``--rows`` writes what the tests hold our side to.
 Exit code 1 when anything differs.
 """
 
@@ -25,12 +27,20 @@ sys.path.insert(0, str(HERE))
 
 import data  # noqa: E402
 import decisions  # noqa: E402
+import flow  # noqa: E402
 import ours  # noqa: E402
 
 DOCS = HERE.parent / "docs" / "profiles.md"
 BEGIN, END = "<!-- conformance: begin -->", "<!-- conformance: end -->"
 SETS = {"calm": (1, 20), "gaps": (2, 60), "wild": (3, 250)}
 """Name of the made-up market to seed, and the largest gap in cents."""
+SHORT = 150, *SETS["gaps"]
+"""Bars, seed and gap of the market of the random flow in the tests."""
+ROWS = HERE / "rows"
+"""What the engines made of it: a file for each profile."""
+
+
+STRATEGIES = (*decisions.STRATEGIES, flow.NAME)
 
 
 class Peer(NamedTuple):
@@ -45,20 +55,26 @@ class Peer(NamedTuple):
 
 
 PEERS = {
-    "backtrader": Peer("backtrader", ("backtrader==1.9.78.123",), "peer_backtrader.py"),
+    "backtrader": Peer(
+        "backtrader", ("backtrader==1.9.78.123",), "peer_backtrader.py", (), (flow.NAME,)
+    ),
     "backtesting.py": Peer("backtesting", ("backtesting==0.6.6",), "peer_backtesting.py"),
     "backtesting.py-on-close": Peer(
         "backtesting", ("backtesting==0.6.6",), "peer_backtesting.py", ("close",)
     ),
     "nautilus-bar": Peer(
-        "nautilus", ("nautilus_trader==1.221.0",), "peer_nautilus.py", (), ("bracket-stop",)
+        "nautilus",
+        ("nautilus_trader==1.221.0",),
+        "peer_nautilus.py",
+        (),
+        ("bracket-stop", flow.NAME),
     ),
     "nautilus-bar-adaptive": Peer(
         "nautilus",
         ("nautilus_trader==1.221.0",),
         "peer_nautilus.py",
         ("adaptive",),
-        ("bracket-stop",),
+        ("bracket-stop", flow.NAME),
     ),
 }
 
@@ -111,7 +127,7 @@ def compare(
 ) -> Row:
     """Fill by fill: bar, side, price to the cent, volume; and the final equity."""
     mine = ours.run(rows, strategy, decisions.FEE, name)
-    left, right = (_rounded(one["fills"]) for one in (theirs, mine))
+    left, right = (normal(one["fills"]) for one in (theirs, mine))
     unequal = [
         place
         for place in range(max(len(left), len(right)))
@@ -134,27 +150,36 @@ def compare(
     )
 
 
-def _rounded(fills: list[list[Any]]) -> list[tuple[int, str, float, float]]:
-    return [(bar, side, round(price, 2), float(size)) for bar, side, price, size in fills]
+def normal(fills: list[list[Any]]) -> list[tuple[Any, ...]]:
+    """Prices to the cent. Fills of the random flow name their order, and go by bar and order: two
+    orders that fill on one bar do so apart from each other."""
+    rows = [
+        (bar, side, round(price, 2), float(size), *number)
+        for bar, side, price, size, *number in fills
+    ]
+    return sorted(rows, key=lambda row: (row[0], row[4:], row[:4])) if rows[0][4:] else rows
 
 
-def kept(home: Path, only: list[str]) -> list[Row]:
-    """What an earlier run found of the profiles that this one leaves out."""
-    results = home / "results.json"
-    if not only or not results.exists():
-        return []
-    found = [Row(**row) for row in json.loads(results.read_text())]
-    return [row for row in found if row.profile not in only]
+def write_rows(python: Path, peer: Peer, profile: str, path: Path) -> None:
+    """Keep the peer's fills of the random flow on a short market, for the tests."""
+    data.write(path, data.make(*SHORT))
+    theirs = ask(python, peer, path, flow.NAME)
+    fills = ",\n".join(json.dumps(fill) for fill in normal(theirs["fills"]))
+    text = f'{{"equity": {round(theirs["equity"], 2)}, "fills": [\n{fills}\n]}}\n'
+    ROWS.mkdir(exist_ok=True)
+    (ROWS / f"{profile}.json").write_text(text)
 
 
-def table(rows: list[Row]) -> str:
-    """A line for each profile and strategy, over all made-up markets."""
+def table(rows: list[Row], before: str) -> str:
+    """A line for each profile and strategy, over all made-up markets; one that was not run stands
+    as it stood ``before``."""
+    stood = {tuple(line.split("|")[1:3]): line for line in before.splitlines()}
     lines = [
         "| profile | strategy | fills compared | fills that differ | final equity differs by |",
         "|---|---|---|---|---|",
     ]
     for profile, peer in PEERS.items():
-        for strategy in decisions.STRATEGIES:
+        for strategy in STRATEGIES:
             some = [row for row in rows if (row.profile, row.strategy) == (profile, strategy)]
             if strategy in peer.lacks:
                 lines.append(f"| `{profile}` | {strategy} | – | – | – |")
@@ -164,6 +189,8 @@ def table(rows: list[Row]) -> str:
                 lines.append(
                     f"| `{profile}` | {strategy} | {fills:,} | {differing:,} | {worst:.2f} |"
                 )
+            elif (line := stood.get((f" `{profile}` ", f" {strategy} "))) is not None:
+                lines.append(line)
     return "\n".join(lines)
 
 
@@ -173,9 +200,18 @@ def main() -> int:
     parser.add_argument("--bars", type=int, default=3000)
     parser.add_argument("--home", type=Path, default=HERE / ".venvs")
     parser.add_argument("--only", action="append", default=[], metavar="PROFILE")
+    parser.add_argument("--strategy", action="append", default=[], metavar="NAME")
+    parser.add_argument("--rows", action="store_true", help="write conformance/rows, no more")
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
-    rows, others = kept(arguments.home, arguments.only), []
+    wanted = [
+        (profile, strategy)
+        for profile in arguments.only or PEERS
+        for strategy in ([flow.NAME] if arguments.rows else arguments.strategy or STRATEGIES)
+        if strategy not in PEERS[profile].lacks
+    ]
+    rows: list[Row] = []
+    others: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         markets = {}
         for market, (seed, gap) in SETS.items():
@@ -187,29 +223,28 @@ def main() -> int:
         for name, file in files.items():
             cleaned[name] = Path(folder) / f"real-{name}"
             data.write(cleaned[name], data.read(file))
-        for profile, peer in PEERS.items():
-            if arguments.only and profile not in arguments.only:
-                continue
+        for profile, strategy in wanted:
+            peer = PEERS[profile]
             python = interpreter(arguments.home, peer)
-            for strategy in decisions.STRATEGIES:
-                if strategy in peer.lacks:
-                    continue
-                for market, path in {**markets, **cleaned}.items():
-                    theirs = ask(python, peer, path, strategy)
-                    row = compare(profile, strategy, market, data.read(path), theirs)
-                    (others if market in cleaned else rows).append(row)
-                    print(
-                        f"{profile:<22} {strategy:<14} {market:<10} {row.fills:>6} fills, "
-                        f"{row.differing} differ, equity {row.equity:.2f}, by {row.difference:.2f}"
-                        + (f"; first: {row.first}" if row.first else ""),
-                        flush=True,
-                    )
-    results = arguments.home / "results.json"
-    results.write_text(json.dumps([row._asdict() for row in rows], indent=1))
+            if arguments.rows:
+                write_rows(python, peer, profile, Path(folder) / "short.csv")
+                continue
+            for market, path in {**markets, **cleaned}.items():
+                theirs = ask(python, peer, path, strategy)
+                row = compare(profile, strategy, market, data.read(path), theirs)
+                (others if market in cleaned else rows).append(row)
+                print(
+                    f"{profile:<22} {strategy:<14} {market:<10} {row.fills:>6} fills, "
+                    f"{row.differing} differ, equity {row.equity:.2f}, by {row.difference:.2f}"
+                    + (f"; first: {row.first}" if row.first else ""),
+                    flush=True,
+                )
+    if arguments.rows:
+        return 0
     text = DOCS.read_text(encoding="utf-8")
     head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    made = f"{head}{BEGIN}\n\n{table(rows)}\n\n{END}{tail}"
+    before, _, tail = rest.partition(END)
+    made = f"{head}{BEGIN}\n\n{table(rows, before)}\n\n{END}{tail}"
     if arguments.check:
         if made != text:
             print(f"{DOCS.name} does not hold this table: run without --check", file=sys.stderr)
