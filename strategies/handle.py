@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 from uuid import UUID
 
 import anyio
@@ -17,6 +17,7 @@ from backtest.money import ZERO, add, div, mul
 from backtest.times import duration_ns
 
 from .command import Command
+from .keywords import WORDS, unknown_keyword
 from .position import take_changes
 
 if TYPE_CHECKING:
@@ -247,6 +248,7 @@ class OrderHandle(Command["OrderHandle"]):
         trail_percent: Number | None = None,
         expires: Expires | None = None,
         clear: Sequence[str] = (),
+        **unknown: Never,
     ) -> Command[OrderHandle]:
         """Change what is pending, or the protection of the position.
 
@@ -256,6 +258,8 @@ class OrderHandle(Command["OrderHandle"]):
         An exit of a spot bracket takes its ``stop_price`` as ``stop_loss`` and its
         ``limit_price`` as ``take_profit``, too.
         """
+        if unknown:
+            raise unknown_keyword(unknown, OrderHandle.modify, WORDS)
         return self._desk.modify(
             self,
             frozenset(clear),
@@ -292,6 +296,7 @@ class OrderHandle(Command["OrderHandle"]):
         stop_price: Number | None = None,
         trail: Number | None = None,
         trail_percent: Number | None = None,
+        **unknown: Never,
     ) -> CloseCommand:
         """Close all, or ``volume``, of the open position: at the market, at a limit, or by a stop,
         a stop-limit (both prices) or a trailing stop (``trail``, or ``trail_percent``).
@@ -299,6 +304,8 @@ class OrderHandle(Command["OrderHandle"]):
         Awaiting it waits for the venue's acceptance; `closed` waits until it is done. What is given
         back can be kept, to `CloseCommand.cancel` this close and no other.
         """
+        if unknown:
+            raise unknown_keyword(unknown, OrderHandle.close, WORDS)
         return self._desk.close(
             self,
             volume,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Never
 
 from backtest.actors import StrategyHost
 from backtest.errors import FieldError, OrderRejected, RejectReason
@@ -20,6 +20,7 @@ from backtest.money import decimal_of
 from .command import Command
 from .desk import OrderDesk
 from .handle import Number, OrderHandle
+from .keywords import WORDS, unknown_keyword
 
 __all__ = ["Ordering"]
 
@@ -59,6 +60,7 @@ class Ordering:
         post_only: bool = False,
         oco: str | None = None,
         account: str | None = None,
+        **unknown: Never,
     ) -> OrderHandle:
         """Buy ``volume`` of the base asset for the quote asset.
 
@@ -73,6 +75,8 @@ class Ordering:
         The order is sent at once. Await the handle to wait for its acceptance; that raises
         `OrderRejected` when the venue refuses.
         """
+        if unknown:
+            raise unknown_keyword(unknown, Ordering.buy, WORDS)
         self._may_order()
         terms = self._terms(trail, trail_percent, time_in_force, expires, post_only, False, oco)
         return self._desk.create(
@@ -105,12 +109,15 @@ class Ordering:
         post_only: bool = False,
         oco: str | None = None,
         account: str | None = None,
+        **unknown: Never,
     ) -> OrderHandle:
         """Sell ``volume`` of the base asset that the account owns; otherwise like `buy`.
 
         With ``stop_loss``, ``take_profit`` or both, and no other price, it is an exit: one order
         that sells at the one or the other, whichever is reached first.
         """
+        if unknown:
+            raise unknown_keyword(unknown, Ordering.sell, WORDS)
         self._may_order()
         terms = self._terms(trail, trail_percent, time_in_force, expires, post_only, False, oco)
         return self._desk.create(
@@ -145,11 +152,14 @@ class Ordering:
         reduce_only: bool = False,
         oco: str | None = None,
         account: str | None = None,
+        **unknown: Never,
     ) -> OrderHandle:
         """Open a long position of ``volume`` contracts on margin; otherwise like `buy`.
 
         ``stop_loss`` and ``take_profit`` close it at those prices, whichever is reached first.
         """
+        if unknown:
+            raise unknown_keyword(unknown, Ordering.long, WORDS)
         self._may_order()
         terms = self._terms(
             trail, trail_percent, time_in_force, expires, post_only, reduce_only, oco
@@ -186,8 +196,11 @@ class Ordering:
         reduce_only: bool = False,
         oco: str | None = None,
         account: str | None = None,
+        **unknown: Never,
     ) -> OrderHandle:
         """Open a short position of ``volume`` contracts on margin; otherwise like `long`."""
+        if unknown:
+            raise unknown_keyword(unknown, Ordering.short, WORDS)
         self._may_order()
         terms = self._terms(
             trail, trail_percent, time_in_force, expires, post_only, reduce_only, oco

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
-from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from random import Random
 from typing import TYPE_CHECKING, Any, dataclass_transform
 from uuid import UUID
@@ -25,7 +23,9 @@ from backtest.times import duration_ns, from_ns, to_ns
 
 from .balance import BalanceView
 from .desk import OrderDesk
+from .handlers import HANDLERS, WANTS, handlers_of
 from .ordering import Ordering
+from .parameters import checking, parameters_of, take_defaults
 from .position import PositionView
 
 if TYPE_CHECKING:
@@ -33,26 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Strategy"]
 
-_HANDLERS = (
-    "on_start",
-    "on_bar",
-    "on_quote",
-    "on_trade",
-    "on_depth",
-    "on_snapshot",
-    "on_message",
-    "on_order",
-    "on_timer",
-    "on_stop",
-    "run",
-)
-_WANTS: dict[str, Kind] = {
-    "on_bar": "bars",
-    "on_quote": "quotes",
-    "on_trade": "trades",
-    "on_depth": "depth",
-}
-"""What market data each handler is for."""
 _RESAMPLED: dict[str, Kind] = {"bars": "bars", "quotes": "quotes", "trades": "trades"}
 
 
@@ -83,8 +63,12 @@ class Strategy(Ordering):
         stamp = stamp_of(cls.__module__)
         if stamp is not None:  # what was loaded is what stands in the file, while that is so
             cls._file_stamp = stamp  # type: ignore[attr-defined]
+        take_defaults(cls)
+        own = "__init__" in vars(cls)
         # Fields become constructor arguments; slots=False lets handlers set what they like.
         attrs.define(cls, slots=False, kw_only=True, eq=False, repr=False)
+        if not own:
+            cls.__init__ = checking(cls, cls.__init__)  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
         parameters = ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
@@ -348,10 +332,7 @@ class Strategy(Ordering):
     @property
     def parameters(self) -> dict[str, Any]:
         """The parameters and their values."""
-        cls: Any = type(self)
-        if not attrs.has(cls):
-            return {}  # the base itself, which has none
-        return {one.name: getattr(self, one.name) for one in attrs.fields(cls) if one.init}
+        return parameters_of(self)
 
     # -- for the host ------------------------------------------------------------------------------
 
@@ -362,12 +343,12 @@ class Strategy(Ordering):
     def wanted(self) -> frozenset[Kind]:
         """Called by the host: the kinds of market data for which there is a handler."""
         kind: Any = type(self)
-        return frozenset(_WANTS[name] for name in _overridden(kind) if name in _WANTS)
+        return frozenset(WANTS[name] for name in handlers_of(kind) if name in WANTS)
 
     def joined(self, host: StrategyHost, welcome: Welcome) -> Handlers:
         """Called by the host: here are pairs, accounts and balances."""
         kind: Any = type(self)
-        overridden = _overridden(kind)
+        overridden = handlers_of(kind)
         if getattr(self, "_host", None) is host:
             # Restarted: orders and positions are still there, whatever the strategy has forgotten.
             self._desk.balances.update(welcome.balances)
@@ -376,7 +357,7 @@ class Strategy(Ordering):
             self._desk = OrderDesk(host, welcome, self)
             host.warm_up = WarmUp(self.warmup_bars) if self.warmup_bars > 0 else None
         return Handlers(
-            **{name: getattr(self, name) if name in overridden else None for name in _HANDLERS}
+            **{name: getattr(self, name) if name in overridden else None for name in HANDLERS}
         )
 
     def apply(self, event: OrderEvent | BalanceUpdate) -> None:
@@ -394,18 +375,3 @@ def _levels(levels: int) -> int:
     if levels < 0:
         raise FieldError("levels", f"must be non-negative (0: all), not {levels}")
     return levels
-
-
-@lru_cache(maxsize=256)
-def _overridden(kind: Any) -> tuple[str, ...]:
-    """The handlers that ``kind`` has of its own. Refuses what are no handlers, with a word on how
-    to write them."""
-    if kind.run is not Strategy.run and not iscoroutinefunction(kind.run):
-        raise ConfigError(
-            f"{kind.__name__}.run must be an 'async def' without 'yield': it is one coroutine that "
-            "runs beside the handlers; take bars with 'async for bar in self.bars(pair)'"
-        )
-    for name in _HANDLERS:
-        if isasyncgenfunction(getattr(kind, name)) or isgeneratorfunction(getattr(kind, name)):
-            raise ConfigError(f"{kind.__name__}.{name} contains 'yield': a handler yields nothing")
-    return tuple(name for name in _HANDLERS if getattr(kind, name) is not getattr(Strategy, name))

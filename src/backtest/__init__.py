@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from backtest.analysis.result import RunResult
     from backtest.context import BacktestContext
-    from backtest.runner import BacktestRunner, run, run_async
+    from backtest.runner import BacktestRunner
+    from backtest.running import run, run_async
 
 __all__ = ["BacktestContext", "BacktestRunner", "RunResult", "run", "run_async"]
 
@@ -23,8 +24,8 @@ _HOMES = {
     "BacktestContext": "backtest.context",
     "BacktestRunner": "backtest.runner",
     "RunResult": "backtest.analysis.result",
-    "run": "backtest.runner",
-    "run_async": "backtest.runner",
+    "run": "backtest.running",
+    "run_async": "backtest.running",
 }
 
 

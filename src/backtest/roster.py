@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from attrs import fields, has
+
 from backtest.config import RuleBook
 from backtest.errors import ConfigError
 from backtest.models import Account
 from backtest.strategies import Strategy
+from backtest.strategies.handlers import oddities
 
-__all__ = ["account_options", "accounts_of", "named"]
+__all__ = ["account_options", "accounts_of", "acquaint", "named", "told_oddities"]
 
 _ACCOUNT_OPTIONS = ("margin_mode", "collateral", "netting")
 
@@ -44,6 +47,34 @@ def named(strategies: Any) -> dict[str, Strategy]:
     if len(set(found.values())) < len(found):  # strategies compare by identity
         raise ConfigError("the same strategy object is given twice: make one for each name")
     return found
+
+
+def told_oddities(strategies: Iterable[Strategy], log: Any) -> list[str]:
+    """What looks like a handler and is none, in the classes of ``strategies``: logged, and told for
+    the notices of the result. Raises `ConfigError` for a class that would do nothing."""
+    told = []
+    kinds: dict[Any, None] = dict.fromkeys(type(one) for one in strategies)
+    for kind in kinds:
+        for oddity in oddities(kind):
+            log.warning("strategy.odd", told=oddity)
+            told.append(oddity)
+    return told
+
+
+def acquaint(strategies: Iterable[Strategy], pairs: Iterable[str]) -> None:
+    """Give the run's pair to strategies with a parameter called ``pair``, where there is only one
+    and theirs is still the default of their class, which is another."""
+    known = list(pairs)
+    if len(known) != 1:
+        return
+    for strategy in strategies:
+        kind: Any = type(strategy)
+        field = getattr(fields(kind), "pair", None) if has(kind) else None
+        if field is None or not field.init:
+            continue
+        held = vars(strategy)
+        if held.get("pair") not in known and held.get("pair") == field.default:
+            held["pair"] = known[0]
 
 
 def accounts_of(

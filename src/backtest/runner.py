@@ -37,11 +37,28 @@ from backtest.manifest import manifest, versions
 from backtest.models import HOUSE, Account, Agent, BacktestRun, TradingPair
 from backtest.notices import notices_of_data, notices_of_trading
 from backtest.receipt import run_id_of
-from backtest.roster import account_options, accounts_of, named
+from backtest.roster import account_options, accounts_of, acquaint, named, told_oddities
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
 
-__all__ = ["BacktestRunner", "refuse_running_loop", "run", "run_async"]
+__all__ = ["BacktestRunner", "refuse_running_loop"]
+
+Lengths = int | str | timedelta | Sequence[Any] | Mapping[Any, Any] | None
+"""Of bars: one for all data, by pair, or one for each of several sources of a pair."""
+Zones = str | tzinfo | Sequence[Any] | Mapping[Any, Any] | None
+"""Of time stamps, likewise."""
+Latencies = (
+    Latency
+    | LinkLatencies
+    | Network
+    | Mapping[str, Latency | str | int | float | timedelta]
+    | str
+    | int
+    | float
+    | timedelta
+    | None
+)
+"""How long messages between strategies and the venue take."""
 
 _NIL = UUID(int=0)
 """Of accounts, until the run's id is known."""
@@ -97,22 +114,12 @@ class BacktestRunner:
     margin_mode: str | None = None
     collateral: Mapping[str, Any] = field(factory=dict)
     profile: str | None = None
-    bar: int | str | timedelta | Sequence[Any] | Mapping[Any, Any] | None = None
+    bar: Lengths = None
     stamp: str | Sequence[str | None] | Mapping[Any, Any] = "open"
-    tz: str | tzinfo | Sequence[Any] | Mapping[Any, Any] | None = None
+    tz: Zones = None
     stream: bool = False
     seed: int = 0
-    latency: (
-        Latency
-        | LinkLatencies
-        | Network
-        | Mapping[str, Latency | str | int | float | timedelta]
-        | str
-        | int
-        | float
-        | timedelta
-        | None
-    ) = None
+    latency: Latencies = None
     insurance_fund: Mapping[str, Any] = field(factory=dict)
     inbox_bound: int = 100_000
     stall_bound: int = STALL_BOUND
@@ -148,9 +155,10 @@ class BacktestRunner:
         cash = cash_of(self.cash)
         book = read_rules(self.rules, self.profile)
         strategies = named(self.strategies)
-        self._given = {name: snapshot(strategy) for name, strategy in strategies.items()}
         assets = list(dict.fromkeys(asset for owned in cash.values() for asset in owned))
         sources, pairs = self._open(assets, book)
+        acquaint(strategies.values(), pairs)
+        self._given = {name: snapshot(strategy) for name, strategy in strategies.items()}
         rules = {code: book.rules(code) for code in pairs}
         for code in (*book.by_pair, *book.pairs):
             if code not in pairs:
@@ -185,6 +193,7 @@ class BacktestRunner:
             insurance_fund=self.insurance_fund,
             bounds={"inbox_bound": self.inbox_bound, "stall_bound": self.stall_bound},
         )
+        told.notices += told_oddities(strategies.values(), system.log)
         run_id = run_id_of(told.config)
         ids = IdSource(run_id, "party")
         broker_id = ids.draw()
@@ -375,17 +384,6 @@ class BacktestRunner:
             with ThreadPoolExecutor(1) as thread:
                 thread.submit(self.system.simulate).result()
         return self.result()
-
-
-def run(strategies: Any, **settings: Any) -> RunResult:
-    """Run a backtest: ``backtest.run(Crossing(fast=5), data="btc.csv", pair="BTCUSD",
-    cash="100000 USD", seed=7)``. The settings are those of `BacktestRunner`."""
-    return BacktestRunner(strategies=strategies, **settings).run()
-
-
-async def run_async(strategies: Any, **settings: Any) -> RunResult:
-    """`run` for use inside a running event loop (a notebook, a server, an async test)."""
-    return await BacktestRunner(strategies=strategies, **settings).run_async()
 
 
 def _refuse_spent(sources: Mapping[str, Any]) -> None:

@@ -126,8 +126,9 @@ def functions_of(cls: type) -> Iterator[tuple[str, FunctionType]]:
 
 def _is_generated(cls: type, name: str, function: FunctionType) -> bool:
     """Whether attrs, a dataclass or a named tuple has made a method of fields in the source."""
+    made = getattr(function, "__wrapped__", function)  # a strategy's constructor is wrapped
     written = function.__code__.co_filename
-    if written.startswith("<attrs generated"):
+    if getattr(made, "__code__", function.__code__).co_filename.startswith("<attrs generated"):
         return True
     if whose(function).partition(".")[0] in ("attr", "attrs"):
         return True

@@ -182,8 +182,7 @@ def test_an_increment_from_the_data() -> None:
     assert increment(bar(0, "1.0", 200, "1.0", 150), rules=wanted) == D(1)
     assert increment(quote(1, "1.10", "1.1005"), rules=wanted) == D("0.0001")
     several = [[bar(0, "1.1")], [quote(1, "1.11", "1.12")], [bar(0, 1, length=5 * M)]]
-    settings = {"pair": "BTCUSD", "cash": "1 USD", "rules": wanted}
-    result = backtest.run(Idle(), data=several, **settings)
+    result = backtest.run(Idle(), data=several, pair="BTCUSD", cash="1 USD", rules=wanted)
     assert result.pairs["BTCUSD"].price_increment == D("0.01")
     assert result.config["pairs"]["BTCUSD"]["price_increment"] == "0.01"
 

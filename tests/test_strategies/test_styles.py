@@ -608,7 +608,9 @@ class TestParameters:
         more = More(count=4)
         assert more.parameters == {"pair": "BTCUSD", "count": 4, "share": D("0.5")}
         assert repr(more) == "More(pair='BTCUSD', count=4, share=Decimal('0.5'))"
-        with pytest.raises(TypeError, match="unexpected keyword argument 'cuont'"):
+        with pytest.raises(
+            TypeError, match=r"^cuont is no parameter of More; did you mean 'count'\?$"
+        ):
             More(cuont=5)  # type: ignore[call-arg]
 
     def test_what_handlers_set_is_no_parameter(self) -> None:

@@ -13,6 +13,7 @@ import attrs
 
 from backtest.errors import ConfigError
 from backtest.strategies import Strategy
+from backtest.strategies.parameters import hint_for, hints_of
 
 __all__ = ["make", "parameters_from"]
 
@@ -31,7 +32,7 @@ def parameters_from(cls: type[Strategy], given: Iterable[str], pairs: list[str])
     without a default that are not given.
     """
     fields = {field.name: field for field in attrs.fields(cls) if field.init}  # type: ignore[arg-type]
-    hints = _hints(cls)
+    hints = hints_of(cls)
     values: dict[str, Any] = {}
     for text in given:
         name, equals, value = text.partition("=")
@@ -39,7 +40,8 @@ def parameters_from(cls: type[Strategy], given: Iterable[str], pairs: list[str])
         if not equals or not name:
             raise ConfigError(f"--set takes NAME=VALUE, not {text!r}")
         if name not in fields:
-            raise ConfigError(f"{cls.__name__} has no parameter {name!r}; {_known(cls, fields)}")
+            told = hint_for(cls, name) or _known(cls, fields)
+            raise ConfigError(f"{cls.__name__} has no parameter {name!r}; {told}")
         if name in values:
             raise ConfigError(f"parameter {name!r} is set twice")
         values[name] = _parsed(name, value.strip(), hints.get(name), fields[name].default)
@@ -67,13 +69,6 @@ def make(cls: type[Strategy], values: Mapping[str, Any]) -> Strategy:
         raise ConfigError(
             f"cannot make {cls.__name__}({told}): {type(error).__name__}: {error}"
         ) from error
-
-
-def _hints(cls: type[Strategy]) -> Mapping[str, Any]:
-    try:
-        return typing.get_type_hints(cls)
-    except Exception:  # an annotation that exists for a type checker only: the default must do
-        return {}
 
 
 def _known(cls: type[Strategy], fields: Mapping[str, Any]) -> str:

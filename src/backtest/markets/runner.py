@@ -36,11 +36,12 @@ from backtest.markets.scenario import Scenario
 from backtest.markets.shipped import load
 from backtest.models import HOUSE, Account, Agent, BacktestRun
 from backtest.receipt import run_id_of
-from backtest.roster import named
+from backtest.roster import named, told_oddities
 from backtest.runner import refuse_running_loop
 from backtest.services.fundamental import Fundamental
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
+from backtest.strategies.keywords import unknown_keyword
 
 __all__ = ["MarketRunner", "run_market", "run_market_async"]
 
@@ -128,6 +129,7 @@ class MarketRunner:
         asset = scenario.pairs[0].pair.settlement.code
         bounds = {"inbox_bound": self.inbox_bound, "stall_bound": self.stall_bound}
         told = self._manifest = market_manifest(scenario, self.members, bounds)
+        told.notices += told_oddities((one.strategy for one in self.members.values()), system.log)
         run_id = run_id_of(told.config)
         ids = IdSource(run_id, "party")
         venue_id = ids.draw()
@@ -304,6 +306,9 @@ def _runner(
     strategies: tuple[Any, ...],
     settings: Mapping[str, Any],
 ) -> MarketRunner:
+    strange = settings.keys() - {one.name for one in fields(MarketRunner) if one.init}
+    if strange:
+        raise unknown_keyword(sorted(strange), MarketRunner)
     given = strategies[0] if len(strategies) == 1 else strategies
     if isinstance(given, Strategy):
         given = (given,)

@@ -1,0 +1,159 @@
+"""Which handlers a class of strategies has, and which of its methods only look like some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from types import CodeType
+from typing import Any
+
+import attrs
+
+from backtest.actors.protocol import Kind
+from backtest.errors import ConfigError
+from backtest.source_code import is_ours
+from backtest.spelling import suggestion
+
+__all__ = ["HANDLERS", "OPTIONS", "WANTS", "handlers_of", "oddities"]
+
+HANDLERS = (
+    "on_start",
+    "on_bar",
+    "on_quote",
+    "on_trade",
+    "on_depth",
+    "on_snapshot",
+    "on_message",
+    "on_order",
+    "on_timer",
+    "on_stop",
+    "run",
+)
+OPTIONS = ("warmup_bars", "computation_delay", "logs_refusals")
+"""What a class may set to be treated otherwise."""
+WANTS: dict[str, Kind] = {
+    "on_bar": "bars",
+    "on_quote": "quotes",
+    "on_trade": "trades",
+    "on_depth": "depth",
+}
+"""What market data each handler is for."""
+_ELSEWHERE = {
+    "next": "on_bar",
+    "nextopen": "on_bar",
+    "handledata": "on_bar",
+    "ondata": "on_bar",
+    "oncandle": "on_bar",
+    "onkline": "on_bar",
+    "onohlc": "on_bar",
+    "ontick": "on_quote",
+    "onquotetick": "on_quote",
+    "ontradetick": "on_trade",
+    "onorderbook": "on_depth",
+    "onbook": "on_depth",
+    "onfill": "on_order",
+    "onfilled": "on_order",
+    "onorderfilled": "on_order",
+    "onorderevent": "on_order",
+    "onevent": "on_order",
+    "notifyorder": "on_order",
+    "notifytrade": "on_order",
+    "notifytimer": "on_timer",
+    "initialize": "on_start",
+    "init": "on_start",
+    "oninit": "on_start",
+    "start": "on_start",
+    "onbegin": "on_start",
+    "stop": "on_stop",
+    "onend": "on_stop",
+    "onfinish": "on_stop",
+    "onclose": "on_stop",
+    "main": "run",
+}
+"""How other engines, and habits, call our handlers."""
+
+
+@lru_cache(maxsize=1024)
+def handlers_of(kind: Any) -> tuple[str, ...]:
+    """The handlers that ``kind`` has of its own. Refuses what are no handlers, with a word on how
+    to write them."""
+    base = _base(kind)
+    if kind.run is not base.run and not iscoroutinefunction(kind.run):
+        raise ConfigError(
+            f"{kind.__name__}.run must be an 'async def' without 'yield': it is one coroutine that "
+            "runs beside the handlers; take bars with 'async for bar in self.bars(pair)'"
+        )
+    parameters = {one.name for one in attrs.fields(kind)} if attrs.has(kind) else ()
+    for name in HANDLERS:
+        handler = getattr(kind, name)
+        if name in parameters or not callable(handler):
+            raise ConfigError(
+                f"{kind.__name__}.{name} is no function, and {name} is the name of a handler: call "
+                "it something else"
+            )
+        if isasyncgenfunction(handler) or isgeneratorfunction(handler):
+            raise ConfigError(f"{kind.__name__}.{name} contains 'yield': a handler yields nothing")
+    return tuple(name for name in HANDLERS if getattr(kind, name) is not getattr(base, name))
+
+
+def _base(kind: Any) -> Any:
+    """The class that has all handlers, and none that does anything."""
+    return next(one for one in reversed(kind.__mro__) if vars(one).keys() >= set(HANDLERS))
+
+
+@lru_cache(maxsize=1024)
+def oddities(kind: Any) -> tuple[str, ...]:
+    """What in ``kind`` looks like a handler, or an option, and is none: a sentence for each.
+
+    A method that another one of the class mentions is no riddle: it is called. Raises `ConfigError`
+    where there is such a method and no handler at all, for then the class would do nothing.
+    """
+    own = [base for base in kind.__mro__ if not is_ours(base.__module__) and base is not object]
+    ours = {name for base in kind.__mro__ if base not in own for name in vars(base)}
+    mentioned = {name for base in own for name in _mentioned(base)}
+    told: list[str] = []
+    for base in reversed(own):
+        for name, value in vars(base).items():
+            if name in ours or name in mentioned or name.startswith("__"):
+                continue
+            if callable(value):
+                told += _strange(base, name)
+            elif name not in vars(base).get("__annotations__", {}):
+                told += _misspelt(base, name)
+    if told and not handlers_of(kind):
+        raise ConfigError(f"{kind.__name__} has no handler and would do nothing: {told[0]}")
+    return tuple(told)
+
+
+def _strange(kind: Any, name: str) -> Iterator[str]:
+    meant = suggestion(name, HANDLERS, _ELSEWHERE)
+    looks = name.startswith("on_") or (name[:2] == "on" and name[2:3].isupper())
+    if meant is None and not looks:
+        return
+    told = f"did you mean {meant}?" if meant else f"those are: {', '.join(HANDLERS)}"
+    yield f"{kind.__name__}.{name} is no handler and is never called; {told}"
+
+
+def _misspelt(kind: Any, name: str) -> Iterator[str]:
+    meant = suggestion(name, OPTIONS)
+    if meant is not None:
+        yield f"{kind.__name__}.{name} is nothing that we read; did you mean {meant}?"
+
+
+def _mentioned(kind: Any) -> Iterator[str]:
+    """The names of attributes and variables in the code of the methods of ``kind``."""
+    for value in vars(kind).values():
+        for function in (value, getattr(value, "fget", None), getattr(value, "__func__", None)):
+            code = getattr(function, "__code__", None)
+            if code is not None:
+                yield from _names(code)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+        elif isinstance(constant, str):
+            yield constant  # getattr(self, "on_signal")

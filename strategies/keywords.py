@@ -1,0 +1,57 @@
+"""Keywords that nobody knows: the error that says which one was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from inspect import Parameter, signature
+from typing import Any
+
+from backtest.errors import FieldTypeError
+from backtest.spelling import suggestion
+
+__all__ = ["WORDS", "unknown_keyword"]
+
+WORDS = {
+    "price": "limit_price",
+    "limit": "limit_price",
+    "at": "limit_price",
+    "stop": "stop_price",
+    "trigger": "stop_price",
+    "triggerprice": "stop_price",
+    "sl": "stop_loss",
+    "stoplossprice": "stop_loss",
+    "tp": "take_profit",
+    "target": "take_profit",
+    "takeprofitprice": "take_profit",
+    "tif": "time_in_force",
+    "timeinforce": "time_in_force",
+    "validuntil": "expires",
+    "ttl": "expires",
+    "size": "volume",
+    "amount": "volume",
+    "qty": "volume",
+    "quantity": "volume",
+    "symbol": "pair",
+    "ticker": "pair",
+    "instrument": "pair",
+    "lever": "leverage",
+    "maker": "post_only",
+    "trailpct": "trail_percent",
+    "trailingstop": "trail",
+}
+"""How else people call what an order takes, capitals and underscores left out."""
+
+
+def unknown_keyword(
+    given: Collection[str], function: Callable[..., Any], also: Mapping[str, str] | None = None
+) -> FieldTypeError:
+    """The error for the first of ``given``, which ``function`` does not take."""
+    known = [
+        one.name
+        for one in signature(function).parameters.values()
+        if one.kind is not Parameter.VAR_KEYWORD and one.name != "self"
+    ]
+    name = next(iter(given))
+    meant = suggestion(name, known, also)
+    told = f"did you mean {meant}?" if meant else f"it takes: {', '.join(known)}"
+    return FieldTypeError(name, f"is no argument of {function.__name__}(); {told}")

@@ -1,0 +1,221 @@
+"""What is nearly a name of ours: an error, or a warning, that says which one was meant."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+import backtest
+from backtest.errors import ConfigError, FieldTypeError
+from backtest.markets import run_market
+from backtest.models import Bar
+from backtest.runner import BacktestRunner
+from backtest.strategies import Strategy
+from backtest.strategies.handlers import HANDLERS
+
+from .playing import Story, market, play
+
+
+def warned(strategy: Strategy) -> list[str]:
+    """What a run of ``strategy`` warns of; the same is in the notices of its result."""
+    with capture_logs() as logs:
+        result = play(strategy, market(1, 2, 3))
+    told = [one["told"] for one in logs if one["event"] == "strategy.odd"]
+    assert [one for one in result.receipt["notices"] if "no handler" in one or "read" in one] == (
+        told
+    )
+    return told
+
+
+class TestHandlers:
+    def test_a_class_of_none_but_misspelt_ones_is_refused(self) -> None:
+        class Late(Strategy):
+            def on_bars(self, bar: Bar) -> None:
+                pass
+
+        with pytest.raises(ConfigError) as raised:
+            play(Late(), market(1, 2, 3))
+        assert str(raised.value) == (
+            "Late has no handler and would do nothing: "
+            "Late.on_bars is no handler and is never called; did you mean on_bar?"
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("next", "did you mean on_bar?"),
+            ("on_Bar", "did you mean on_bar?"),
+            ("onBar", "did you mean on_bar?"),
+            ("handle_data", "did you mean on_bar?"),
+            ("on_tick", "did you mean on_quote?"),
+            ("notify_order", "did you mean on_order?"),
+            ("on_fill", "did you mean on_order?"),
+            ("on_timers", "did you mean on_timer?"),
+            ("init", "did you mean on_start?"),
+            ("on_end", "did you mean on_stop?"),
+            ("on_whatever", f"those are: {', '.join(HANDLERS)}"),
+        ],
+    )
+    def test_a_misspelt_one_beside_others_is_warned_of(self, name: str, meant: str) -> None:
+        kind = type("Mixed", (Story,), {"on_start": _nothing, name: _nothing})
+        told = warned(kind())
+        assert told == [f"Mixed.{name} is no handler and is never called; {meant}"]
+
+    def test_a_method_that_the_class_calls_is_no_riddle(self) -> None:
+        class Own(Strategy):
+            def on_bar(self, bar: Bar) -> None:
+                self.on_fill()
+                for act in (self.on_signal, getattr(self, "next")):  # noqa: B009
+                    act()
+
+            def on_fill(self) -> None: ...
+
+            def on_signal(self) -> None: ...
+
+            def next(self) -> None: ...
+
+            def helper(self) -> None: ...
+
+        assert warned(Own()) == []
+
+    def test_what_a_base_of_the_users_calls_is_none_either(self) -> None:
+        class Base(Strategy):
+            def on_bar(self, bar: Bar) -> None:
+                self.on_signal()
+
+            def on_signal(self) -> None: ...
+
+        class Mine(Base):
+            def on_signal(self) -> None: ...
+
+        assert warned(Mine()) == []
+
+    def test_each_class_is_told_of_once(self) -> None:
+        class Odd(Strategy):
+            def on_bar(self, bar: Bar) -> None: ...
+
+            def next(self) -> None: ...
+
+        with capture_logs() as logs:
+            play({"a": Odd(), "b": Odd()}, market(1, 2))
+        assert [one["event"] for one in logs] == ["strategy.odd"]
+
+    def test_a_parameter_called_like_a_handler_is_refused(self) -> None:
+        class Odd(Strategy):
+            on_bar: int = 3  # type: ignore[assignment]
+
+        with pytest.raises(ConfigError, match="on_bar"):
+            play(Odd(), market(1, 2))
+
+    def test_a_market_of_agents_looks_too(self) -> None:
+        class Late(Strategy):
+            def on_bars(self, bar: Bar) -> None: ...
+
+        with pytest.raises(ConfigError, match="did you mean on_bar"):
+            run_market("reference-day", Late(), cash="10000 USD", agents=10, until="09:31")
+
+
+def _nothing(self: Any, *given: Any) -> None:
+    """A handler, or what looks like one."""
+
+
+def test_a_misspelt_option_is_warned_of() -> None:
+    class Slow(Strategy):
+        warm_up_bars = 50
+
+        def on_bar(self, bar: Bar) -> None: ...
+
+    assert warned(Slow()) == [
+        "Slow.warm_up_bars is nothing that we read; did you mean warmup_bars?"
+    ]
+
+
+_TAKEN = (
+    "it takes: pair, volume, limit_price, stop_price, stop_loss, take_profit, trail, "
+    "trail_percent, time_in_force, expires, post_only, oco, account"
+)
+
+
+class Asking(Story):
+    """Sends one thing that is not spelt right."""
+
+    ask: Any = None
+
+    async def on_bar(self, bar: Bar) -> None:
+        with pytest.raises(FieldTypeError) as raised:
+            await self.ask(self)
+        self.tell(str(raised.value))
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda s: s.buy("BTCUSD", 1, price=2), "price is no argument of buy(); %limit_price?"),
+        (lambda s: s.sell("BTCUSD", 1, stop=2), "stop is no argument of sell(); %stop_price?"),
+        (lambda s: s.long("BTCUSD", 1, sl=2), "sl is no argument of long(); %stop_loss?"),
+        (lambda s: s.short("BTCUSD", 1, tp=2), "tp is no argument of short(); %take_profit?"),
+        (lambda s: s.long("BTCUSD", 1, lever=2), "lever is no argument of long(); %leverage?"),
+        (lambda s: s.long("BTCUSD", 1, levrage=2), "levrage is no argument of long(); %leverage?"),
+        (lambda s: s.buy("BTCUSD", 1, leverage=2), f"leverage is no argument of buy(); {_TAKEN}"),
+    ],
+    ids=["buy", "sell", "long", "short", "else", "nearly", "nothing alike"],
+)
+def test_an_order_says_what_was_meant(ask: Callable[[Any], Any], said: str) -> None:
+    story = Asking(ask=ask)
+    play(story, market(100))
+    assert story.told == [(1, said.replace("%", "did you mean "))]
+
+
+def test_a_handle_says_what_was_meant() -> None:
+    class Changing(Story):
+        async def on_bar(self, bar: Bar) -> None:
+            order = await self.buy("BTCUSD", 1, limit_price=50)
+            with pytest.raises(FieldTypeError, match=r"^price .*modify\(\); .*limit_price\?$"):
+                order.modify(price=51)  # type: ignore[arg-type]
+            with pytest.raises(FieldTypeError, match=r"^price .*close\(\); .*limit_price\?$"):
+                order.close(price=51)  # type: ignore[arg-type]
+            self.tell(order.live.limit_price)  # type: ignore[union-attr]
+
+    story = Changing()
+    play(story, market(100))
+    assert story.told == [(1, 50)]
+
+
+class TestRun:
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("commission", "did you mean rules?"),
+            ("cahs", "did you mean cash?"),
+            ("initial_cash", "did you mean cash?"),
+            ("symbol", "did you mean pair?"),
+            ("timeframe", "did you mean bar?"),
+            ("sed", "did you mean seed?"),
+        ],
+    )
+    def test_says_what_was_meant(self, name: str, meant: str) -> None:
+        with pytest.raises(FieldTypeError) as raised:
+            backtest.run(Story(), data=market(1), cash="1 USD", **{name: 1})  # type: ignore[arg-type]
+        assert str(raised.value) == f"{name} is no argument of run(); {meant}"
+
+    @pytest.mark.anyio
+    async def test_so_does_run_async(self, anyio_backend: str) -> None:
+        with pytest.raises(FieldTypeError, match=r"^sed is no argument of run\(\); .*seed\?$"):
+            await backtest.run_async(Story(), data=market(1), cash="1 USD", sed=1)  # type: ignore[arg-type]
+
+    def test_so_does_a_market(self) -> None:
+        with pytest.raises(FieldTypeError, match=r"^agent is no argument .*agents\?$"):
+            run_market("reference-day", agent=10)
+
+    def test_has_all_settings_in_its_signature_with_their_defaults(self) -> None:
+        told = inspect.signature(backtest.run).parameters
+        assert inspect.signature(backtest.run_async).parameters == told
+        of_runner = inspect.signature(BacktestRunner).parameters
+        assert sorted(set(told) - {"unknown"}) == sorted(of_runner)
+        for name, one in of_runner.items():
+            if name not in ("accounts", "collateral", "insurance_fund"):  # None here: an empty one
+                assert told[name].default == one.default, name
