@@ -500,3 +500,17 @@ def test_a_night_is_not_charged_on_what_is_over() -> None:
     how = rules(calendar="XNYS", fees=fees)
     for data in (bars, iter(bars)):
         assert play(data, order, rules=how).balance() == (D(1000), D(0))
+
+
+def test_a_strategy_makes_weeks_of_daily_bars_of_stocks() -> None:
+    """By the pair's calendar: they were none, as midnight lies outside its sessions."""
+    weeks = []
+
+    async def script(me: Any) -> None:
+        async for one in me.bars("BTCUSD", length="1w", resample="bars"):
+            weeks.append((from_ns(me.now_ns).day, from_ns(one.close_ns).day, one.low, one.close))
+
+    days = [*NEW_YORK, *(day(f"2020-01-{date:02}", date) for date in (7, 8, 9, 10))]
+    play(days, script, rules=rules(calendar="XNYS"))
+    # 2 and 3 January; 6 to 10 January. Each is there at the close of its Friday's bar.
+    assert weeks == [(4, 4, D(97), D(99)), (11, 11, D(7), D(10))]

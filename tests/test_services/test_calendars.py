@@ -227,3 +227,81 @@ def test_bars_must_lie_in_sessions_or_outside(new_york: ExchangeCalendar) -> Non
     hours = [bar("2024-07-05T13:00", HOUR), bar("2024-07-05T14:00", HOUR)]
     with pytest.raises(DataError, match="begins before the session of XNYS that opens at 2024-07"):
         list(resample(MemoryBars(hours, "X"), "1d", calendar="XNYS"))
+
+
+# -- bars of days ----------------------------------------------------------------------------------
+
+
+def coarser(length: str, calendar: str, days: list[tuple[str, str]]) -> list[tuple[str, ...]]:
+    """Open, close and volume of coarser bars of ``days``, opens and closes, each with a volume of
+    its number from 1 on."""
+    pytest.importorskip("exchange_calendars")
+    bars = [
+        Bar("X", ns(opens), ns(closes), D(1), D(1), D(1), D(1), D(number))
+        for number, (opens, closes) in enumerate(days, 1)
+    ]
+    made = resample(MemoryBars(bars, "X"), length, calendar=calendar)
+    return [(*shown(one.open_ns, one.close_ns), str(one.volume)) for one in made]
+
+
+def of_utc(*dates: str) -> list[tuple[str, str]]:
+    """Bars of days of UTC, as files of stocks are stamped."""
+    day = timedelta(days=1)
+    return [(f"{one}T00:00", f"{date.fromisoformat(one) + day}T00:00") for one in dates]
+
+
+def test_a_day_is_of_the_session_that_closes_in_it() -> None:
+    # 2 January 2020 was a Thursday: its week is over with Friday's bar, at Saturday's midnight.
+    days = of_utc("2020-01-02", "2020-01-03", "2020-01-06", "2020-01-08")
+    assert coarser("1w", "XNYS", days) == [
+        ("2020-01-02T00:00", "2020-01-04T00:00", "3"),
+        ("2020-01-06T00:00", "2020-01-11T00:00", "7"),
+    ]
+    # January's last session was on Friday, the 31st.
+    assert coarser("1M", "XNYS", days) == [("2020-01-02T00:00", "2020-02-01T00:00", "10")]
+    assert coarser("1d", "XNYS", days[:2]) == [(*of_utc("2020-01-02")[0], "1"), (*days[1], "2")]
+    # A Saturday has no session, and is left out.
+    assert coarser("1w", "XNYS", of_utc("2020-01-03", "2020-01-04")) == [
+        ("2020-01-03T00:00", "2020-01-04T00:00", "1")
+    ]
+
+
+def test_a_session_that_lies_across_midnight_is_of_the_day_in_which_it_closes() -> None:
+    # Wellington's Friday, 5 January 2024, was open from 21:00 on Thursday to 03:45 UTC.
+    assert coarser("1w", "XNZE", of_utc("2024-01-04", "2024-01-05", "2024-01-08")) == [
+        ("2024-01-04T00:00", "2024-01-06T00:00", "3"),
+        ("2024-01-08T00:00", "2024-01-13T00:00", "3"),
+    ]
+
+
+def test_months_of_local_days_over_both_changes_of_the_clocks() -> None:
+    autumn = [
+        ("2024-11-01T04:00", "2024-11-02T04:00"),
+        ("2024-11-04T05:00", "2024-11-05T05:00"),
+        ("2024-11-29T05:00", "2024-11-30T05:00"),
+        ("2024-12-02T05:00", "2024-12-03T05:00"),
+    ]
+    assert coarser("1M", "XNYS", autumn) == [
+        ("2024-11-01T04:00", "2024-11-30T05:00", "6"),
+        ("2024-12-02T05:00", "2025-01-01T05:00", "4"),
+    ]
+    spring = [
+        ("2025-03-07T05:00", "2025-03-08T05:00"),
+        ("2025-03-10T04:00", "2025-03-11T04:00"),
+        ("2025-03-31T04:00", "2025-04-01T04:00"),
+        ("2025-04-01T04:00", "2025-04-02T04:00"),
+    ]
+    # By 7 March, the month would end at 05:00; the next day opens before.
+    assert coarser("1M", "XNYS", spring) == [
+        ("2025-03-07T05:00", "2025-04-01T04:00", "6"),
+        ("2025-04-01T04:00", "2025-05-01T04:00", "4"),
+    ]
+
+
+def test_a_bar_that_holds_a_session_whole_and_is_no_day_is_refused() -> None:
+    half = [("2024-07-05T12:00", "2024-07-06T00:00")]
+    with pytest.raises(DataError, match=r"that opens at 2024-07-05T13:30:00.* and ends after it"):
+        coarser("1w", "XNYS", half)
+    week = [("2024-07-01T00:00", "2024-07-08T00:00")]
+    with pytest.raises(DataError, match=r"that opens at 2024-07-01T13:30:00.* and ends after it"):
+        coarser("1M", "XNYS", week)

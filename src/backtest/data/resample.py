@@ -12,7 +12,7 @@ from backtest.errors import ConfigError, DataError
 from backtest.models.bar import Bar
 from backtest.models.bar_length import BarLength
 from backtest.services.cadence import Cadence
-from backtest.services.calendars import Calendar, calendar_of
+from backtest.services.calendars import ALWAYS_OPEN, Calendar, calendar_of
 from backtest.services.resampling import Resampler
 
 __all__ = ["ResampledBars", "resample"]
@@ -82,7 +82,8 @@ class ResampledBars:
     @property
     def cadence(self) -> Cadence:
         """How the bars follow each other, as far as it is known before they are made."""
-        return Cadence(self._length.longest_ns if self._length.unit == "month" else self.bar_ns)
+        always = self._calendar is ALWAYS_OPEN and self._length.unit != "month"
+        return Cadence(self.bar_ns if always else self._length.longest_ns)
 
     def _resampler(self) -> Resampler:
         return Resampler(self.pair, self._length, self._calendar, self._price)

@@ -38,8 +38,10 @@ class Resampler:
         price: what a quote counts for: its ``"mid"`` (exact), ``"bid"`` or ``"ask"``.
 
     An event at the boundary of two bars belongs to the later one, at a session's close to that
-    session. What lies outside the sessions is left out. Raises `ConfigError` for a length that
-    cannot be, `DataError` for a bar that does not fit into one coarser bar.
+    session. What lies outside the sessions is left out. A bar of a day that is not of one session's
+    hours is of the session that closes in it, and the coarser bar then goes from the first of them
+    to the end of the day of the last session. Raises `ConfigError` for a length that cannot be,
+    `DataError` for a bar that does not fit into one coarser bar.
     """
 
     __slots__ = (
@@ -91,6 +93,8 @@ class Resampler:
         if self._numbers is not None and (
             event.open_ns >= self._end if interval is None else interval[1] != self._end
         ):
+            # A day that the clocks made shorter ends where the next one opens.
+            self._end = min(self._end, event.open_ns)
             done.append(self._made())
         if interval is None:
             return done
@@ -162,15 +166,13 @@ class Resampler:
     def _of_session(self, event: MarketEvent) -> tuple[int, int] | None:
         calendar, length = self._calendar, self._span
         session = calendar.session(event.open_ns)
-        is_bar = type(event) is Bar
-        if session is None or (is_bar and event.open_ns == session.close_ns):
-            inside = calendar.session(event.close_ns - 1) if is_bar else None
-            if inside is not None and inside != session:
-                raise DataError(
-                    f"the bar of {self._pair} from {format_ns(event.open_ns)} begins before the "
-                    f"session of {calendar.name} that opens at {format_ns(inside.open_ns)} and "
-                    "ends in it: resample finer data"
-                )
+        if type(event) is Bar and (session is None or event.close_ns > session.close_ns):
+            if event.lasts(DAY) and length >= DAY:
+                return self._of_day(event)
+            if session is None or event.open_ns == session.close_ns:
+                self._check_outside(event)
+                return None
+        elif session is None:
             return None
         opened, closes, label = session
         if length == DAY:
@@ -180,6 +182,35 @@ class Resampler:
         place = min((event.open_ns - opened) // length, (closes - opened - 1) // length)
         start = opened + place * length
         return start, min(start + length, closes)
+
+    def _of_day(self, bar: Bar) -> tuple[int, int] | None:
+        """That of a bar of a day, which is of the session that closes in it; None without one."""
+        calendar, group = self._calendar, self._group
+        closes = calendar.day_end(bar.open_ns)
+        session = calendar.session(closes) if closes <= bar.close_ns else None
+        if session is None:
+            return None
+        if self._span == DAY:
+            return bar.open_ns, bar.close_ns
+        last = calendar.session(self._last_close(closes, session.label))
+        assert last is not None
+        if self._numbers is not None and group == self._group:
+            # That of the days before; a day that the clocks made longer may end later.
+            self._end = max(self._end, bar.close_ns)
+            return self._start, self._end
+        return bar.open_ns, bar.close_ns + (last.label - session.label) * DAY
+
+    def _check_outside(self, bar: Bar) -> None:
+        """Refuse a bar that opens outside the sessions, and reaches into one."""
+        closes = self._calendar.day_end(bar.open_ns)
+        session = self._calendar.session(closes)
+        if session is not None and session.open_ns < bar.close_ns:
+            ends = "in" if bar.close_ns <= closes else "after"
+            raise DataError(
+                f"the bar of {self._pair} from {format_ns(bar.open_ns)} begins before the session "
+                f"of {self._calendar.name} that opens at {format_ns(session.open_ns)} and ends "
+                f"{ends} it: resample finer data"
+            )
 
     def _last_close(self, closes: int, label: int) -> int:
         """When the last session of the week, or of the months, of a session closes."""
