@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 import backtest
-from backtest.analysis.files import read_run
+from backtest.analysis.files import check_target, read_run
 from backtest.analysis.result import RunResult
 from backtest.analysis.tables import COLUMNS, Row
 from backtest.analysis.verify import verify_run
+from backtest.data import write_csv
 from backtest.errors import ConfigError, DataError
+from backtest.storage import Draft
 from backtest.strategies import Strategy
 from tests.test_analysis.runs import busy_run, hourly, small_run
 
@@ -206,6 +208,102 @@ def test_a_folder_with_other_things_is_refused_unless_forced(
     small.write(tmp_path, force=True)
     assert names(tmp_path) == {"thesis.txt", *FILES}
     assert mine.read_text() == "years of work"
+
+
+def test_a_folder_is_ours_by_its_run_json_and_not_by_the_names_of_its_files(
+    small: RunResult, tmp_path: Path
+) -> None:
+    target = tmp_path / "data"
+    target.mkdir()
+    for name in ("orders.csv", "fills.csv"):
+        (target / name).write_text("mine")
+    with pytest.raises(ConfigError, match=r"holds 'fills.csv' and is not a run of ours"):
+        small.write(target)
+    # What calls itself run.json and is another program's makes it no run, either.
+    (target / "run.json").write_text('{"kind": "training run"}')
+    with pytest.raises(ConfigError, match="is not a run of ours"):
+        small.write(target)
+    assert names(target) == {"orders.csv", "fills.csv", "run.json"}
+    assert {(target / name).read_text() for name in ("orders.csv", "fills.csv")} == {"mine"}
+
+
+def test_a_run_json_cannot_name_files_of_others_as_its_own(
+    small: RunResult, tmp_path: Path
+) -> None:
+    folder = small.write(tmp_path / "run")
+    (tmp_path / "mine").write_text("mine")
+    (folder / "notes").write_text("mine")
+    facts = json.loads((folder / "run.json").read_text())
+    facts["tables"] |= {"a": {"file": "../mine"}, "b": {"file": "notes"}}
+    (folder / "run.json").write_text(json.dumps(facts))
+    small.write(folder)
+    assert names(folder) == {"notes", *FILES}
+    assert {(tmp_path / "mine").read_text(), (folder / "notes").read_text()} == {"mine"}
+
+
+def test_a_file_of_another_run_beside_this_one_stays(small: RunResult, tmp_path: Path) -> None:
+    # The run there is of Parquet files: the table beside it is the user's.
+    folder = small.write(tmp_path / "run", "parquet")
+    (folder / "fills.csv").write_text("mine")
+    with pytest.raises(ConfigError, match=r"holds 'fills.csv', which the run there did not write"):
+        small.write(folder)
+    small.write(folder, "parquet")
+    assert (folder / "fills.csv").read_text() == "mine"
+    small.write(folder, force=True)
+    assert names(folder) == FILES
+    assert verify_run(folder).ok
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_the_runs_own_input_is_never_replaced(tmp_path: Path, force: bool) -> None:
+    # The input is called as a table; a link to it by another name is the same file.
+    target = tmp_path / "data"
+    target.mkdir()
+    write_csv(target / "orders.csv", hourly("BTCUSD", *[("100", "110", "90", "105")] * 2))
+    (tmp_path / "link.csv").symlink_to(target / "orders.csv")
+    before = (target / "orders.csv").read_bytes()
+    for data in (target / "orders.csv", tmp_path / "link.csv"):
+        run = backtest.run(Idle(), data=str(data), pair="BTCUSD", cash="0 USD")
+        with pytest.raises(ConfigError, match=r"orders.csv is data of this run"):
+            run.write(target, force=force)
+    assert (target / "orders.csv").read_bytes() == before
+    assert names(target) == {"orders.csv"}
+
+
+def test_a_link_to_a_folder_stays_a_link(small: RunResult, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir(mode=0o750)
+    (tmp_path / "run").symlink_to(tmp_path / "real")
+    for _ in range(2):
+        assert small.write(tmp_path / "run") == tmp_path / "real"
+        assert (tmp_path / "run").is_symlink()
+        assert (tmp_path / "real").stat().st_mode & 0o777 == 0o750
+    assert names(tmp_path) == {"real", "run"}
+
+
+def test_what_is_in_the_way_is_told_before_anything_is_touched(
+    small: RunResult, tmp_path: Path
+) -> None:
+    (tmp_path / "run" / "fills.csv").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"fills.csv is a folder, and in the way"):
+        small.write(tmp_path / "run", force=True)
+    assert names(tmp_path / "run") == {"fills.csv"}
+    assert check_target(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert names(tmp_path) == {"run"}, "asking leaves nothing behind"
+
+
+def test_partial_folders_of_dead_processes_are_swept(small: RunResult, tmp_path: Path) -> None:
+    dead, alien = tmp_path / ".run.1.partial", tmp_path / ".run.2.partial"
+    for folder in (dead, alien):
+        folder.mkdir()
+        (folder / "orders.csv").write_text("half")
+    (alien / "thesis.txt").write_text("mine")
+    (tmp_path / ".ran.1.partial").mkdir()  # of another target
+    with Draft(tmp_path, "run") as alive:
+        (alive.path / "orders.csv").write_text("being written")
+        small.write(tmp_path / "run")
+        assert names(alive.path) == {"orders.csv"}
+    assert names(tmp_path) == {"run", ".ran.1.partial", ".run.2.partial"}
+    assert names(alien) == {"thesis.txt"}
 
 
 def test_notes_beside_a_previous_run_stay(small: RunResult, tmp_path: Path) -> None:

@@ -38,6 +38,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "toml.toml").write_text("[[[\n")
     (folder / "mess").mkdir()
     (folder / "mess" / "thing").write_text("")
+    (folder / "tables").mkdir()
+    for name in ("orders.csv", "fills.csv"):
+        (folder / "tables" / name).write_bytes((folder / "btc.csv").read_bytes())
     return folder
 
 
@@ -83,6 +86,11 @@ CASES: list[tuple[str, tuple[str, ...], int, str]] = [
     ("no toml", (*RUN, "--rules", "toml.toml"), 1, "toml.toml is not TOML"),
     ("out", (*RUN, "--out", "mess"), 1, "mess holds 'thing' and is not a run of ours"),
     ("out file", (*RUN, "--out", "btc.csv"), 1, "btc.csv is a file"),
+    ("out data", (*RUN, "--out", "tables"), 1, "tables holds 'fills.csv' and is not a run of ours"),
+    ("out own data", ("run", "my.py", "--data", "tables/orders.csv", *BASIC[2:], "--out", "tables",
+     "--force"), 1, "tables/orders.csv is data of this run"),
+    ("out read-only", (*RUN, "--out", "/proc/results"), 1, "cannot write to /proc/results"),
+    ("csv of others", ("demo", "--csv", "btc.csv"), 1, "btc.csv is there and is not this market"),
     ("csv", ("demo", "--csv", "no/where.csv"), 1, "no/where.csv: No such file or directory"),
     ("verify", ("verify", "nowhere"), 1, "nowhere: is not a run: there is no such folder"),
     ("verify other", ("verify", "mess"), 1, "mess: is not a run: it has no run.json"),
@@ -155,6 +163,26 @@ def test_bad_data_in_the_middle_of_a_stream_is_the_datas_fault(home: Path) -> No
     done = backtest_command(home, "run", "my.py", *arguments)
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("error: bad.csv:41: ")
+
+
+def test_a_report_is_printed_even_if_its_files_cannot_be_written(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The disk is full when the run is over; before, there was room.
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr("backtest.analysis.files._write_all", full)
+    for how, began in ((), "Mine("), (("--json",), "{"):
+        assert main(["run", "my.py", *BASIC, "--out", "full", *how]) == 1
+        out, err = capsys.readouterr()
+        assert out.startswith(began)
+        assert err.startswith("error: cannot write to ")
+        assert err.endswith("full: No space left on device\n")
+    assert not (home / "full").exists()
 
 
 def test_a_previous_result_survives_a_run_that_fails(home: Path) -> None:

@@ -17,6 +17,7 @@ from backtest.markets import Instrument, MarketResult, Population, uniform
 from backtest.models import TradingRules
 from backtest.money import ZERO, sub
 from backtest.times import MINUTE
+from tests.test_analysis.runs import small_run
 from tests.test_markets.crowd import CROWD, PAIR
 
 
@@ -93,6 +94,15 @@ def test_the_page_is_the_same_for_the_same_seed(crowd: MarketResult, tmp_path: P
     assert CROWD.run().page(tmp_path / "other.html").read_bytes() == one
     other = evolve(CROWD, seed=CROWD.seed + 1).run().page(tmp_path / "another.html").read_bytes()
     assert other != one
+    (tmp_path / "thesis.html").write_text("<p>years of work</p>")
+    with pytest.raises(ConfigError, match=r"thesis.html is there and is no page of ours"):
+        crowd.page(tmp_path / "thesis.html")
+    assert (tmp_path / "thesis.html").read_text() == "<p>years of work</p>"
+    crowd.page(tmp_path / "thesis.html", force=True)
+    crowd.page(tmp_path / "thesis.html")  # it is one of ours now
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "one.html", "other.html", "another.html", "thesis.html",
+    }  # fmt: skip
     text = one.decode()
     assert crowd.journal_sha256 in text
     assert 'id="p1-depth"' in text
@@ -110,8 +120,13 @@ def test_the_tape_goes_with_the_files_of_the_run(crowd: MarketResult, tmp_path: 
     crowd.write(tmp_path / "out")  # it may be written again over itself
     assert len(list(folder.iterdir())) == len({one.name for one in folder.iterdir()})
     # A run without a tape takes the old one away.
-    super(MarketResult, crowd).write(tmp_path / "out")
+    small_run().write(tmp_path / "out")
     assert not (folder / "tape.csv").exists()
+    # One that the run there did not write is somebody's.
+    (folder / "tape.csv").write_text("mine")
+    with pytest.raises(ConfigError, match=r"holds 'tape.csv', which the run there did not write"):
+        crowd.write(folder)
+    assert (folder / "tape.csv").read_text() == "mine"
 
 
 def test_a_halt_is_on_record() -> None:

@@ -10,153 +10,116 @@ import csv
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import count
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from backtest.analysis.tables import COLUMNS, Row, Tables
+from backtest.analysis.run_folder import KIND, RUN_FILE, RunFolder, recover
+from backtest.analysis.tables import ALL_COLUMNS, COLUMNS, Row, Tables, names_of
 from backtest.errors import ConfigError, DataError
+from backtest.storage import DISK, Disk
 
-__all__ = ["FORMATS", "RUN_FILE", "RunFiles", "check_target", "read_run", "write_run"]
+__all__ = ["FORMATS", "RUN_FILE", "RunFiles", "check_target", "file_of", "read_run", "write_run"]
 
 FORMATS = ("csv", "parquet")
-RUN_FILE = "run.json"
-_KIND = "backtest run"
 _VERSION = 1
-# Of a market of agents there is the tape, too, which goes with the run that it belongs to.
-_OURS = frozenset(
-    {RUN_FILE, "tape.csv", *(f"{name}.{form}" for name in COLUMNS for form in FORMATS)}
-)
+
+
+def file_of(name: str, form: str) -> str:
+    """The file of a table; the tape is CSV in either format."""
+    return f"{name}.{'csv' if name == 'tape' else form}"
+
+
+_KNOWN = frozenset({RUN_FILE, *(file_of(name, form) for name in ALL_COLUMNS for form in FORMATS)})
 
 
 # -- writing ---------------------------------------------------------------------------------------
 
 
 def write_run(
-    tables: Tables, directory: str | os.PathLike[str], form: str = "csv", *, force: bool = False
+    tables: Tables,
+    directory: str | os.PathLike[str],
+    form: str = "csv",
+    *,
+    force: bool = False,
+    disk: Disk = DISK,
 ) -> Path:
     """Write the tables and ``run.json`` into ``directory``; its path.
 
-    Everything is written into a temporary folder beside it, which is renamed when it is whole: a
-    failure leaves no half of it. A previous run in ``directory`` is replaced; files of others are
-    never touched, and a folder that holds such and no run is refused unless ``force``. Raises
-    `ConfigError` for that and for what cannot be written, `MissingExtra` for Parquet without
-    pyarrow.
+    Everything is written and flushed elsewhere first and takes its place when it is whole: a
+    failure leaves the run that was there. Files of others are never touched, but for those in the
+    way where ``force`` says so. Raises `ConfigError` for a folder that is not a run's, and for
+    what cannot be written, `MissingExtra` for Parquet without pyarrow.
     """
-    target = check_target(directory, form, force=force)
+    folder = _folder(directory, form, names_of(tables.facts), disk)
+    inputs = [file for files in tables.facts["files"].values() for file in files]
+    folder.check(inputs, force=force)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = _new_folder(target)
-        try:
-            _write_all(tables, partial, form)
-            _put_in_place(partial, target)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        with folder.draft() as draft:
+            _write_all(tables, draft.path, form, disk)
+            folder.put(draft.path)
     except OSError as error:
-        raise ConfigError(f"cannot write to {target}: {error.strerror or error}") from error
-    return target
+        raise ConfigError(f"cannot write to {folder.path}: {error.strerror or error}") from error
+    return folder.path
 
 
 def check_target(
-    directory: str | os.PathLike[str], form: str = "csv", *, force: bool = False
+    directory: str | os.PathLike[str],
+    form: str = "csv",
+    *,
+    force: bool = False,
+    inputs: Iterable[str] = (),
+    names: Sequence[str] = tuple(COLUMNS),
 ) -> Path:
-    """The folder to write to, as `write_run` would take it, or `ConfigError`: to ask beforehand."""
+    """The folder to write to, as `write_run` would take it, or `ConfigError`: to ask beforehand.
+
+    ``inputs`` are the files that the run is to be made from, ``names`` its tables.
+    """
+    folder = _folder(directory, form, names, DISK)
+    folder.check(inputs, force=force)
+    return folder.path
+
+
+def _folder(
+    directory: str | os.PathLike[str], form: str, names: Sequence[str], disk: Disk
+) -> RunFolder:
     if form not in FORMATS:
         raise ConfigError(f"the format must be {' or '.join(FORMATS)}, not {form!r}")
     if form == "parquet":
         from backtest.analysis.parquet import arrow
 
         arrow()
-    target = Path(directory).absolute()
-    if not os.fspath(directory):
-        raise ConfigError("the folder to write to has no name")
-    if target.exists() and not target.is_dir():
-        raise ConfigError(f"{directory} is a file: give the name of a folder to write to")
-    if target.is_dir():
-        if target.resolve() == Path.cwd().resolve():
-            raise ConfigError(
-                "the folder to write to is the current one: give it a name, --out results"
-            )
-        others = sorted({one.name for one in target.iterdir()} - _OURS)
-        if others and not force and not _is_run(target):
-            raise ConfigError(
-                f"{directory} holds {others[0]!r} and is not a run of ours: give another folder, "
-                "or --force (force=True) to write into it beside what is there"
-            )
-    return target
+    files = (RUN_FILE, *(file_of(name, form) for name in names))
+    return RunFolder(directory, files, _KNOWN, disk)
 
 
-def _is_run(folder: Path) -> bool:
-    try:
-        return bool(json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))["kind"] == _KIND)
-    except (OSError, ValueError, LookupError, TypeError):
-        return False
-
-
-def _new_folder(target: Path) -> Path:
-    """A folder of our own beside ``target``, on the same file system, hidden."""
-    for number in count(1):
-        folder = target.parent / f".{target.name}.{number}.partial"
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
-    raise AssertionError("unreachable")
-
-
-def _write_all(tables: Tables, folder: Path, form: str) -> None:
+def _write_all(tables: Tables, folder: Path, form: str, disk: Disk) -> None:
     written: dict[str, dict[str, Any]] = {}
-    for name, columns in COLUMNS.items():
-        path = folder / f"{name}.{form}"
-        if form == "csv":
-            rows = _write_csv(path, columns, tables.rows(name))
+    for name in names_of(tables.facts):
+        path = folder / file_of(name, form)
+        columns = ALL_COLUMNS[name]
+        if path.suffix == ".csv":
+            with disk.create(path) as file:
+                rows = _write_csv(file, columns, tables.rows(name))
         else:
             from backtest.analysis.parquet import write_parquet
 
             rows = write_parquet(path, columns, tables.rows(name))
         written[name] = {"file": path.name, "rows": rows, "sha256": _sha256(path)}
-    facts = {"kind": _KIND, "version": _VERSION, "format": form, **tables.facts, "tables": written}
+    facts = {"kind": KIND, "version": _VERSION, "format": form, **tables.facts, "tables": written}
     facts["sha256"] = _own_hash(facts)
-    text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
-    (folder / RUN_FILE).write_bytes(text.encode())
+    with disk.create(folder / RUN_FILE) as file:
+        file.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
 
 
-def _write_csv(path: Path, columns: Row, rows: Iterable[Row]) -> int:
+def _write_csv(file: TextIO, columns: Row, rows: Iterable[Row]) -> int:
     number = 0
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        for row in rows:
-            writer.writerow(row)
-            number += 1
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(row)
+        number += 1
     return number
-
-
-def _put_in_place(partial: Path, target: Path) -> None:
-    """Make the folder that is whole the target; files that are not ours stay where they are."""
-    if not target.exists():
-        partial.rename(target)
-        return
-    if {one.name for one in target.iterdir()} <= _OURS and not target.is_symlink():
-        old = _new_folder(target)
-        old.rmdir()  # not everywhere may a folder be renamed over an empty one
-        target.rename(old)
-        try:
-            partial.rename(target)
-        except OSError:
-            old.rename(target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-        return
-    # In company: one file after the other, and run.json, without which it is no run, first gone
-    # and last there.
-    for name in sorted(_OURS, key=lambda name: name != RUN_FILE):
-        (target / name).unlink(missing_ok=True)
-    for path in sorted(partial.iterdir(), key=lambda path: path.name == RUN_FILE):
-        path.replace(target / path.name)
 
 
 def _sha256(path: Path) -> str:
@@ -178,6 +141,7 @@ def read_run(directory: str | os.PathLike[str]) -> RunFiles:
     folder = Path(directory)
     path = folder / RUN_FILE
     try:
+        recover(folder, _KNOWN)
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         missing = "there is no such folder" if not folder.exists() else f"it has no {RUN_FILE}"
@@ -190,7 +154,7 @@ def read_run(directory: str | os.PathLike[str]) -> RunFiles:
         facts = json.loads(text)
     except ValueError as error:
         raise DataError(f"is not JSON: {error}", source=path) from None
-    if not isinstance(facts, dict) or facts.get("kind") != _KIND:
+    if not isinstance(facts, dict) or facts.get("kind") != KIND:
         raise DataError("is not the file of a run of ours", source=path)
     if facts.get("version") != _VERSION or facts.get("format") not in FORMATS:
         raise DataError(
@@ -215,14 +179,14 @@ class RunFiles:
 
     def path(self, name: str) -> Path:
         """The file of a table."""
-        return self.folder / f"{name}.{self._facts['format']}"
+        return self.folder / file_of(name, self._facts["format"])
 
     def rows(self, name: str) -> Iterator[Row]:
         """The rows of a table. Raises `DataError` with file and line for what is none."""
         path = self.path(name)
-        columns = COLUMNS[name]
+        columns = ALL_COLUMNS[name]
         try:
-            if self._facts["format"] == "parquet":
+            if path.suffix == ".parquet":
                 from backtest.analysis.parquet import read_parquet
 
                 yield from read_parquet(path, columns)
@@ -236,7 +200,7 @@ class RunFiles:
         if self._facts.get("sha256") != _own_hash(self._facts):
             yield f"{RUN_FILE} has been changed: its SHA-256 is not the one it gives"
         told = self._facts.get("tables")
-        for name in COLUMNS:
+        for name in names_of(self._facts):
             path = self.path(name)
             if not path.is_file():
                 yield f"{path.name} is missing"

@@ -7,7 +7,7 @@ ISO 8601 in UTC, ids as UUIDs, nothing as the empty text. So equal runs give equ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,7 +21,19 @@ from backtest.times import format_ns, to_ns
 if TYPE_CHECKING:
     from backtest.analysis.result import RunResult
 
-__all__ = ["BOOLEANS", "COLUMNS", "INTEGERS", "NUMBERS", "TIMES", "Row", "Tables", "rows_of"]
+__all__ = [
+    "ALL_COLUMNS",
+    "BOOLEANS",
+    "COLUMNS",
+    "INTEGERS",
+    "NUMBERS",
+    "TAPE_COLUMNS",
+    "TIMES",
+    "Row",
+    "Tables",
+    "names_of",
+    "rows_of",
+]
 
 Row = tuple[str, ...]
 
@@ -58,7 +70,16 @@ COLUMNS: dict[str, Row] = {
     ),
     "equity": ("timestamp", "equity"),
 }  # fmt: skip
-"""The tables and their columns, in order."""
+"""The tables of every run and their columns, in order."""
+
+TAPE_COLUMNS = (
+    "time", "time_ns", "pair", "price", "volume", "aggressor", "buyer", "seller",
+    "buyer_type", "seller_type", "buyer_order", "seller_order", "entry",
+)  # fmt: skip
+"""The columns of the tape, which markets of agents have besides."""
+
+ALL_COLUMNS: dict[str, Row] = {**COLUMNS, "tape": TAPE_COLUMNS}
+"""The columns of all tables that there are."""
 
 TIMES = frozenset(
     {
@@ -90,6 +111,11 @@ class Tables(Protocol):
 
     def rows(self, name: str) -> Iterator[Row]:
         """The rows of the table called ``name``, as often as one likes."""
+
+
+def names_of(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """The tables of a run, as its facts tell what it was: a market of agents has a tape."""
+    return tuple(ALL_COLUMNS) if "market" in (facts.get("config") or ()) else tuple(COLUMNS)
 
 
 def rows_of(result: RunResult, name: str) -> Iterator[Row]:

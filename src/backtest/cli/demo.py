@@ -5,12 +5,16 @@ from __future__ import annotations
 from argparse import Namespace
 from collections import deque
 from decimal import Decimal
+from filecmp import cmp
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from textwrap import indent
 
 from backtest.analysis.files import check_target
 from backtest.analysis.result import RunResult
-from backtest.cli.running import carry_out, written
-from backtest.data import synthetic_bars, write_csv
+from backtest.cli.running import Writing, carry_out, written
+from backtest.data import BarSource, synthetic_bars, write_csv
+from backtest.errors import ConfigError
 from backtest.models import Asset, Bar, OrderStatus, TradingOrder, TradingPair, TradingRules
 from backtest.runner import BacktestRunner
 from backtest.strategies import SmaCross, Strategy
@@ -112,6 +116,8 @@ def demo(arguments: Namespace) -> int:
     market = synthetic_bars(
         _PAIR, _DAYS * 24, seed=arguments.seed, bar="1h", price=30_000, volatility=0.006
     )
+    if arguments.csv is not None:
+        _write_bars(arguments.csv, market, force=arguments.force)
     strategies: dict[str, Strategy] = {
         "smacross": SmaCross(fast=12, slow=48, volume="0.2"),
         "momentum": Momentum(),
@@ -125,9 +131,8 @@ def demo(arguments: Namespace) -> int:
     )
     result = carry_out(runner, strategies)
     verification = result.verify()
-    folder = written(result, arguments)
-    if arguments.csv is not None:
-        write_csv(arguments.csv, market)
+    writing = Writing()
+    folder = writing.of(lambda: written(result, arguments))
     print(_INTRODUCTION.format(days=_DAYS, seed=arguments.seed) + result.report())
     print("Verification: the run is added up again, by other means")
     print(indent(str(verification), "  "))
@@ -137,7 +142,23 @@ def demo(arguments: Namespace) -> int:
         print(_NEXT.format(order=order[:8]), end="")
     if folder is not None:
         print(f"\nWritten to {folder}.")
+    writing.raise_for_failure()
     return 0 if verification.ok else 1
+
+
+def _write_bars(file: str, market: BarSource, *, force: bool) -> None:
+    """Write the bars to ``file``, unless something else is there."""
+    if Path(file).is_file() and not force:
+        with TemporaryDirectory() as folder:
+            fresh = Path(folder) / "bars.csv"
+            write_csv(fresh, market)
+            if not cmp(fresh, file, shallow=False):
+                raise ConfigError(
+                    f"{file} is there and is not this market: give another name, or --force to "
+                    "replace it"
+                )
+        return
+    write_csv(file, market)
 
 
 def _one_order(result: RunResult) -> str | None:

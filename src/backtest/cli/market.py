@@ -11,9 +11,10 @@ from time import perf_counter
 from typing import Any
 
 from backtest.analysis.files import check_target
-from backtest.analysis.market.page import plotly_js
+from backtest.analysis.market.page import check_page, plotly_js
+from backtest.analysis.tables import ALL_COLUMNS
 from backtest.cli.failure import StrategyFailed
-from backtest.cli.running import written
+from backtest.cli.running import Writing, written
 from backtest.errors import ConfigError
 from backtest.markets import SHIPPED, MarketResult, MarketRunner
 from backtest.markets.shipped import load, shipped
@@ -35,8 +36,10 @@ def market(arguments: Namespace) -> int:
         raise ConfigError(f"which scenario? One of {', '.join(SHIPPED)}, a TOML file or my.py:name")
     if arguments.page is not None:
         plotly_js()  # says what is missing before the run, not after it
+        check_page(arguments.page, force=arguments.force)
     if arguments.out is not None:
-        check_target(arguments.out, arguments.format, force=arguments.force)
+        names = tuple(ALL_COLUMNS)
+        check_target(arguments.out, arguments.format, force=arguments.force, names=names)
     runner = MarketRunner(
         scenario=load(arguments.scenario),
         agents=arguments.agents,
@@ -58,8 +61,11 @@ def market(arguments: Namespace) -> int:
 
 def _show(result: MarketResult, arguments: Namespace) -> int:
     verification = result.verify()
-    folder = written(result, arguments)
-    page = None if arguments.page is None else result.page(arguments.page)
+    writing = Writing()
+    folder = writing.of(lambda: written(result, arguments))
+    page = None
+    if arguments.page is not None:
+        page = writing.of(lambda: result.page(arguments.page, force=arguments.force))
     if arguments.json:
         print(json.dumps(_object(result, verification.ok), indent=2, ensure_ascii=False))
     else:
@@ -73,8 +79,8 @@ def _show(result: MarketResult, arguments: Namespace) -> int:
             print(f"The page is {page}: open it in a browser")
     if not verification.ok:
         print(f"error: the run does not verify: {verification.problems[0]}", file=sys.stderr)
-        return 1
-    return 0
+    writing.raise_for_failure()
+    return 0 if verification.ok else 1
 
 
 def _object(result: MarketResult, verified: bool) -> dict[str, Any]:

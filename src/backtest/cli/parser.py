@@ -160,7 +160,8 @@ def _add_out(group: Any) -> None:
     group.add_argument(
         "--force",
         action="store_true",
-        help="write to DIR even if it holds other things (they stay)",
+        help="replace files of others that are in the way; write to DIR even if it holds other "
+        "things (they stay)",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,14 @@ from backtest.runner import BacktestRunner
 from backtest.strategies import Strategy
 from backtest.target import strategy_class
 
-__all__ = ["carry_out", "run", "show", "written"]
+__all__ = ["Writing", "carry_out", "run", "show", "written"]
 
 
 def run(arguments: Namespace) -> int:
     """Run, write what was asked for, print the report or the JSON object."""
     if arguments.out is not None:
-        check_target(arguments.out, arguments.format, force=arguments.force)
+        files = [text.rpartition("=")[2] for text in arguments.data] + arguments.data
+        check_target(arguments.out, arguments.format, force=arguments.force, inputs=files)
     named_files = _named_files(arguments.data, arguments.pair)
     data = _by_pair(named_files)
     cash, named = _cash(arguments.cash)
@@ -80,7 +81,8 @@ def _is_of(note: str, name: str) -> bool:
 def show(result: RunResult, arguments: Namespace) -> int:
     """Write and print what was asked for; 1 when the run does not verify, else 0."""
     verification = result.verify()
-    folder = written(result, arguments)
+    writing = Writing()
+    folder = writing.of(lambda: written(result, arguments))
     if arguments.json:
         print(json.dumps(_object(result, verification.ok), indent=2, ensure_ascii=False))
     else:
@@ -90,8 +92,28 @@ def show(result: RunResult, arguments: Namespace) -> int:
             print(f"Written to {folder}: check it with 'python -m backtest verify {folder}'")
     if not verification.ok:
         print(f"error: the run does not verify: {verification.problems[0]}", file=sys.stderr)
-        return 1
-    return 0
+    writing.raise_for_failure()
+    return 0 if verification.ok else 1
+
+
+class Writing:
+    """Writes what was asked for; a failure waits until the report has been printed."""
+
+    def __init__(self) -> None:
+        self._failure: Exception | None = None
+
+    def of(self, write: Callable[[], Path | None]) -> Path | None:
+        """What ``write`` gives; None when it fails."""
+        try:
+            return write()
+        except Exception as error:
+            self._failure = self._failure or error
+            return None
+
+    def raise_for_failure(self) -> None:
+        """Raises what went wrong first, if anything did."""
+        if self._failure is not None:
+            raise self._failure
 
 
 def written(result: RunResult, arguments: Namespace) -> Path | None:

@@ -6,6 +6,7 @@ import csv
 import os
 from collections.abc import Iterable
 from datetime import timedelta, tzinfo
+from pathlib import Path
 
 from backtest.data._assemble import check_stamp, pair_code
 from backtest.data._columns import find_columns
@@ -20,6 +21,7 @@ from backtest.models.quote import Quote
 from backtest.models.trade import Trade
 from backtest.models.trading_pair import TradingPair
 from backtest.money import plain
+from backtest.storage import whole_file
 
 __all__ = ["CsvBars", "read_csv", "write_csv"]
 
@@ -94,13 +96,14 @@ def write_csv(path: str | os.PathLike[str], items: Iterable[Bar | Quote | Trade]
     """Writes bars, quotes or trades as a file that is read back unchanged (but for volumes that are
     all zero, which count as unknown); returns how many.
 
-    Times are in a column ``ts_ns``, of bars the open times. A volume, size or side that some have
+    The file appears whole or not at all, and replaces one of that name. Times are in a column
+    ``ts_ns``, of bars the open times. A volume, size or side that some have
     all must have, and all must be of one kind: else `DataError`.
     """
     count = 0
     header: list[str] = []
     first: type | None = None
-    with open(path, "w", encoding="utf-8", newline="") as file:
+    with whole_file(Path(path)) as file:
         writer = csv.writer(file, lineterminator="\n")
         for item in items:
             names, row = _row(item)

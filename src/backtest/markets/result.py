@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -11,13 +11,15 @@ from typing import Any
 from attrs import define
 
 from backtest.actors.publication import DepthRecord
+from backtest.analysis.facts import RunTables
 from backtest.analysis.market.by_type import TypeFigures, by_type
 from backtest.analysis.market.facts_of import facts_of_market
 from backtest.analysis.market.page import write_page
 from backtest.analysis.market.samples import MarketRecord
 from backtest.analysis.market.stylised_facts import StylisedFacts
-from backtest.analysis.market.tape import TAPE_FILE, write_tape
+from backtest.analysis.market.tape import tape_rows
 from backtest.analysis.result import RunResult
+from backtest.analysis.tables import Row, Tables
 from backtest.errors import ConfigError
 from backtest.markets.record import record_of
 from backtest.markets.scenario import Scenario
@@ -107,17 +109,17 @@ class MarketResult(RunResult):
 
         return market_report(self)
 
-    def page(self, path: str | PathLike[str]) -> Path:
-        """Write one HTML page that stands alone and shows all of it (extra ``plots``); its path."""
-        return write_page(self.record, path)
+    def page(self, path: str | PathLike[str], *, force: bool = False) -> Path:
+        """Write one HTML page that stands alone and shows all of it (extra ``plots``); its path.
 
-    def write(
-        self, directory: str | PathLike[str], format: str = "csv", *, force: bool = False
-    ) -> Path:
-        """As `RunResult.write`, and ``tape.csv``: every trade, with both sides by name and type."""
-        folder = super().write(directory, format, force=force)
-        write_tape(self.trades, self.populations, folder / TAPE_FILE)
-        return folder
+        A page that was there is replaced, another file only with ``force``.
+        """
+        return write_page(self.record, path, force=force)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """Those of any run, and ``tape``: every trade, with both sides by name and type."""
+        return _MarketTables(self)
 
     def plain(self) -> dict[str, Any]:
         """The figures of the market, as JSON takes them."""
@@ -129,3 +131,17 @@ class MarketResult(RunResult):
             "wall_s": round(self.wall_s, 3),
             "trades": len(self.trades),
         }
+
+
+class _MarketTables(RunTables):
+    """The tables of a market."""
+
+    def __init__(self, result: MarketResult) -> None:
+        super().__init__(result)
+        self._market = result
+
+    def rows(self, name: str) -> Iterator[Row]:
+        """The rows of a table."""
+        if name == "tape":
+            return tape_rows(self._market.trades, self._market.populations)
+        return super().rows(name)

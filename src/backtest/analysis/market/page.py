@@ -24,12 +24,15 @@ from backtest.analysis.market.type_series import type_series
 from backtest.analysis.text import grouped, signed
 from backtest.errors import ConfigError, MissingExtra
 from backtest.money import ZERO, add, mul, plain, round_half_even
+from backtest.storage import check_file, whole_file
 from backtest.times import DAY, SECOND, format_ns
 
-__all__ = ["TAPE_LIMIT", "market_page", "plotly_js", "write_page"]
+__all__ = ["TAPE_LIMIT", "check_page", "market_page", "plotly_js", "write_page"]
 
 TAPE_LIMIT = 50_000
 """Trades of a pair that the page's tape holds; the page says so when there were more."""
+_MARK = '<meta name="generator" content="backtest">'
+"""By which a page of ours is known again."""
 _CENT = Decimal("0.01")
 _TAGS = {
     Verdict.AS_REAL: "good",
@@ -54,21 +57,39 @@ def write_page(
     market: MarketRecord,
     path: str | os.PathLike[str],
     facts: Mapping[str, StylisedFacts] | None = None,
+    *,
+    force: bool = False,
 ) -> Path:
     """Write the page of a market to ``path``; its path.
 
     The file appears whole or not at all, needs nothing beside it, and is the same for the same
     market and plotly. ``facts`` by pair, where they have been measured before. Raises
-    `MissingExtra` without plotly and `ConfigError` when it cannot be written.
+    `MissingExtra` without plotly and `ConfigError` when it cannot be written, or would replace what
+    is no page of ours without ``force``.
     """
+    target = check_page(path, force=force)
     text = market_page(market, facts)
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.partial")
     try:
-        partial.write_bytes(text.encode())
-        partial.replace(target)
+        with whole_file(target) as file:
+            file.write(text)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        raise ConfigError(f"cannot write to {target}: {error.strerror or error}") from error
+    return target
+
+
+def check_page(path: str | os.PathLike[str], *, force: bool = False) -> Path:
+    """Where to write, as `write_page` would take it, or `ConfigError`: to ask beforehand."""
+    target = Path(path)
+    try:
+        if target.is_file() and not force:
+            with target.open("rb") as file:
+                if _MARK.encode() not in file.read(1_000):
+                    raise ConfigError(
+                        f"{target} is there and is no page of ours: give another name, or --force "
+                        "(force=True) to replace it"
+                    )
+        check_file(target)
+    except OSError as error:
         raise ConfigError(f"cannot write to {target}: {error.strerror or error}") from error
     return target
 
@@ -94,6 +115,7 @@ def market_page(market: MarketRecord, facts: Mapping[str, StylisedFacts] | None 
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        _MARK,
         f"<title>{escape(market.title)}</title>",
         f"<style>{STYLE}</style>",
         f"<script>{library}</script>",

@@ -7,20 +7,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from backtest.analysis.tables import TAPE_COLUMNS
 from backtest.errors import ConfigError
 from backtest.models import MarketTrade
 from backtest.money import plain
+from backtest.storage import whole_file
 from backtest.times import format_ns
 
-__all__ = ["TAPE_COLUMNS", "TAPE_FILE", "tape_rows", "write_tape"]
-
-TAPE_FILE = "tape.csv"
-"""Its name in the folder of a run."""
-
-TAPE_COLUMNS = (
-    "time", "time_ns", "pair", "price", "volume", "aggressor", "buyer", "seller",
-    "buyer_type", "seller_type", "buyer_order", "seller_order", "entry",
-)  # fmt: skip
+__all__ = ["TAPE_COLUMNS", "tape_rows", "write_tape"]
 
 
 def tape_rows(trades: Sequence[MarketTrade], types: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
@@ -50,18 +44,14 @@ def write_tape(
 
     The file appears whole or not at all. Raises `ConfigError` when it cannot be written.
     """
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.partial")
     number = 0
     try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
+        with whole_file(Path(path)) as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(TAPE_COLUMNS)
             for row in tape_rows(trades, types):
                 writer.writerow(row)
                 number += 1
-        partial.replace(target)
     except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise ConfigError(f"cannot write to {target}: {error.strerror or error}") from error
+        raise ConfigError(f"cannot write to {path}: {error.strerror or error}") from error
     return number
