@@ -14,6 +14,7 @@ from backtest.runner import BacktestRunner
 from backtest.services.ledger import Row
 from backtest.strategies import Strategy
 from backtest.testing import assert_ledger_ok
+from tests.harness import without_ids
 
 from .test_malformed import CASES, HEADER
 
@@ -113,5 +114,5 @@ def test_the_journal_is_that_of_the_rows_before_it(bad: str, count: int, folder:
     assert_ledger_ok(runner.system)
     rows, reference = _rows(runner), _reference(folder)
     assert len(rows) > 1000, "it was well under way"
-    assert rows == reference[: len(rows)]
+    assert without_ids(rows) == without_ids(reference[: len(rows)])
     assert reference[len(rows)].entry == rows[-1].entry + 1, "no entry is posted by halves"
