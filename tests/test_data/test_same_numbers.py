@@ -88,8 +88,10 @@ def tables(draw: st.DrawFn, digits: int = 15) -> dict[str, list[Decimal]]:
         row = (second, high, low, first) if turns else (first, high, low, second)
         for name, number in zip(PRICES, row, strict=True):
             columns[name].append(D(number).scaleb(scale))
+        # Not zeros alone, which count as no volumes in a file.
+        least = 0 if columns["volume"] else 1
         columns["volume"].append(
-            D(draw(st.integers(0, 10**digits - 1))).scaleb(draw(st.integers(-12, 0)))
+            D(draw(st.integers(least, 10**digits - 1))).scaleb(draw(st.integers(-12, 0)))
         )
         columns["ts"].append(D(0))
     return columns
