@@ -24,18 +24,18 @@ MOST_HELD, MOST_WAITING = 25, 15
 class Can(NamedTuple):
     """What an engine knows, and what the flow keeps away from it."""
 
-    part: bool
-    """A part of a position can be closed."""
-    protect: bool
-    """The stop-loss and take-profit of an open position can be changed."""
-    one_kind: bool
+    kinds: tuple[str, ...] = ("market", "limit", "stop", "stop_limit")
+    """Of entries."""
+    one_kind: bool = False
     """Protected entries that wait are of one kind at a time, and stops one at a time: after certain
     entries backtesting.py goes through its queue again, and they would meet one bar twice."""
 
 
+_PLAIN = ("market", "limit", "stop")
 CAN = {
-    "backtesting.py": Can(part=True, protect=True, one_kind=True),
-    "backtesting.py-on-close": Can(part=True, protect=True, one_kind=True),
+    "backtrader": Can(),
+    "backtesting.py": Can(_PLAIN, one_kind=True),
+    "backtesting.py-on-close": Can(_PLAIN, one_kind=True),
 }
 """By profile."""
 
@@ -49,10 +49,13 @@ class Do(NamedTuple):
     buy: bool
     """The side of the entry."""
     kind: str
-    """``market``, ``limit`` or ``stop``, of the entry."""
+    """``market``, ``limit``, ``stop`` or ``stop_limit``, of the entry."""
     volume: int
     """Of the entry, as it is to be after a modify; of a close, what is closed."""
     price: int | None
+    """Of a stop-limit, its stop."""
+    limit: int | None
+    """Of a stop-limit: behind its stop, so it fills where that is reached, or waits as a limit."""
     stop_loss: int | None
     """This and the next: of what is held, None for what stays as it is."""
     take_profit: int | None
@@ -72,7 +75,7 @@ class Flow:
         of an order's volume is open."""
         if not self.seen:
             self.random = Random(f"flow {close}")
-        drawn = [[self.random.random() for _ in range(8)] for _ in range(ACTIONS)]
+        drawn = [[self.random.random() for _ in range(9)] for _ in range(ACTIONS)]
         self.seen += 1
         if not 1 < self.seen < self.last:
             return []
@@ -99,19 +102,23 @@ class Flow:
     def _enter(
         self, number: int, side: float, kind: float, volume: float, off: float,
         loss: float, profit: float, guard: float,
+        behind: float,
     ) -> Do:  # fmt: skip
         buy = side < 0.5
-        name = ("market", "limit", "stop")[int(kind * 3)]
-        price = None
+        name = self.can.kinds[int(kind * len(self.can.kinds))]
+        price = limit = None
         if name != "market":
             under = buy == (name == "limit")
             price = self.close - _distance(off) if under else self.close + _distance(off)
         at, sign = price or self.close, 1 if buy else -1
+        if name == "stop_limit":
+            limit = at + sign * _distance(behind)
         stop_loss = at - sign * _distance(loss) if guard < 0.6 else None
-        take_profit = at + sign * _distance(profit) if 0.2 < guard < 0.8 else None
+        take_profit = (limit or at) + sign * _distance(profit) if 0.2 < guard < 0.8 else None
         if self.can.one_kind and not self._alone(name):
             stop_loss = take_profit = None
-        do = Do("enter", number, buy, name, 1 + int(volume * 5), price, stop_loss, take_profit)
+        units = 1 + int(volume * 5)
+        do = Do("enter", number, buy, name, units, price, limit, stop_loss, take_profit)
         self.orders[number] = do
         return do
 
@@ -136,8 +143,8 @@ class Flow:
         volume = self.held.pop(number)
         do = self.orders[number]
         bare = do.stop_loss is None and do.take_profit is None
-        if how < (0.3 if bare else 0.6) or not self.can.protect:
-            if self.can.part and part < 0.5:
+        if how < (0.3 if bare else 0.6):
+            if part < 0.5:
                 volume = 1 + int(part * 2 * volume)
             return do._replace(verb="close", volume=volume)
         sign = 1 if do.buy else -1
@@ -149,12 +156,13 @@ class Flow:
         return do._replace(verb="protect", stop_loss=stop_loss, take_profit=take_profit)
 
     def _wait(self, which: float, how: float, off: float, *more: float) -> Do | None:
-        """Cancel or change what waits; each once at a bar."""
+        """Cancel or change what waits; each once at a bar. A stop-limit may have met its stop, so
+        it is cancelled only."""
         if not self.waiting:
             return None
         number = self.waiting.pop(int(which * len(self.waiting)))
         do = self.orders[number]
-        if how < 0.4:
+        if how < 0.4 or do.limit is not None:
             del self.orders[number]
             return do._replace(verb="cancel")
         assert do.price is not None

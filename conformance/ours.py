@@ -84,9 +84,10 @@ class Drawn(Strategy):
                 REFUSED.append(str(refused))
 
     async def carry_out(self, do: flow.Do) -> None:
-        price = {f"{do.kind}_price": cents(do.price)} if do.price is not None else {}
         guards = {"stop_loss": do.stop_loss, "take_profit": do.take_profit}
-        settings = price | {name: cents(one) for name, one in guards.items() if one is not None}
+        prices = {"limit_price" if do.kind == "limit" else "stop_price": do.price}
+        told = prices | ({} if do.limit is None else {"limit_price": do.limit}) | guards
+        settings = {name: cents(one) for name, one in told.items() if one is not None}
         if do.verb == "enter":
             send = self.long if do.buy else self.short
             order = self.sent[do.number] = await send("BTCUSD", do.volume, **settings)

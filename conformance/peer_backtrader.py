@@ -8,6 +8,7 @@ import sys
 import backtrader as bt
 import data
 import decisions
+import flow
 
 FILLS = []
 
@@ -54,6 +55,79 @@ class Peer(bt.Strategy):
             self.resting = [send(size=1, exectype=kind, price=price)]
 
 
+class Random(bt.Strategy):
+    """The random flow. Orders cannot be changed: what changes is cancelled and sent anew, and the
+    legs of a position with it. Before a close at the market its legs are cancelled."""
+
+    params = (("last", 0),)
+
+    def __init__(self):
+        self.flow = flow.Flow("backtrader", self.p.last)
+        self.entries, self.legs, self.held, self.numbers = {}, {}, {}, {}
+
+    def notify_order(self, order):
+        if order.status != order.Completed:
+            return
+        side, number = "buy" if order.isbuy() else "sell", self.numbers[order.ref]
+        size = abs(order.executed.size)
+        FILLS.append([len(self.data) - 1, side, order.executed.price, size, number])
+        entry = self.entries[number].ref == order.ref  # it is a copy that is told of
+        self.held[number] = self.held.get(number, 0) + (size if entry else -size)
+
+    def next(self):
+        waiting = [number for number, order in self.entries.items() if order.alive()]
+        held = {number: int(size) for number, size in self.held.items() if size}
+        for do in self.flow.decide(round(self.data.close[0] * 100), waiting, held):
+            if do.verb in ("cancel", "modify"):
+                self.cancel(self.entries[do.number])
+            if do.verb in ("enter", "modify"):
+                self.enter(do)
+            elif do.verb in ("close", "protect"):
+                self.change(do, held[do.number])
+
+    def enter(self, do):
+        kind = {
+            "market": bt.Order.Market, "limit": bt.Order.Limit, "stop": bt.Order.Stop,
+            "stop_limit": bt.Order.StopLimit,
+        }[do.kind]  # fmt: skip
+        loss, profit = do.stop_loss, do.take_profit
+        settings = {
+            "size": do.volume, "exectype": kind, "price": do.price and do.price / 100,
+            "plimit": do.limit and do.limit / 100,
+        }  # fmt: skip
+        if loss is None and profit is None:
+            sent = [(self.buy if do.buy else self.sell)(**settings)]
+        else:
+            sent = (self.buy_bracket if do.buy else self.sell_bracket)(
+                **settings,
+                stopprice=loss and loss / 100, stopexec=bt.Order.Stop if loss else None,
+                limitprice=profit and profit / 100, limitexec=bt.Order.Limit if profit else None,
+            )  # fmt: skip
+        self.entries[do.number], *self.legs[do.number] = self.known(do.number, sent)
+
+    def known(self, number, sent):
+        sent = [order for order in sent if order is not None]
+        for order in sent:
+            self.numbers[order.ref] = number
+        return sent
+
+    def change(self, do, volume):
+        """Close, and send legs for what is left; or send other legs."""
+        for order in self.legs[do.number]:
+            self.cancel(order)
+        send, sent = self.sell if do.buy else self.buy, []
+        if do.verb == "close":
+            self.known(do.number, [send(size=do.volume)])
+            volume -= do.volume
+        guards = self.flow.orders[do.number]
+        if volume and guards.stop_loss:
+            sent.append(send(size=volume, exectype=bt.Order.Stop, price=guards.stop_loss / 100))
+        if volume and guards.take_profit:
+            price, other = guards.take_profit / 100, sent[0] if sent else None
+            sent.append(send(size=volume, exectype=bt.Order.Limit, price=price, oco=other))
+        self.legs[do.number] = self.known(do.number, sent)
+
+
 def main(path, name, fee):
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.adddata(
@@ -62,7 +136,10 @@ def main(path, name, fee):
             datetime=0, open=1, high=2, low=3, close=4, volume=5, openinterest=-1,
         )
     )  # fmt: skip
-    cerebro.addstrategy(Peer, name=name)
+    if name == flow.NAME:
+        cerebro.addstrategy(Random, last=len(data.read(path)))
+    else:
+        cerebro.addstrategy(Peer, name=name)
     cerebro.broker.setcash(decisions.CASH)
     cerebro.broker.setcommission(commission=float(fee))
     cerebro.run()

@@ -55,9 +55,7 @@ class Peer(NamedTuple):
 
 
 PEERS = {
-    "backtrader": Peer(
-        "backtrader", ("backtrader==1.9.78.123",), "peer_backtrader.py", (), (flow.NAME,)
-    ),
+    "backtrader": Peer("backtrader", ("backtrader==1.9.78.123",), "peer_backtrader.py"),
     "backtesting.py": Peer("backtesting", ("backtesting==0.6.6",), "peer_backtesting.py"),
     "backtesting.py-on-close": Peer(
         "backtesting", ("backtesting==0.6.6",), "peer_backtesting.py", ("close",)
