@@ -53,7 +53,7 @@ class Breakout(Strategy):
         try:
             await self.enter(bar.close, long=broken > 0)
         except OrderRejected as refusal:
-            self.log.warning("breakout.refused", reason=refusal.reason.value, detail=refusal.detail)
+            self.log_refusal(refusal)
 
     def breakout(self, bar: Bar) -> int:
         """1 when ``bar`` closes above the channel of the bars before it, -1 below, else 0."""

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from backtest.actors import BalanceUpdate, EventKind, OrderEvent, StrategyHost, System, Welcome
 from backtest.actors.protocol import Amend, Create, Verb
-from backtest.errors import AccountError, FieldError, OrderRejected
+from backtest.errors import AccountError, FieldError, OrderRejected, RejectReason
 from backtest.models import (
     PLAIN,
     ActionType,
@@ -58,6 +58,8 @@ class OrderDesk:
         """The last close of each pair that the strategy was given."""
         self.exposure = Exposure(self, welcome.cross)
         self.over = False
+        self._logged: set[RejectReason] = set()
+        """The reasons of refusals that a warning told of."""
         self._strategy = strategy
         self._branches: dict[int, OrderHandle] = {}
         self._commands: dict[int, Command[Any]] = {}
@@ -389,9 +391,21 @@ class OrderDesk:
             command.value.end_reason = event.reason.value
             command.value.settle()
         if self._strategy.logs_refusals and not command.awaited:
-            self._strategy.log.warning(
-                "order.rejected", reason=event.reason.value, detail=event.detail
-            )
+            self.log_refusal(error)
+
+    def log_refusal(self, refusal: OrderRejected) -> None:
+        """Log a refusal: the first of each reason as a warning, the others for who looks closer."""
+        log = self._strategy.log
+        if refusal.reason in self._logged:
+            log.debug("order.rejected", reason=refusal.reason.value, detail=refusal.detail)
+            return
+        self._logged.add(refusal.reason)
+        log.warning(
+            "order.rejected",
+            reason=refusal.reason.value,
+            detail=refusal.detail,
+            others="the report counts them",
+        )
 
     def ended(self) -> None:
         """The run is over."""

@@ -84,5 +84,5 @@ class Rebalancer(Strategy):
         try:
             return await (self.buy if size > 0 else self.sell)(pair, abs(size))
         except OrderRejected as refusal:
-            self.log.warning("rebalance.refused", pair=pair, reason=refusal.reason.value)
+            self.log_refusal(refusal)
             return None

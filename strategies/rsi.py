@@ -47,7 +47,7 @@ class RsiReversion(Strategy):
                     held -= await self.traded(self.sell(self.pair, held))
             except OrderRejected as refusal:
                 # Too little money, say: nothing was traded, and the next bar is another chance.
-                self.log.warning("rsi.refused", reason=refusal.reason.value, detail=refusal.detail)
+                self.log_refusal(refusal)
 
     async def traded(self, order: OrderHandle) -> Decimal:
         """Wait until ``order`` is done; what it traded. A thin market may take several bars."""

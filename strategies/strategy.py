@@ -14,7 +14,7 @@ import attrs
 from backtest.actors import Handlers, Message, OrderEvent, StrategyHost
 from backtest.actors.protocol import BalanceUpdate, Kind, Welcome
 from backtest.actors.warm_up import WarmUp
-from backtest.errors import BacktestError, ConfigError, FieldError, FieldTypeError
+from backtest.errors import BacktestError, ConfigError, FieldError, FieldTypeError, OrderRejected
 from backtest.log import get_logger
 from backtest.models import Bar, BarLength, Depth, DepthUpdate, Quote, Trade, TradingPair
 from backtest.services.calendars import calendar_of
@@ -328,6 +328,11 @@ class Strategy(Ordering):
         return get_logger("backtest.strategy").bind(
             strategy=self.name, time=from_ns(self._host.system.now).isoformat()
         )
+
+    def log_refusal(self, refusal: OrderRejected) -> None:
+        """Log a refusal that you caught: as a warning the first of its reason, the others (which
+        the report counts) at level debug."""
+        self._desk.log_refusal(refusal)
 
     @property
     def parameters(self) -> dict[str, Any]:

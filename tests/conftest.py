@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["backtest.testing.plugin"]
@@ -44,3 +45,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def soak(request: pytest.FixtureRequest) -> bool:
     """Whether this is the long run: ``seeds = 20_000 if soak else 200``."""
     return bool(request.config.getoption("--soak"))
+
+
+@pytest.fixture(autouse=True)
+def _default_log() -> None:
+    """Every test begins with structlog as it comes: `capture_logs` of another leaves it configured,
+    and then nothing goes to `logging` any more."""
+    structlog.reset_defaults()

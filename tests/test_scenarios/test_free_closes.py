@@ -37,7 +37,7 @@ class InAndOut(Strategy):
     ],
 )
 def test_it_warns_where_it_charged_one_of_the_two(
-    spot: bool, rules: dict[str, Any], warns: bool, capsys: pytest.CaptureFixture[str]
+    spot: bool, rules: dict[str, Any], warns: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     bars = [bar(number, 100) for number in range(4)]
     result = backtest.run(
@@ -48,5 +48,5 @@ def test_it_warns_where_it_charged_one_of_the_two(
         rules=TradingRules.from_mapping(rules),
     )
     assert len(result.fills) == 2
-    assert (WARNING in capsys.readouterr().err) is warns
+    assert (WARNING in caplog.text) is warns
     assert (WARNING in result.report()) is warns

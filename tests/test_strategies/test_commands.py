@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from backtest.actors import EventKind, OrderEvent
@@ -228,7 +230,7 @@ class TestUnawaited:
         assert one.told == [(1, False), (2, True, 90), (3, D("0.5"), 40)]
 
     def test_a_refusal_is_logged_and_comes_to_on_order(
-        self, capsys: pytest.CaptureFixture[str]
+        self, caplog: pytest.LogCaptureFixture
     ) -> None:
         class One(Story):
             def on_bar(self, bar: Bar) -> None:
@@ -240,13 +242,40 @@ class TestUnawaited:
         one = One()
         play(one, market(100))
         assert one.told == [(1, "REJECTED", "INSUFFICIENT_FUNDS")]
-        logged = capsys.readouterr().err
+        logged = caplog.text
         assert "order.rejected" in logged
         assert "main has 0 BTC available, 1 needed" in logged
         assert "1970-01-01T00:01:00+00:00" in logged
 
+    def test_a_warning_tells_the_first_refusal_of_each_reason(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Refusals at 1, 2, 3 for want of coins, at 2 and 3 for a pair that is not there."""
+
+        class One(Story):
+            def on_bar(self, bar: Bar) -> None:
+                self.sell("BTCUSD", 1)
+                if self.minute > 1:
+                    self.buy("XRPUSD", 1)
+
+        with caplog.at_level("DEBUG", "backtest"):
+            play(One(), market(100, 100, 100))
+        reason = re.compile(r"time='1970-01-01T00:0(\d).* reason='(\w+)'")
+        told = [
+            (record.levelname, *reason.search(record.getMessage()).groups())  # type: ignore[union-attr]
+            for record in caplog.records
+        ]
+        assert told == [
+            ("WARNING", "1", "INSUFFICIENT_FUNDS"),
+            ("DEBUG", "2", "INSUFFICIENT_FUNDS"),
+            ("WARNING", "2", "UNKNOWN_PAIR"),
+            ("DEBUG", "3", "INSUFFICIENT_FUNDS"),
+            ("DEBUG", "3", "UNKNOWN_PAIR"),
+        ]
+        assert {record.name for record in caplog.records} == {"backtest.strategy"}
+
     def test_a_refusal_that_is_awaited_is_not_logged(
-        self, capsys: pytest.CaptureFixture[str]
+        self, caplog: pytest.LogCaptureFixture
     ) -> None:
         class One(Story):
             async def on_bar(self, bar: Bar) -> None:
@@ -257,10 +286,10 @@ class TestUnawaited:
         one = One()
         play(one, market(100))
         assert one.told == [(1, "refused")]
-        assert capsys.readouterr().err == ""
+        assert not caplog.records
 
     def test_a_refused_change_leaves_the_order_and_is_logged(
-        self, capsys: pytest.CaptureFixture[str]
+        self, caplog: pytest.LogCaptureFixture
     ) -> None:
         class One(Story):
             def on_bar(self, bar: Bar) -> None:
@@ -274,7 +303,7 @@ class TestUnawaited:
         one = One()
         play(one, market(100, 100, 100))
         assert one.told == [(3, "PENDING", False)]
-        assert "5 is more than the 1 left to cancel" in capsys.readouterr().err
+        assert "5 is more than the 1 left to cancel" in caplog.text
 
     def test_an_order_that_is_not_accepted_cannot_be_changed_yet(self) -> None:
         class One(Story):

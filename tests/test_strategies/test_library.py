@@ -71,7 +71,7 @@ class TestSmaCross:
         assert result.balances["main"]["BTC"] == {"available": 0, "unavailable": 0}
 
     def test_what_cannot_be_paid_is_logged_and_tried_at_the_next_crossing(
-        self, capsys: pytest.CaptureFixture[str]
+        self, caplog: pytest.LogCaptureFixture
     ) -> None:
         # The first crossing (bar 4, at 13) would cost 13.65 in reserve, the second (bar 9, at 6)
         # 6.3: there are 10.
@@ -79,7 +79,7 @@ class TestSmaCross:
         strategy = SmaCross(fast=2, slow=3, volume=1)
         result = play(strategy, market(*closes), cash="10 USD")
         assert sent(result) == [(9, "LONG", 1)]
-        assert "main has 10 USD available, 13.65000000 needed" in capsys.readouterr().err
+        assert "main has 10 USD available, 13.65000000 needed" in caplog.text
 
     def test_rounds_its_volume_to_the_pair(self) -> None:
         pair = TradingPair.from_code("BTCUSD", "USD", volume_increment=D("0.01"))
@@ -113,11 +113,11 @@ class TestRsiReversion:
             (7, "SHORT", "entry", 1, 12),
         ]
 
-    def test_goes_on_after_a_refusal(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_goes_on_after_a_refusal(self, caplog: pytest.LogCaptureFixture) -> None:
         # At 8 it would need 8.4, at 7 it needs 7.35; there are 8.
         result = play(RsiReversion(period=2, volume=1), market(10, 9, 8, 7, 7), cash="8 USD")
         assert fills(result) == [(5, "LONG", "entry", 1, 7)]
-        assert "rsi.refused" in capsys.readouterr().err
+        assert "order.rejected" in caplog.text
 
 
 PAIR = TradingPair.from_code("BTCUSD", "USD", price_increment=D("0.1"))
@@ -152,11 +152,11 @@ class TestBreakout:
         result = play(Breakout(lookback=3, volume=1), bars)
         assert fills(result) == [(5, "LONG", "entry", 1, 102)]
 
-    def test_goes_on_after_a_refusal(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_goes_on_after_a_refusal(self, caplog: pytest.LogCaptureFixture) -> None:
         bars = market(*QUIET, 102, 102)
         # Reserve 102 x 1.05 / 5 = 21.42; there are 20.
         assert fills(play(Breakout(lookback=3, volume=1), bars, cash="20 USD")) == []
-        assert "breakout.refused" in capsys.readouterr().err
+        assert "order.rejected" in caplog.text
 
     def test_distances_must_be_shares(self) -> None:
         with pytest.raises(FieldError, match="stop must be a share between 0 and 1, not 2"):
@@ -195,11 +195,11 @@ class TestGrid:
         ]
 
     def test_leaves_out_the_levels_it_cannot_pay_for(
-        self, capsys: pytest.CaptureFixture[str]
+        self, caplog: pytest.LogCaptureFixture
     ) -> None:
         result = play(Grid(levels=2, spacing="0.01", volume=1), market(100, 100), cash="150 USD")
         assert [one.limit_price for one in result.orders] == [99]
-        assert "51.00000000 USD available, 98.00000000 needed" in capsys.readouterr().err
+        assert "51.00000000 USD available, 98.00000000 needed" in caplog.text
 
     @pytest.mark.parametrize(
         ("settings", "said"),
@@ -249,12 +249,15 @@ class TestRebalancer:
         # 45 % of 1000 each.
         assert fills(result) == [(2, "LONG", "entry", 45, 10), (2, "LONG", "entry", D("22.5"), 20)]
 
-    def test_what_is_refused_is_tried_again(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_what_is_refused_is_tried_again(self, caplog: pytest.LogCaptureFixture) -> None:
         # All of 1000 in A needs 1050 while the order waits.
         data = market(100, 100, 100, pair="AUSD")
         result = play(Rebalancer(weights={"AUSD": "1"}, every="1m"), data)
         assert fills(result) == []
-        assert capsys.readouterr().err.count("rebalance.refused") == 3
+        assert [(one.reason.name, one.count) for one in result.refusals] == [
+            ("INSUFFICIENT_FUNDS", 3)
+        ]
+        assert caplog.text.count("order.rejected") == 1
 
     @pytest.mark.parametrize(
         ("weights", "said"),

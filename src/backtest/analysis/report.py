@@ -12,6 +12,7 @@ from backtest.analysis.text import columns, grouped, moment, money_column, signe
 from backtest.models import OrderStatus, TradingOrder
 from backtest.money import ZERO, add, round_half_even
 from backtest.services.margin import unrealised_pnl
+from backtest.times import format_ns
 
 if TYPE_CHECKING:
     from backtest.analysis.result import RunResult
@@ -59,6 +60,9 @@ def report(result: RunResult) -> str:
     positions = _positions(result)
     if positions:
         lines += ["", "Open positions", *positions]
+    refused = _refused(result)
+    if refused:
+        lines += ["", "Refused, and the first of each reason", *refused]
     if result.notices:
         lines += ["", "Notices", *(f"  {notice}" for notice in result.notices)]
     return "\n".join([*lines, "", "Receipt", *_receipt(result)]) + "\n"
@@ -198,6 +202,21 @@ def _positions(result: RunResult) -> list[str]:
             )
         )
     return columns(rows)
+
+
+def _refused(result: RunResult) -> list[str]:
+    several = len(result.strategies) > 1
+    return columns(
+        [
+            (
+                f"{one.count:,}",
+                one.reason.value,
+                moment(format_ns(one.time)),
+                f"{one.strategy}: {one.detail}" if several else one.detail,
+            )
+            for one in result.refusals
+        ]
+    )
 
 
 def _receipt(result: RunResult) -> list[str]:

@@ -35,6 +35,7 @@ from backtest.times import from_ns
 
 if TYPE_CHECKING:
     from backtest.analysis.path_interval import PathInterval
+    from backtest.analysis.refusals import Refusals
 
 __all__ = ["RunResult"]
 
@@ -175,6 +176,13 @@ class RunResult:
         from backtest.analysis.metrics import summarise
 
         return summarise(self)
+
+    @property
+    def refusals(self) -> list[Refusals]:
+        """What was refused, by reason: how often, and the first example of each."""
+        from backtest.analysis.refusals import refusals_of
+
+        return refusals_of(self)
 
     def report(self) -> str:
         """The run as text: summary, fees, where the money went, balances, receipt."""

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-import structlog
-
 from backtest.cli.failure import message_of
+from backtest.cli.logs import logged
 from backtest.cli.parser import parser
 
 __all__ = ["main"]
@@ -30,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = parser().parse_args(argv)
     try:
-        with _quiet_log(), _interruptible():
+        level = "error" if arguments.quiet else arguments.log_level
+        with logged(level), _interruptible():
             code: int = arguments.command(arguments)
             sys.stdout.flush()
             return code
@@ -72,32 +72,3 @@ def _interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _quiet_log() -> Iterator[None]:
-    """Log warnings as `backtest.log` does, but for messages to an actor that has failed: the
-    failure is told once. A configuration of the user's own is left alone."""
-    if structlog.is_configured():
-        yield
-        return
-    structlog.configure(
-        processors=[
-            _without_dead_letters,
-            structlog.processors.add_log_level,
-            structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(30),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
-    )
-    try:
-        yield
-    finally:
-        structlog.reset_defaults()
-
-
-def _without_dead_letters(logger: Any, method: str, event: Any) -> Any:
-    if event.get("event") == "message.dead":
-        raise structlog.DropEvent
-    return event

@@ -129,7 +129,7 @@ def demo(arguments: Namespace) -> int:
         rules=_RULES,
         seed=arguments.seed,
     )
-    result = carry_out(runner, strategies)
+    result = carry_out(runner, strategies, quiet=arguments.quiet)
     verification = result.verify()
     writing = Writing()
     folder = writing.of(lambda: written(result, arguments))

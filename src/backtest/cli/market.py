@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
@@ -14,6 +14,7 @@ from backtest.analysis.files import check_target
 from backtest.analysis.market.page import check_page, plotly_js
 from backtest.analysis.tables import ALL_COLUMNS
 from backtest.cli.failure import StrategyFailed
+from backtest.cli.mistakes import awaiting, mistakes, outcome
 from backtest.cli.running import Writing, written
 from backtest.errors import ConfigError
 from backtest.markets import SHIPPED, MarketResult, MarketRunner
@@ -46,7 +47,7 @@ def market(arguments: Namespace) -> int:
         seed=arguments.seed,
         until=arguments.until,
     )
-    with _progress() as runner.progress:
+    with awaiting() as forgotten, _progress(quiet=arguments.quiet) as runner.progress:
         try:
             result = runner.run()
         except (Exception, SystemExit) as error:
@@ -56,10 +57,10 @@ def market(arguments: Namespace) -> int:
                     module = sys.modules.get(type(member.strategy).__module__)
                     raise StrategyFailed(error, getattr(module, "__file__", None)) from error
             raise
-    return _show(result, arguments)
+    return _show(result, arguments, mistakes(result, forgotten))
 
 
-def _show(result: MarketResult, arguments: Namespace) -> int:
+def _show(result: MarketResult, arguments: Namespace, faults: Sequence[str]) -> int:
     verification = result.verify()
     writing = Writing()
     folder = writing.of(lambda: written(result, arguments))
@@ -77,10 +78,9 @@ def _show(result: MarketResult, arguments: Namespace) -> int:
             print(f"Written to {folder}: check it with 'python -m backtest verify {folder}'")
         if page is not None:
             print(f"The page is {page}: open it in a browser")
-    if not verification.ok:
-        print(f"error: the run does not verify: {verification.problems[0]}", file=sys.stderr)
+    code = outcome(verification, faults)
     writing.raise_for_failure()
-    return 0 if verification.ok else 1
+    return code
 
 
 def _object(result: MarketResult, verified: bool) -> dict[str, Any]:
@@ -100,10 +100,10 @@ def _object(result: MarketResult, verified: bool) -> dict[str, Any]:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int], None] | None]:
-    """What the runner calls with the simulated time and the messages so far; None when standard
-    error is no terminal. Plain text, rewritten in place: it needs nothing installed."""
-    if not sys.stderr.isatty():
+def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """What the runner calls with the simulated time and the messages so far; None if ``quiet`` or
+    standard error is no terminal. Plain text, rewritten in place: it needs nothing installed."""
+    if quiet or not sys.stderr.isatty():
         yield None
         return
     began = last = perf_counter()

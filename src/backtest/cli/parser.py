@@ -7,6 +7,7 @@ import sys
 from typing import Any, NoReturn
 
 from backtest.analysis.files import FORMATS
+from backtest.cli.logs import LEVELS
 from backtest.profiles import PROFILES
 
 __all__ = ["parser"]
@@ -66,6 +67,13 @@ def _add(commands: Any, name: str, help: str, command: Any, **more: Any) -> argp
     )
     one.set_defaults(command=command)
     one.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    one.add_argument(
+        "-q", "--quiet", action="store_true", help="nothing on standard error but errors"
+    )
+    one.add_argument(
+        "--log-level", choices=LEVELS, default="warning", metavar="LEVEL",
+        help=f"what is logged on standard error: {', '.join(LEVELS)} (default: warning)",
+    )  # fmt: skip
     return one
 
 

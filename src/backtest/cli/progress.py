@@ -10,12 +10,13 @@ __all__ = ["progress"]
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[int], None] | None]:
+def progress(what: str, *, quiet: bool = False) -> Iterator[Callable[[int], None] | None]:
     """What a runner calls with the number of bars done, while inside; None when nothing is shown.
 
-    It goes to standard error, and only when that is a terminal and rich is installed.
+    It goes to standard error, and only when that is a terminal and rich is installed; not if
+    ``quiet``.
     """
-    if not sys.stderr.isatty():
+    if quiet or not sys.stderr.isatty():
         yield None
         return
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from backtest.analysis.files import check_target
 from backtest.analysis.metrics import plain_summary
 from backtest.analysis.result import RunResult
 from backtest.cli.failure import StrategyFailed
+from backtest.cli.mistakes import awaiting, mistakes, outcome
 from backtest.cli.parameters import make, parameters_from
 from backtest.cli.progress import progress
 from backtest.errors import ConfigError
@@ -20,6 +21,7 @@ from backtest.money import plain
 from backtest.runner import BacktestRunner
 from backtest.strategies import Strategy
 from backtest.target import strategy_class
+from backtest.times import format_ns
 
 __all__ = ["Writing", "carry_out", "run", "show", "written"]
 
@@ -52,15 +54,18 @@ def run(arguments: Namespace) -> int:
         seed=arguments.seed,
         latency=_latency(arguments.latency),
     )
-    result = carry_out(runner, {name: strategy})
+    with awaiting() as forgotten:
+        result = carry_out(runner, {name: strategy}, quiet=arguments.quiet)
     if arguments.paths:
         result.path_interval()
-    return show(result, arguments)
+    return show(result, arguments, mistakes(result, forgotten))
 
 
-def carry_out(runner: BacktestRunner, strategies: Mapping[str, Strategy]) -> RunResult:
+def carry_out(
+    runner: BacktestRunner, strategies: Mapping[str, Strategy], *, quiet: bool = False
+) -> RunResult:
     """Run with progress; what a strategy raises comes as `StrategyFailed`, with its file."""
-    with progress("backtest") as runner.progress:
+    with progress("backtest", quiet=quiet) as runner.progress:
         try:
             return runner.run()
         except (Exception, SystemExit) as error:
@@ -78,8 +83,9 @@ def _is_of(note: str, name: str) -> bool:
     return note.startswith((f"in strategy/{name} at ", f"in strategy/{name}/"))
 
 
-def show(result: RunResult, arguments: Namespace) -> int:
-    """Write and print what was asked for; 1 when the run does not verify, else 0."""
+def show(result: RunResult, arguments: Namespace, faults: Sequence[str]) -> int:
+    """Write and print what was asked for, and the strategy's ``faults``; 1 when there are any or
+    the run does not verify, else 0."""
     verification = result.verify()
     writing = Writing()
     folder = writing.of(lambda: written(result, arguments))
@@ -90,10 +96,9 @@ def show(result: RunResult, arguments: Namespace) -> int:
         print(str(verification).splitlines()[-1].capitalize())
         if folder is not None:
             print(f"Written to {folder}: check it with 'python -m backtest verify {folder}'")
-    if not verification.ok:
-        print(f"error: the run does not verify: {verification.problems[0]}", file=sys.stderr)
+    code = outcome(verification, faults)
     writing.raise_for_failure()
-    return 0 if verification.ok else 1
+    return code
 
 
 class Writing:
@@ -144,6 +149,16 @@ def _object(result: RunResult, verified: bool) -> dict[str, Any]:
         "journal_sha256": result.journal_sha256,
         "verified": verified,
         "summary": plain_summary(result.summary),
+        "refusals": [
+            {
+                "reason": one.reason.value,
+                "count": one.count,
+                "first": format_ns(one.time),
+                "strategy": one.strategy,
+                "detail": one.detail,
+            }
+            for one in result.refusals
+        ],
         **({} if result.interval is None else {"paths": result.interval.plain()}),
         "receipt": result.receipt,
     }

@@ -1,0 +1,51 @@
+"""What the venue refused in a run: how often for which reason, and the first example of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from backtest.actors import EventKind
+from backtest.errors import RejectReason
+
+if TYPE_CHECKING:
+    from backtest.analysis.result import RunResult
+
+__all__ = ["Refusals", "refusals_of"]
+
+
+@frozen(kw_only=True)
+class Refusals:
+    """All refusals of one reason."""
+
+    reason: RejectReason
+    count: int
+    time: int
+    """When the first was, in nanoseconds."""
+    strategy: str
+    """Whose command the first was."""
+    detail: str
+    """What the first said."""
+
+
+def refusals_of(result: RunResult) -> list[Refusals]:
+    """The refusals of a run by reason, the most frequent first, then by the first of each."""
+    firsts: dict[RejectReason, int] = {}
+    counts: dict[RejectReason, int] = {}
+    events = result.records.events
+    for index, event in enumerate(events):
+        if event.kind is EventKind.REJECTED and event.reason is not None:
+            firsts.setdefault(event.reason, index)
+            counts[event.reason] = counts.get(event.reason, 0) + 1
+    found = [
+        Refusals(
+            reason=reason,
+            count=counts[reason],
+            time=events[index].time,
+            strategy=events[index].sender.removeprefix("strategy/"),
+            detail=events[index].detail,
+        )
+        for reason, index in firsts.items()
+    ]
+    return sorted(found, key=lambda one: -one.count)
