@@ -14,7 +14,7 @@ from backtest.models import (
     SpotOrder,
     TradingOrder,
 )
-from backtest.money import ONE, ZERO, add, mul, sub
+from backtest.money import ONE, ZERO, add, mul, plain, sub
 from backtest.services.order_operations import create_spot, create_trading
 from backtest.services.settlement import NOTHING
 from backtest.services.time_in_force import expiry_of, terms_of
@@ -64,7 +64,7 @@ def _asked(branch: Branch, stop: Decimal | None) -> str:
     """What the venue made of an order's instructions."""
     words = []
     if branch.working.kind == "trailing_stop":
-        words.append(f"trailing stop at {stop}")
+        words.append(f"trailing stop at {plain(stop)}")  # type: ignore[arg-type]
     if branch.expires is not None:
         words.append(f"good till {format_ns(branch.expires)}")
     return "; ".join(words)
@@ -110,8 +110,8 @@ class Acceptance:
             expires = expiry_of(instructions, venue.now, book.day_end)
         price = stop if limit is None else limit
         # Most orders ask for nothing beside kind, volume and price, and need no more checks.
-        plain = spot and not special and wanted is stop_loss is take_profit is None
-        if plain:
+        usual = spot and not special and wanted is stop_loss is take_profit is None
+        if usual:
             check_grid(book.pair, volume, price)
         else:
             check_grid(book.pair, volume, price, stop_loss, take_profit)
@@ -123,7 +123,7 @@ class Acceptance:
                     f"{code} has no price yet: a market order can be sent after its first bar",
                 )
         leverage, is_exit = ONE, False
-        if not plain or book.is_strict or volume < book.least_volume:
+        if not usual or book.is_strict or volume < book.least_volume:
             self._check_rules(book, ask, volume, price, buy)
             if spot:
                 is_exit = self._check_spot(book, ask, price, buy)
@@ -168,7 +168,8 @@ class Acceptance:
         except InsufficientFunds as short:
             refuse(
                 RejectReason.INSUFFICIENT_FUNDS,
-                f"{account} has {short.available} {short.asset} available, {short.needed} needed",
+                f"{account} has {plain(short.available)} {short.asset} available, "
+                f"{plain(short.needed)} needed",
             )
         agent_id = desk.agent.agent_id
         order: SpotOrder | TradingOrder
@@ -263,7 +264,10 @@ class Acceptance:
             margin = book.margin(opens, branch.worst, branch.leverage)
             least = book.rules.min_margin
             if least is not None and margin < least:
-                refuse(RejectReason.MIN_MARGIN, f"{margin} is below the least margin {least}")
+                refuse(
+                    RejectReason.MIN_MARGIN,
+                    f"{plain(margin)} is below the least margin {plain(least)}",
+                )
         return book.fee(book.fees_create, volume, branch.worst, margin)
 
     def _check_rules(
@@ -292,7 +296,7 @@ class Acceptance:
             why = f"{book.code} takes no spot orders here"
             if book.rules.spot_allowed:
                 why = (
-                    f"{book.code} trades contracts of {size} {book.base}, and a spot order "
+                    f"{book.code} trades contracts of {plain(size)} {book.base}, and a spot order "
                     "exchanges the base itself: use long and short, or a pair of contract_size 1"
                 )
             refuse(RejectReason.NOT_SUPPORTED, why)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from backtest.errors import RejectReason
+from backtest.money import plain
 from backtest.services.auction import book_equilibrium
 from backtest.services.fills import Working
 from backtest.services.order_book import OrderBook, Resting
@@ -119,7 +120,8 @@ class Auctions:
                 await self._end(
                     resting.key,
                     RejectReason.PROTECTION_PASSED,
-                    f"a fill at {price} would be at or beyond its own stop-loss or take-profit",
+                    f"a fill at {plain(price)} would be at or beyond its own "
+                    "stop-loss or take-profit",
                 )
                 self._placement.catch_up()
         if buyer.level is None or seller.level is None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from backtest.errors import (
     RejectReason,
 )
-from backtest.money import ZERO, add, sub
+from backtest.money import ZERO, add, plain, sub
 from backtest.services.order_operations import cancel
 from backtest.services.transaction_manager import release
 
@@ -51,7 +51,8 @@ class Cancellation:
             check_grid(book.pair, volume)
             if volume > order.volume:
                 refuse(
-                    RejectReason.STALE, f"{volume} is more than the {order.volume} left to cancel"
+                    RejectReason.STALE,
+                    f"{plain(volume)} is more than the {plain(order.volume)} left to cancel",
                 )
             left = sub(order.volume, volume)
             kept = venue.reserve(branch, left)
@@ -123,7 +124,7 @@ class Cancellation:
             branch,
             None,
             RejectReason.MIN_NOTIONAL,
-            f"{order.volume} more would bring less than {book.step} {book.quote}",
+            f"{plain(order.volume)} more would bring less than {plain(book.step)} {book.quote}",
             command,
         )
 
@@ -144,7 +145,7 @@ class Cancellation:
             branch,
             None,
             RejectReason.MODIFIED_AWAY,
-            f"total volume {volume}, {branch.total_filled} filled",
+            f"total volume {plain(volume)}, {plain(branch.total_filled)} filled",
             command,
         )
 

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from backtest.errors import OrderRejected, RejectReason
 from backtest.models import Instructions, TradingPair
-from backtest.money import ZERO, is_multiple, sub
+from backtest.money import ZERO, is_multiple, plain, sub
 from backtest.services.fills import Terms, protection_passed, trailed
 from backtest.services.settlement import Sums, is_dust, spot_sold
 from backtest.services.time_in_force import IMMEDIATE
@@ -60,7 +60,7 @@ def check_grid(pair: TradingPair, volume: Decimal | None, *prices: Decimal | Non
     """Refuse volumes and prices that are not positive or off the pair's increments."""
     if volume is not None:
         if volume <= ZERO:
-            refuse(RejectReason.INVALID_VOLUME, f"a volume must be positive, not {volume}")
+            refuse(RejectReason.INVALID_VOLUME, f"a volume must be positive, not {plain(volume)}")
         if volume >= _TOO_MUCH:
             refuse(
                 RejectReason.INVALID_VOLUME, f"a volume must be below {_TOO_MUCH}, not {volume:e}"
@@ -68,21 +68,21 @@ def check_grid(pair: TradingPair, volume: Decimal | None, *prices: Decimal | Non
         if not is_multiple(volume, pair.volume_increment):
             refuse(
                 RejectReason.VOLUME_INCREMENT,
-                f"{volume} is not a multiple of {pair.code}'s volume increment "
-                f"{pair.volume_increment}: use pair.round_volume({volume})",
+                f"{plain(volume)} is not a multiple of {pair.code}'s volume increment "
+                f"{plain(pair.volume_increment)}: use pair.round_volume({plain(volume)})",
             )
     for price in prices:
         if price is None:
             continue
         if price <= ZERO:
-            refuse(RejectReason.INVALID_PRICE, f"a price must be positive, not {price}")
+            refuse(RejectReason.INVALID_PRICE, f"a price must be positive, not {plain(price)}")
         if price >= _TOO_MUCH:
             refuse(RejectReason.INVALID_PRICE, f"a price must be below {_TOO_MUCH}, not {price:e}")
         if not is_multiple(price, pair.price_increment):
             refuse(
                 RejectReason.PRICE_INCREMENT,
-                f"{price} is not a multiple of {pair.code}'s price increment "
-                f"{pair.price_increment}: use pair.round_price({price})",
+                f"{plain(price)} is not a multiple of {pair.code}'s price increment "
+                f"{plain(pair.price_increment)}: use pair.round_price({plain(price)})",
             )
 
 
@@ -91,14 +91,15 @@ def check_least(book: PairBook, volume: Decimal, price: Decimal | None) -> None:
     if volume < book.least_volume:
         refuse(
             RejectReason.MIN_VOLUME,
-            f"{volume} is below {book.code}'s least volume {book.least_volume}",
+            f"{plain(volume)} is below {book.code}'s least volume {plain(book.least_volume)}",
         )
     if book.least_notional and price is not None:
         worth = book.pair.worth(volume, price)
         if worth < book.least_notional:
             refuse(
                 RejectReason.MIN_NOTIONAL,
-                f"{worth} is below {book.code}'s least notional {book.least_notional}",
+                f"{plain(worth)} is below {book.code}'s least notional "
+                f"{plain(book.least_notional)}",
             )
 
 
@@ -108,7 +109,8 @@ def check_dust(book: PairBook, buy: bool, sums: Sums, volume: Decimal, price: De
     if is_dust(buy, sums, volume, price, book.step):
         refuse(
             RejectReason.MIN_NOTIONAL,
-            f"{volume} at {price} is worth less than {book.step} {book.quote}, the least amount of "
+            f"{plain(volume)} at {plain(price)} is worth less than "
+            f"{plain(book.step)} {book.quote}, the least amount of "
             "that",
         )
 
@@ -124,8 +126,9 @@ def check_sale(
     if plan.uncovered:
         refuse(
             RejectReason.INSUFFICIENT_FUNDS,
-            f"it brings {plan.amount} {book.quote} and costs {plan.fee} of fees, of which "
-            f"{branch.account} cannot pay {plan.uncovered}",
+            f"it brings {plain(plan.amount)} {book.quote} and costs "
+            f"{plain(plan.fee)} of fees, of which "
+            f"{branch.account} cannot pay {plain(plan.uncovered)}",
         )
 
 
@@ -138,9 +141,13 @@ def check_protection(
     sides = ("below", "above") if long else ("above", "below")
     given = zip(("stop-loss", "take-profit"), (stop_loss, take_profit), sides, strict=True)
     told = " and ".join(
-        f"{name} {level} must lie {side} it" for name, level, side in given if level is not None
+        f"{name} {plain(level)} must lie {side} it"
+        for name, level, side in given
+        if level is not None
     )
-    refuse(RejectReason.PROTECTION_SIDE, f"at {price}, a {'long' if long else 'short'}'s {told}")
+    refuse(
+        RejectReason.PROTECTION_SIDE, f"at {plain(price)}, a {'long' if long else 'short'}'s {told}"
+    )
 
 
 def check_tier(book: PairBook, volume: Decimal, price: Decimal, leverage: Decimal) -> None:
@@ -152,13 +159,15 @@ def check_tier(book: PairBook, volume: Decimal, price: Decimal, leverage: Decima
     if tiers.most is not None and notional > tiers.most:
         refuse(
             RejectReason.LEVERAGE,
-            f"{notional} is beyond the last maintenance tier of {book.code}, {tiers.most}",
+            f"{plain(notional)} is beyond the last maintenance tier of "
+            f"{book.code}, {plain(tiers.most)}",
         )
     most = tiers.at(notional).max_leverage
     if most is not None and leverage > most:
         refuse(
             RejectReason.LEVERAGE,
-            f"leverage for {notional} is at most {most} on {book.code}, not {leverage}",
+            f"leverage for {plain(notional)} is at most {plain(most)} on "
+            f"{book.code}, not {plain(leverage)}",
         )
 
 
@@ -177,8 +186,9 @@ def check_cross(venue: Venue, branch: Branch, needed: Decimal) -> None:
     if branch.asset == cross.asset and needed > free:
         refuse(
             RejectReason.INSUFFICIENT_FUNDS,
-            f"{branch.account} has {free} {cross.asset} available after what its positions have "
-            f"lost, {needed} needed",
+            f"{branch.account} has {plain(free)} {cross.asset} available "
+            "after what its positions have "
+            f"lost, {plain(needed)} needed",
         )
 
 
@@ -199,8 +209,8 @@ def check_post_only(
     if takes(buy, limit, against):
         refuse(
             RejectReason.WOULD_TAKE,
-            f"a post-only {'buy' if buy else 'sell'} at {limit} would take: the price "
-            f"{'at its stop' if kind == 'stop_limit' else 'now'} is {against}",
+            f"a post-only {'buy' if buy else 'sell'} at {plain(limit)} would take: the price "
+            f"{'at its stop' if kind == 'stop_limit' else 'now'} is {plain(against)}",  # type: ignore[arg-type]
         )
 
 
@@ -224,5 +234,8 @@ def trail_from(
     terms = Terms(None, instructions.trail, instructions.trail_percent)
     level = trailed(buy, last, terms, book.pair.price_increment)
     if level <= ZERO:
-        refuse(RejectReason.INVALID_PRICE, f"the trail leaves no price: {level}, from {last}")
+        refuse(
+            RejectReason.INVALID_PRICE,
+            f"the trail leaves no price: {plain(level)}, from {plain(last)}",
+        )
     return level

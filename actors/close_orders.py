@@ -9,7 +9,7 @@ from backtest.errors import (
     RejectReason,
 )
 from backtest.models import Instructions
-from backtest.money import ZERO, add, sub
+from backtest.money import ZERO, add, plain, sub
 from backtest.services.fills import Terms, Working, WorkingKind
 from backtest.services.settlement import Tally
 from backtest.services.time_in_force import terms_of
@@ -45,7 +45,9 @@ class CloseOrders:
             total = add(total, holding.part.volume)
         left = total if action.volume is None else action.volume
         if left > total:
-            refuse(RejectReason.STALE, f"{left} is more than the {total} that is open")
+            refuse(
+                RejectReason.STALE, f"{plain(left)} is more than the {plain(total)} that is open"
+            )
         kind, price, terms = _closing_terms(book, not branch.holdings[0].part.long, action)
         accepted, tally = [], Tally()
         for holding in branch.holdings:
@@ -68,17 +70,18 @@ class CloseOrders:
             holding.put(closing, working)
             book.waiting.append((venue.now, working))
             accepted.append(closing)
-        how = f"at {price}" if kind == "limit" else f"by a {kind} at {price}"
+        how = "at the market"
+        if price is not None:
+            how = f"at {plain(price)}" if kind == "limit" else f"by a {kind} at {plain(price)}"
         if kind == "stop_limit":
-            how += f" with limit {action.limit_price}"
+            how += f" with limit {plain(action.limit_price)}"  # type: ignore[arg-type]
         ids = " + ".join(str(closing.id) for closing in accepted)
         venue.herald.tell(
             EventKind.CLOSING,
             branch,
             branch.holdings[0].order,
-            detail=f"close {total if action.volume is None else action.volume} "
-            + ("at the market" if price is None else how)
-            + f"; order {ids}",
+            detail=f"close {plain(total if action.volume is None else action.volume)} {how}; "
+            f"order {ids}",
             command=action.command,
             level=price if kind == "trailing_stop" else None,
         )

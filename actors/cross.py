@@ -8,7 +8,7 @@ from decimal import ROUND_CEILING, Decimal
 from backtest.errors import RejectReason
 from backtest.models import Bar, MarketEvent, OrderDirection, Quote, SpotOrder
 from backtest.models._fast import derive
-from backtest.money import ONE, ZERO, add, div, mul, sub, to_step
+from backtest.money import ONE, ZERO, add, div, mul, plain, sub, to_step
 from backtest.services.cross_margin import Standing, standing_of
 from backtest.services.fills import Group, Hit, Working, point_of, slipped
 from backtest.services.order_operations import create_spot, fill
@@ -120,10 +120,14 @@ class CrossDesk:
         book, price = _place(scene)
         standing = self.standing(account, book)
         detail = (
-            f"account {account.name} is called at {price}: "
-            if scene is not None
-            else f"account {account.name} is called: "
-        ) + f"equity {standing.equity(price)}, maintenance {standing.maintenance(price)}"
+            (
+                f"account {account.name} is called at {plain(price)}: "
+                if scene is not None
+                else f"account {account.name} is called: "
+            )
+            + f"equity {plain(standing.equity(price))}, maintenance "
+            f"{plain(standing.maintenance(price))}"
+        )
         await self._cancel_orders(account, scene, detail)
         while True:
             standing = self.standing(account, book)
@@ -236,7 +240,7 @@ class CrossDesk:
             branch,
             order,
             positions=((order.id, order),),
-            detail=f"{amount} {account.asset} of its margin pays for a loss of the account",
+            detail=f"{plain(amount)} {account.asset} of its margin pays for a loss of the account",
             balances=balances,
         )
 

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from backtest.errors import RejectReason
 from backtest.models import Bar, MarketEvent, Quote, SpotOrder, Tick, Trade, TradingOrder
-from backtest.money import ZERO, to_step
+from backtest.money import ZERO, plain, to_step
 from backtest.services.cross_walk import CrossWalk
 from backtest.services.fills import (
     CLOSE_ONLY,
@@ -293,10 +293,13 @@ class Execution:
         terms = hit.working.terms
         if hit.taker and terms is not None and terms.maker_only:
             reason = RejectReason.WOULD_TAKE
-            detail = f"a post-only order would have taken at {hit.price}"
+            detail = f"a post-only order would have taken at {plain(hit.price)}"
         else:
             reason = RejectReason.PROTECTION_PASSED
-            detail = f"a fill at {hit.price} would be at or beyond its own stop-loss or take-profit"
+            detail = (
+                f"a fill at {plain(hit.price)} would be at or beyond its own "
+                "stop-loss or take-profit"
+            )
         await self._cancellation.cancel(branch, None, reason, detail)
 
     async def _net(

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from backtest.errors import RejectReason
 from backtest.models import OrderDirection, SpotOrder
-from backtest.money import ONE, ZERO, sub
+from backtest.money import ONE, ZERO, plain, sub
 from backtest.services.fills import Group, OpenPart, Working, WorkingKind
 from backtest.services.order_operations import create_spot, modify, split
 from backtest.services.transaction_manager import change_reserve
@@ -126,7 +126,7 @@ class ExitDesk:
             if leaves > order.volume:
                 refuse(
                     RejectReason.INVALID_VOLUME,
-                    f"an exit can only be made smaller: {order.volume} are left of it",
+                    f"an exit can only be made smaller: {plain(order.volume)} are left of it",
                 )
             if leaves <= ZERO:
                 await self._cancellation.modify_away(branch, action.volume, action.command)
@@ -243,7 +243,7 @@ class ExitDesk:
             EventKind.SPLIT,
             branch,
             parts.replaced,
-            detail=f"into {' + '.join(map(str, volumes))}",
+            detail=f"into {' + '.join(map(plain, volumes))}",
             command=command,
             children=tuple(children),
         )

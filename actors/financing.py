@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from backtest.models import Bar, SpotOrder, TradingOrder, trusted_bar
 from backtest.models._fast import derive
-from backtest.money import ONE, ZERO, add, mul, round_up, sub
+from backtest.money import ONE, ZERO, add, mul, plain, round_up, sub
 from backtest.services.transaction_manager import CLEARING, FEES, MARKET, charge, sweep
 
 from .book import PairBook
@@ -137,7 +137,9 @@ class Financing:
             signed = rate if part.long else rate.copy_negate()
             # Rounded against the account: a payment up, income down.
             amount = round_up(mul(book.pair.worth(part.volume, mark), signed), book.step)
-            await self._charge(holding.branch, holding, amount, "funding", f", rate {rate}", bar)
+            await self._charge(
+                holding.branch, holding, amount, "funding", f", rate {plain(rate)}", bar
+            )
             rest = add(rest, amount)
         if self._between_agents and rest:
             # Longs and shorts are as many, so all that can be left is what rounding took.
@@ -155,7 +157,7 @@ class Financing:
     ) -> None:
         """Charge a position, or what is pending of ``branch``: from available, then from the margin
         of the position, whose level is then tested, then from the insurance account."""
-        venue, asset = self._venue, branch.book.quote
+        venue, asset, mark = self._venue, branch.book.quote, branch.book.last or ZERO
         order: SpotOrder | TradingOrder | None = branch.order
         margin = ZERO
         if holding is not None:
@@ -202,7 +204,7 @@ class Financing:
             branch,
             order,
             positions=() if holding is None else ((order.id, order),),  # type: ignore[arg-type]
-            detail=f"{what} {amount} {asset} at {branch.book.last}{rate}",
+            detail=f"{what} {plain(amount)} {asset} at {plain(mark)}{rate}",
             balances=balances,
         )
         article = "an" if what == "overnight" else "a"

@@ -12,6 +12,7 @@ from backtest.models import (
     SpotOrder,
     TradingOrder,
 )
+from backtest.money import plain
 
 from .actor import Actor
 from .branch import Branch
@@ -149,7 +150,7 @@ class Herald:
                 EventKind.BANKRUPTCY,
                 branch,
                 order,
-                detail=f"{uncovered} {asset} of {what} borne by the insurance account",
+                detail=f"{plain(uncovered)} {asset} of {what} borne by the insurance account",
             )
 
     def share(

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from backtest.errors import ConfigError, FieldError
 from backtest.models import TradingPair, TradingRules
-from backtest.money import ZERO, add, div, is_multiple, mul, sub
+from backtest.money import ZERO, add, div, is_multiple, mul, plain, sub
 from backtest.services.fills import Working
 from backtest.services.order_book import OrderBook, SelfTrade
 from backtest.times import MINUTE
@@ -60,8 +60,8 @@ class MarketSpec:
             raise ConfigError(f"{code}: reference_price must be a positive Decimal, not {price!r}")
         if not is_multiple(price, self.pair.price_increment):
             raise ConfigError(
-                f"{code}: reference_price {price} is not a multiple of the price increment "
-                f"{self.pair.price_increment}"
+                f"{code}: reference_price {plain(price)} is not a multiple of the price increment "
+                f"{plain(self.pair.price_increment)}"
             )
         if self.self_trade not in tuple(SelfTrade):
             raise ConfigError(
@@ -204,5 +204,5 @@ def _whole(value: Decimal, step: Decimal, name: str) -> int:
     exact = div(value, step)
     steps = int(exact)
     if steps != exact:
-        raise FieldError(name, f"{value} is not a multiple of {step}")
+        raise FieldError(name, f"{plain(value)} is not a multiple of {plain(step)}")
     return steps

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from backtest.errors import RejectReason
-from backtest.money import ZERO
+from backtest.money import ZERO, plain
 from backtest.services.fills import Working
 from backtest.services.order_book import Resting, SelfTrade
 from backtest.services.time_in_force import ended_because
@@ -192,7 +192,8 @@ class Matching:
                 await self._end(
                     working,
                     RejectReason.PROTECTION_PASSED,
-                    f"a fill at {price} would be at or beyond its own stop-loss or take-profit",
+                    f"a fill at {plain(price)} would be at or beyond its own "
+                    "stop-loss or take-profit",
                 )
                 return False
             lots = min(book.lots(leaves_of(working)), front.volume)
@@ -244,4 +245,7 @@ def _short_of(working: Working, price: Decimal) -> tuple[RejectReason, str]:
     branch = branch_of(working)
     if working.key is branch and branch.reduces:
         return RejectReason.REDUCE_ONLY, "there is no more than that to close"
-    return RejectReason.INSUFFICIENT_FUNDS, f"{branch.account} cannot pay for more at {price}"
+    return (
+        RejectReason.INSUFFICIENT_FUNDS,
+        f"{branch.account} cannot pay for more at {plain(price)}",
+    )

@@ -15,7 +15,7 @@ from backtest.errors import (
     RejectReason,
 )
 from backtest.models import SpotOrder, TimeInForce, TradingOrder
-from backtest.money import ZERO, add, sub
+from backtest.money import ZERO, add, plain, sub
 from backtest.services.fills import Working, WorkingKind
 from backtest.services.order_operations import modify
 from backtest.services.time_in_force import IMMEDIATE, expiry_of, terms_of
@@ -246,7 +246,7 @@ class Modification:
             self._requeue(branch, child)
         place = "keeps its place in the queue" if keeps_place else "goes to the end of the queue"
         if kind == "trailing_stop" and not branch.working.triggered:
-            place += f"; trailing stop at {branch.working.price}"
+            place += f"; trailing stop at {plain(branch.working.price)}"  # type: ignore[arg-type]
         venue.herald.tell(
             EventKind.MODIFIED, branch, child, detail=place, command=command, balances=balances
         )

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from backtest.errors import RejectReason
 from backtest.models import TradingOrder
-from backtest.money import ZERO, add, sub
+from backtest.money import ZERO, add, plain, sub
 from backtest.services.order_operations import modify, split
 
 from .branch import Branch, Holding
@@ -66,7 +66,10 @@ class PositionSplitting:
         for holding in branch.holdings:
             there = add(there, holding.part.volume)
         if total != there:
-            refuse(RejectReason.STALE, f"the parts sum to {total}, but {there} is there to split")
+            refuse(
+                RejectReason.STALE,
+                f"the parts sum to {plain(total)}, but {plain(there)} is there to split",
+            )
         price = branch.book.last
         for target in take_profits or ():
             if target is not None and price is not None:
@@ -132,7 +135,7 @@ class PositionSplitting:
             EventKind.SPLIT,
             branch,
             venue.records.orders[replaced.order_number - 1],
-            detail=f"into {' + '.join(str(part.volume) for part in parts)}",
+            detail=f"into {' + '.join(plain(part.volume) for part in parts)}",
             command=command,
             children=tuple(children),
             positions=tuple(positions),

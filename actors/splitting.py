@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from backtest.errors import InsufficientFunds, RejectReason
 from backtest.models import SpotOrder, TradingOrder
-from backtest.money import ZERO, add, sub
+from backtest.money import ZERO, add, plain, sub
 from backtest.services.order_operations import apportion, split
 from backtest.services.settlement import NOTHING
 from backtest.services.time_in_force import terms_of
@@ -86,7 +86,8 @@ class Splitting:
         if owed(branch):
             refuse(
                 RejectReason.INSUFFICIENT_FUNDS,
-                f"its fills cost {owed(branch)} {book.quote} more than could be paid: that is due "
+                f"its fills cost {plain(owed(branch))} {book.quote} more than "
+                "could be paid: that is due "
                 "from what it brings next, or when it ends",
             )
         if targets is not None and branch.spot and not branch.working.buy:
@@ -153,7 +154,7 @@ class Splitting:
             EventKind.SPLIT,
             branch,
             parts.replaced,
-            detail=f"into {' + '.join(map(str, volumes))}",
+            detail=f"into {' + '.join(map(plain, volumes))}",
             command=command,
             children=tuple((own.number, own.order) for own in branches),  # type: ignore[misc]
             balances=balances,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from backtest.models._fast import derive
+from backtest.money import plain
 from backtest.services.fills import Working
 
 from .branch import Branch
@@ -26,9 +27,8 @@ def tell_trailed(venue: Venue, working: Working) -> None:
             return
         key.level = level
         branch, order = key.holding.branch, key.holding.order
-    venue.herald.tell(
-        EventKind.TRAILED, branch, order, detail=f"trailing stop at {level}", level=level
-    )
+    detail = f"trailing stop at {plain(level)}"  # type: ignore[arg-type]
+    venue.herald.tell(EventKind.TRAILED, branch, order, detail=detail, level=level)
 
 
 def tell_moved(venue: Venue, working: Working) -> None:
@@ -61,11 +61,14 @@ def tell_triggered(venue: Venue, working: Working) -> None:
         left = key.holding.part.volume
     if order is None:
         return
+    price = plain(working.price)  # type: ignore[arg-type]
     if working.kind == "limit":
-        what = f"the stop was reached, it is a limit order at {working.price} from here on"
+        what = f"the stop was reached, it is a limit order at {price} from here on"
     else:
-        what = f"{working.kind} at {working.price} was reached"
+        what = f"{working.kind} at {price} was reached"
     if working.kind == "trailing_stop":
         tell_moved(venue, working)
         order = key.order if type(key) is Branch else order
-    venue.herald.tell(EventKind.TRIGGERED, branch, order, detail=f"{what}; {left} is left to fill")
+    venue.herald.tell(
+        EventKind.TRIGGERED, branch, order, detail=f"{what}; {plain(left)} is left to fill"
+    )

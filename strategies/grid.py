@@ -7,7 +7,7 @@ from decimal import Decimal
 from backtest.actors import EventKind, OrderEvent
 from backtest.errors import FieldError
 from backtest.models import Bar, OrderDirection
-from backtest.money import decimal_of
+from backtest.money import decimal_of, plain
 
 from .strategy import Strategy
 
@@ -47,7 +47,9 @@ class Grid(Strategy):
         steps = range(self.levels + 1)
         self.prices = [pair.round_price(bar.close * (1 - self.share * step)) for step in steps]
         if len(set(self.prices)) <= self.levels:
-            raise FieldError("spacing", f"is finer than the price increment {pair.price_increment}")
+            raise FieldError(
+                "spacing", f"is finer than the price increment {plain(pair.price_increment)}"
+            )
         size = pair.round_volume(self.volume)
         for price in self.prices[1:]:
             self.buy(self.pair, size, limit_price=price)

@@ -13,7 +13,7 @@ import anyio
 from backtest.actors import EventKind, OrderEvent, Signal, Stream
 from backtest.errors import RejectReason
 from backtest.models import OrderDirection, OrderStatus, SpotOrder, TradingOrder
-from backtest.money import ZERO, add, div, mul
+from backtest.money import ZERO, add, div, mul, plain
 from backtest.times import duration_ns
 
 from .command import Command
@@ -109,8 +109,9 @@ class OrderHandle(Command["OrderHandle"]):
 
     def __repr__(self) -> str:
         return (
-            f"<OrderHandle {self.direction.name} {self.volume} {self.pair} {self.status.name} "
-            f"filled {self.filled_volume} leaves {self.leaves}>"
+            f"<OrderHandle {self.direction.name} {plain(self.volume)} "
+            f"{self.pair} {self.status.name} "
+            f"filled {plain(self.filled_volume)} leaves {plain(self.leaves)}>"
         )
 
     # -- state -------------------------------------------------------------------------------------

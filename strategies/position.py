@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from backtest.models import OrderDirection, TradingOrder
-from backtest.money import ZERO, add, div, mul, sub
+from backtest.money import ZERO, add, div, mul, plain, sub
 
 __all__ = ["Changes", "PositionView", "nearest", "take_changes"]
 
@@ -42,7 +42,9 @@ class PositionView:
         return bool(self.parts)
 
     def __repr__(self) -> str:
-        return f"<PositionView {self.pair} {self.volume} at {self.average_price}>"
+        price = self.average_price
+        at = None if price is None else plain(price)
+        return f"<PositionView {self.pair} {plain(self.volume)} at {at}>"
 
     @property
     def volume(self) -> Decimal:

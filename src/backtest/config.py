@@ -14,7 +14,7 @@ from backtest.actors import FixedLatency, Latency, LinkLatencies, Network
 from backtest.data.funding import read_funding
 from backtest.errors import ConfigError, FieldError
 from backtest.models import HOUSE, Asset, TradingPair, TradingRules
-from backtest.money import ZERO, decimal_of, is_multiple
+from backtest.money import ZERO, decimal_of, is_multiple, plain
 from backtest.profiles import profile as profile_called
 from backtest.times import duration_ns
 
@@ -103,7 +103,7 @@ def _amount(text: Any) -> tuple[str, Decimal]:
 def _positive(value: Any, asset: str) -> Decimal:
     amount = decimal_of(value, f"cash in {asset}")
     if amount < ZERO:
-        raise ConfigError(f"cash in {asset} cannot be negative, is {amount}")
+        raise ConfigError(f"cash in {asset} cannot be negative, is {plain(amount)}")
     return amount
 
 
@@ -279,7 +279,7 @@ def check_precision(
             asset = known.get(code) or book.asset(code)
             if not is_multiple(amount, asset.step):
                 raise ConfigError(
-                    f"{account}'s cash of {amount} {code} has more digits than {code}: "
+                    f"{account}'s cash of {plain(amount)} {code} has more digits than {code}: "
                     f"{asset.precision} after the point"
                 )
 

@@ -8,7 +8,7 @@ from itertools import accumulate
 
 from backtest.errors import FieldError
 from backtest.models import Bar, Depth, Trade
-from backtest.money import ONE, ZERO, add, decimal_of, div, mul, sub
+from backtest.money import ONE, ZERO, add, decimal_of, div, mul, plain, sub
 from backtest.strategies.handle import Number, OrderHandle
 from backtest.times import SECOND, duration_ns
 
@@ -43,7 +43,8 @@ class Execution(Agent):
         if self.whole <= 0 or self.traded.round_volume(self.whole) != self.whole:
             raise FieldError(
                 "volume",
-                f"must be a positive multiple of {self.traded.volume_increment}, not {self.whole}",
+                "must be a positive multiple of "
+                f"{plain(self.traded.volume_increment)}, not {plain(self.whole)}",
             )
         self.between = seconds_of(self.every, "every")
         self.sent: list[OrderHandle] = []

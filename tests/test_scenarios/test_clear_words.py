@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from backtest.errors import ConfigError, FieldError, OrderRejected
-from backtest.models import Bar, Fills, TradingRules
+from backtest.models import Bar, Fills, TradingPair, TradingRules
 from tests.harness import D, bar, play
 
 
@@ -103,3 +103,49 @@ def test_a_fill_knows_its_moment_as_a_datetime() -> None:
     (fill,) = play([bar(0, 100), bar(1, 100)], script).records.fills
     assert fill.timestamp.isoformat() == "1970-01-01T00:02:00+00:00"
     assert fill.price == D(100)
+
+
+def test_small_numbers_are_told_without_an_exponent() -> None:
+    """The finest grid there is without rules is eight digits: 0.00000001, not 1E-8."""
+    said: list[str] = []
+
+    async def script(me: Any) -> None:
+        await me.next()
+        for volume, price in (
+            ("0.000000001", "0.5"),
+            ("0.0000001", "0.00000005"),
+            ("0.0000001", "0.000000005"),
+        ):
+            with pytest.raises(OrderRejected) as refusal:
+                await me.buy("BTCUSD", volume, limit_price=price)
+            said.append(refusal.value.detail)
+        order = await me.long("BTCUSD", "0.0000003", stop_loss="0.0000002")
+        said.append(repr(order))
+        await me.next()
+        said.append(repr(me.position("BTCUSD")))
+        with pytest.raises(OrderRejected) as refusal:
+            await order.close("0.0000004")
+        said.append(refusal.value.detail)
+        await order.close("0.0000001", limit_price="0.0000009")
+        said.extend(event.detail for event in me.heard if event.kind.name == "CLOSING")
+
+    pair = TradingPair("BTCUSD", "BTC", "USD")
+    prices = [bar(at, *("0.0000007",) * 4) for at in (0, 1, 2)]
+    play(prices, script, pairs=[pair], cash={"USD": 1})
+    assert said[:3] == [
+        (
+            "0.000000001 is not a multiple of BTCUSD's volume increment 0.00000001: use "
+            "pair.round_volume(0.000000001)"
+        ),
+        "0.0000001 at 0.00000005 is worth less than 0.00000001 USD, the least amount of that",
+        (
+            "0.000000005 is not a multiple of BTCUSD's price increment 0.00000001: use "
+            "pair.round_price(0.000000005)"
+        ),
+    ]
+    assert said[3:6] == [
+        "<OrderHandle LONG 0.0000003 BTCUSD PENDING filled 0 leaves 0.0000003>",
+        "<PositionView BTCUSD 0.0000003 at 0.0000007>",
+        "0.0000004 is more than the 0.0000003 that is open",
+    ]
+    assert said[6].startswith("close 0.0000001 at 0.0000009; order ")

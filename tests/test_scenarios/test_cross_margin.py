@@ -488,9 +488,7 @@ def test_pending_orders_of_all_pairs_are_cancelled_first() -> None:
     ]
     assert world.fills()[-1] == "liquidation SHORT 10 @ 73.68 low"
     (event, *_) = [one for one in world.strategies["s0"].heard if one.kind is EventKind.CANCELLED]
-    assert event.detail.startswith(
-        "account main is called at 73.68: equity 36.80, maintenance 36.8"
-    )
+    assert event.detail.startswith("account main is called at 73.68: equity 36.8, maintenance 36.8")
 
 
 # -- money -----------------------------------------------------------------------------------------

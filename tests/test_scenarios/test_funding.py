@@ -218,7 +218,7 @@ def test_bankrupt_from_insurance() -> None:
     ]
     assert world.balance("USD", "insurance") == (D(-95), D(0))
     (event, *_) = [one for one in world.strategies["s0"].heard if one.kind is EventKind.BANKRUPTCY]
-    assert event.detail == "95.00 USD of a funding charge borne by the insurance account"
+    assert event.detail == "95 USD of a funding charge borne by the insurance account"
 
 
 class Holds(Strategy):

@@ -14,7 +14,7 @@ from backtest.errors import ConfigError
 from backtest.markets.hours import Hours, hours_of
 from backtest.markets.strict import known_keys
 from backtest.models import TradingPair, TradingRules
-from backtest.money import ONE, ZERO, decimal_of, is_multiple
+from backtest.money import ONE, ZERO, decimal_of, is_multiple, plain
 from backtest.services.fundamental import Fundamental
 from backtest.times import DAY, duration_ns
 
@@ -113,11 +113,11 @@ class Instrument:
                 object.__setattr__(self, "pair", evolve(self.pair, **{name: getattr(self, name)}))
         code, price = self.pair.code, self.reference_price
         if price <= ZERO:
-            raise ConfigError(f"{code}: reference_price must be above zero, is {price}")
+            raise ConfigError(f"{code}: reference_price must be above zero, is {plain(price)}")
         if not is_multiple(price, self.pair.price_increment):
             raise ConfigError(
-                f"{code}: reference_price {price} is no multiple of the price increment "
-                f"{self.pair.price_increment}"
+                f"{code}: reference_price {plain(price)} is no multiple of the price increment "
+                f"{plain(self.pair.price_increment)}"
             )
         if self.kind not in KINDS_OF_ORDERS:
             raise ConfigError(f"{code}: kind must be trading or spot, not {self.kind!r}")
@@ -127,7 +127,8 @@ class Instrument:
             raise ConfigError(f"{code}: kind is {self.kind}, and the rules do not allow that")
         if spot and self.pair.contract_size != ONE:
             raise ConfigError(
-                f"{code}: kind is spot, and contract_size {self.pair.contract_size}: spot orders "
+                f"{code}: kind is spot, and contract_size "
+                f"{plain(self.pair.contract_size)}: spot orders "
                 "exchange the base itself, so it must be 1"
             )
         rules = evolve(self.rules, spot_allowed=spot, trading_allowed=not spot)

@@ -30,7 +30,7 @@ from backtest.models.lifecycle import (
     next_status,
 )
 from backtest.models.orders import TradingOrder
-from backtest.money import ZERO, add, sub
+from backtest.money import ZERO, add, plain, sub
 from backtest.services.order_creation import create_spot, create_trading
 from backtest.services.order_parts import apportion, child_of, parts_of, replaced, take_part
 
@@ -341,7 +341,7 @@ def _check_split(
     for volume in volumes:
         total = add(total, volume)
     if total != order.volume:
-        problem = f"the parts sum to {total}, but {order.volume} is there to split"
+        problem = f"the parts sum to {plain(total)}, but {plain(order.volume)} is there to split"
         _reject(order, RejectReason.STALE, problem)
     if limit_prices is not None:
         if order.status is not _PENDING:

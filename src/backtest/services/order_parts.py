@@ -13,7 +13,7 @@ from backtest.models._fast import build, derive
 from backtest.models._order_base import OrderBase
 from backtest.models.lifecycle import OrderDirection, OrderStatus
 from backtest.models.spot_order import SpotOrder
-from backtest.money import ZERO, div, exponent, mul, round_down, round_half_even, sub
+from backtest.money import ZERO, div, exponent, mul, plain, round_down, round_half_even, sub
 
 __all__ = ["apportion", "child_of", "parts_of", "replaced", "take_part"]
 
@@ -72,10 +72,15 @@ def take_part(
     """
     whole = order.volume
     if not ZERO < volume < whole:
-        problem = f"must be positive and at most {whole} (order {order.id}), but is {volume}"
+        problem = (
+            f"must be positive and at most {plain(whole)} (order "
+            f"{order.id}), but is {plain(volume)}"
+        )
         raise FieldError("volume", problem)
     if rest_id is None:
-        raise FieldError("leaves_id", f"must be given: {volume} of {whole} leaves a rest")
+        raise FieldError(
+            "leaves_id", f"must be given: {plain(volume)} of {plain(whole)} leaves a rest"
+        )
     part: dict[str, Any] = {"volume": volume}
     rest: dict[str, Any] = {}
     for name in order.SHARED:
