@@ -29,6 +29,9 @@ class Can(NamedTuple):
     one_kind: bool = False
     """Protected entries that wait are of one kind at a time, and stops one at a time: after certain
     entries backtesting.py goes through its queue again, and they would meet one bar twice."""
+    stop_profits: bool = True
+    """Stop entries may carry a take-profit: in NautilusTrader one that the tick of the entry is
+    beyond fills at that tick's price, the bar's extreme."""
 
 
 _PLAIN = ("market", "limit", "stop")
@@ -36,6 +39,8 @@ CAN = {
     "backtrader": Can(),
     "backtesting.py": Can(_PLAIN, one_kind=True),
     "backtesting.py-on-close": Can(_PLAIN, one_kind=True),
+    "nautilus-bar": Can(_PLAIN, stop_profits=False),
+    "nautilus-bar-adaptive": Can(_PLAIN, stop_profits=False),
 }
 """By profile."""
 
@@ -115,6 +120,8 @@ class Flow:
             limit = at + sign * _distance(behind)
         stop_loss = at - sign * _distance(loss) if guard < 0.6 else None
         take_profit = (limit or at) + sign * _distance(profit) if 0.2 < guard < 0.8 else None
+        if name == "stop" and not self.can.stop_profits:
+            take_profit = None
         if self.can.one_kind and not self._alone(name):
             stop_loss = take_profit = None
         units = 1 + int(volume * 5)

@@ -12,6 +12,8 @@ from itertools import pairwise
 
 import data
 import decisions
+import flow
+import nautilus_flow
 import pandas as pd
 from nautilus_trader.backtest.config import BacktestEngineConfig
 from nautilus_trader.backtest.engine import BacktestEngine
@@ -82,6 +84,15 @@ class Peer(Strategy):
             self.submit_order(make.stop_market(iid, side, one, price))
 
 
+def instrument_of(code, rate):
+    return CurrencyPair(
+        instrument_id=InstrumentId(Symbol(code), VENUE), raw_symbol=Symbol(code),
+        base_currency=BTC, quote_currency=USDT, price_precision=2, size_precision=0,
+        price_increment=Price(0.01, 2), size_increment=Quantity(1, 0), ts_event=0, ts_init=0,
+        maker_fee=rate, taker_fee=rate, margin_init=Decimal(0), margin_maint=Decimal(0),
+    )  # fmt: skip
+
+
 def main(path, name, fee, ordering=""):
     rows = data.read(path)
     times = pd.to_datetime([row.time for row in rows], utc=True)
@@ -97,16 +108,11 @@ def main(path, name, fee, ordering=""):
         index=times + length,
     )
     rate = Decimal(fee)
-    instrument = CurrencyPair(
-        instrument_id=InstrumentId(Symbol("BTCUSDT"), VENUE), raw_symbol=Symbol("BTCUSDT"),
-        base_currency=BTC, quote_currency=USDT, price_precision=2, size_precision=0,
-        price_increment=Price(0.01, 2), size_increment=Quantity(1, 0), ts_event=0, ts_init=0,
-        maker_fee=rate, taker_fee=rate, margin_init=Decimal(0), margin_maint=Decimal(0),
-    )  # fmt: skip
-    bar_type = BarType.from_str(f"{instrument.id}-1-MINUTE-LAST-EXTERNAL")
-    if length >= pd.Timedelta(days=1):
-        bar_type = BarType.from_str(f"{instrument.id}-1-DAY-LAST-EXTERNAL")
-    bars = BarDataWrangler(bar_type, instrument).process(frame)
+    drawn = name == flow.NAME
+    codes = [f"BTC{n:02}USDT" for n in range(nautilus_flow.LANES)] if drawn else ["BTCUSDT"]
+    instruments = [instrument_of(code, rate) for code in codes]
+    kind = "1-DAY" if length >= pd.Timedelta(days=1) else "1-MINUTE"
+    types = [BarType.from_str(f"{one.id}-{kind}-LAST-EXTERNAL") for one in instruments]
     engine = BacktestEngine(
         BacktestEngineConfig(
             trader_id=TraderId("CONFORM-001"),
@@ -119,16 +125,29 @@ def main(path, name, fee, ordering=""):
         starting_balances=[Money(decisions.CASH, USDT)],
         reject_stop_orders=False, bar_adaptive_high_low_ordering=ordering == "adaptive",
     )  # fmt: skip
-    engine.add_instrument(instrument)
-    engine.add_data(bars)
-    engine.add_strategy(Peer(Config(instrument_id=instrument.id, bar_type=bar_type, name=name)))
+    for instrument, bar_type in zip(instruments, types, strict=True):
+        engine.add_instrument(instrument)
+        bars = BarDataWrangler(bar_type, instrument).process(frame)
+        engine.add_data(bars)
+    if drawn:
+        engine.add_strategy(
+            nautilus_flow.Random(
+                nautilus_flow.RandomConfig(
+                    instruments=tuple(one.id for one in instruments), bar_type=bar_type,
+                    profile="nautilus-bar-adaptive" if ordering else "nautilus-bar",
+                    last=len(rows),
+                )
+            )
+        )  # fmt: skip
+    else:
+        engine.add_strategy(Peer(Config(instrument_id=instrument.id, bar_type=bar_type, name=name)))
     engine.run()
     account = engine.cache.account_for_venue(VENUE)
     equity = account.balance_total(USDT).as_decimal()
     for position in engine.cache.positions_open():
         equity += position.unrealized_pnl(Price(rows[-1].close / 100, 2)).as_decimal()
     closes = {bar.ts_event: number for number, bar in enumerate(bars)}
-    fills = [[closes[fill[0]], *fill[1:]] for fill in FILLS]
+    fills = [[closes[fill[0]], *fill[1:]] for fill in [*FILLS, *nautilus_flow.FILLS]]
     print(json.dumps({"fills": fills, "equity": float(equity)}))
 
 

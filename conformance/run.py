@@ -65,14 +65,14 @@ PEERS = {
         ("nautilus_trader==1.221.0",),
         "peer_nautilus.py",
         (),
-        ("bracket-stop", flow.NAME),
+        ("bracket-stop",),
     ),
     "nautilus-bar-adaptive": Peer(
         "nautilus",
         ("nautilus_trader==1.221.0",),
         "peer_nautilus.py",
         ("adaptive",),
-        ("bracket-stop", flow.NAME),
+        ("bracket-stop",),
     ),
 }
 
