@@ -10,8 +10,10 @@ from uuid import UUID
 
 from backtest.analysis.lines import derived_id
 from backtest.analysis.tables import COLUMNS, Row
+from backtest.models import TransactionType
 from backtest.models.account import HOUSE
 from backtest.money import plain
+from backtest.services.ledger import describe
 
 __all__ = ["ANN", "BOB", "HandRun", "order_id"]
 
@@ -98,7 +100,7 @@ class HandRun:
                     "unavailable_balance_change": unavailable,
                     "order_id": order_id(name) if name else "",
                     "cause": str(self._entries),
-                    "description": f"{kind}: {why}",
+                    "description": describe(TransactionType(kind), why),
                 }
                 self._add("transactions", told | values)
                 old = self._held.get((account, asset), (D(0), D(0)))

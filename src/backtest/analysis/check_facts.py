@@ -7,18 +7,37 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from backtest.analysis.check_journal import Journal
-from backtest.analysis.check_worth import exact_product, worth
+from backtest.analysis.check_journal import HOUSE, Journal
+from backtest.analysis.check_worth import exact_product, reachable, worth
 from backtest.analysis.exact import amount, text_of
-from backtest.analysis.lines import Material
-from backtest.analysis.metrics import sharpe_ratio
+from backtest.analysis.lines import Material, derived_id
+from backtest.analysis.metrics import quotient, sharpe_ratio
 from backtest.analysis.times import moment_ns
 from backtest.analysis.verification import Finding
-from backtest.money import plain
+from backtest.money import mul, plain
 from backtest.receipt import config_sha256, run_id_of
+from backtest.times import DAY
 
 __all__ = ["configuration", "journal_hash", "money", "summary"]
 
+_OTHERS = frozenset(
+    {
+        "start", "end", "bars", "max_drawdown", "max_drawdown_percent", "sharpe", "sharpe_basis",
+        "exposure_percent",
+    }
+)  # fmt: skip
+"""Figures of the summary that are looked at elsewhere, or hang on the data."""
+_FACTS = frozenset(
+    {"receipt", "config", "files", "cash_asset", "accounts", "prices", "balances", "summary"}
+)
+_BESIDE = frozenset({"kind", "version", "format", "tables", "sha256", "paths"})
+"""What a file has besides, and a run whose paths were asked for."""
+_RECEIPT = frozenset(
+    {
+        "run_id", "seed", "versions", "config_sha256", "input_sha256", "source_sha256", "notices",
+        "journal_sha256",
+    }
+)  # fmt: skip
 _STAGES = {
     "FEE_CREATE": "create",
     "FEE_FILL": "fill",
@@ -40,7 +59,33 @@ def configuration(material: Material, finding: Finding) -> str:
     finding.differ("the receipt's run_id", receipt["run_id"], str(run_id_of(config)))
     if "market" not in config:  # where agents trade with each other there are no data
         finding.differ("the pairs of the data", sorted(inputs), sorted(config["pairs"]))
+    _names(material, finding)
     return f"configuration {receipt['config_sha256'][:16]}, seed {receipt['seed']}"
+
+
+def _names(material: Material, finding: Finding) -> None:
+    """Nothing is missing and nothing is there besides; accounts have the ids of this run."""
+    facts, config = material.facts, material.facts["config"]
+    for what, found, wanted in (
+        ("run.json", facts, _FACTS),
+        ("the receipt", facts["receipt"], _RECEIPT),
+        ("prices", facts["prices"], {"first", "last"}),
+    ):
+        missing = sorted(({*found} ^ wanted) - _BESIDE)
+        if missing:
+            finding.wrong(f"{missing[0]} is in {what} and must not be, or the other way round")
+    step = 2 if "market" in config else 1  # agents of a market are numbered with their accounts
+    number = 2
+    for name, told in facts["accounts"].items():
+        account = {"id": derived_id(material.run_id, f"party/{number}"), "house": name in HOUSE}
+        finding.differ(f"the account {name}", told, account)
+        number += 1 if name in HOUSE else step
+    finding.differ("the accounts", sorted(facts["accounts"]), sorted({*config["cash"], *HOUSE}))
+    for account, assets in facts["balances"].items():
+        for asset, both in assets.items():
+            finding.differ(
+                f"what is told of {account}'s {asset}", sorted(both), ["available", "unavailable"]
+            )
 
 
 def journal_hash(material: Material, journal: Journal, finding: Finding) -> str:
@@ -91,9 +136,13 @@ def summary(material: Material, journal: Journal, finding: Finding) -> str:
         "rejections_by_reason": dict(Counter(event.reason for event in rejected)),
         "liquidations": sum(event.kind == "liquidated" for event in material.events),
         "transactions": journal.rows,
-        "fees": _fees(journal, material),
+        **_costs(material, journal),
         **_equity(material, journal),
+        **_return(material, journal),
+        **journal.trades.figures(),
     }
+    for name in sorted(({*figures} | _OTHERS) ^ {*told}):
+        finding.wrong(f"{name} is in the summary and must not be, or the other way round")
     for name, value in figures.items():
         finding.differ(f"{name} in the summary", told[name], value)
     _sharpe(material, told, finding)
@@ -112,6 +161,47 @@ def _fees(journal: Journal, material: Material) -> dict[str, dict[str, str]]:
     return {
         stage: {asset: text_of(units) for asset, units in assets.items() if units}
         for stage, assets in sums.items()
+    }
+
+
+def _costs(material: Material, journal: Journal) -> dict[str, Any]:
+    """Fees by stage and in all, and what nobody paid for."""
+    fees = _fees(journal, material)
+    total: dict[str, int] = {}
+    for assets in fees.values():
+        for asset, text in assets.items():
+            total[asset] = total.get(asset, 0) + amount(text)
+    insured = {
+        asset: both[0] for (account, asset), both in journal.held.items() if account == "insurance"
+    }
+    return {
+        "fees": fees,
+        "fees_total": {asset: text_of(units) for asset, units in total.items()},
+        "uncovered_loss": {asset: text_of(-units) for asset, units in insured.items() if units < 0},
+    }
+
+
+def _return(material: Material, journal: Journal) -> dict[str, Any]:
+    """The profit as a share, how long it took, and what of it has no price."""
+    told, equity = material.facts["summary"], _equity(material, journal)
+    start, profit = Decimal(equity["start_equity"]), Decimal(equity["profit"])
+    gained = quotient(profit, start) if start > 0 else None
+    length = moment_ns(told["end"]) - moment_ns(told["start"])
+    days = quotient(Decimal(length), Decimal(DAY))
+    owned: dict[str, int] = {}
+    for (account, asset), both in journal.held.items():
+        if account in material.agents:
+            owned[asset] = owned.get(asset, 0) + sum(both)
+    last = {code: amount(text) for code, text in material.facts["prices"]["last"].items()}
+    priced = reachable(material, last)
+    return {
+        "cash_asset": material.facts["cash_asset"],
+        "days": None if days is None else plain(days),
+        "return": None if gained is None else plain(gained),
+        "return_percent": None if gained is None else plain(mul(gained, Decimal(100))),
+        "unpriced_assets": [
+            asset for asset, units in owned.items() if units and asset not in priced
+        ],
     }
 
 

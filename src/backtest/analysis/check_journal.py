@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
 
 from backtest.analysis.check_between import Between
+from backtest.analysis.check_trades import Trades
 from backtest.analysis.check_value import Value
 from backtest.analysis.exact import amount, text_of
 from backtest.analysis.lines import FillLine, Leg, Material, derived_id, legs_of
 from backtest.analysis.tables import Row
 from backtest.analysis.verification import Check, Finding
 
-__all__ = ["Journal", "journal_checks"]
+__all__ = ["HOUSE", "Journal", "journal_checks"]
 
 _FILLING = frozenset(
     {"FILL_BUY", "FILL_SELL", "SPOT_EXCHANGE", "FEE_FILL", "CLOSE_PNL", "FEE_CLOSE"}
@@ -48,6 +51,12 @@ class Journal:
         """By order, kind and asset: what the agents' accounts received in all, and in reserve."""
         self.came_in: dict[str, int] = {}
         """By asset, what came in through the world."""
+        self.causes: dict[str, str] = {}
+        """By entry: the message that caused it."""
+        self.opening: set[str] = set()
+        """Entries that belong to no order."""
+        self.trades = Trades(material)
+        """What was won and lost."""
         self.entries = 0
         self.rows = 0
         self.last_time = ""
@@ -71,6 +80,7 @@ class Journal:
             legs = [self._leg(row) for row in rows]
             self._order(legs)
             self._balance(legs)
+            self._kinds(legs)
             self._fold(legs)
             self._gather(legs)
             self._book(legs)
@@ -102,6 +112,7 @@ class Journal:
             fills = self._fills_of(entry_id)
             if not fills:
                 self.whole.wrong(f"entry {missing} is missing")
+                break  # it may be a number of twenty digits
             for fill in fills:
                 self._no_money(fill)
         self._last_entry = number
@@ -110,6 +121,9 @@ class Journal:
         if first.time < self.last_time:
             self.whole.wrong(f"entry {number} is earlier ({first.time}) than the one before it")
         self.last_time = first.time
+        self.causes[first.entry] = first.cause
+        if not first.order:
+            self.opening.add(first.entry)
         same = (first.time, first.entry_id, first.cause)
         orders = {first.order: None}
         for leg in legs:
@@ -151,6 +165,31 @@ class Journal:
             if total:
                 self.balanced.wrong(f"entry {legs[0].entry} sums to {text_of(total)} {asset}")
 
+    def _kinds(self, legs: Sequence[Leg]) -> None:
+        """Each transaction does what its kind says, and says why in the words of its entry."""
+        sums: dict[tuple[str, str], int] = {}
+        why = legs[0].why.partition(": ")[2]
+        for leg in legs:
+            known = _KINDS.get(leg.kind)
+            if known is None:
+                self.whole.wrong(f"entry {leg.entry} has a transaction of kind {leg.kind!r}")
+                continue
+            words, group = known
+            if leg.why != f"{words}: {why}":
+                self.whole.wrong(f"entry {leg.entry} describes a {leg.kind} as {leg.why!r}")
+            if group == "reserve":
+                moved = leg.unavailable if leg.kind == "RESERVE_MARGIN" else -leg.unavailable
+                if leg.available != -leg.unavailable or moved < 0:
+                    self.whole.wrong(f"entry {leg.entry} has a {leg.kind} that does not do that")
+                continue
+            key = (group, leg.asset)
+            sums[key] = sums.get(key, 0) + leg.available + leg.unavailable
+        for (group, asset), total in sums.items():
+            if total:
+                self.balanced.wrong(
+                    f"in entry {legs[0].entry}, {group} sum to {text_of(total)} {asset}"
+                )
+
     def _fold(self, legs: Sequence[Leg]) -> None:
         held, agents = self.held, self._material.agents
         touched: dict[tuple[str, str], None] = {}
@@ -160,7 +199,7 @@ class Journal:
             held[key] = (available + leg.available, unavailable + leg.unavailable)
             if leg.account in agents:
                 touched[key] = None
-            elif leg.account not in _HOUSE:
+            elif leg.account not in HOUSE:
                 self.whole.wrong(f"entry {leg.entry} names the unknown account {leg.account!r}")
         first = legs[0]
         for key in touched:
@@ -184,7 +223,9 @@ class Journal:
             if not order:
                 continue
             sums = self.by_order.setdefault(order, {})
-            for leg in own:
+            segment = list(own)
+            self.trades.entry(order, segment)
+            for leg in segment:
                 if leg.account in self._material.agents:
                     key = (leg.kind, leg.asset)
                     total, reserved = sums.get(key, (0, 0))
@@ -221,6 +262,8 @@ class Journal:
         by_order: dict[str, list[Leg]] = {}
         for leg in legs:
             by_order.setdefault(leg.order, []).append(leg)
+        if len(fills) == 1 and not _says(first.why, fills[0]):
+            self.booked.wrong(f"{_of(fills[0])} is described as {first.why!r}")
         self.value.entry(by_order, fills)
         for fill in fills:
             own = by_order.pop(fill.order, None)
@@ -304,6 +347,14 @@ class Journal:
             for account, assets in self._material.facts["balances"].items()
             for asset, both in assets.items()
         }
+        names = {*self._material.agents, *HOUSE}
+        self.folds.differ(
+            "the accounts with balances",
+            sorted({one for one, _ in told} | names),
+            sorted({*self._material.facts["balances"]}),
+        )
+        for key in sorted({*self.held} - {*told}):
+            self.folds.wrong(f"the balance of {key[0]} in {key[1]} is not told")
         for key in sorted({*told, *self.held}):
             found, folded = told.get(key, (0, 0)), self.held.get(key, (0, 0))
             if found != folded:
@@ -314,7 +365,25 @@ class Journal:
                 )
 
 
-_HOUSE = frozenset({"market", "clearing", "fees", "insurance", "world"})
+HOUSE = frozenset({"market", "clearing", "fees", "insurance", "world"})
+"""The accounts that are nobody's."""
+_TRADE = re.compile(r" ([0-9.]+) at ([0-9.]+)$")
+_TRADED = "what is paid and delivered"
+_KINDS = {
+    # kind: its words, and the transactions that it sums to zero with, in an entry and asset
+    "RESERVE_MARGIN": ("Reserve", "reserve"),
+    "RETURN_MARGIN": ("Return of reserve or margin", "reserve"),
+    "FEE_CREATE": ("Create fee", "create fees"),
+    "FEE_FILL": ("Fill fee", "fill fees"),
+    "FEE_CLOSE": ("Close fee", "close fees"),
+    "FEE_CANCEL": ("Cancel fee", "cancel fees"),
+    "FEE_OVERNIGHT": ("Overnight charge", "overnight charges"),
+    "FILL_BUY": ("Paid for a buy", _TRADED),
+    "FILL_SELL": ("Delivered for a sell", _TRADED),
+    "SPOT_EXCHANGE": ("Received in exchange", _TRADED),
+    "CLOSE_PNL": ("Realised PnL", "PnL"),
+    "ADJUSTMENT": ("Adjustment", _TRADED),
+}
 
 
 def _parts(material: Material) -> dict[str, str]:
@@ -341,6 +410,15 @@ def journal_checks(journal: Journal) -> Iterator[Check]:
         *journal.between.findings,
     ):
         yield finding.done()
+
+
+def _says(why: str, fill: FillLine) -> bool:
+    """Whether a description ends with the volume and the price of ``fill``."""
+    said = _TRADE.search(why)
+    return said is not None and (Decimal(said[1]), Decimal(said[2])) == (
+        Decimal(text_of(fill.volume)),
+        Decimal(text_of(fill.price)),
+    )
 
 
 def _of(fill: FillLine) -> str:

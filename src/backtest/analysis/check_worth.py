@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from backtest.analysis.exact import ONE_UNIT
 from backtest.analysis.lines import Material
 
-__all__ = ["exact_product", "worth"]
+__all__ = ["exact_product", "reachable", "worth"]
 
 Prices = Mapping[str, int]
 """Prices in units, by pair; only of pairs that have one."""
@@ -46,6 +46,11 @@ def _worth(
         return exact_product(units, prices[code])
     step = _step(material, cash)
     return above // (below * step) * step
+
+
+def reachable(material: Material, prices: Prices) -> frozenset[str]:
+    """The assets that have a worth in the cash asset."""
+    return frozenset(_distances(material, prices))
 
 
 def _neighbours(material: Material, asset: str, prices: Prices) -> list[str]:

@@ -208,6 +208,16 @@ class RunFiles:
                 yield f"{RUN_FILE} does not tell of {path.name}"
             elif told[name].get("sha256") != _sha256(path):
                 yield f"{path.name} has been changed: its SHA-256 is not the one in {RUN_FILE}"
+            elif told[name] != {**told[name], "file": path.name, "rows": self._count(name)}:
+                yield f"{RUN_FILE} tells of {path.name} what is not so"
+        if isinstance(told, dict) and {*told} - {*names_of(self._facts)}:
+            yield f"{RUN_FILE} tells of tables that there are not"
+
+    def _count(self, name: str) -> int | None:
+        try:
+            return sum(1 for _ in self.rows(name))
+        except DataError:
+            return None  # which is told by whoever reads it
 
 
 def _read_csv(path: Path, columns: Row) -> Iterator[Row]:

@@ -50,6 +50,43 @@ class OrderLine(NamedTuple):
     gross_pnl: int
     net_pnl: int
     entry_order: str
+    type: str
+    strategy: str
+    stop_price: str
+    leverage: str
+    stop_loss: str
+    take_profit: str
+    contract_size: str
+    create_price: int
+    time_in_force: str
+    expires_at: str
+    post_only: str
+    reduce_only: str
+    trail: str
+    trail_percent: str
+    oco: str
+    margin_text: str
+    fee_close_text: str
+    fee_overnight_text: str
+    gross_text: str
+    net_text: str
+
+    @property
+    def terms(self) -> tuple[str | int, ...]:
+        """What an order hands on to all that comes of it."""
+        return (
+            self.type, self.strategy, self.leverage, self.contract_size, self.create_price,
+            self.post_only, self.reduce_only, self.oco,
+        )  # fmt: skip
+
+    @property
+    def levels(self) -> tuple[str | int, ...]:
+        """The same of what a modify may change."""
+        trails = self.type == "trailing_stop"  # its stop follows the price
+        return (
+            self.limit_price, "" if trails else self.stop_price, self.stop_loss, self.take_profit,
+            self.time_in_force, self.expires_at, self.trail, self.trail_percent,
+        )  # fmt: skip
 
 
 _ORDER = {
@@ -57,6 +94,8 @@ _ORDER = {
     "branch": "branch_id", "kind": "order_kind", "created": "create_timestamp",
     "filled": "fill_timestamp", "closed": "close_timestamp", "cancelled": "cancel_timestamp",
     "replaced": "replaced_timestamp", "margin": "margin_reserved", "entry_order": "entry_order_id",
+    "type": "order_type", "margin_text": "margin_reserved", "fee_close_text": "fee_close",
+    "fee_overnight_text": "fee_overnight", "gross_text": "gross_pnl", "net_text": "net_pnl",
 }  # fmt: skip
 
 
@@ -84,11 +123,17 @@ class FillLine(NamedTuple):
     bar_open: str
     point: str
     executed_at: str
+    strategy: str
+    maker: str
+    pnl_text: str
+    other_price: str
+    other_volume: str
+    otherwise: str
 
 
 _FILL = {
     "time": "timestamp", "order": "order_id", "root": "root_id", "branch": "branch_id",
-    "pnl": "realised_pnl", "closing": "closing_order_id",
+    "pnl": "realised_pnl", "closing": "closing_order_id", "pnl_text": "realised_pnl",
 }  # fmt: skip
 
 
@@ -107,9 +152,13 @@ class EventLine(NamedTuple):
     entry: str
     entry_id: str
     executed_at: str
+    branch: str
+    pair: str
+    sender: str
+    market_event: str
 
 
-_EVENT = {"time": "timestamp", "order": "order_id", "root": "root_id"}
+_EVENT = {"time": "timestamp", "order": "order_id", "root": "root_id", "branch": "branch_id"}
 
 
 class Leg(NamedTuple):
@@ -126,6 +175,8 @@ class Leg(NamedTuple):
     unavailable: int
     order: str
     cause: str
+    why: str
+    """The description: the kind in words, and what came to pass."""
 
 
 class PairFacts(NamedTuple):
@@ -175,6 +226,15 @@ class Material:
         return {order.id: order for order in self.orders}
 
     @cached_property
+    def offsets(self) -> dict[str, list[OrderLine]]:
+        """By branch, the orders that closed positions on the other side and opened none."""
+        found: dict[str, list[OrderLine]] = {}
+        for order in self.orders:
+            if order.closing_reason == "offset":
+                found.setdefault(order.branch, []).append(order)
+        return found
+
+    @cached_property
     def fills(self) -> list[FillLine]:
         return list(_parsed(self.tables, "fills", FillLine, _FILL))
 
@@ -183,12 +243,23 @@ class Material:
         return list(_parsed(self.tables, "events", EventLine, _EVENT))
 
 
+_NEEDED = {
+    "orders": ("volume", "reserved", "fee_create", "fee_fill", "fee_cancel"),
+    "fills": ("price", "volume", "notional", "fee"),
+    "events": (),
+}
+"""Amounts that are never left out."""
+
+
 def _parsed(tables: Tables, name: str, shape: Any, names: Mapping[str, str]) -> Iterator[Any]:
     """The rows of a table as ``shape``, whose integer fields are amounts."""
     columns = COLUMNS[name]
     hints = get_type_hints(shape)
+    needed = [columns.index(one) for one in _NEEDED[name]]
     plan = [(columns.index(names.get(one, one)), hints[one] is int) for one in shape._fields]
     for number, row in enumerate(tables.rows(name), 1):
+        if "" in [row[at] for at in needed]:
+            raise ValueError(f"{name}, row {number}: an amount is missing")
         try:
             yield shape._make([amount(row[at]) if exact else row[at] for at, exact in plan])
         except ValueError as error:
@@ -196,7 +267,9 @@ def _parsed(tables: Tables, name: str, shape: Any, names: Mapping[str, str]) -> 
 
 
 def legs_of(row: Row) -> Leg:
-    """A transaction, parsed."""
+    """A transaction, parsed. Raises `ValueError` for an amount that is none or missing."""
+    if not (row[7] and row[8]):
+        raise ValueError("an amount is missing")
     return Leg(
         row[0],
         row[1],
@@ -209,6 +282,7 @@ def legs_of(row: Row) -> Leg:
         amount(row[8]),
         row[9],
         row[10],
+        row[11],
     )
 
 

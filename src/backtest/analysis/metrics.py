@@ -21,7 +21,17 @@ from backtest.times import DAY, HOUR, format_ns
 if TYPE_CHECKING:
     from backtest.analysis.result import RunResult
 
-__all__ = ["COVERED", "flows_of", "plain_summary", "sharpe_ratio", "start_equity", "summarise"]
+__all__ = [
+    "COVERED",
+    "flows_of",
+    "percent",
+    "plain_summary",
+    "quotient",
+    "rounded",
+    "sharpe_ratio",
+    "start_equity",
+    "summarise",
+]
 
 _STATISTICS = Context(prec=34, rounding=ROUND_HALF_EVEN)
 _PLACES = Decimal("0.000001")
@@ -55,19 +65,19 @@ def summarise(result: RunResult) -> dict[str, Any]:
     return {
         "start": format_ns(result.run.start_ns or 0),
         "end": format_ns(result.run.end_ns or 0),
-        "days": _quotient(Decimal(span), Decimal(DAY)),
+        "days": quotient(Decimal(span), Decimal(DAY)),
         "bars": result.bars,
         "cash_asset": result.cash_asset,
         "start_equity": start,
         "final_equity": final,
         "profit": profit,
         "return": gained,
-        "return_percent": _percent(gained),
+        "return_percent": percent(gained),
         "max_drawdown": valuation.max_drawdown,
-        "max_drawdown_percent": _percent(_rounded(valuation.max_drawdown_rate)),
+        "max_drawdown_percent": percent(rounded(valuation.max_drawdown_rate)),
         "sharpe": sharpe,
         "sharpe_basis": basis,
-        "exposure_percent": _percent(_quotient(touched, bars)),
+        "exposure_percent": percent(quotient(touched, bars)),
         **_trade_figures(result, trades_of(result)),
         "orders": len(result.records.orders),
         "orders_by_status": {
@@ -149,7 +159,7 @@ def sharpe_ratio(
     if not variance:
         return None, basis
     ratio = context.divide(mean, context.sqrt(variance))
-    return _rounded(context.multiply(ratio, context.sqrt(Decimal(periods)))), basis
+    return rounded(context.multiply(ratio, context.sqrt(Decimal(periods)))), basis
 
 
 def _at_ends(
@@ -192,8 +202,8 @@ def _trade_figures(result: RunResult, trades: Sequence[Trade]) -> dict[str, Any]
         "trades": count,
         "wins": wins,
         "losses": losses,
-        "win_rate_percent": _percent(_quotient(Decimal(wins), Decimal(count))),
-        "profit_factor": _quotient(won, lost),
+        "win_rate_percent": percent(quotient(Decimal(wins), Decimal(count))),
+        "profit_factor": quotient(won, lost),
         "trade_pnl": sub(won, lost),
     }
 
@@ -253,17 +263,20 @@ def _uncovered(result: RunResult) -> dict[str, Decimal]:
 # -- ratios ----------------------------------------------------------------------------------------
 
 
-def _rounded(value: Decimal) -> Decimal:
+def rounded(value: Decimal) -> Decimal:
+    """To six digits, halves to even."""
     return round_half_even(value, _PLACES)
 
 
-def _quotient(part: Decimal, whole: Decimal) -> Decimal | None:
-    return _rounded(_STATISTICS.divide(part, whole)) if whole else None
+def quotient(part: Decimal, whole: Decimal) -> Decimal | None:
+    """A share, rounded; None of nothing."""
+    return rounded(_STATISTICS.divide(part, whole)) if whole else None
 
 
 def _share(part: Decimal, whole: Decimal) -> Decimal | None:
-    return _quotient(part, whole) if whole > ZERO else None
+    return quotient(part, whole) if whole > ZERO else None
 
 
-def _percent(share: Decimal | None) -> Decimal | None:
+def percent(share: Decimal | None) -> Decimal | None:
+    """A share in hundredths."""
     return None if share is None else mul(share, Decimal(100))

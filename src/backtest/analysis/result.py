@@ -217,11 +217,13 @@ class RunResult:
 
     # -- what it can prove -------------------------------------------------------------------------
 
-    def verify(self) -> Verification:
-        """Check everything that the run can prove about itself (semantics, section 12)."""
-        from backtest.analysis.verify import verify_tables
+    def verify(self, *, data: bool = False) -> Verification:
+        """Check everything that the run can prove about itself; with ``data``, which is read again,
+        the prices and the equity between fills as well."""
+        from backtest.analysis.verify import NOT_GIVEN, verify_tables
 
-        return verify_tables(self.tables)
+        market, why = market_events(self.sources, self.inputs) if data else (None, NOT_GIVEN)
+        return verify_tables(self.tables, market, why)
 
     def explain(self, order_id: UUID | str | int) -> str:
         """The story of an order: all that happened to its chain, why, and what was booked for it.

@@ -34,6 +34,8 @@ class Verification:
     """The checks of a run, in order. True when all are in order."""
 
     checks: tuple[Check, ...]
+    unproven: tuple[str, ...] = ()
+    """What these checks cannot tell, in words; of a run that could not be read, nothing."""
 
     @property
     def ok(self) -> bool:
@@ -53,6 +55,7 @@ class Verification:
         for check in self.checks:
             lines.append(str(check))
             lines += [f"       {problem}" for problem in check.problems[1:]]
+        lines += [f"not proven: {one}" for one in self.unproven]
         failed = sum(not check.ok for check in self.checks)
         count = len(self.checks)
         lines.append(

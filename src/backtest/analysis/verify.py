@@ -6,15 +6,21 @@ the ledger nor the order services whose work they judge.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from os import PathLike
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from backtest.analysis import check_facts, check_orders
+from backtest.analysis.check_columns import causes, columns
+from backtest.analysis.check_data import against_the_data, unfit
 from backtest.analysis.check_journal import Journal, journal_checks
+from backtest.analysis.check_tape import tape
 from backtest.analysis.files import read_run
 from backtest.analysis.lines import Material
-from backtest.analysis.tables import COLUMNS, Tables
+from backtest.analysis.rereading import reopened
+from backtest.analysis.tables import Tables, names_of
+from backtest.analysis.unproven import doubts
 from backtest.analysis.verification import Finding, Verification, checked
 
 __all__ = ["verify_run", "verify_tables"]
@@ -22,8 +28,17 @@ __all__ = ["verify_run", "verify_tables"]
 T = TypeVar("T")
 
 
-def verify_tables(tables: Tables) -> Verification:
-    """Everything that a run's tables can prove (semantics, section 12)."""
+NOT_GIVEN = "it was not given"
+
+
+def verify_tables(
+    tables: Tables, market: Iterable[Any] | None = None, no_market: str = NOT_GIVEN
+) -> Verification:
+    """Everything that a run's tables can prove, and the data where it is given.
+
+    ``market`` are the market events in the order in which the venue got them, or None, and
+    ``no_market`` says why.
+    """
     material = Material(tables)
     checks = [
         checked("the configuration is the receipt's", _with(check_facts.configuration, material))
@@ -46,30 +61,51 @@ def verify_tables(tables: Tables) -> Verification:
         ("orders are in order", check_orders.orders),
         ("volumes of chains are conserved", check_orders.chains),
         ("fills agree with their orders", check_orders.fills),
+        ("columns agree with one another", columns),
     ):
         checks.append(checked(name, _with(read, material)))
+    checks.append(checked("entries are caused as events tell", _along(causes, material, journal)))
+    if "market" in material.facts["config"]:
+        checks.append(checked("the tape is what was filled", _with(tape, material)))
+    followed, no_market = False, unfit(material) or no_market
+    if market is not None and not unfit(material):
+        look = partial(against_the_data, material, market)
+        checks.append(checked("the data gives prices, times and equity", look))
+        followed = checks[-1].ok
     checks.append(
         checked(
             "events agree with orders and fills", _along(check_orders.events, material, journal)
         )
     )
-    return Verification(tuple(checks))
+    told = [one.what for one in doubts(followed)]
+    if not followed:
+        told.append(f"anything against the data: {no_market}")
+    return Verification(tuple(checks), tuple(told))
 
 
-def verify_run(directory: str | PathLike[str]) -> Verification:
-    """Verify a run from the files in ``directory`` alone.
+def verify_run(
+    directory: str | PathLike[str], data: Mapping[str, Sequence[str]] | None = None
+) -> Verification:
+    """Verify a run from the files in ``directory``, and the data that it was made from.
 
-    ``run.json`` is compared, never trusted. Raises `DataError` when there is no run to be read.
+    ``data`` are files by pair; for others the names that the run was given are tried, and files
+    with another hash are not used. ``run.json`` is compared, never trusted. Raises `DataError`
+    when there is no run to be read.
     """
     files = read_run(directory)
 
     def look(finding: Finding) -> str:
         for problem in files.problems():
             finding.wrong(problem)
-        return f"{len(COLUMNS)} tables and run.json"
+        return f"{len(names_of(files.facts))} tables and run.json"
 
     first = checked("the files are as they were written", look)
-    return Verification((first, *verify_tables(files).checks))
+    try:
+        market, no_market = reopened(files.facts, data or {})
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        market, no_market = None, f"run.json does not tell what it was ({error})"
+    rest = verify_tables(files, market, no_market)
+    return Verification((first, *rest.checks), rest.unproven)
 
 
 def _walk(material: Material, walked: list[Journal], finding: Finding) -> str:

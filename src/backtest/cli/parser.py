@@ -217,8 +217,9 @@ def _market(commands: Any) -> None:
 def _verify(commands: Any) -> None:
     from backtest.cli.reading import verify
 
-    one = _add(commands, "verify", "check the files of a run, from those files alone", verify)
+    one = _add(commands, "verify", "check the files of a run, and its data if it is there", verify)
     one.add_argument("directory", metavar="DIR", help="what 'run --out DIR' wrote")
+    _add_data(one)
 
 
 def _explain(commands: Any) -> None:
@@ -230,6 +231,10 @@ def _explain(commands: Any) -> None:
         "order", metavar="ORDER_ID",
         help="any id of the order or its parts, the beginning of one, or its number",
     )  # fmt: skip
+    _add_data(one)
+
+
+def _add_data(one: Any) -> None:
     one.add_argument(
         "--data", action="append", default=[], metavar="[PAIR=]FILE",
         help="the data of the run, if it is no longer where it was; again for more pairs",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from backtest.analysis.explain import explain as told
-from backtest.analysis.files import read_run
+from backtest.analysis.files import RunFiles, read_run
 from backtest.analysis.rereading import reopened
 from backtest.analysis.verify import verify_run
 from backtest.errors import ConfigError
@@ -15,7 +15,8 @@ __all__ = ["explain", "verify"]
 
 def verify(arguments: Namespace) -> int:
     """Print each check; 0 when all passed."""
-    verification = verify_run(arguments.directory)
+    given = _given(read_run(arguments.directory), arguments.data)
+    verification = verify_run(arguments.directory, given)
     print(verification)
     return 0 if verification.ok else 1
 
@@ -23,8 +24,15 @@ def verify(arguments: Namespace) -> int:
 def explain(arguments: Namespace) -> int:
     """Print the story of the order."""
     run = read_run(arguments.directory)
+    bars, no_bars = reopened(run.facts, _given(run, arguments.data))
+    print(told(run, arguments.order, bars, no_bars), end="")
+    return 0
+
+
+def _given(run: RunFiles, data: list[str]) -> dict[str, list[str]]:
+    """Data files by pair, as ``--data`` gave them."""
     given: dict[str, list[str]] = {}
-    for text in arguments.data:
+    for text in data:
         code, equals, name = text.partition("=")
         pairs = list(run.facts["config"]["data"])
         if not equals and len(pairs) == 1:
@@ -34,6 +42,4 @@ def explain(arguments: Namespace) -> int:
                 f"--data {text}: say which pair it is the data of, --data {pairs[0]}={text}"
             )
         given.setdefault(code, []).append(name)
-    bars, no_bars = reopened(run.facts, given)
-    print(told(run, arguments.order, bars, no_bars), end="")
-    return 0
+    return given
