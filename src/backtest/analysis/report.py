@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from backtest.analysis.metrics import COVERED, flows_of
 from backtest.analysis.path_interval import path_lines
 from backtest.analysis.text import columns, grouped, moment, money_column, signed
+from backtest.analysis.waiting import waiting
 from backtest.models import OrderStatus, TradingOrder
 from backtest.money import ZERO, add, round_half_even
 from backtest.services.margin import unrealised_pnl
@@ -60,6 +61,9 @@ def report(result: RunResult) -> str:
     positions = _positions(result)
     if positions:
         lines += ["", "Open positions", *positions]
+    pending = waiting(result)
+    if pending:
+        lines += ["", "Pending at the end", *(f"  {line}" for line in pending)]
     refused = _refused(result)
     if refused:
         lines += ["", "Refused, and the first of each reason", *refused]
