@@ -13,6 +13,7 @@ from backtest.config import cash_of, pair_of, read_rules
 from backtest.context import BacktestContext
 from backtest.data import MemoryBars
 from backtest.errors import ConfigError
+from backtest.models import Asset, TradingPair
 from backtest.strategies import Strategy
 from tests.harness import bar, quote
 
@@ -94,6 +95,22 @@ def test_what_is_refused_before_the_run(given: dict[str, Any], says: str) -> Non
     settings: dict[str, Any] = {"data": BARS, "strategies": Buys(), "cash": "1000 USD"}
     with pytest.raises(ConfigError, match=says):
         BacktestRunner(**(settings | given)).run()
+
+
+def test_an_asset_has_one_precision() -> None:
+    """Of two, one account's dollars would be rounded to cents by one pair only."""
+    cents = TradingPair("BTCUSD", "BTC", Asset("USD", 2))
+    finer = TradingPair("ETHUSD", "ETH", "USD")
+    other = [bar(n, 100, pair="ETHUSD") for n in range(4)]
+    given: dict[str, Any] = {"strategies": Buys(), "cash": "1000 USD"}
+    with pytest.raises(ConfigError, match=r"USD has 2 digits .* by pair BTCUSD, and 8 by pair ETH"):
+        BacktestRunner(**given, data={cents: BARS, finer: other}).run()
+    rules = {"assets": {"USD": {"precision": 2}}}
+    with pytest.raises(
+        ConfigError, match=r"USD has 2 digits .* by the rules, and 8 by pair ETHUSD"
+    ):
+        BacktestRunner(**given, data={finer: other}, rules=rules).run()
+    assert BacktestRunner(**given, data={cents: BARS}, rules=rules).run().verify().ok
 
 
 def test_a_strategy_runs_once_and_under_one_name() -> None:

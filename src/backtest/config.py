@@ -272,8 +272,19 @@ def _parts(
 def check_precision(
     cash: Mapping[str, Mapping[str, Decimal]], pairs: Mapping[str, TradingPair], book: RuleBook
 ) -> None:
-    """Refuse opening balances that have more digits than their asset."""
-    known = {one.code: one for pair in pairs.values() for one in (pair.base, pair.quote)}
+    """Refuse an asset that has two precisions, and opening balances with more digits than that."""
+    known = dict(book.assets)
+    said = dict.fromkeys(known, "the rules")
+    for pair in pairs.values():
+        for one in (pair.base, pair.quote):
+            before = known.setdefault(one.code, one)
+            if before.precision != one.precision:
+                raise ConfigError(
+                    f"{one.code} has {before.precision} digits after the point by "
+                    f"{said[one.code]}, and {one.precision} by pair {pair.code}: an asset has one "
+                    f"precision; give its pairs Asset({one.code!r}, {before.precision}), say"
+                )
+            said.setdefault(one.code, f"pair {pair.code}")
     for account, owned in cash.items():
         for code, amount in owned.items():
             asset = known.get(code) or book.asset(code)
