@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from backtest.errors import RejectReason
 from backtest.models import Bar, Fill, MarketEvent, TradingOrder
@@ -30,7 +29,7 @@ from .holdings import drop_holding, set_margin
 from .protocol import Balances, EventKind
 from .venue import Venue
 
-__all__ = ["CloseTerms", "ClosingDesk", "RaiseMoney", "Scene"]
+__all__ = ["Backing", "CloseTerms", "ClosingDesk", "Scene"]
 
 _WORDS = {
     "close": "closed",
@@ -70,7 +69,19 @@ class CloseTerms(NamedTuple):
     """What the closes of the position come to with it."""
 
 
-RaiseMoney = Callable[[CrossAccount, Decimal, Holding | None, Scene | None], Awaitable[None]]
+class Backing(Protocol):
+    """What a cross margin account does for its positions."""
+
+    async def raise_money(
+        self, account: CrossAccount, needed: Decimal, spare: Holding | None, scene: Scene | None
+    ) -> None:
+        """Find what a close or a charge costs."""
+
+    def is_called(self, account: CrossAccount) -> bool:
+        """Whether it does not suffice at the marks."""
+
+    async def call(self, account: CrossAccount, scene: Scene | None) -> None:
+        """Close positions until it suffices."""
 
 
 class ClosingDesk:
@@ -78,11 +89,15 @@ class ClosingDesk:
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
-        self.raise_money: RaiseMoney | None = None
-        """How a cross margin account finds what a close costs; None while there is none."""
+        self.backing: Backing | None = None
+        """Where there are cross margin accounts."""
 
     def is_called(self, holding: Holding, mark: Decimal) -> bool:
-        """Whether an isolated position has to be liquidated at ``mark``."""
+        """Whether a position has to be liquidated at ``mark``, or its cross margin account is
+        called at the marks."""
+        cross = self._venue.cross.get(holding.branch.account)
+        if cross is not None and self.backing is not None:
+            return self.backing.is_called(cross)
         closing = holding.closing("liquidation")
         if closing is None or closing.working.price is None:
             return False
@@ -90,7 +105,13 @@ class ClosingDesk:
         return mark <= price if holding.part.long else mark >= price
 
     async def test(self, book: PairBook, bar: Bar, holding: Holding) -> None:
-        """Liquidate an isolated position at the close of ``bar``, if that is where it has to be."""
+        """Liquidate a position at the close of ``bar``, if that is where it has to be; of a cross
+        margin account as many as it takes."""
+        cross = self._venue.cross.get(holding.branch.account)
+        if cross is not None and self.backing is not None:
+            if self.backing.is_called(cross):
+                await self.backing.call(cross, None)
+            return
         closing = holding.closing("liquidation")
         if closing is not None and self.is_called(holding, bar.close):
             await self.liquidate(book, bar, closing, bar.close)
@@ -138,10 +159,10 @@ class ClosingDesk:
         asset, volume = book.quote, hit.volume
         terms = self.priced(book, closing, hit.price, volume, taker=hit.taker)
         margin, pnl, fee = terms.margin, terms.pnl, terms.fee
-        if self.raise_money is not None and branch.account in venue.cross:
+        if self.backing is not None and branch.account in venue.cross:
             needed = sub(sub(fee, pnl), margin)
             scene = Scene(book, bar, walk, hit)
-            await self.raise_money(venue.cross[branch.account], needed, holding, scene)
+            await self.backing.raise_money(venue.cross[branch.account], needed, holding, scene)
             # What is still missing is taken from the margin of the rest of a partial close.
             missing = sub(needed, venue.available(branch.account, asset))
             if missing > ZERO:

@@ -58,7 +58,7 @@ class CrossDesk:
         self._closing_desk = closing_desk
         self._scene: Scene | None = None
         """Where the account is called whose positions on another pair are being closed."""
-        closing_desk.raise_money = self.raise_money
+        closing_desk.backing = self
 
     def watches(self, book: PairBook) -> list[JointWatch]:
         """The accounts with something at stake when the price of ``book`` moves."""
@@ -110,10 +110,12 @@ class CrossDesk:
                 concerned[name] = None
         for name in concerned:
             account = self._venue.cross.get(name)
-            if account is not None:
-                standing = self.standing(account, None)
-                if standing.level(ZERO) <= ZERO:
-                    await self.call(account, None)
+            if account is not None and self.is_called(account):
+                await self.call(account, None)
+
+    def is_called(self, account: CrossAccount) -> bool:
+        """Whether it has positions, and does not suffice at the marks."""
+        return any(self._holdings(account)) and self.standing(account, None).level(ZERO) <= ZERO
 
     async def call(self, account: CrossAccount, scene: Scene | None) -> None:
         """Cancel what is pending, then close positions, worst first, until it suffices."""
@@ -202,7 +204,7 @@ class CrossDesk:
         account.is_raising = True
         try:
             if self._lacks(account, needed):
-                detail = f"account {account.name} needs {needed} {account.asset}"
+                detail = f"account {account.name} needs {plain(needed)} {account.asset}"
                 await self._cancel_orders(account, scene, detail)
             for holding in list(self._holdings(account)):
                 if holding is not spare and self._lacks(account, needed):

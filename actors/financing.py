@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 from backtest.models import Bar, SpotOrder, TradingOrder, trusted_bar
@@ -86,18 +87,18 @@ class Financing:
 
     def _charged(
         self, book: PairBook, due: int, mark: Decimal, only: Branch | None
-    ) -> list[Holding]:
-        """The positions that stood when it fell due and are not called at ``mark`` since."""
+    ) -> Iterator[Holding]:
+        """The positions that stood when it fell due, but for those that are called at ``mark`` by
+        the time it is their turn: a charge may call a whole account."""
         if only is not None and only.order is not None:
-            return []  # it is what is pending that changes
+            return  # it is what is pending that changes
         desk = self._closing_desk
-        charged = []
-        for one in book.holdings if only is None else list(only.holdings):
-            if one.since <= due and not desk.is_called(one, mark):
-                charged.append(one)
+        for one in list(book.holdings if only is None else only.holdings):
+            is_there = one.since <= due and one in one.branch.holdings
+            if is_there and not desk.is_called(one, mark):
                 if only is not None:
                     one.since = due + 1  # it has paid, and what comes of it
-        return charged
+                yield one
 
     async def _overnight(
         self, book: PairBook, due: int, bar: Bar | None, only: Branch | None
@@ -156,7 +157,8 @@ class Financing:
         bar: Bar | None,
     ) -> None:
         """Charge a position, or what is pending of ``branch``: from available, then from the margin
-        of the position, whose level is then tested, then from the insurance account."""
+        of the position, then from the insurance account. The level is then tested, of the position
+        or of its cross margin account."""
         venue, asset, mark = self._venue, branch.book.quote, branch.book.last or ZERO
         order: SpotOrder | TradingOrder | None = branch.order
         margin = ZERO
@@ -165,9 +167,10 @@ class Financing:
         if not amount or order is None:
             return
         cross = venue.cross.get(branch.account)
-        if cross is not None and self._closing_desk.raise_money is not None:
+        backing = self._closing_desk.backing
+        if cross is not None and backing is not None:
             # The whole account stands for it, after the margin of the position itself.
-            await self._closing_desk.raise_money(cross, sub(amount, margin), holding, None)
+            await backing.raise_money(cross, sub(amount, margin), holding, None)
             order = branch.order if holding is None else holding.order
             if order is None:
                 return
@@ -209,5 +212,5 @@ class Financing:
         )
         article = "an" if what == "overnight" else "a"
         venue.herald.tell_uncovered(branch, order, uncovered, asset, f"{article} {what} charge")
-        if bar is not None and holding is not None and from_margin:
+        if bar is not None and holding is not None and (from_margin or cross is not None):
             await self._closing_desk.test(branch.book, bar, holding)

@@ -260,6 +260,55 @@ class TestSeveralCharges:
         assert world.balance() == (D(4), D(0))
 
 
+class TestSeveralChargesWithCrossMargin:
+    """The account is tested after each charge of any of its positions: what it has, 11 dollars
+    without cents, is the margin of 10 and 1 available, and its maintenance is 5."""
+
+    SETTINGS: ClassVar[dict[str, Any]] = {
+        "cash": {"USD": 11},
+        "pairs": [pair_of(precision=0)],
+        "accounts": {"main": {"margin_mode": "cross"}},
+        "rules": rules(**TestSeveralCharges.FUNDING),
+    }
+    _all_in = staticmethod(TestSeveralCharges._all_in)
+
+    def test_it_is_called_by_the_charge_that_takes_it_to_its_maintenance(self) -> None:
+        """Funding of 3 at 00:00 and 04:00 of the second day leaves 5, the maintenance."""
+        bars = [bar(number, 100, length=DAY) for number in range(4)]
+        world = play(bars, self._all_in, **self.SETTINGS)
+        assert _charges(world) == [(48, "-3"), (48, "-3")]
+        assert world.fills() == ["entry LONG 1 @ 100 open", "liquidation SHORT 1 @ 100 close"]
+        assert world.balance() == (D(5), D(0))
+        assert world.balance("USD", "insurance") == (D(0), D(0))
+
+    def test_in_a_gap_the_next_open_decides_and_nothing_more_is_charged_till_then(self) -> None:
+        rows = [bar(number, 100, length=HOUR) for number in (0, 1, 2)]
+        bars = [*rows, bar(14, 99, length=HOUR), bar(15, 99, length=HOUR)]
+        world = play(bars, self._all_in, **self.SETTINGS)
+        assert _charges(world) == [(15, "-3"), (15, "-3")]
+        assert world.fills()[1:] == ["liquidation SHORT 1 @ 99 open"]
+        assert world.balance() == (D(4), D(0))
+
+    def test_a_charge_of_one_position_calls_another(self) -> None:
+        """21 and two positions of 1, whose maintenance is 10 together. Each pays 3 at each time:
+        18, 15, 12, 9: called, the older is closed. 9 are above the 5 of the other, which pays 3
+        and 3 more, and is called at 3. In one bar there would be time for five charges of each."""
+
+        async def two(me: Any) -> None:
+            await me.next()
+            await me.long("BTCUSD", 1, limit_price=100, leverage=10)
+            await me.long("BTCUSD", 1, limit_price=100, leverage=10)
+            async for _ in me.stream:
+                pass
+
+        bars = [bar(number, 100, length=DAY) for number in range(4)]
+        world = play(bars, two, **{**self.SETTINGS, "cash": {"USD": 21}})
+        assert _charges(world) == [(48, "-3")] * 6
+        assert world.fills()[2:] == ["liquidation SHORT 1 @ 100 close"] * 2
+        assert world.balance() == (D(3), D(0))
+        assert world.balance("USD", "insurance") == (D(0), D(0))
+
+
 class TestPendingOrders:
     """What falls due is charged on what stood then, whatever a command makes of it before it is
     booked. A night costs 1 for each unit of volume that is pending."""
