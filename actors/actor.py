@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from backtest.errors import BacktestError
 
 from .channel import Channel
+from .ended import ends_in_copies
 from .fiber import EAGER, HANDLE, PARK, RECEIVE, Fiber
 from .message import COMMAND, Envelope
 from .signal import Signal
@@ -51,6 +52,8 @@ class Actor:
 
     An actor never holds another actor's object, only a `Channel` to it.
     """
+
+    __reduce_ex__ = ends_in_copies
 
     inbox_bound = 100_000
     """How many messages may wait for it; 0: a sender waits until the actor waits for a message."""

@@ -11,6 +11,7 @@ import attrs
 
 from backtest.errors import BacktestError, FieldError, InboxOverflow, Undeliverable
 
+from .ended import ends_in_copies
 from .fiber import HANDLE, Fiber
 from .latency import FixedLatency, Latency
 from .message import COMMAND, Envelope
@@ -57,6 +58,8 @@ class Channel:
     `post` never waits, `send` waits for room, `request` waits for the answer. Messages of one
     priority arrive in the order in which they were sent, also when their latencies differ.
     """
+
+    __reduce_ex__ = ends_in_copies
 
     __slots__ = (
         "_back",

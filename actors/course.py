@@ -73,6 +73,10 @@ class Course:
             self._error = error
         self.finish()
 
+    def end_cancelled(self) -> None:
+        """Somebody outside wants the run to end."""
+        self.fail(SimulationEnded("the run was cancelled"))
+
     def crash(self, error: Exception) -> None:
         """The delivery itself has raised, in no actor: a tracer, say, or an invariant's check."""
         if self._finished is None or self._finished.done():
@@ -134,6 +138,8 @@ class Course:
         if self._finished is not None:
             raise SimulationEnded("a system runs once: build a new one")
         system.loop = asyncio.get_running_loop()
+        if system.cancelled:
+            self.end_cancelled()
         if not system.simulated:
             system.kick = system._live.kick
         elif getattr(system.loop, "system", None) is not system:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from .message import Envelope
     from .system import System
+from .ended import ends_in_copies
 
 __all__ = ["ARITHMETIC", "EAGER", "HANDLE", "OWNER", "PARK", "RECEIVE", "Fiber"]
 
@@ -105,6 +106,8 @@ class _Begun:
 
 class Fiber:
     """One line of execution of an actor: its inbox, its task, and what it waits for now."""
+
+    __reduce_ex__ = ends_in_copies
 
     __slots__ = (
         "_coroutine",

@@ -7,6 +7,7 @@ import types
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
+from .ended import ends_in_copies
 from .fiber import EAGER, OWNER, PARK, Fiber
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Signal:
     A fiber that waits is parked and resumed by the kernel itself. A task that the kernel does not
     know (a child in a strategy's own task group) waits on an ordinary future.
     """
+
+    __reduce_ex__ = ends_in_copies
 
     __slots__ = ("_fibers", "_futures", "_system", "about", "answered", "inline", "value")
 

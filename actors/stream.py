@@ -10,6 +10,7 @@ from backtest.errors import InboxOverflow
 from backtest.models import Bar, MarketEvent
 from backtest.services.resampling import Resampler
 
+from .ended import ends_in_copies
 from .signal import Signal
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class Stream(Generic[T]):
 
     One coroutine at a time may iterate. The iteration ends when the stream is closed and empty.
     """
+
+    __reduce_ex__ = ends_in_copies
 
     __slots__ = (
         "__weakref__",

@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import types
 from collections.abc import Coroutine, Generator
+from contextlib import suppress
 from heapq import heappush
 from random import Random
 from typing import Any
@@ -24,6 +25,7 @@ from .channel import Channel
 from .clock import Clock
 from .course import Course
 from .delivery import Delivery
+from .ended import ends_in_copies
 from .fiber import OWNER, Fiber
 from .latency import Latency, Network
 from .live import Live
@@ -44,6 +46,8 @@ class System(Delivery):
     `simulate`; with a `RealClock`, by awaiting `run` on an ordinary asyncio loop.
     """
 
+    __reduce_ex__ = ends_in_copies
+
     __slots__ = (
         "__dict__",
         "__weakref__",
@@ -57,6 +61,7 @@ class System(Delivery):
         "_supervisor",
         "actors",
         "asides",
+        "cancelled",
         "dead_letters",
         "drive",
         "log",
@@ -70,6 +75,8 @@ class System(Delivery):
         self.seed = seed
         self.asides: dict[asyncio.Future[None], tuple[Signal, str]] = {}
         """What tasks that are no fiber wait for, and whose they are."""
+        self.cancelled = False
+        """Whether somebody outside has asked it to end at once."""
         self.stall_bound = STALL_BOUND
         """How many steps there may be at one simulated time; beyond it is a `Livelock`."""
         self.dead_letters: list[DeadLetter] = []
@@ -271,6 +278,16 @@ class System(Delivery):
         self._ending = True
         if not self.simulated:
             self._live.kick()
+
+    def cancel(self) -> None:
+        """End the run at the next event with `SimulationEnded`, its actors in order.
+
+        May be called from any thread. What computes without ever waiting is not interrupted.
+        """
+        self.cancelled = True
+        if self.loop is not None:
+            with suppress(RuntimeError):  # it has just been closed: the run is over
+                self.loop.call_soon_threadsafe(self._course.end_cancelled)
 
     def fiber_ended(self, fiber: Fiber, task: asyncio.Task[Any]) -> None:
         """A task has ended: deal with it by the rule of its actor."""

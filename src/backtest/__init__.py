@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from backtest.runner import BacktestRunner
     from backtest.running import run, run_async
 
-__all__ = ["BacktestContext", "BacktestRunner", "RunResult", "run", "run_async"]
+    __version__: str
+
+__all__ = ["BacktestContext", "BacktestRunner", "RunResult", "__version__", "run", "run_async"]
 
 _HOMES = {
     "BacktestContext": "backtest.context",
@@ -35,6 +37,10 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return getattr(import_module(_HOMES[name]), name)
+    if name == "__version__":
+        from backtest.source_code import version_of
+
+        return version_of("backtest-actors")
     raise AttributeError(f"module 'backtest' has no attribute {name!r}")
 
 

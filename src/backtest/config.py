@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from os import PathLike
@@ -16,6 +15,7 @@ from backtest.errors import ConfigError, FieldError
 from backtest.models import HOUSE, Asset, TradingPair, TradingRules
 from backtest.money import ZERO, decimal_of, is_multiple, plain
 from backtest.profiles import profile as profile_called
+from backtest.text_files import read_table
 from backtest.times import duration_ns
 
 __all__ = [
@@ -167,7 +167,9 @@ def _with_profile(rules: Any, profile: str) -> RuleBook:
     if rules is None:
         return _from_mapping({"profile": profile}, "rules")
     if isinstance(rules, str | PathLike):
-        return _from_mapping({"profile": profile, **_table(Path(rules))}, str(rules))
+        return _from_mapping(
+            {"profile": profile, **read_table(Path(rules), "rules file")}, str(rules)
+        )
     if isinstance(rules, Mapping) and not any(
         isinstance(value, TradingRules) for value in rules.values()
     ):
@@ -179,18 +181,7 @@ def _with_profile(rules: Any, profile: str) -> RuleBook:
 
 
 def _read_file(path: Path) -> RuleBook:
-    return _from_mapping(_table(path), str(path))
-
-
-def _table(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot read the rules file {path}: {error.strerror}") from None
-    try:
-        return tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from None
+    return _from_mapping(read_table(path, "rules file"), str(path))
 
 
 def _from_mapping(table: Mapping[str, Any], where: str) -> RuleBook:

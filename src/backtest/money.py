@@ -33,6 +33,7 @@ __all__ = [
     "exponent",
     "floor_quotient",
     "is_multiple",
+    "is_too_large",
     "mul",
     "plain",
     "round_down",
@@ -58,6 +59,8 @@ whole_mul = Context(prec=10_000, traps=[*_TRAPS, Inexact]).multiply
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
+_LARGEST, _SMALLEST = 18, -50
+"""Powers of ten: of the first digit of the largest and the smallest number that people give."""
 
 
 @cache
@@ -96,7 +99,7 @@ def floor_quotient(numerator: Decimal, denominator: Decimal, step: Decimal) -> D
 
 
 def is_multiple(value: Decimal, step: Decimal) -> bool:
-    """Whether ``value`` is a whole number of steps."""
+    """Whether ``value`` is a whole number of steps (fewer than 10^60)."""
     return not _CONTEXT.remainder(value, step)
 
 
@@ -126,17 +129,34 @@ def strict_decimal(value: object, field: str) -> Decimal:
 
 
 def decimal_of(value: object, field: str) -> Decimal:
-    """``value`` as strategy calls take it: what `strict_decimal` takes, and a numeric `str`."""
-    if type(value) is Decimal:
-        return value if value.is_finite() else _finite(value, field)
+    """``value`` as strategy calls take it: what `strict_decimal` takes, and a numeric `str`.
+
+    Below 10^19 either side of zero, and not nearer to it than 10^-50, so that products have digits
+    to spare.
+    """
     if isinstance(value, str):
         try:
             # Whatever the caller's context: what is no number is to be refused, not to be NaN.
             parsed = Decimal(value.strip().replace("_", ""), _CONTEXT)
         except InvalidOperation:
             raise FieldError(field, f"must be a number, not {value!r}") from None
-        return _finite(parsed, field)
-    return strict_decimal(value, field)
+        return _in_range(_finite(parsed, field), field)
+    return _in_range(strict_decimal(value, field), field)
+
+
+def is_too_large(value: Decimal) -> bool:
+    """Whether ``value`` is 10^19 or more, either side of zero."""
+    return value.adjusted() > _LARGEST
+
+
+def _in_range(value: Decimal, field: str) -> Decimal:
+    if _SMALLEST <= value.adjusted() <= _LARGEST:
+        return value
+    if value.adjusted() > _LARGEST:
+        raise FieldError(field, f"must be below 1e{_LARGEST + 1}, is {value:.6e}")
+    if value:
+        raise FieldError(field, f"has more than {-_SMALLEST} digits after the point: {value:.6e}")
+    return ZERO
 
 
 def plain(value: Decimal) -> str:

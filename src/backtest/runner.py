@@ -9,7 +9,6 @@ from datetime import timedelta, tzinfo
 from typing import Any
 from uuid import UUID
 
-import anyio.to_thread
 from attrs import define, evolve, field
 
 from backtest.actors import (
@@ -32,6 +31,7 @@ from backtest.config import RuleBook, cash_of, check_precision, latency_of, read
 from backtest.data import BarSource, TickSource, merge, open_data, parts_of
 from backtest.errors import ConfigError, DataError, NotRepeatable
 from backtest.ids import IdSource
+from backtest.in_thread import run_in_thread
 from backtest.inputs import cadences_of, counting, files_of, opened
 from backtest.manifest import manifest, versions
 from backtest.models import HOUSE, Account, Agent, BacktestRun, TradingPair
@@ -141,7 +141,7 @@ class BacktestRunner:
     async def run_async(self) -> RunResult:
         """The same from inside a running loop: the simulation runs in a thread of its own."""
         self.prepare()
-        await anyio.to_thread.run_sync(self.system.simulate)
+        await run_in_thread(self.system, self.system.simulate)
         return self.result()
 
     # -- assembling --------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from backtest.cli.failure import message_of
 from backtest.cli.logs import logged
 from backtest.cli.parser import parser
+from backtest.cli.terminal import say
 
 __all__ = ["main"]
 
@@ -48,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _tell(arguments: Any, error: BaseException | None, message: str) -> None:
     if arguments.debug and error is not None:
-        traceback.print_exception(error)
-    print(f"error: {message}", file=sys.stderr)
+        say("".join(traceback.format_exception(error)), end="", error=True)
+    say(f"error: {message}", error=True)
 
 
 @contextmanager

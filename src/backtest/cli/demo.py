@@ -13,6 +13,7 @@ from textwrap import indent
 from backtest.analysis.files import check_target
 from backtest.analysis.result import RunResult
 from backtest.cli.running import Writing, carry_out, written
+from backtest.cli.terminal import say
 from backtest.data import BarSource, synthetic_bars, write_csv
 from backtest.errors import ConfigError
 from backtest.models import Asset, Bar, OrderStatus, TradingOrder, TradingPair, TradingRules
@@ -133,15 +134,15 @@ def demo(arguments: Namespace) -> int:
     verification = result.verify()
     writing = Writing()
     folder = writing.of(lambda: written(result, arguments))
-    print(_INTRODUCTION.format(days=_DAYS, seed=arguments.seed) + result.report())
-    print("Verification: the run is added up again, by other means")
-    print(indent(str(verification), "  "))
+    say(_INTRODUCTION.format(days=_DAYS, seed=arguments.seed) + result.report())
+    say("Verification: the run is added up again, by other means")
+    say(indent(str(verification), "  "))
     order = _one_order(result)
     if order is not None:
-        print(_STORY.format(story=indent(result.explain(order).rstrip(), "  ")), end="")
-        print(_NEXT.format(order=order[:8]), end="")
+        say(_STORY.format(story=indent(result.explain(order).rstrip(), "  ")), end="")
+        say(_NEXT.format(order=order[:8]), end="")
     if folder is not None:
-        print(f"\nWritten to {folder}.")
+        say(f"\nWritten to {folder}.")
     writing.raise_for_failure()
     return 0 if verification.ok else 1
 

@@ -16,6 +16,7 @@ from backtest.analysis.tables import ALL_COLUMNS
 from backtest.cli.failure import StrategyFailed
 from backtest.cli.mistakes import awaiting, mistakes, outcome
 from backtest.cli.running import Writing, written
+from backtest.cli.terminal import say
 from backtest.errors import ConfigError
 from backtest.markets import SHIPPED, MarketResult, MarketRunner
 from backtest.markets.shipped import load, shipped
@@ -31,7 +32,7 @@ def market(arguments: Namespace) -> int:
         for name in SHIPPED:
             scenario = shipped(name)
             told = " ".join(scenario.description.split())
-            print(f"{name}: {scenario.agents} agents. {told}")
+            say(f"{name}: {scenario.agents} agents. {told}")
         return 0
     if arguments.scenario is None:
         raise ConfigError(f"which scenario? One of {', '.join(SHIPPED)}, a TOML file or my.py:name")
@@ -68,16 +69,16 @@ def _show(result: MarketResult, arguments: Namespace, faults: Sequence[str]) -> 
     if arguments.page is not None:
         page = writing.of(lambda: result.page(arguments.page, force=arguments.force))
     if arguments.json:
-        print(json.dumps(_object(result, verification.ok), indent=2, ensure_ascii=False))
+        say(json.dumps(_object(result, verification.ok), indent=2, ensure_ascii=False))
     else:
-        print(result.report())
+        say(result.report())
         rate = f"{result.wall_s:.1f} s, {result.messages_per_s:,} messages/s"
-        print(f"{result.messages:,} messages in {rate}")
-        print(str(verification).splitlines()[-1].capitalize())
+        say(f"{result.messages:,} messages in {rate}")
+        say(str(verification).splitlines()[-1].capitalize())
         if folder is not None:
-            print(f"Written to {folder}: check it with 'python -m backtest verify {folder}'")
+            say(f"Written to {folder}: check it with 'python -m backtest verify {folder}'")
         if page is not None:
-            print(f"The page is {page}: open it in a browser")
+            say(f"The page is {page}: open it in a browser")
     code = outcome(verification, faults)
     writing.raise_for_failure()
     return code

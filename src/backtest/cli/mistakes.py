@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from typing import Any, TextIO
 from backtest.analysis.refusals import refusals_of
 from backtest.analysis.result import RunResult
 from backtest.analysis.verification import Verification
+from backtest.cli.terminal import say
 from backtest.errors import RejectReason
 
 __all__ = ["Forgotten", "awaiting", "mistakes", "outcome"]
@@ -52,7 +52,7 @@ def awaiting() -> Iterator[Forgotten]:
             yield found
         except BaseException:
             for fault in _of_coroutines(found):
-                print(f"warning: {fault}", file=sys.stderr)
+                say(f"warning: {fault}", error=True)
             raise
 
 
@@ -72,7 +72,7 @@ def outcome(verification: Verification, faults: Sequence[str]) -> int:
     if not verification.ok:
         problems.insert(0, f"the run does not verify: {verification.problems[0]}")
     for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)
+        say(f"error: {problem}", error=True)
     return 1 if problems else 0
 
 

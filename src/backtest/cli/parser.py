@@ -6,8 +6,10 @@ import argparse
 import sys
 from typing import Any, NoReturn
 
+from backtest import __version__
 from backtest.analysis.files import FORMATS
 from backtest.cli.logs import LEVELS
+from backtest.cli.terminal import say
 from backtest.profiles import PROFILES
 
 __all__ = ["parser"]
@@ -32,7 +34,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one message."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"error: {message} (for help: {self.prog} -h)", file=sys.stderr)
+        say(f"error: {message} (for help: {self.prog} -h)", error=True)
         raise SystemExit(2)
 
 
@@ -47,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    top.add_argument("--version", action="version", version=f"backtest {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _run(commands)
     _demo(commands)

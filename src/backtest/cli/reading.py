@@ -8,6 +8,7 @@ from backtest.analysis.explain import explain as told
 from backtest.analysis.files import RunFiles, read_run
 from backtest.analysis.rereading import reopened
 from backtest.analysis.verify import verify_run
+from backtest.cli.terminal import say
 from backtest.errors import ConfigError
 
 __all__ = ["explain", "verify"]
@@ -17,7 +18,7 @@ def verify(arguments: Namespace) -> int:
     """Print each check; 0 when all passed."""
     given = _given(read_run(arguments.directory), arguments.data)
     verification = verify_run(arguments.directory, given)
-    print(verification)
+    say(verification)
     return 0 if verification.ok else 1
 
 
@@ -25,7 +26,7 @@ def explain(arguments: Namespace) -> int:
     """Print the story of the order."""
     run = read_run(arguments.directory)
     bars, no_bars = reopened(run.facts, _given(run, arguments.data))
-    print(told(run, arguments.order, bars, no_bars), end="")
+    say(told(run, arguments.order, bars, no_bars), end="")
     return 0
 
 

@@ -16,6 +16,7 @@ from backtest.cli.failure import StrategyFailed
 from backtest.cli.mistakes import awaiting, mistakes, outcome
 from backtest.cli.parameters import make, parameters_from
 from backtest.cli.progress import progress
+from backtest.cli.terminal import say
 from backtest.errors import ConfigError
 from backtest.money import plain
 from backtest.runner import BacktestRunner
@@ -90,12 +91,12 @@ def show(result: RunResult, arguments: Namespace, faults: Sequence[str]) -> int:
     writing = Writing()
     folder = writing.of(lambda: written(result, arguments))
     if arguments.json:
-        print(json.dumps(_object(result, verification.ok), indent=2, ensure_ascii=False))
+        say(json.dumps(_object(result, verification.ok), indent=2, ensure_ascii=False))
     else:
-        print(result.report())
-        print(str(verification).splitlines()[-1].capitalize())
+        say(result.report())
+        say(str(verification).splitlines()[-1].capitalize())
         if folder is not None:
-            print(f"Written to {folder}: check it with 'python -m backtest verify {folder}'")
+            say(f"Written to {folder}: check it with 'python -m backtest verify {folder}'")
     code = outcome(verification, faults)
     writing.raise_for_failure()
     return code

@@ -6,6 +6,7 @@ Python loop; only a batch that fails is gone through row by row, to say which ro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from decimal import Context, Decimal, DivisionByZero, InvalidOperation, Overflow, localcontext
 from itertools import islice, repeat
@@ -23,18 +24,26 @@ if TYPE_CHECKING:
     from backtest.data._timing import Timing
 
 __all__ = [
+    "LONG",
     "READING",
     "Assembler",
     "RowError",
     "check_order",
     "check_stamp",
     "number_fault",
+    "number_of",
     "pair_code",
 ]
 
 READING = Context(prec=60, traps=[InvalidOperation, DivisionByZero, Overflow])
 """Numbers are read and compared in this context, whatever the caller has done to theirs."""
 
+LONG = 50
+"""Of how many characters a number may be without being looked at more closely."""
+_MOST_PLACES = 50
+"""How many digits after the point a price or a volume may have: sums and products need the rest."""
+_ALL = Context(prec=1_000_000, Emax=999_999_999, Emin=-999_999_999)
+_IS_NUMBER = re.compile(r"\s*[+-]?\d*\.?\d*([eE][+-]?\d+)?\s*", re.ASCII)
 _SMALLEST = Decimal("1e-18")
 _LARGEST = Decimal("1e18")
 
@@ -65,9 +74,26 @@ def check_stamp(stamp: str) -> str:
     return stamp
 
 
+def number_of(text: str) -> Decimal:
+    """The number that ``text`` spells. Raises `InvalidOperation` where `number_fault` says why."""
+    if "_" in text:  # Decimal would read 1_000 as a thousand
+        raise InvalidOperation
+    value = Decimal(text)
+    if len(text) > LONG and _places(value) > _MOST_PLACES:
+        raise InvalidOperation
+    return value
+
+
+def _places(value: Decimal) -> int:
+    """How many digits after the point are not zeros that end it."""
+    return -value.normalize(_ALL).as_tuple().exponent if value.is_finite() else 0  # type: ignore[operator]
+
+
 def number_fault(text: str) -> str:
-    """Why ``text`` is no number, and how to mend it."""
+    """Why ``text`` is no number to reckon with, and how to mend it."""
     shown = text if len(text) <= 40 else text[:37] + "..."
+    if len(text) > LONG and _IS_NUMBER.fullmatch(text):
+        return f"has more than {_MOST_PLACES} digits after the point, {shown!r}: round it"
     if not text.strip():
         return "is empty: fill it in or remove the row"
     if "," in text:

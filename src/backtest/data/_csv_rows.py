@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation, localcontext
 from itertools import compress
 from typing import TypeVar
 
-from backtest.data._assemble import READING, RowError, number_fault
+from backtest.data._assemble import LONG, READING, RowError, number_fault, number_of
 from backtest.data._columns import RowColumns
 from backtest.data._csv_table import CsvTable
 from backtest.data._rows import Convert
@@ -94,21 +94,23 @@ class CsvRows:
             try:
                 if any("_" in text for column in texts for text in column):
                     raise InvalidOperation  # Decimal would read 1_000 as a thousand
-                return [list(map(Decimal, column)) for column in texts]
+                if max(max(map(len, column), default=0) for column in texts) <= LONG:
+                    return [list(map(Decimal, column)) for column in texts]
             except InvalidOperation:
-                for index, row in enumerate(zip(*texts, strict=True)):
-                    self._check_row(index, row)
-                raise
+                pass
+            rows = [self._row(*row) for row in enumerate(zip(*texts, strict=True))]
+            return [list(column) for column in zip(*rows, strict=True)]
 
-    def _check_row(self, index: int, row: Sequence[str]) -> None:
+    def _row(self, index: int, row: Sequence[str]) -> list[Decimal]:
+        """The numbers of one row, one by one; `RowError` for the first that is none."""
+        numbers = []
         for at, text in zip(self.columns.numbers, row, strict=True):
             try:
-                if "_" in text:
-                    raise InvalidOperation
-                Decimal(text)
+                numbers.append(number_of(text))
             except InvalidOperation:
                 name = self.columns.names[at]
                 raise RowError(index, f"{name} {number_fault(text)}") from None
+        return numbers
 
     def _choose_symbol(self, symbol: str | None, pair: str) -> str | None:
         at = self.columns.symbol

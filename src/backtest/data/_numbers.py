@@ -7,7 +7,7 @@ from itertools import repeat
 from operator import contains
 from typing import Any
 
-from backtest.data._assemble import READING, RowError, number_fault
+from backtest.data._assemble import LONG, READING, RowError, number_fault, number_of
 from backtest.data._tables import Column
 from backtest.money import ONE
 
@@ -26,6 +26,8 @@ def decimals(column: Column, name: str) -> list[Decimal]:
                 return list(map(Decimal, map(repr, column.values)))
             if column.kind == "text" and any(map(contains, column.values, repeat("_"))):
                 raise InvalidOperation  # Decimal would read 1_000 as a thousand
+            if column.kind != "int" and max(map(len, map(str, column.values)), default=0) > LONG:
+                raise InvalidOperation  # one by one: too many digits, or many zeros
             numbers = list(map(Decimal, column.values))
             return list(map(_trimmed, numbers)) if column.kind == "decimal" else numbers
         except (InvalidOperation, TypeError, ValueError):
@@ -42,8 +44,6 @@ def _trimmed(value: Decimal) -> Decimal:
 def _one(index: int, name: str, value: Any) -> Decimal:
     text = "" if value is None else str(value)
     try:
-        if "_" in text:
-            raise InvalidOperation
-        return Decimal(text)
+        return number_of(text)
     except InvalidOperation:
         raise RowError(index, f"{name} {number_fault(text)}") from None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -21,6 +19,7 @@ from backtest.markets.scenario import Scenario
 from backtest.markets.strict import known_keys
 from backtest.models import TradingPair, TradingRules
 from backtest.target import strategy_class
+from backtest.text_files import read_table, read_text, table_of
 
 __all__ = ["read_scenario", "scenario_of"]
 
@@ -53,20 +52,12 @@ def read_scenario(path: str | PathLike[str]) -> Scenario:
     `ConfigError` that names the file and the key for whatever cannot be.
     """
     file = Path(path)
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        told = getattr(error, "strerror", None) or error
-        raise ConfigError(f"cannot read the scenario {file}: {told}") from None
-    return scenario_of(text, str(file), file.parent)
+    return scenario_of(read_text(file, "scenario"), str(file), file.parent)
 
 
 def scenario_of(text: str, where: str, folder: Path) -> Scenario:
     """The scenario that ``text`` describes; ``where`` it is from is told in every error."""
-    try:
-        table = tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where} is not TOML: {error}") from None
+    table = table_of(text, where)
     known_keys(table, (*_OF_SCENARIO, *_TABLES), where)
     settings = {name: value for name, value in table.items() if name in _OF_SCENARIO}
     settings.setdefault("name", Path(where).stem)
@@ -118,7 +109,7 @@ def _book(
 ) -> RuleBook:
     """The rules and assets, as a rules file says them."""
     if isinstance(rules, str):
-        rules = _rules_file(folder / rules)
+        rules = read_table(folder / rules, "rules file")
     if not isinstance(rules, Mapping):
         raise ConfigError(f"rules must be a table or the name of a rules file, not {rules!r}")
     general = dict(rules)
@@ -135,15 +126,6 @@ def _book(
         by_pair[code] = {name: value for name, value in one.items() if name not in _OF_MARKET}
     # `read_rules` is where the doors for money are: no number comes in another way.
     return read_rules({**general, "assets": assets, "pairs": by_pair})
-
-
-def _rules_file(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
-    except OSError as error:
-        raise ConfigError(f"cannot read the rules file {path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from None
 
 
 def _cash_assets(settings: Mapping[str, Any], populations: list[Population]) -> list[str]:

@@ -8,7 +8,6 @@ from os import PathLike
 from time import perf_counter
 from typing import Any
 
-import anyio.to_thread
 from attrs import define, evolve, field, fields
 
 from backtest.actors import (
@@ -24,6 +23,7 @@ from backtest.actors.standstill import STALL_BOUND
 from backtest.config import RuleBook, cash_of, check_precision
 from backtest.errors import ConfigError
 from backtest.ids import IdSource
+from backtest.in_thread import run_in_thread
 from backtest.manifest import Manifest, versions
 from backtest.markets.cast import Member, cast_of, filled
 from backtest.markets.hours import phases
@@ -101,7 +101,7 @@ class MarketRunner:
     async def run_async(self) -> MarketResult:
         """The same from inside a running loop: the simulation runs in a thread of its own."""
         self.prepare()
-        await anyio.to_thread.run_sync(self._simulate)
+        await run_in_thread(self.system, self._simulate)
         return self.result()
 
     def _simulate(self) -> None:

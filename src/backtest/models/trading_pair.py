@@ -61,6 +61,9 @@ class TradingPair:
             if not isinstance(values[name], Asset):
                 raise FieldTypeError(name, f"must be an Asset or its code, not {values[name]!r}")
         check_numbers(values, _NUMBERS)
+        for name, _ in _NUMBERS:
+            if values[name] is not None:
+                decimal_of(values[name], name)  # in the range of what people give
 
     @classmethod
     def from_code(cls, code: str, quote: str | Asset, **settings: Any) -> TradingPair:

@@ -13,7 +13,16 @@ import pytest
 from attrs import evolve
 
 from backtest.analysis.market import page
-from backtest.analysis.market.figure_style import interval_for, number, stamp, time_axis
+from backtest.analysis.market.figure_style import (
+    INK,
+    axis,
+    interval_for,
+    label,
+    line,
+    number,
+    stamp,
+    time_axis,
+)
 from backtest.analysis.market.market_figures import depth_figure
 from backtest.analysis.market.page import market_page, plotly_js, write_page
 from backtest.analysis.market.page_text import script_json, table
@@ -78,6 +87,13 @@ def test_names_cannot_break_out_of_the_page() -> None:
     assert "<img" not in text
     assert "<b>" not in text.replace("<b>&lt;", "").replace("<b>1", "").replace("<b>2", "")
     assert data_of(text, "p1-tape")["accounts"][0] == nasty
+
+
+def test_names_in_pictures_are_letters_and_no_links() -> None:
+    name = '<a href="https://example.org">maker</a>'
+    assert label("R&D <b>") == "R&amp;D &lt;b&gt;"
+    assert line([1], [2], name, INK)["name"] == label(name)
+    assert axis(name)["title"]["text"] == label(name)
 
 
 def test_a_market_in_which_nothing_happened_has_a_page() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from html import escape
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +25,7 @@ __all__ = [
     "axis",
     "colours_of",
     "interval_for",
+    "label",
     "layout",
     "line",
     "number",
@@ -102,10 +104,15 @@ def layout(height: int, **more: Any) -> Figure:
     }  # fmt: skip
 
 
+def label(text: str) -> str:
+    """``text`` as plotly shows it letter by letter: it takes some HTML, links above all."""
+    return escape(text, quote=False)
+
+
 def axis(title: str = "", **more: Any) -> Figure:
     """An axis of numbers."""
     return {
-        "title": {"text": title, "font": {"size": 12, "color": GREY}, "standoff": 8},
+        "title": {"text": label(title), "font": {"size": 12, "color": GREY}, "standoff": 8},
         "gridcolor": GRID,
         "linecolor": GRID,
         "zerolinecolor": "#c9d0d7",
@@ -149,5 +156,6 @@ def line(xs: Sequence[Any], ys: Sequence[Any], name: str, colour: str, **more: A
     """A line; where ``ys`` has None it is broken."""
     drawn = {"color": colour, "width": 1.6, **more.pop("line", {})}
     return {
-        "type": "scatter", "mode": "lines", "x": xs, "y": ys, "name": name, "line": drawn, **more,
+        "type": "scatter", "mode": "lines", "x": xs, "y": ys, "name": label(name), "line": drawn,
+        **more,
     }  # fmt: skip

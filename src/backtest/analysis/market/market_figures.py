@@ -17,6 +17,7 @@ from backtest.analysis.market.figure_style import (
     INK,
     Figure,
     axis,
+    label,
     layout,
     line,
     number,
@@ -114,7 +115,7 @@ def _liquidations(record: PairRecord) -> Any:
         "name": "liquidations",
         "x": [stamp(one.time_ns) for one in record.liquidations],
         "y": numbers(one.price for one in record.liquidations),
-        "text": [one.account for one in record.liquidations],
+        "text": [label(one.account) for one in record.liquidations],
         "hovertemplate": "%{text} liquidated at %{y}<extra></extra>",
         "marker": {
             "symbol": "x", "size": 8, "color": DANGER, "line": {"width": 1, "color": "#ffffff"},

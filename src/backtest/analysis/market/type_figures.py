@@ -10,6 +10,7 @@ from backtest.analysis.market.figure_style import (
     Figure,
     axis,
     colours_of,
+    label,
     layout,
     line,
     numbers,
@@ -57,7 +58,7 @@ def result_figure(market: MarketRecord, figures: Mapping[str, TypeFigures]) -> F
         return None
     data: list[Any] = [
         {
-            "type": "box", "orientation": "h", "name": one.type, "y": [one.type],
+            "type": "box", "orientation": "h", "name": label(one.type), "y": [label(one.type)],
             "q1": numbers([one.pnl_quarter]), "median": numbers([one.pnl_median]),
             "q3": numbers([one.pnl_three_quarters]), "lowerfence": numbers([one.pnl_worst]),
             "upperfence": numbers([one.pnl_best]), "mean": numbers([one.pnl_mean]),
