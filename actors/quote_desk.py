@@ -53,7 +53,8 @@ class QuoteDesk:
     async def _meet(self, book: PairBook, quote: Quote, new: list[Working]) -> None:
         venue = self._venue
         now = venue.now
-        if book.charges and self._financing.is_due_at(book, now):
+        charged = book.charges and self._financing.is_due_at(book, now)
+        if charged:
             # What fell due since the last event is charged on what stood then.
             venue.move_to(now)
             await self._financing.charge_until(book, now)
@@ -62,7 +63,7 @@ class QuoteDesk:
             new += [closing.working for closing in closings if closing is not None]
             new = [working for working in new if is_live(working)]
         filled = await self._execution.meet(book, quote, new)
-        if filled and venue.cross:
+        if venue.cross and (filled or charged):
             await self._cross.test(book)
 
 

@@ -549,3 +549,28 @@ def test_a_position_whose_margin_paid_the_night_is_tested_against_what_stands() 
     # It loses 1, of which 0.52 are its own.
     assert world.balance() == (D("0.10"), D(0))
     assert world.ledger.balance("insurance", "USD")[0] == D("9.52")
+
+
+def test_a_cross_margin_account_that_paid_the_night_is_tested_at_once() -> None:
+    evening = DAY // S - 30
+
+    async def script(me: Me) -> None:
+        await me.sleep(10)
+        await me.long("BTCUSD", 1, leverage=10, limit_price=100)  # 10 of 11 are margin
+        await me.sleep(40)  # twenty seconds after midnight
+        order = await me.buy("BTCUSD", 1, limit_price="0.5")  # the first thing on this day
+        assert order.end_reason == "MARGIN_CALL"
+        assert not me.position("BTCUSD")
+
+    # The night takes 6: 5 are left, which are 5 % of 100. It was called an hour later, at 90.
+    world = play(
+        [quote(evening, 100, 100), quote(evening + 3600, 90, 90)],
+        script,
+        cash={"USD": 11},
+        rules=rules(maintenance_rate="0.05", fees={"overnight_filled": {"flat_per_trade": "6"}}),
+        accounts={"main": {"margin_mode": "cross"}},
+        insurance=[("USD", D(10))],
+    )
+    assert world.fills() == ["entry LONG 1 @ 100 ask", "liquidation SHORT 1 @ 100 bid"]
+    assert world.balance() == (D(5), D(0))
+    assert world.ledger.balance("insurance", "USD")[0] == D(10)
