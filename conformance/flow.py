@@ -17,6 +17,8 @@ NAME = "random"
 
 ACTIONS = 3
 """How many a bar may have."""
+FAR = 2_500
+"""Cents that no bar reaches from its open."""
 MOST_HELD, MOST_WAITING = 25, 15
 """From there on what would enter closes or cancels."""
 
@@ -29,6 +31,9 @@ class Can(NamedTuple):
     one_kind: bool = False
     """Protected entries that wait are of one kind at a time, and stops one at a time: after certain
     entries backtesting.py goes through its queue again, and they would meet one bar twice."""
+    far: bool = False
+    """The limit of a stop-limit lies farther behind its stop than a bar reaches: NautilusTrader
+    looks at the four prices of a bar only, and a tick beyond both fills nothing."""
     stop_profits: bool = True
     """Stop entries may carry a take-profit: in NautilusTrader one that the tick of the entry is
     beyond fills at that tick's price, the bar's extreme."""
@@ -38,9 +43,9 @@ _PLAIN = ("market", "limit", "stop")
 CAN = {
     "backtrader": Can(),
     "backtesting.py": Can(_PLAIN, one_kind=True),
-    "backtesting.py-on-close": Can(_PLAIN, one_kind=True),
-    "nautilus-bar": Can(_PLAIN, stop_profits=False),
-    "nautilus-bar-adaptive": Can(_PLAIN, stop_profits=False),
+    "backtesting.py-on-close": Can(one_kind=True, far=True),
+    "nautilus-bar": Can(far=True, stop_profits=False),
+    "nautilus-bar-adaptive": Can(far=True, stop_profits=False),
 }
 """By profile."""
 
@@ -117,10 +122,10 @@ class Flow:
             price = self.close - _distance(off) if under else self.close + _distance(off)
         at, sign = price or self.close, 1 if buy else -1
         if name == "stop_limit":
-            limit = at + sign * _distance(behind)
+            limit = at + sign * (_distance(behind) + (FAR if self.can.far else 0))
         stop_loss = at - sign * _distance(loss) if guard < 0.6 else None
         take_profit = (limit or at) + sign * _distance(profit) if 0.2 < guard < 0.8 else None
-        if name == "stop" and not self.can.stop_profits:
+        if name in ("stop", "stop_limit") and not self.can.stop_profits:
             take_profit = None
         if self.can.one_kind and not self._alone(name):
             stop_loss = take_profit = None

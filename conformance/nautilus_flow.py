@@ -14,7 +14,13 @@ from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.model.enums import ContingencyType, OrderSide, TriggerType
 from nautilus_trader.model.identifiers import OrderListId
 from nautilus_trader.model.objects import Price, Quantity
-from nautilus_trader.model.orders import LimitOrder, MarketOrder, OrderList, StopMarketOrder
+from nautilus_trader.model.orders import (
+    LimitOrder,
+    MarketOrder,
+    OrderList,
+    StopLimitOrder,
+    StopMarketOrder,
+)
 from nautilus_trader.trading.config import StrategyConfig
 from nautilus_trader.trading.strategy import Strategy
 
@@ -116,7 +122,10 @@ class Random(Strategy):
         at = Price(price / 100, 2)
         if kind == "limit":
             return LimitOrder(**told, price=at)
-        return StopMarketOrder(**told, trigger_price=at, trigger_type=TriggerType.DEFAULT)
+        told |= {"trigger_price": at, "trigger_type": TriggerType.DEFAULT}
+        if kind == "stop_limit":
+            return StopLimitOrder(**told, price=Price(do.limit / 100, 2))
+        return StopMarketOrder(**told)
 
     def send(self, do, kind, price, volume):
         """An exit of what is held."""

@@ -47,7 +47,7 @@ class Peer(Strategy):
 class Random(Strategy):
     """The random flow: a changed order is cancelled and sent anew, as its documentation has it."""
 
-    profile = "backtesting.py"
+    profile = ""
 
     def init(self):
         self.flow = flow.Flow(self.profile, len(self.data.df))
@@ -73,7 +73,8 @@ class Random(Strategy):
 
     def enter(self, do):
         cents = {
-            "limit" if do.kind == "limit" else "stop": do.price,
+            "limit": do.price if do.kind == "limit" else do.limit,
+            "stop": None if do.kind == "limit" else do.price,
             "sl": do.stop_loss,
             "tp": do.take_profit,
         }
@@ -108,6 +109,7 @@ def main(path, name, fee, when=""):
         index=pd.to_datetime([row.time for row in rows]),
     )
     Peer.name = name
+    Random.profile = "backtesting.py-on-close" if when else "backtesting.py"
     drawn = name == flow.NAME
     test = Backtest(
         frame, Random if drawn else Peer, cash=decisions.CASH, commission=float(fee),

@@ -19,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 import venv
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -192,7 +194,47 @@ def table(rows: list[Row], before: str) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
+def compared(home: Path, wanted: list[tuple[str, str]], markets: dict[str, Path]) -> Iterator[Row]:
+    """A row for each profile, strategy and market, told as it is found. The peer of the next one
+    runs while ours runs on this one."""
+    pythons = {profile: interpreter(home, PEERS[profile]) for profile, _ in wanted}
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        asked = [
+            (profile, strategy, market,
+             pool.submit(ask, pythons[profile], PEERS[profile], path, strategy))
+            for profile, strategy in wanted
+            for market, path in markets.items()
+        ]  # fmt: skip
+        try:
+            for profile, strategy, market, answer in asked:
+                rows = data.read(markets[market])
+                row = compare(profile, strategy, market, rows, answer.result())
+                print(
+                    f"{profile:<22} {strategy:<14} {market:<10} {row.fills:>6} fills, "
+                    f"{row.differing} differ, equity {row.equity:.2f}, by {row.difference:.2f}"
+                    + (f"; first: {row.first}" if row.first else ""),
+                    flush=True,
+                )
+                yield row
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def tell(rows: list[Row], check: bool) -> bool:
+    """Write the table into the documentation, or say whether it stands there."""
+    text = DOCS.read_text(encoding="utf-8")
+    head, _, rest = text.partition(BEGIN)
+    before, _, tail = rest.partition(END)
+    made = f"{head}{BEGIN}\n\n{table(rows, before)}\n\n{END}{tail}"
+    if not check:
+        DOCS.write_text(made, encoding="utf-8")
+    elif made != text:
+        print(f"{DOCS.name} does not hold this table: run without --check", file=sys.stderr)
+        return False
+    return True
+
+
+def asked_for() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Compare fills with other engines.")
     parser.add_argument("--data", action="append", default=[], metavar="FILE.csv")
     parser.add_argument("--bars", type=int, default=3000)
@@ -201,55 +243,34 @@ def main() -> int:
     parser.add_argument("--strategy", action="append", default=[], metavar="NAME")
     parser.add_argument("--rows", action="store_true", help="write conformance/rows, no more")
     parser.add_argument("--check", action="store_true")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = asked_for()
     wanted = [
         (profile, strategy)
         for profile in arguments.only or PEERS
         for strategy in ([flow.NAME] if arguments.rows else arguments.strategy or STRATEGIES)
         if strategy not in PEERS[profile].lacks
     ]
-    rows: list[Row] = []
-    others: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
+        if arguments.rows:
+            for profile, _ in wanted:
+                peer = PEERS[profile]
+                python = interpreter(arguments.home, peer)
+                write_rows(python, peer, profile, Path(folder) / "short.csv")
+            return 0
         markets = {}
         for market, (seed, gap) in SETS.items():
-            path = Path(folder) / f"{market}.csv"
-            data.write(path, data.make(arguments.bars, seed, gap))
-            markets[market] = path
-        files = {Path(file).name: Path(file).resolve() for file in arguments.data}
-        cleaned = {}
-        for name, file in files.items():
-            cleaned[name] = Path(folder) / f"real-{name}"
-            data.write(cleaned[name], data.read(file))
-        for profile, strategy in wanted:
-            peer = PEERS[profile]
-            python = interpreter(arguments.home, peer)
-            if arguments.rows:
-                write_rows(python, peer, profile, Path(folder) / "short.csv")
-                continue
-            for market, path in {**markets, **cleaned}.items():
-                theirs = ask(python, peer, path, strategy)
-                row = compare(profile, strategy, market, data.read(path), theirs)
-                (others if market in cleaned else rows).append(row)
-                print(
-                    f"{profile:<22} {strategy:<14} {market:<10} {row.fills:>6} fills, "
-                    f"{row.differing} differ, equity {row.equity:.2f}, by {row.difference:.2f}"
-                    + (f"; first: {row.first}" if row.first else ""),
-                    flush=True,
-                )
-    if arguments.rows:
-        return 0
-    text = DOCS.read_text(encoding="utf-8")
-    head, _, rest = text.partition(BEGIN)
-    before, _, tail = rest.partition(END)
-    made = f"{head}{BEGIN}\n\n{table(rows, before)}\n\n{END}{tail}"
-    if arguments.check:
-        if made != text:
-            print(f"{DOCS.name} does not hold this table: run without --check", file=sys.stderr)
-            return 1
-    else:
-        DOCS.write_text(made, encoding="utf-8")
-    return 0 if all(row.agrees for row in [*rows, *others]) else 1
+            markets[market] = Path(folder) / f"{market}.csv"
+            data.write(markets[market], data.make(arguments.bars, seed, gap))
+        for file in map(Path, arguments.data):
+            markets[file.name] = Path(folder) / f"real-{file.name}"
+            data.write(markets[file.name], data.read(file))
+        found = list(compared(arguments.home, wanted, markets))
+    told = tell([row for row in found if row.market in SETS], arguments.check)
+    return 0 if told and all(row.agrees for row in found) else 1
 
 
 if __name__ == "__main__":

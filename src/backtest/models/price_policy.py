@@ -79,7 +79,8 @@ class StopPolicy(Protocol):
 
     def gap(self, kind: str, stop: Decimal, market: Decimal) -> Decimal:
         """``market`` is that first price, at or beyond ``stop``; slippage comes on top. ``kind`` is
-        ``"stop"`` for orders, ``"stop_loss"`` or ``"liquidation"`` for exits."""
+        ``"stop"`` for orders (a stop-limit's price is held within its limit), ``"stop_loss"`` or
+        ``"liquidation"`` for exits."""
 
 
 @frozen

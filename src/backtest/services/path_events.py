@@ -211,7 +211,21 @@ def _stop_limit_event(
     end = 0 if terms.immediate else working.end
     assert terms.limit is not None
     then = _limit_event(working, terms.limit, rank, reached, points, rules, True, end)
+    if then is not None and then.taker and then.reached == reached:
+        then.price = _at_stop(then, stop, rules)
     return Event(working, rank, reached, reached, True, is_trigger=True, then=then)
+
+
+def _at_stop(event: Event, stop: Decimal, rules: PathRules) -> Decimal:
+    """What a limit gives that is in the market where its stop is reached: there the market stands
+    at the stop. A gap that has passed the stop gives what it gives of stops, within the limit."""
+    if event.reached == stop:
+        return stop
+    if rules.stop_policy is None:
+        return event.price
+    assert event.limit is not None
+    given = rules.stop_policy.gap("stop", stop, event.reached)
+    return min(given, event.limit) if event.working.buy else max(given, event.limit)
 
 
 def _trailing_event(
