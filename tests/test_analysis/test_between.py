@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from backtest.analysis import check_orders
+from backtest.analysis import check_events, check_orders
 from backtest.analysis.check_journal import Journal, journal_checks
 from backtest.analysis.explain import explain
 from backtest.analysis.lines import Material
@@ -148,7 +148,7 @@ def problems(run: HandRun) -> list[str]:
     journal = Journal(material)
     journal.walk()
     checks = list(journal_checks(journal))
-    for look in (check_orders.reserves, check_orders.trades, check_orders.events):
+    for look in (check_orders.reserves, check_orders.trades, check_events.events):
         checks.append(checked(look.__name__, partial(look, material, journal)))
     for read in (check_orders.orders, check_orders.chains, check_orders.fills):
         checks.append(checked(read.__name__, partial(read, material)))

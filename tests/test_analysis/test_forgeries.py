@@ -37,8 +37,12 @@ def with_data(result: RunResult) -> Verify:
 
 
 def doubtful(followed: bool) -> set[str]:
+    """The places that are said to be beyond proof in a run without replaced orders."""
     return {
-        place for one in UNPROVEN if not (followed and one.without_data) for place in one.places
+        place
+        for one in UNPROVEN
+        if not (followed and one.without_data) and not one.status
+        for place in one.places
     }
 
 
@@ -139,3 +143,11 @@ def test_a_forged_tape_is_found(tmp_path: Path, soak: bool) -> None:
         assert not alone(run).ok
     (folder := market.write(tmp_path / "run")).joinpath("tape.csv").unlink()
     assert "tape.csv is missing" in str(verify_run(folder))
+
+
+def test_what_is_beside_a_run_is_said_not_to_be_proven(small: RunResult, tmp_path: Path) -> None:
+    folder = small.write(tmp_path / "run")
+    (folder / "tape.csv").write_text("time,price\n")
+    verification = verify_run(folder)
+    assert verification.ok
+    assert "not proven: what else is in the folder: tape.csv" in str(verification).splitlines()

@@ -10,6 +10,7 @@ import pytest
 from attrs import evolve
 
 from backtest.actors import EventKind
+from backtest.analysis.market.page import check_page
 from backtest.analysis.market.type_series import type_series
 from backtest.analysis.metrics import start_equity
 from backtest.errors import ConfigError
@@ -103,6 +104,9 @@ def test_the_page_is_the_same_for_the_same_seed(crowd: MarketResult, tmp_path: P
     assert {path.name for path in tmp_path.iterdir()} == {
         "one.html", "other.html", "another.html", "thesis.html",
     }  # fmt: skip
+    assert crowd.page(tmp_path / "a" / "b.html").read_bytes() == one
+    assert check_page(tmp_path / "c" / "d.html") == tmp_path / "c" / "d.html"
+    assert not (tmp_path / "c").exists(), "asking makes nothing"
     text = one.decode()
     assert crowd.journal_sha256 in text
     assert 'id="p1-depth"' in text

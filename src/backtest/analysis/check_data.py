@@ -304,8 +304,8 @@ def _changes(material: Material) -> Iterator[_Posted]:
         moved = [(asset, change) for (_, asset), change in changes.items() if change]
         own = list(fills.while_(partial(_is_of, material, number)))
         yield bars.get(number, 0), moved, own
-    while (last := last + 1) <= max(bars, default=0):
-        yield bars.get(last, 0), [], list(fills.while_(partial(_is_of, material, last)))
+    for number in sorted(one for one in bars if one > last):
+        yield bars[number], [], list(fills.while_(partial(_is_of, material, number)))
 
 
 def _is_of(material: Material, entry: int, fill: FillLine) -> bool:

@@ -10,6 +10,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from backtest.analysis.check_between import Between
+from backtest.analysis.check_kinds import kinds
 from backtest.analysis.check_trades import Trades
 from backtest.analysis.check_value import Value
 from backtest.analysis.exact import amount, text_of
@@ -80,7 +81,7 @@ class Journal:
             legs = [self._leg(row) for row in rows]
             self._order(legs)
             self._balance(legs)
-            self._kinds(legs)
+            kinds(legs, self.whole, self.balanced)
             self._fold(legs)
             self._gather(legs)
             self._book(legs)
@@ -164,31 +165,6 @@ class Journal:
         for asset, total in sums.items():
             if total:
                 self.balanced.wrong(f"entry {legs[0].entry} sums to {text_of(total)} {asset}")
-
-    def _kinds(self, legs: Sequence[Leg]) -> None:
-        """Each transaction does what its kind says, and says why in the words of its entry."""
-        sums: dict[tuple[str, str], int] = {}
-        why = legs[0].why.partition(": ")[2]
-        for leg in legs:
-            known = _KINDS.get(leg.kind)
-            if known is None:
-                self.whole.wrong(f"entry {leg.entry} has a transaction of kind {leg.kind!r}")
-                continue
-            words, group = known
-            if leg.why != f"{words}: {why}":
-                self.whole.wrong(f"entry {leg.entry} describes a {leg.kind} as {leg.why!r}")
-            if group == "reserve":
-                moved = leg.unavailable if leg.kind == "RESERVE_MARGIN" else -leg.unavailable
-                if leg.available != -leg.unavailable or moved < 0:
-                    self.whole.wrong(f"entry {leg.entry} has a {leg.kind} that does not do that")
-                continue
-            key = (group, leg.asset)
-            sums[key] = sums.get(key, 0) + leg.available + leg.unavailable
-        for (group, asset), total in sums.items():
-            if total:
-                self.balanced.wrong(
-                    f"in entry {legs[0].entry}, {group} sum to {text_of(total)} {asset}"
-                )
 
     def _fold(self, legs: Sequence[Leg]) -> None:
         held, agents = self.held, self._material.agents
@@ -368,22 +344,6 @@ class Journal:
 HOUSE = frozenset({"market", "clearing", "fees", "insurance", "world"})
 """The accounts that are nobody's."""
 _TRADE = re.compile(r" ([0-9.]+) at ([0-9.]+)$")
-_TRADED = "what is paid and delivered"
-_KINDS = {
-    # kind: its words, and the transactions that it sums to zero with, in an entry and asset
-    "RESERVE_MARGIN": ("Reserve", "reserve"),
-    "RETURN_MARGIN": ("Return of reserve or margin", "reserve"),
-    "FEE_CREATE": ("Create fee", "create fees"),
-    "FEE_FILL": ("Fill fee", "fill fees"),
-    "FEE_CLOSE": ("Close fee", "close fees"),
-    "FEE_CANCEL": ("Cancel fee", "cancel fees"),
-    "FEE_OVERNIGHT": ("Overnight charge", "overnight charges"),
-    "FILL_BUY": ("Paid for a buy", _TRADED),
-    "FILL_SELL": ("Delivered for a sell", _TRADED),
-    "SPOT_EXCHANGE": ("Received in exchange", _TRADED),
-    "CLOSE_PNL": ("Realised PnL", "PnL"),
-    "ADJUSTMENT": ("Adjustment", _TRADED),
-}
 
 
 def _parts(material: Material) -> dict[str, str]:

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable
 from backtest.analysis.check_journal import Journal
 from backtest.analysis.check_moments import execution_time
 from backtest.analysis.exact import ONE_UNIT, text_of
-from backtest.analysis.lines import FillLine, Material, OrderLine, derived_id
+from backtest.analysis.lines import FillLine, Material, OrderLine
 from backtest.analysis.times import as_moment
 from backtest.analysis.verification import Finding
 
-__all__ = ["chains", "events", "fills", "orders", "reserves", "trades"]
+__all__ = ["OFFSET", "chains", "enters", "fills", "orders", "reserves", "trades"]
 
 _PENDING, _FILLED, _CLOSED = "PENDING", "FILLED", "CLOSED"
 _CANCELLED, _REPLACED = "CANCELLED", "REPLACED"
-_OFFSET = "offset"
+OFFSET = "offset"
 """The closing reason of what closed positions on the other side, and opened none."""
 _STATES = {
     # filled, closed, cancelled, replaced: which of the times an order in that state has. A
@@ -183,7 +183,7 @@ def chains(material: Material, finding: Finding) -> str:
     for order in material.orders:
         if order.status != _REPLACED:
             became[order.root] = became.get(order.root, 0) + order.volume
-        if order.closing_reason == _OFFSET:
+        if order.closing_reason == OFFSET:
             continue  # it closed others and opened nothing: `fills` looks at it
         if order.status in (_FILLED, _CLOSED):
             filled[order.root] = filled.get(order.root, 0) + order.volume
@@ -205,8 +205,8 @@ def chains(material: Material, finding: Finding) -> str:
                 f"chain {root}: {text_of(expected)} was ordered, {text_of(found)} is accounted for"
             )
     for what, volumes, counted in (
-        ("filled", filled, _volumes(material.fills, _enters)),
-        ("closed", closed, _volumes(material.fills, lambda fill: not _enters(fill))),
+        ("filled", filled, _volumes(material.fills, enters)),
+        ("closed", closed, _volumes(material.fills, lambda fill: not enters(fill))),
     ):
         for root in {**volumes, **counted}:
             if volumes.get(root, 0) != counted.get(root, 0):
@@ -217,7 +217,7 @@ def chains(material: Material, finding: Finding) -> str:
     return f"{len(put_in)} chains"
 
 
-def _enters(fill: FillLine) -> bool:
+def enters(fill: FillLine) -> bool:
     """Whether it filled an order, and did not close a position."""
     return fill.kind == "entry" or fill.order_kind == "spot"
 
@@ -251,7 +251,7 @@ def fills(material: Material, finding: Finding) -> str:
         ):  # fmt: skip
             finding.wrong(f"{what} is not of its order's chain, account, pair and kind")
         execution_time(fill, what, finding)
-        if _enters(fill):
+        if enters(fill):
             _entry(fill, order, what, finding)
         else:
             _closing(fill, order, what, pair.quote_step, pair.contract_size, finding)
@@ -259,7 +259,7 @@ def fills(material: Material, finding: Finding) -> str:
             ended[fill.order] = ended.get(fill.order, 0) + 1
     _offsets(material, finding)
     for order in material.orders:
-        if order.closing_reason == _OFFSET:
+        if order.closing_reason == OFFSET:
             continue
         final = order.status == _CLOSED or (order.kind == "spot" and order.status == _FILLED)
         if ended.get(order.id, 0) != int(final):
@@ -273,7 +273,7 @@ def _offsets(material: Material, finding: Finding) -> None:
     """What an order closed of the other side is what the positions there say that it closed."""
     told: dict[str, int] = {}
     for order in material.orders:
-        if order.closing_reason == _OFFSET:
+        if order.closing_reason == OFFSET:
             told[order.branch] = told.get(order.branch, 0) + order.volume
             what = f"order {order.id}, which closed others,"
             finding.differ(
@@ -342,6 +342,11 @@ def trades(material: Material, journal: Journal, finding: Finding) -> str:
             paid = order.fee_create + order.fee_fill + order.fee_close + order.fee_cancel
             net = order.gross_pnl - paid - order.fee_overnight
             finding.differ(f"the net PnL of order {order.id}", text_of(order.net_pnl), text_of(net))
+        for name, status, fee in (
+            ("close", _CLOSED, order.fee_close), ("cancel", _CANCELLED, order.fee_cancel),
+        ):  # fmt: skip
+            if fee and order.status != status:
+                finding.wrong(f"order {order.id} is {order.status} and has a {name} fee")
         if order.status == _REPLACED:
             continue
         sums = shown.setdefault(order.root, {})
@@ -369,81 +374,3 @@ def trades(material: Material, journal: Journal, finding: Finding) -> str:
                     f"sum to {text_of(chain.get(kind, 0))}"
                 )
     return f"PnL and fees of {len(shown)} chains"
-
-
-# -- events ----------------------------------------------------------------------------------------
-
-_OF_FILLS = frozenset({"filled", "closed", "liquidated"})
-
-
-def events(material: Material, journal: Journal, finding: Finding) -> str:
-    """The story told by the events is the one that orders and fills tell."""
-    run_id = material.run_id
-    named: dict[str, set[str]] = {entry: set() for entry in journal.shared}
-    counts: dict[str, int] = {}
-    last, next_fill = "", 0
-    for place, event in enumerate(material.events, 1):
-        what = f"event {place} ({event.kind} {event.order})"
-        finding.differ(f"the sequence of {what}", event.sequence, str(place))
-        if event.time < last:
-            finding.wrong(f"{what} is earlier than the one before it")
-        last = event.time
-        if int(event.cause) >= int(event.message):
-            finding.wrong(f"{what} was caused by a later message")
-        if event.entry and event.entry_id != derived_id(run_id, f"entry/{event.entry}"):
-            finding.wrong(f"{what} names entry {event.entry} with the id of another")
-        if event.entry in named:
-            named[event.entry].add(event.order)
-        counts[event.kind] = counts.get(event.kind, 0) + 1
-        order = material.order_by_id.get(event.order)
-        if event.kind == "rejected":
-            if not event.reason:
-                finding.wrong(f"{what} has no reason")
-            continue
-        if order is None or order.root != event.root:
-            finding.wrong(f"{what} is of an unknown order or another chain")
-            continue
-        if event.kind == "accepted":
-            finding.differ(f"the time of {what}", as_moment(event.time), order.created)
-        if event.kind in _OF_FILLS:
-            fill = material.fills[next_fill] if next_fill < len(material.fills) else None
-            next_fill += 1
-            if fill is None or (fill.order, fill.time, fill.volume, fill.executed_at) != (
-                event.order, event.time, event.volume, event.executed_at,
-            ):  # fmt: skip
-                finding.wrong(f"{what} is not told by fill {next_fill}")
-    for entry, ids in named.items():
-        for order_id in journal.shared[entry]:
-            if order_id and order_id not in ids:
-                finding.wrong(f"entry {entry} books for order {order_id}, and no event says why")
-    _count(material, counts, finding)
-    return f"{len(material.events)} events"
-
-
-def _count(material: Material, counts: dict[str, int], finding: Finding) -> None:
-    """As many events of each kind as orders and fills show."""
-    statuses: dict[str, int] = {}
-    for order in material.orders:
-        statuses[order.status] = statuses.get(order.status, 0) + 1
-    entries = sum(_enters(fill) for fill in material.fills)
-    for what, found, expected in (
-        ("accepted orders", counts.get("accepted", 0), sum(not o.parent for o in material.orders)),
-        ("fills", counts.get("filled", 0), entries),
-        (
-            "closes",
-            counts.get("closed", 0) + counts.get("liquidated", 0),
-            len(material.fills) - entries,
-        ),
-        (
-            "fills that opened nothing",
-            counts.get("netted", 0),
-            sum(order.closing_reason == _OFFSET for order in material.orders),
-        ),
-        ("cancels", counts.get("cancelled", 0), statuses.get(_CANCELLED, 0)),
-        (
-            "modifies and splits",
-            counts.get("modified", 0) + counts.get("split", 0),
-            statuses.get(_REPLACED, 0),
-        ),
-    ):
-        finding.differ(f"the number of {what} among the events", found, expected)

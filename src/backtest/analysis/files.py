@@ -213,6 +213,11 @@ class RunFiles:
         if isinstance(told, dict) and {*told} - {*names_of(self._facts)}:
             yield f"{RUN_FILE} tells of tables that there are not"
 
+    def besides(self) -> list[str]:
+        """What is in the folder and is none of the run's files."""
+        own = {RUN_FILE, *(self.path(name).name for name in names_of(self._facts))}
+        return sorted(one.name for one in self.folder.iterdir() if one.name not in own)
+
     def _count(self, name: str) -> int | None:
         try:
             return sum(1 for _ in self.rows(name))

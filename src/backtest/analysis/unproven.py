@@ -20,6 +20,8 @@ class Doubt:
     what: str
     places: tuple[str, ...]
     """``table.column``, or the path of a key in ``run.json``."""
+    status: str = ""
+    """Of orders with this status only; empty: of any."""
     without_data: bool = False
     """Whether it is proven where the data is at hand and can be followed."""
 
@@ -64,6 +66,11 @@ UNPROVEN = (
         ),
     ),
     Doubt("which request a close was asked for with", ("fills.closing_order_id",)),
+    Doubt(
+        "what an order had paid before it was replaced",
+        ("orders.fee_create", "orders.fee_fill", "orders.fee_overnight"),
+        status="REPLACED",
+    ),
     Doubt("the margin that a closed position had had", ("orders.margin_reserved",)),
     Doubt(
         "what the run was made on: versions, notices, the names of files, and that it was this "

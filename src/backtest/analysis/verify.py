@@ -11,7 +11,7 @@ from functools import partial
 from os import PathLike
 from typing import Any, TypeVar
 
-from backtest.analysis import check_facts, check_orders
+from backtest.analysis import check_events, check_facts, check_orders
 from backtest.analysis.check_columns import causes, columns
 from backtest.analysis.check_data import against_the_data, unfit
 from backtest.analysis.check_journal import Journal, journal_checks
@@ -74,7 +74,7 @@ def verify_tables(
         followed = checks[-1].ok
     checks.append(
         checked(
-            "events agree with orders and fills", _along(check_orders.events, material, journal)
+            "events agree with orders and fills", _along(check_events.events, material, journal)
         )
     )
     told = [one.what for one in doubts(followed)]
@@ -105,7 +105,9 @@ def verify_run(
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         market, no_market = None, f"run.json does not tell what it was ({error})"
     rest = verify_tables(files, market, no_market)
-    return Verification((first, *rest.checks), rest.unproven)
+    besides = ", ".join(files.besides())
+    told = (*rest.unproven, f"what else is in the folder: {besides}") if besides else rest.unproven
+    return Verification((first, *rest.checks), told)
 
 
 def _walk(material: Material, walked: list[Journal], finding: Finding) -> str:

@@ -24,7 +24,7 @@ from backtest.analysis.market.type_series import type_series
 from backtest.analysis.text import grouped, signed
 from backtest.errors import ConfigError, MissingExtra
 from backtest.money import ZERO, add, mul, plain, round_half_even
-from backtest.storage import check_file, whole_file
+from backtest.storage import check_file, make_folders, whole_file
 from backtest.times import DAY, SECOND, format_ns
 
 __all__ = ["TAPE_LIMIT", "check_page", "market_page", "plotly_js", "write_page"]
@@ -62,14 +62,15 @@ def write_page(
 ) -> Path:
     """Write the page of a market to ``path``; its path.
 
-    The file appears whole or not at all, needs nothing beside it, and is the same for the same
-    market and plotly. ``facts`` by pair, where they have been measured before. Raises
-    `MissingExtra` without plotly and `ConfigError` when it cannot be written, or would replace what
-    is no page of ours without ``force``.
+    Folders on the way are made. The file appears whole or not at all, needs nothing beside it, and
+    is the same for the same market and plotly. ``facts`` by pair, where they have been measured
+    before. Raises `MissingExtra` without plotly and `ConfigError` when it cannot be written, or
+    would replace what is no page of ours without ``force``.
     """
     target = check_page(path, force=force)
     text = market_page(market, facts)
     try:
+        make_folders(target.parent.resolve())
         with whole_file(target) as file:
             file.write(text)
     except OSError as error:
@@ -88,7 +89,10 @@ def check_page(path: str | os.PathLike[str], *, force: bool = False) -> Path:
                         f"{target} is there and is no page of ours: give another name, or --force "
                         "(force=True) to replace it"
                     )
-        check_file(target)
+        home = target.parent
+        while not home.exists():
+            home = home.parent
+        check_file(home / target.name)
     except OSError as error:
         raise ConfigError(f"cannot write to {target}: {error.strerror or error}") from error
     return target
