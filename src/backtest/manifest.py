@@ -29,7 +29,7 @@ __all__ = [
     "versions",
 ]
 
-_READING = {"bar": None, "stamp": "open", "tz": "UTC"}
+_READING = {"bar": None, "stamp": "open", "tz": "UTC", "decimal": "."}
 """How data is read where nothing is said."""
 
 

@@ -90,8 +90,9 @@ class BacktestRunner:
             ``{"BTC": "0.9"}``.
         profile: the fill rules of another engine, by name (`backtest.profiles`), for what ``rules``
             do not say.
-        bar, stamp, tz, stream: how ``data`` is read; see `backtest.data.open_data`. The first three
-            each for all data, by pair, or in a list, one for each of several sources of a pair.
+        bar, stamp, tz, decimal, stream: how ``data`` is read; see `backtest.data.open_data`. The
+            first four each for all data, by pair, or in a list, one for each of several sources of
+            a pair.
         seed: the root of every id and random stream.
         latency: between strategies and the venue, both ways: a length of time or a `Latency`; or
             by link: ``{"orders": "20ms", "market_data": "5ms", "order_events": "10ms"}``; or a
@@ -117,6 +118,7 @@ class BacktestRunner:
     bar: Lengths = None
     stamp: str | Sequence[str | None] | Mapping[Any, Any] = "open"
     tz: Zones = None
+    decimal: str | Sequence[str | None] | Mapping[Any, Any] = "."
     stream: bool = False
     seed: int = 0
     latency: Latencies = None
@@ -251,7 +253,12 @@ class BacktestRunner:
 
     def _open(self, assets: list[str], book: RuleBook) -> tuple[dict[str, Any], dict[str, Any]]:
         if self._opened is None:
-            settings = {"bar": self.bar, "stamp": self.stamp, "tz": self.tz}
+            settings = {
+                "bar": self.bar,
+                "stamp": self.stamp,
+                "tz": self.tz,
+                "decimal": self.decimal,
+            }
             self._opened = opened(self.data, self.pair, assets, book, self._source, settings)
         sources, pairs = self._opened
         return sources, pairs

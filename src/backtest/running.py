@@ -61,6 +61,7 @@ def run(
     bar: Lengths = None,
     stamp: str | Sequence[str | None] | Mapping[Any, Any] = "open",
     tz: Zones = None,
+    decimal: str | Sequence[str | None] | Mapping[Any, Any] = ".",
     stream: bool = False,
     seed: int = 0,
     latency: Latencies = None,

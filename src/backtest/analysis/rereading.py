@@ -65,7 +65,15 @@ def _opened(name: str, code: str, data: Mapping[str, Any], config: Any) -> Any:
         decimal_of(text["volume_increment"], "volume_increment"),
     )
     how = {**_of_all(config), **_of_one(name, data)}
-    return open_data(name, pair, bar=how.get("bar"), stamp=how["stamp"], tz=how["tz"], stream=True)
+    return open_data(
+        name,
+        pair,
+        bar=how.get("bar"),
+        stamp=how["stamp"],
+        tz=how["tz"],
+        decimal=how.get("decimal", "."),
+        stream=True,
+    )
 
 
 def _of_all(config: Mapping[str, Any]) -> dict[str, Any]:

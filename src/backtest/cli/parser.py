@@ -108,6 +108,10 @@ def _run(commands: Any) -> None:
         help="zone of times that name none, and of days and months (default: UTC); likewise",
     )  # fmt: skip
     market.add_argument(
+        "--decimal", action="append", default=[], choices=(".", ","), metavar="MARK",
+        help="the mark of decimals in text, . or , (default: .); likewise",
+    )  # fmt: skip
+    market.add_argument(
         "--stream", action="store_true", help="read while running, in constant memory"
     )
     market.add_argument(

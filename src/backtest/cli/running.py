@@ -51,6 +51,7 @@ def run(arguments: Namespace) -> int:
         bar=_each("--bar", [_length(one) for one in arguments.bar], named_files),
         stamp=_each("--stamp", arguments.stamp, named_files) or "open",
         tz=_each("--tz", arguments.tz, named_files),
+        decimal=_each("--decimal", arguments.decimal, named_files) or ".",
         stream=arguments.stream,
         seed=arguments.seed,
         latency=_latency(arguments.latency),

@@ -28,6 +28,7 @@ __all__ = [
     "READING",
     "Assembler",
     "RowError",
+    "check_decimal",
     "check_order",
     "check_stamp",
     "number_fault",
@@ -74,11 +75,19 @@ def check_stamp(stamp: str) -> str:
     return stamp
 
 
-def number_of(text: str) -> Decimal:
-    """The number that ``text`` spells. Raises `InvalidOperation` where `number_fault` says why."""
-    if "_" in text:  # Decimal would read 1_000 as a thousand
-        raise InvalidOperation
-    value = Decimal(text)
+def check_decimal(decimal: str) -> str:
+    """``decimal`` when it is a point or a comma, else a `ConfigError`."""
+    if decimal not in (".", ","):
+        raise ConfigError(f"decimal must be '.' or ',', the mark of decimals, not {decimal!r}")
+    return decimal
+
+
+def number_of(text: str, mark: str) -> Decimal:
+    """The number that ``text`` spells with ``mark`` before its decimals. Raises `InvalidOperation`
+    where `number_fault` says why."""
+    if "_" in text or (mark == "," and "." in text):
+        raise InvalidOperation  # Decimal would read 1_000 as a thousand, and 1.000 as one
+    value = Decimal(text.replace(",", ".") if mark == "," else text)
     if len(text) > LONG and _places(value) > _MOST_PLACES:
         raise InvalidOperation
     return value
@@ -89,15 +98,20 @@ def _places(value: Decimal) -> int:
     return -value.normalize(_ALL).as_tuple().exponent if value.is_finite() else 0  # type: ignore[operator]
 
 
-def number_fault(text: str) -> str:
+def number_fault(text: str, mark: str) -> str:
     """Why ``text`` is no number to reckon with, and how to mend it."""
     shown = text if len(text) <= 40 else text[:37] + "..."
-    if len(text) > LONG and _IS_NUMBER.fullmatch(text):
+    if len(text) > LONG and _IS_NUMBER.fullmatch(text.replace(mark, ".")):
         return f"has more than {_MOST_PLACES} digits after the point, {shown!r}: round it"
     if not text.strip():
         return "is empty: fill it in or remove the row"
-    if "," in text:
-        return f"has a comma, {shown!r}: write a decimal point and no thousands separators"
+    if mark == "," and "." in text:
+        return f"has a point, {shown!r}: write a decimal comma and no thousands separators"
+    if "," in text and mark == ".":
+        return (
+            f"has a comma, {shown!r}: write a decimal point and no thousands separators, or say "
+            "that it is the mark of decimals, decimal=',' (--decimal ,)"
+        )
     return f"is not a number: {shown!r}"
 
 

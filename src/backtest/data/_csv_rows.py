@@ -29,10 +29,18 @@ class CsvRows:
 
     rounded = False
 
-    def __init__(self, table: CsvTable, columns: RowColumns, pair: str, symbol: str | None) -> None:
+    def __init__(
+        self,
+        table: CsvTable,
+        columns: RowColumns,
+        pair: str,
+        symbol: str | None,
+        decimal: str,
+    ) -> None:
         self.name = table.name
         self.columns = columns
         self._table = table
+        self._decimal = decimal
         self.symbol = self._choose_symbol(symbol, pair)
 
     zone = None
@@ -95,21 +103,29 @@ class CsvRows:
                 if any("_" in text for column in texts for text in column):
                     raise InvalidOperation  # Decimal would read 1_000 as a thousand
                 if max(max(map(len, column), default=0) for column in texts) <= LONG:
-                    return [list(map(Decimal, column)) for column in texts]
+                    return [list(map(Decimal, self._pointed(column))) for column in texts]
             except InvalidOperation:
                 pass
             rows = [self._row(*row) for row in enumerate(zip(*texts, strict=True))]
             return [list(column) for column in zip(*rows, strict=True)]
+
+    def _pointed(self, texts: Sequence[str]) -> Sequence[str]:
+        """``texts`` with a point before their decimals."""
+        if self._decimal == ".":
+            return texts
+        if any("." in text for text in texts):
+            raise InvalidOperation  # Decimal would read 1.000 as one
+        return [text.replace(",", ".") for text in texts]
 
     def _row(self, index: int, row: Sequence[str]) -> list[Decimal]:
         """The numbers of one row, one by one; `RowError` for the first that is none."""
         numbers = []
         for at, text in zip(self.columns.numbers, row, strict=True):
             try:
-                numbers.append(number_of(text))
+                numbers.append(number_of(text, self._decimal))
             except InvalidOperation:
                 name = self.columns.names[at]
-                raise RowError(index, f"{name} {number_fault(text)}") from None
+                raise RowError(index, f"{name} {number_fault(text, self._decimal)}") from None
         return numbers
 
     def _choose_symbol(self, symbol: str | None, pair: str) -> str | None:

@@ -41,11 +41,13 @@ class FrameRows:
         columns: RowColumns,
         pair: str,
         symbol: str | None,
+        decimal: str,
     ) -> None:
         self.name = name
         self.columns = columns
         self.rounded = False
         self._table = table
+        self._decimal = decimal
         self.symbol = self._choose_symbol(symbol, pair)
 
     @property
@@ -124,7 +126,9 @@ class FrameRows:
             name = self.columns.names[at]
             if column.kind in _TIMES:
                 raise DataError(f"the column {name!r} holds times, not numbers", source=self.name)
-            found.append(decimals(column, name))
+            # What was a float has a point, whatever the text of the table has.
+            mark = "." if column.inexact else self._decimal
+            found.append(decimals(column, name, mark))
             self.rounded = self.rounded or column.inexact
         return found
 

@@ -29,8 +29,8 @@ __all__ = ["RowBars"]
 class RowBars:
     """Bars of ``rows``, read anew for each iteration, some thousand rows at a time.
 
-    ``bar``, ``stamp`` and ``tz`` are as `backtest.data.CsvBars` takes them. What is wrong from the
-    start is refused at once, not in the middle of a run.
+    ``bar``, ``stamp``, ``tz`` and ``decimal`` are as `backtest.data.CsvBars` takes them. What is
+    wrong from the start is refused at once, not in the middle of a run.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class RowBars:
         bar: int | str | timedelta | BarLength | None,
         stamp: str,
         tz: str | tzinfo | None,
+        decimal: str,
     ) -> None:
         self.pair = pair
         self.name = rows.name
@@ -55,6 +56,7 @@ class RowBars:
             "bar": None if given is None else str(given),
             "stamp": check_stamp(stamp),
             "tz": "UTC" if zone is None else str(zone),
+            "decimal": decimal,
         }
         """How it is read, as plain data: what was given."""
         survey = Survey(rows, columns, zone, self._calendar, given)

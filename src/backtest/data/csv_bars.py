@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import timedelta, tzinfo
 from pathlib import Path
 
-from backtest.data._assemble import check_stamp, pair_code
+from backtest.data._assemble import check_decimal, check_stamp, pair_code
 from backtest.data._columns import find_columns
 from backtest.data._csv_rows import CsvRows
 from backtest.data._csv_table import CsvTable
@@ -35,13 +35,14 @@ def read_csv(
     tz: str | tzinfo | None = None,
     symbol: str | None = None,
     stream: bool = False,
+    decimal: str = ".",
 ) -> BarSource:
     """The bars of a CSV file: a list of them, or with ``stream`` a source that reads as it goes.
 
     Arguments and errors as `CsvBars`. Loading finds every error of the file at once; streaming
     finds those in its numbers when it gets to them.
     """
-    source = CsvBars(path, pair, bar=bar, stamp=stamp, tz=tz, symbol=symbol)
+    source = CsvBars(path, pair, bar=bar, stamp=stamp, tz=tz, symbol=symbol, decimal=decimal)
     return source if stream else MemoryBars.loaded(source)
 
 
@@ -58,6 +59,7 @@ class CsvBars(RowBars):
         tz: the zone of times that name none, and of days and months; None: UTC.
         symbol: the rows to take where the file has a symbol column; None: those of the pair's
             code, or all when the file has one symbol only.
+        decimal: the mark of decimals, ``"."`` or ``","``.
 
     A bar ends where the next one opens, where that is earlier than its length says; with times of
     close it opens where the one before closes, likewise. Raises `DataError` with file and line for
@@ -75,13 +77,15 @@ class CsvBars(RowBars):
         stamp: str = "open",
         tz: str | tzinfo | None = None,
         symbol: str | None = None,
+        decimal: str = ".",
     ) -> None:
         code = pair_code(pair)
         check_stamp(stamp)
         self._file = InputFile(path)
         table = CsvTable(self._file)
         columns = find_columns(table.names, code, stamp, source=table.name, line=table.header_line)
-        super().__init__(code, CsvRows(table, columns, code, symbol), columns, bar, stamp, tz)
+        rows = CsvRows(table, columns, code, symbol, check_decimal(decimal))
+        super().__init__(code, rows, columns, bar, stamp, tz, decimal)
 
     def digest(self) -> str:
         """SHA-256 (hex) of the file's bytes."""

@@ -10,7 +10,7 @@ import os
 from datetime import timedelta, tzinfo
 from typing import Any
 
-from backtest.data._assemble import check_stamp, pair_code
+from backtest.data._assemble import check_decimal, check_stamp, pair_code
 from backtest.data._columns import find_columns
 from backtest.data._files import InputFile
 from backtest.data._frame_rows import FrameRows, table_of
@@ -31,12 +31,13 @@ def read_parquet(
     tz: str | tzinfo | None = None,
     symbol: str | None = None,
     stream: bool = False,
+    decimal: str = ".",
 ) -> BarSource:
     """The bars of a Parquet file: a list of them, or with ``stream`` read as one goes.
 
     Arguments and errors as `FrameBars`; needs the extra ``parquet``.
     """
-    source = ParquetBars(path, pair, bar=bar, stamp=stamp, tz=tz, symbol=symbol)
+    source = ParquetBars(path, pair, bar=bar, stamp=stamp, tz=tz, symbol=symbol, decimal=decimal)
     return source if stream else MemoryBars.loaded(source)
 
 
@@ -49,12 +50,13 @@ def read_frame(
     tz: str | tzinfo | None = None,
     symbol: str | None = None,
     stream: bool = False,
+    decimal: str = ".",
 ) -> BarSource:
     """The bars of a dataframe: a list of them, or with ``stream`` made as they are asked for.
 
     Arguments and errors as `FrameBars`.
     """
-    source = FrameBars(frame, pair, bar=bar, stamp=stamp, tz=tz, symbol=symbol)
+    source = FrameBars(frame, pair, bar=bar, stamp=stamp, tz=tz, symbol=symbol, decimal=decimal)
     return source if stream else MemoryBars.loaded(source)
 
 
@@ -65,8 +67,8 @@ class FrameBars(RowBars):
         frame: its columns are found by name as a CSV file's are; a pandas index with a name, or of
             times, counts as a column.
         pair: the code that the bars get (or a `TradingPair`).
-        bar, stamp, tz, symbol: as `backtest.data.CsvBars`; without ``tz``, days and months are
-            those of the zone that the type of the times names.
+        bar, stamp, tz, symbol, decimal: as `backtest.data.CsvBars` (the last concerns text);
+            without ``tz``, days and months are those of the zone that the type of the times names.
 
     Raises `DataError` with the number of the row (from 1) as its line, `ConfigError` for arguments
     that make no sense, `MissingExtra` when pyarrow is needed and not there.
@@ -81,11 +83,11 @@ class FrameBars(RowBars):
         stamp: str = "open",
         tz: str | tzinfo | None = None,
         symbol: str | None = None,
+        decimal: str = ".",
     ) -> None:
         self._digest: str | None = None
-        self._set_up(
-            table_of(frame, pair_code(pair), symbol), "dataframe", pair, bar, stamp, tz, symbol
-        )
+        table = table_of(frame, pair_code(pair), symbol)
+        self._set_up(table, "dataframe", pair, bar, stamp, tz, symbol, decimal)
 
     def _set_up(
         self,
@@ -96,11 +98,12 @@ class FrameBars(RowBars):
         stamp: str,
         tz: str | tzinfo | None,
         symbol: str | None,
+        decimal: str,
     ) -> None:
         code = pair_code(pair)
         columns = find_columns(table.names, code, check_stamp(stamp), source=name)
-        rows = FrameRows(table, name, columns, code, symbol)
-        super().__init__(code, rows, columns, bar, stamp, tz)
+        rows = FrameRows(table, name, columns, code, symbol, check_decimal(decimal))
+        super().__init__(code, rows, columns, bar, stamp, tz, decimal)
 
     def digest(self) -> str:
         """SHA-256 (hex) of the bars, by `canonical_digest`."""
@@ -128,9 +131,12 @@ class ParquetBars(FrameBars):
         stamp: str = "open",
         tz: str | tzinfo | None = None,
         symbol: str | None = None,
+        decimal: str = ".",
     ) -> None:
         self._file = InputFile(path)
-        self._set_up(ParquetTable(self._file.name), self._file.name, pair, bar, stamp, tz, symbol)
+        self._set_up(
+            ParquetTable(self._file.name), self._file.name, pair, bar, stamp, tz, symbol, decimal
+        )
 
     def digest(self) -> str:
         """SHA-256 (hex) of the file's bytes."""

@@ -8,7 +8,7 @@ from datetime import timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
-from backtest.data._assemble import check_stamp, pair_code
+from backtest.data._assemble import check_decimal, check_stamp, pair_code
 from backtest.data._columns import kind_of
 from backtest.data._csv_table import CsvTable
 from backtest.data._files import InputFile
@@ -40,6 +40,7 @@ def open_bars(
     tz: str | tzinfo | None = None,
     stream: bool = False,
     symbol: str | None = None,
+    decimal: str = ".",
 ) -> BarSource:
     """The bars of ``pair`` in ``data``, whatever it is.
 
@@ -52,6 +53,7 @@ def open_bars(
         tz: zone of times that name none, and of days and months; None: UTC.
         stream: read as the bars are asked for, in constant memory, instead of all at once.
         symbol: the rows to take where there is a column of symbols.
+        decimal: the mark of decimals in text, ``"."`` or ``","``.
 
     `Bar`s and sources know their own times: for them ``bar`` must agree and the rest is not used.
     Raises `DataError` for data that cannot be used (with file and line where there are any),
@@ -62,7 +64,15 @@ def open_bars(
     5
     """
     source = open_data(
-        data, pair, bar=bar, stamp=stamp, tz=tz, stream=stream, symbol=symbol, kind="bars"
+        data,
+        pair,
+        bar=bar,
+        stamp=stamp,
+        tz=tz,
+        stream=stream,
+        symbol=symbol,
+        kind="bars",
+        decimal=decimal,
     )
     assert isinstance(source, BarSource)
     return source
@@ -75,6 +85,7 @@ def open_quotes(
     tz: str | tzinfo | None = None,
     stream: bool = False,
     symbol: str | None = None,
+    decimal: str = ".",
 ) -> TickSource:
     """The quotes of ``pair`` in ``data``; arguments and errors as `open_bars`.
 
@@ -83,7 +94,9 @@ def open_quotes(
     >>> len(list(open_quotes([Quote("EURUSD", 0, Decimal("1.1"), Decimal("1.2"))], "EURUSD")))
     1
     """
-    source = open_data(data, pair, tz=tz, stream=stream, symbol=symbol, kind="quotes")
+    source = open_data(
+        data, pair, tz=tz, stream=stream, symbol=symbol, kind="quotes", decimal=decimal
+    )
     assert isinstance(source, TickSource)
     return source
 
@@ -95,9 +108,12 @@ def open_trades(
     tz: str | tzinfo | None = None,
     stream: bool = False,
     symbol: str | None = None,
+    decimal: str = ".",
 ) -> TickSource:
     """The trades of ``pair`` in ``data``; arguments and errors as `open_bars`."""
-    source = open_data(data, pair, tz=tz, stream=stream, symbol=symbol, kind="trades")
+    source = open_data(
+        data, pair, tz=tz, stream=stream, symbol=symbol, kind="trades", decimal=decimal
+    )
     assert isinstance(source, TickSource)
     return source
 
@@ -112,6 +128,7 @@ def open_data(
     stream: bool = False,
     symbol: str | None = None,
     kind: str | None = None,
+    decimal: str = ".",
 ) -> BarSource | TickSource:
     """The bars, quotes or trades of ``pair`` in ``data``, whichever it holds.
 
@@ -120,6 +137,8 @@ def open_data(
     they are. ``bar`` and ``stamp`` concern bars alone. Other arguments and errors as `open_bars`.
     """
     length, code = None if bar is None else BarLength.of(bar), pair_code(pair)
+    how: dict[str, Any] = {"tz": tz, "symbol": symbol, "stream": stream, "decimal": decimal}
+    check_decimal(decimal)
     check_stamp(stamp)
     zone_of(tz)
     if kind != "bars" and kind is not None:
@@ -128,16 +147,16 @@ def open_data(
         is_csv = _is_csv(data)
         kind = kind or _kind_of_file(data, is_csv)
         if kind != "bars":
-            return read_ticks(data, pair, kind, tz=tz, symbol=symbol, stream=stream)
+            return read_ticks(data, pair, kind, **how)
         read = read_csv if is_csv else read_parquet
-        return read(data, pair, bar=bar, stamp=stamp, tz=tz, symbol=symbol, stream=stream)
+        return read(data, pair, bar=bar, stamp=stamp, **how)
     if isinstance(data, (BarSource, TickSource)):
         return _agreeing(data, code, length, kind)
     if hasattr(data, "__arrow_c_stream__") or hasattr(data, "iloc"):
         kind = kind or kind_of(table_of(data, code, symbol).names)
         if kind != "bars":
-            return read_ticks(data, pair, kind, tz=tz, symbol=symbol, stream=stream)
-        return read_frame(data, pair, bar=bar, stamp=stamp, tz=tz, symbol=symbol, stream=stream)
+            return read_ticks(data, pair, kind, **how)
+        return read_frame(data, pair, bar=bar, stamp=stamp, **how)
     if isinstance(data, Iterable) and not isinstance(data, (bytes, bytearray, dict)):
         items = list(data)
         if kind in ("quotes", "trades") or (items and isinstance(items[0], Quote | Trade)):

@@ -52,7 +52,8 @@ class BarReader(BarSource, Protocol):
 
     name: str
     reading: Mapping[str, str | None]
-    """How it is read, as plain data: what was given as ``bar``, ``stamp`` and ``tz``."""
+    """How it is read, as plain data: what was given as ``bar``, ``stamp``, ``tz``
+    and ``decimal``."""
 
     @property
     def rounded(self) -> bool:

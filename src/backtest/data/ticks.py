@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import evolve
 
-from backtest.data._assemble import pair_code
+from backtest.data._assemble import check_decimal, pair_code
 from backtest.data._assemble_ticks import TickAssembler
 from backtest.data._columns import TickColumns, find_tick_columns
 from backtest.data._csv_rows import CsvRows
@@ -40,12 +40,13 @@ def read_ticks(
     tz: str | tzinfo | None = None,
     symbol: str | None = None,
     stream: bool = False,
+    decimal: str = ".",
 ) -> TickSource:
     """The quotes or trades of a file or dataframe: a list, or with ``stream`` read as one goes.
 
     Arguments and errors as `FileTicks`.
     """
-    source = FileTicks(data, pair, kind, tz=tz, symbol=symbol)
+    source = FileTicks(data, pair, kind, tz=tz, symbol=symbol, decimal=decimal)
     if stream:
         return source
     loaded = MemoryTicks(
@@ -65,6 +66,7 @@ class FileTicks:
         tz: the zone of times that name none; None: UTC.
         symbol: the rows to take where there is a column of symbols; None: those of the pair's
             code, or all when there is one symbol only.
+        decimal: the mark of decimals in text, ``"."`` or ``","``.
 
     Raises `DataError` with file and line for whatever cannot be read exactly, `ConfigError` for
     arguments that make no sense.
@@ -78,12 +80,16 @@ class FileTicks:
         *,
         tz: str | tzinfo | None = None,
         symbol: str | None = None,
+        decimal: str = ".",
     ) -> None:
         self.pair = pair_code(pair)
         self.kind = check_kind(kind)
         zone = zone_of(tz)
         self._zone = zone
-        self.reading: Mapping[str, str | None] = {"tz": "UTC" if zone is None else str(zone)}
+        self.reading: Mapping[str, str | None] = {
+            "tz": "UTC" if zone is None else str(zone),
+            "decimal": check_decimal(decimal),
+        }
         """How it is read, as plain data."""
         self._file = InputFile(data) if isinstance(data, (str, os.PathLike)) else None
         self._digest: str | None = None
@@ -91,7 +97,7 @@ class FileTicks:
         if self._file is not None and Path(self._file.name).suffix.lower() not in PARQUET:
             table = CsvTable(self._file)
             self.columns = self._find(table.names, table.name, table.header_line)
-            self._rows = CsvRows(table, self.columns, self.pair, symbol)
+            self._rows = CsvRows(table, self.columns, self.pair, symbol, decimal)
         else:
             typed = (
                 table_of(data, self.pair, symbol)
@@ -100,7 +106,7 @@ class FileTicks:
             )
             name = "dataframe" if self._file is None else self._file.name
             self.columns = self._find(typed.names, name, None)
-            self._rows = FrameRows(typed, name, self.columns, self.pair, symbol)
+            self._rows = FrameRows(typed, name, self.columns, self.pair, symbol, decimal)
         self.name = self._rows.name
         self.symbol = self._rows.symbol
         self._notices = Notices(self.name, self.pair)
