@@ -80,6 +80,12 @@ def test_closes_that_are_the_end_stay(kind: str, tmp_path: Path) -> None:
     rows += [("2020-01-01 00:00:05", "2020-01-01 00:00:06")]
     source = opened(kind, None, tmp_path, both(*rows))
     assert [one.length for one in source] == [SECOND] * 4
+    # So is one that is a second short of the next one, and not of the length that most have.
+    rows = [(f"2020-01-01 00:0{n}:00", f"2020-01-01 00:0{n + 1}:00") for n in (0, 1)]
+    rows += [("2020-01-01 00:02:00", "2020-01-01 00:03:29")]
+    rows += [("2020-01-01 00:03:30", "2020-01-01 00:04:30")]
+    source = opened(kind, None, tmp_path, both(*rows))
+    assert [one.length // SECOND for one in source] == [60, 60, 89, 60]
 
 
 @pytest.mark.parametrize("kind", COLUMNS)

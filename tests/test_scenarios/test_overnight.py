@@ -70,6 +70,27 @@ def test_what_is_closed_before_or_opened_after_is_not_charged() -> None:
     assert _charges(world) == []
 
 
+@pytest.mark.parametrize("fill_on", ["this_close", "next_close"])
+def test_what_fills_at_the_close_of_the_rollover_comes_before_it(fill_on: str) -> None:
+    """Days of UTC: each close is a rollover. Opened and closed at closes a day apart, it pays for
+    the night at whose beginning it was opened, at the mark of then, and for no other."""
+
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.long("BTCUSD", 1)
+        await me.next()
+        await order.close()
+        async for _ in me.stream:
+            pass
+
+    bars = [bar(number, 100 + number, length=DAY) for number in range(5)]
+    world = play(bars, script, rules=rules(fees=PERMILLE, fill_on=fill_on))
+    # Opened at the close of the first day at 100 (or of the second at 101): 0.10, or 0.101 up to
+    # 0.11, booked with the day after.
+    expected = {"this_close": (48, "-0.10"), "next_close": (72, "-0.11")}
+    assert _charges(world) == [expected[fill_on]]
+
+
 def test_income_for_holding() -> None:
     rows = [(21, 100), (22, 100), (23, 100), (24, 100)]
     fees = {"overnight_filled": {"percent_of_notional": "-0.0015"}}

@@ -521,6 +521,10 @@ def test_a_night_is_charged_before_a_close_and_not_on_what_is_opened_after_it() 
     # 3 for the night of the first, though nothing was quoted since; none for the second.
     assert world.balance() == (D(1000) - 3 - 1 - 101, D(101))
     assert [one for one in world.journal() if "OVERNIGHT" in one] == ["FEE_OVERNIGHT USD -3 0"]
+    # Equity at the end of the day knows nothing of it: 1000 with 1 at 101, marked at 100.50.
+    broker: Any = world.system.actors["broker"]
+    (before,) = (equity for time, equity in broker.venue.valuation.samples if time <= DAY)
+    assert before == D("999.50")
 
 
 def test_a_position_whose_margin_paid_the_night_is_tested_against_what_stands() -> None:

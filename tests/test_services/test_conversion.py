@@ -66,6 +66,9 @@ def test_of_ways_of_one_length_the_first_asset_codes_win() -> None:
     # The whole sequence decides, not what is next to cash: A-B-Z-USD before A-C-B2-USD.
     prices = {"A/B": "1", "B/Z": "2", "Z/USD": "3", "A/C": "5", "C/BB": "7", "BB/USD": "11"}
     assert worth(prices, "A") == D(6)
+    # Nor which way is by inverse pairs: through A an XRP is 2 x 3 = 6, through B 100 / 4 = 25.
+    prices = {"B/XRP": "4", "B/USD": "100", "XRP/A": "2", "A/USD": "3"}
+    assert worth(prices, "XRP") == D(6)
 
 
 def test_each_step_goes_by_the_direct_pair_before_the_inverse_and_then_by_the_code() -> None:

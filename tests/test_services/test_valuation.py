@@ -125,6 +125,13 @@ def test_a_bar_is_touched_from_the_first_to_the_last_moment_of_what_is_held_in_i
     assert (made.touched, made.moments) == (4, 5)
     made.move_to(6 * MINUTE)
     assert (made.touched, made.moments) == (4, 6)
+    made.balance("BTC", NOTHING, (D(1), D(0)))  # bought and sold within the bar
+    made.balance("BTC", (D(1), D(0)), NOTHING)
+    made.balance("USD", (D(9), D(0)), NOTHING)
+    made.move_to(7 * MINUTE)
+    assert (made.touched, made.moments) == (5, 7)
+    made.balance("USD", NOTHING, (D(9), D(0)))  # money alone does not move with the market
+    assert (made.touched, made.moments) == (5, 7)
 
 
 def test_a_smaller_fall_in_money_may_be_the_larger_share() -> None:
