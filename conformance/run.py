@@ -204,6 +204,7 @@ def compared(home: Path, wanted: list[tuple[str, str]], markets: dict[str, Path]
              pool.submit(ask, pythons[profile], PEERS[profile], path, strategy))
             for profile, strategy in wanted
             for market, path in markets.items()
+            if strategy != flow.NAME or market in SETS  # its distances are those of the made-up
         ]  # fmt: skip
         try:
             for profile, strategy, market, answer in asked:
