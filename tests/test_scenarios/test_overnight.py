@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from backtest.actors import EventKind
-from tests.harness import DAY, HOUR, D, M, bar, pair_of, play, rules
+from tests.harness import DAY, HOUR, D, M, bar, pair_of, play, quote, rules
 
 PERMILLE = {"overnight_filled": {"percent_of_notional": "0.001"}}
 
@@ -393,6 +393,21 @@ class TestPendingOrders:
 
         rows = [bar(number, 100, length=HOUR) for number in (22, 23, 24)]
         assert _charges(play(rows, script, rules=rules(**self.FEES), finishes=False)) == paid
+
+    def test_what_expires_with_the_night_pays_for_none_though_nobody_knows_yet(self) -> None:
+        """Good till midnight. A bar of two hours is under way then, whose open could have filled
+        it; a quote at half past books the nights by then, before that is known."""
+
+        async def script(me: Any) -> None:
+            await me.next()
+            await me.buy("BTCUSD", 2, limit_price=50, expires="1h")
+            await me.next()
+
+        bars = [bar(hour, 100, length=2 * HOUR, start=hour * HOUR) for hour in (21, 23)]
+        rest = quote((24 * HOUR + 30 * M) // 10**9, 100, 101)
+        data = [bars[0], rest, bars[1]]
+        world = play(data, script, rules=rules(**self.FEES), finishes=False)
+        assert _charges(world) == []
 
     def test_a_command_before_the_rollover_counts(self) -> None:
         async def script(me: Any) -> None:
