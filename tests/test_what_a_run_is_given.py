@@ -13,7 +13,7 @@ from backtest.config import cash_of, pair_of, read_rules
 from backtest.context import BacktestContext
 from backtest.data import MemoryBars
 from backtest.errors import ConfigError
-from backtest.models import Asset, TradingPair
+from backtest.models import Asset, TradingPair, TradingRules
 from backtest.strategies import Strategy
 from tests.harness import bar, quote
 
@@ -95,6 +95,25 @@ def test_what_is_refused_before_the_run(given: dict[str, Any], says: str) -> Non
     settings: dict[str, Any] = {"data": BARS, "strategies": Buys(), "cash": "1000 USD"}
     with pytest.raises(ConfigError, match=says):
         BacktestRunner(**(settings | given)).run()
+
+
+def test_a_pairs_commission_and_fees_take_the_place_of_those_of_all_pairs() -> None:
+    share: Any = {"percent_of_notional": "0.001"}
+    night: Any = {"overnight_filled": {"percent_of_notional": "0.0001"}}
+    rules: Any = {"fees": {"fill": share, **night}, "pairs": {"BTCUSD": {"commission": "0.002"}}}
+    own = read_rules(rules).rules("BTCUSD")
+    assert own == TradingRules.from_mapping({"commission": "0.002", "fees": night})
+    assert read_rules(rules).rules("ETHUSD") == TradingRules.from_mapping({"fees": rules["fees"]})
+    rules = {"commission": "0.002", "pairs": {"BTCUSD": {"fees": {"fill": share}}}}
+    own = read_rules(rules).rules("BTCUSD")
+    assert own == TradingRules.from_mapping({"fees": {"fill": share}})  # closing is free, then
+    # Fees of other stages leave the commission as it is; both at once are a contradiction still.
+    rules = {"commission": "0.002", "pairs": {"BTCUSD": {"fees": night}}}
+    own = read_rules(rules).rules("BTCUSD")
+    assert own == TradingRules.from_mapping({"commission": "0.002", "fees": night})
+    both: Any = {"commission": "0.002", "fees": {"fill": share}}
+    with pytest.raises(ConfigError, match=r"fees\.fill says otherwise: give one of them"):
+        read_rules({"pairs": {"BTCUSD": both}})
 
 
 def test_an_asset_has_one_precision() -> None:

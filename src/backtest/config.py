@@ -43,6 +43,9 @@ _PAIR_FIELDS = (
 _TABLES = ("pairs", "assets", "accounts")
 _OF_PAIR = tuple(name for name in _PAIR_FIELDS if not name.startswith("min_"))
 
+_EXECUTIONS = frozenset({"fill", "close"})
+"""The stages of fees that a commission stands for."""
+
 OF_DATA = "data"
 """What a ``price_increment`` says that is to be the finest step of the data."""
 
@@ -199,11 +202,24 @@ def _from_mapping(table: Mapping[str, Any], where: str) -> RuleBook:
                 if name in _OF_PAIR
             }
             own = {name: value for name, value in settings.items() if name not in _OF_PAIR}
-            by_pair[code] = TradingRules.from_mapping(_with_files({**general, **own}))
+            by_pair[code] = TradingRules.from_mapping(_with_files({**_below(general, own), **own}))
         default = TradingRules.from_mapping(_with_files(general))
         return RuleBook(default, by_pair, pairs, assets, dict(table.get("accounts", {})))
     except (FieldError, TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from error
+
+
+def _below(general: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of all pairs, without the fees of executions where a pair has its own: whether
+    they are called a commission, or by their stages."""
+    settings = dict(general)
+    fees = own.get("fees")
+    if "commission" in own or (isinstance(fees, Mapping) and not _EXECUTIONS.isdisjoint(fees)):
+        settings.pop("commission", None)
+    if "commission" in own and isinstance(settings.get("fees"), Mapping):
+        stages = settings["fees"].items()
+        settings["fees"] = {name: fee for name, fee in stages if name not in _EXECUTIONS}
+    return settings
 
 
 def _number(value: Any, name: str) -> Any:
