@@ -405,7 +405,7 @@ class TestPendingOrders:
 
         bars = [bar(hour, 100, length=2 * HOUR, start=hour * HOUR) for hour in (21, 23)]
         rest = quote((24 * HOUR + 30 * M) // 10**9, 100, 101)
-        data = [bars[0], rest, bars[1]]
+        data: list[Any] = [bars[0], rest, bars[1]]
         world = play(data, script, rules=rules(**self.FEES), finishes=False)
         assert _charges(world) == []
 
