@@ -42,7 +42,8 @@ def test_garbage_is_found_while_it_is_made() -> None:
             Ring()
             most = max(most, Ring.alive)
         # All that is new is garbage, so the first batch of 25 000 is no clean sample, nor is any.
-        assert most <= 25_000
+        # Since Python 3.12 a collection begins a few instructions after it is due.
+        assert most <= 25_100
 
 
 def test_garbage_among_much_that_lives_on_is_found_when_there_is_more_than_a_tenth() -> None:

@@ -35,7 +35,7 @@ class Quote:
 
     >>> quote = Quote("EURUSD", 0, Decimal("1.1213"), Decimal("1.1215"))
     >>> quote.mid, quote.time.isoformat()
-    (Decimal('1.1214'), '1970-01-01T00:00:00+00:00')
+    (Decimal('1.12140'), '1970-01-01T00:00:00+00:00')
     """
 
     pair: str
