@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,13 @@ import pytest
 import backtest
 from backtest.config import read_rules
 from backtest.data import open_bars
-from backtest.errors import BacktestError, ConfigError, DataError, FieldError, OrderRejected
+from backtest.errors import BacktestError, ConfigError, DataError, FieldError
 from backtest.markets import Instrument
 from backtest.markets.reading import read_scenario
-from backtest.models import ActionType, Asset, OrderDirection, TradingPair
-from backtest.money import decimal_of
+from backtest.models import Asset, TradingPair
+from backtest.money import setting_of
 from backtest.strategies import SmaCross
-from tests.harness import bar, play
+from tests.harness import bar
 
 HUGE = ["1e400", "1e19", "-1e19", 10**19, Decimal("1e400")]
 TINY = ["1e-400", "1e-51", Decimal("-1e-51")]
@@ -26,43 +25,14 @@ TINY = ["1e-400", "1e-51", Decimal("-1e-51")]
 
 @pytest.mark.parametrize("value", [*HUGE, *TINY])
 def test_what_people_give_is_in_a_range(value: Any) -> None:
-    with pytest.raises(FieldError, match=r"^volume (must be below 1e19|has more than 50 digits)"):
-        decimal_of(value, "volume")
+    with pytest.raises(FieldError, match=r"^fee (must be below 1e19|has more than 50 digits)"):
+        setting_of(value, "fee")
 
 
 def test_the_range_is_as_wide_as_promised() -> None:
     for value in ("9999999999999999999", "1e-50", "0", "-1e18"):
-        assert decimal_of(value, "volume") == Decimal(value)
-    assert decimal_of("0e-70", "volume") == 0
-
-
-@pytest.mark.parametrize("value", ["1e400", "1e19", "1e-400"])
-def test_an_order_beyond_it_is_refused_and_the_run_goes_on(value: str) -> None:
-    async def script(me: Any) -> None:
-        await me.next()
-        sends: list[Callable[[], Any]] = [
-            lambda: me.long("BTCUSD", value),
-            lambda: me.buy("BTCUSD", value),
-            lambda: me.long("BTCUSD", 1, limit_price=value),
-            lambda: me.long("BTCUSD", 1, stop_price=value),
-            lambda: me.short("BTCUSD", 1, stop_loss=value),
-            lambda: me.short("BTCUSD", 1, trail=value),
-            lambda: me.long("BTCUSD", 1, leverage=value),
-        ]
-        for send in sends:
-            with pytest.raises(FieldError):
-                await send()
-        action = me.action(
-            ActionType.CREATE_TRADE_MARKET,
-            "BTCUSD",
-            direction=OrderDirection.LONG,
-            volume=Decimal(value),
-        )
-        with pytest.raises(OrderRejected):
-            await me.submit(action)
-        assert me.balance("USD").available == 1000
-
-    play([bar(0, 100), bar(1, 100)], script, cash={"USD": 1000})
+        assert setting_of(value, "fee") == Decimal(value)
+    assert setting_of("0e-70", "fee") == 0
 
 
 @pytest.mark.parametrize("name", ["contract_size", "price_increment", "volume_increment"])

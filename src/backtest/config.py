@@ -13,7 +13,7 @@ from backtest.actors import FixedLatency, Latency, LinkLatencies, Network
 from backtest.data.funding import read_funding
 from backtest.errors import ConfigError, FieldError
 from backtest.models import HOUSE, Asset, TradingPair, TradingRules
-from backtest.money import ZERO, decimal_of, is_multiple, plain
+from backtest.money import ZERO, is_multiple, plain, setting_of
 from backtest.profiles import profile as profile_called
 from backtest.text_files import read_table
 from backtest.times import duration_ns
@@ -104,7 +104,7 @@ def _amount(text: Any) -> tuple[str, Decimal]:
 
 
 def _positive(value: Any, asset: str) -> Decimal:
-    amount = decimal_of(value, f"cash in {asset}")
+    amount = setting_of(value, f"cash in {asset}")
     if amount < ZERO:
         raise ConfigError(f"cash in {asset} cannot be negative, is {plain(amount)}")
     return amount
@@ -224,7 +224,7 @@ def _below(general: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]
 
 def _number(value: Any, name: str) -> Any:
     is_data = name == "price_increment" and value == OF_DATA
-    return value if is_data else decimal_of(value, name)
+    return value if is_data else setting_of(value, name)
 
 
 def _with_files(settings: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -33,12 +33,12 @@ __all__ = [
     "exponent",
     "floor_quotient",
     "is_multiple",
-    "is_too_large",
     "mul",
     "plain",
     "round_down",
     "round_half_even",
     "round_up",
+    "setting_of",
     "strict_decimal",
     "sub",
     "to_step",
@@ -129,33 +129,32 @@ def strict_decimal(value: object, field: str) -> Decimal:
 
 
 def decimal_of(value: object, field: str) -> Decimal:
-    """``value`` as strategy calls take it: what `strict_decimal` takes, and a numeric `str`.
-
-    Below 10^19 either side of zero, and not nearer to it than 10^-50, so that products have digits
-    to spare.
-    """
+    """``value`` as strategy calls take it: what `strict_decimal` takes, and a numeric `str`."""
+    if type(value) is Decimal:
+        return value if value.is_finite() else _finite(value, field)
     if isinstance(value, str):
         try:
             # Whatever the caller's context: what is no number is to be refused, not to be NaN.
             parsed = Decimal(value.strip().replace("_", ""), _CONTEXT)
         except InvalidOperation:
             raise FieldError(field, f"must be a number, not {value!r}") from None
-        return _in_range(_finite(parsed, field), field)
-    return _in_range(strict_decimal(value, field), field)
+        return _finite(parsed, field)
+    return strict_decimal(value, field)
 
 
-def is_too_large(value: Decimal) -> bool:
-    """Whether ``value`` is 10^19 or more, either side of zero."""
-    return value.adjusted() > _LARGEST
+def setting_of(value: object, field: str) -> Decimal:
+    """``value`` as rules, pairs and cash take it: what `decimal_of` takes, in a range.
 
-
-def _in_range(value: Decimal, field: str) -> Decimal:
-    if _SMALLEST <= value.adjusted() <= _LARGEST:
-        return value
-    if value.adjusted() > _LARGEST:
-        raise FieldError(field, f"must be below 1e{_LARGEST + 1}, is {value:.6e}")
-    if value:
-        raise FieldError(field, f"has more than {-_SMALLEST} digits after the point: {value:.6e}")
+    Below 10^19 either side of zero, and not nearer to it than 10^-50, so that products have digits
+    to spare. (What is ordered has the bounds of its venue.)
+    """
+    number = decimal_of(value, field)
+    if _SMALLEST <= number.adjusted() <= _LARGEST:
+        return number
+    if number.adjusted() > _LARGEST:
+        raise FieldError(field, f"must be below 1e{_LARGEST + 1}, is {number:.6e}")
+    if number:
+        raise FieldError(field, f"has more than {-_SMALLEST} digits after the point: {number:.6e}")
     return ZERO
 
 

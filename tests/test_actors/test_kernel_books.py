@@ -24,6 +24,7 @@ from backtest.actors import (
 )
 from backtest.actors.channel import Answer
 from backtest.errors import BacktestError, Deadlock, InboxOverflow, Undeliverable
+from tests.effort import examples
 
 from .kernel import SECOND, Script, Sink, play
 
@@ -95,7 +96,7 @@ class Reckless(Actor):
 
 
 class TestTheBooks:
-    @settings(max_examples=60)
+    @settings(max_examples=examples(60))
     @given(st.integers(0, 10**6))
     def test_sent_is_handled_plus_waiting_plus_dead(self, seed: int) -> None:
         random = Random(seed)

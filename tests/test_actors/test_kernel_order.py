@@ -20,6 +20,7 @@ from backtest.actors.message import (
     TIMER,
 )
 from backtest.errors import BacktestError, FieldError, FieldTypeError
+from tests.effort import examples
 
 from .kernel import SECOND, US, Echo, Script, Sink, keys_of, play
 
@@ -404,14 +405,14 @@ def chat(seed: int, latencies: int, traced: bool = True) -> tuple[System, list[A
 
 
 class TestARandomConversation:
-    @settings(max_examples=40)
+    @settings(max_examples=examples(40))
     @given(st.integers(0, 10_000), st.integers(0, 10_000))
     def test_is_delivered_in_strictly_rising_order(self, seed: int, latencies: int) -> None:
         _, keys, _ = chat(seed, latencies)
         assert len(keys) > 5
         assert all(before < after for before, after in pairwise(keys))
 
-    @settings(max_examples=20)
+    @settings(max_examples=examples(20))
     @given(st.integers(0, 10_000))
     def test_is_the_same_every_time_watched_or_not(self, seed: int) -> None:
         _, _, log = chat(seed, seed)

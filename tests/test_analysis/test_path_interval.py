@@ -18,6 +18,7 @@ from backtest.analysis.path_interval import PATHS
 from backtest.errors import ConfigError, NotRepeatable, OrderRejected
 from backtest.models import Bar
 from backtest.strategies import Strategy
+from tests.effort import examples
 from tests.harness import D, M, bar
 
 FLAT = [bar(0, 100), bar(1, 100)]
@@ -274,7 +275,7 @@ def markets(draw: st.DrawFn) -> list[Bar]:
     return bars
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(bars=markets(), script=scripts(), margin=st.sampled_from(["isolated", "cross"]))
 def test_where_no_bar_forks_every_path_gives_the_same_run(
     bars: list[Bar], script: tuple[Order, ...], margin: str

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from backtest.data import open_bars
 from backtest.errors import DataError
 from backtest.times import SECOND
+from tests.effort import examples
 
 ZONES = st.sampled_from(
     [
@@ -74,7 +75,7 @@ def opened(
         return [(one.open_ns, one.close_ns) for one in open_bars(path, "X", tz=zone, bar=bar)]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(files())
 def test_given_units_end_where_the_almanac_says(made: tuple[list[date], str, str, bool]) -> None:
     days, unit, zone, epochs = made
@@ -83,7 +84,7 @@ def test_given_units_end_where_the_almanac_says(made: tuple[list[date], str, str
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(files())
 def test_units_that_are_told_end_there_or_later(made: tuple[list[date], str, str, bool]) -> None:
     """Where many rows are missing the gaps may agree on more, and bars are then told late."""
@@ -97,7 +98,7 @@ def test_units_that_are_told_end_there_or_later(made: tuple[list[date], str, str
         assert closes >= begins(after(day, unit), zone)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.lists(st.integers(1, 40), min_size=1, max_size=60),
     st.sampled_from([1, 60, 3600]),

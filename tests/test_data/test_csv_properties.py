@@ -15,6 +15,7 @@ from backtest.errors import DataError
 from backtest.models.bar import Bar
 from backtest.money import plain
 from backtest.times import from_ns
+from tests.effort import examples
 
 DIGITS = st.integers(min_value=0, max_value=12)
 LENGTHS = st.sampled_from([1, 1_000, 10**9, 60 * 10**9, 86_400 * 10**9])
@@ -47,7 +48,7 @@ def series(draw: st.DrawFn) -> tuple[list[Bar], int]:
     return bars, length
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(series(), st.booleans(), st.booleans())
 def test_bars_written_and_read_back_are_identical(
     made: tuple[list[Bar], int], stream: bool, packed: bool
@@ -64,7 +65,7 @@ def test_bars_written_and_read_back_are_identical(
         assert source.bar_ns == length
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(series(), st.sampled_from([",", ";", "\t"]), st.booleans(), st.sampled_from(["\n", "\r\n"]))
 def test_other_spellings_give_the_same_bars(
     made: tuple[list[Bar], int], delimiter: str, quoted: bool, newline: str
@@ -109,7 +110,7 @@ def bars_or_none(path: Path) -> list[Bar] | None:
         return None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.binary(max_size=200), st.booleans())
 def test_rubbish_is_a_data_error_and_nothing_else(rubbish: bytes, headed: bool) -> None:
     head = b"ts,open,high,low,close\n2020-01-01,1,1,1,1\n" if headed else b""
@@ -122,7 +123,7 @@ def test_rubbish_is_a_data_error_and_nothing_else(rubbish: bytes, headed: bool) 
         assert bars[0].open == 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.lists(
         st.text(alphabet="0123456789.,-+eE:TZ \"'\r\n\tnaifNI_/", max_size=24),

@@ -17,6 +17,7 @@ from backtest.errors import DataError, FieldError
 from backtest.models import Bar, Quote, Trade, TradingPair
 from backtest.strategies import Strategy
 from backtest.times import MINUTE
+from tests.effort import examples
 from tests.harness import without_ids
 
 np: Any = pytest.importorskip("numpy")
@@ -97,7 +98,7 @@ def tables(draw: st.DrawFn, digits: int = 15) -> dict[str, list[Decimal]]:
     return columns
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(data=st.data(), single=st.booleans(), pair=st.sampled_from(["BTCUSD", GRID]))
 def test_bars_are_the_same_from_every_source(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, single: bool, pair: Any

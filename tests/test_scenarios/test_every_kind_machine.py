@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from backtest.errors import OrderRejected
+from tests.effort import examples
 from tests.harness import bar, pair_of, play
 from tests.reference_orders import Model
 
@@ -207,4 +208,4 @@ async def _carry_out(me: Any, handles: list[Any], words: tuple[Any, ...]) -> Non
 
 
 TestKinds = Kinds.TestCase
-TestKinds.settings = settings(max_examples=150, stateful_step_count=25)
+TestKinds.settings = settings(max_examples=examples(150), stateful_step_count=25)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from backtest.errors import FieldError
 from backtest.services.margin import liquidation_price_of
+from tests.effort import examples
 from tests.harness import D, bar, pair_of, play, rules
 
 CROSS = {"main": {"margin_mode": "cross"}}
@@ -96,7 +97,7 @@ def test_of_an_order_filled_in_parts_it_is_that_of_its_nearest_part() -> None:
     play([bar(0, 100), bar(1, 100, 100, 100, 100, 1), bar(2, 104, 104, 104, 104, 1)], script)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     long=st.booleans(),
     leverage=st.integers(2, 20),

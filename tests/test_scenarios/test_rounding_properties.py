@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.effort import examples
 from tests.harness import D, World, bar, pair_of, play, rules
 
 volumes = st.lists(st.decimals(D("0.001"), D("0.05"), places=3), min_size=1, max_size=6)
@@ -42,7 +43,7 @@ def _traded(side: str, parts: list[Decimal], price: Decimal, precision: int) -> 
     )
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(volumes, prices, precisions, st.sampled_from(["buy", "sell"]))
 def test_an_order_in_parts_comes_to_what_it_does_at_once(
     parts: list[Decimal], price: Decimal, precision: int, side: str
@@ -56,7 +57,7 @@ def test_an_order_in_parts_comes_to_what_it_does_at_once(
     assert in_parts.balance("fees") == at_once.balance("fees")
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(
     st.lists(
         st.tuples(

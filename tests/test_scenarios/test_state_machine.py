@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from backtest.errors import OrderRejected
+from tests.effort import examples
 from tests.harness import D, bar, pair_of, play, rules
 from tests.reference_model import CANCEL, CLOSE, CREATE, FILL, FLAT, MAINTENANCE, Model
 from tests.reference_netting import NettingModel
@@ -290,7 +291,7 @@ async def _carry_out(me: Any, handles: list[Any], words: tuple[Any, ...]) -> Non
 
 
 TestOrders = Orders.TestCase
-TestOrders.settings = settings(max_examples=150, stateful_step_count=30)
+TestOrders.settings = settings(max_examples=examples(150), stateful_step_count=30)
 
 
 class NettingOrders(Orders):
@@ -302,4 +303,4 @@ class NettingOrders(Orders):
 
 
 TestNettingOrders = NettingOrders.TestCase
-TestNettingOrders.settings = settings(max_examples=100, stateful_step_count=30)
+TestNettingOrders.settings = settings(max_examples=examples(100), stateful_step_count=30)

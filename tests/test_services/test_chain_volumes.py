@@ -14,6 +14,7 @@ from backtest.errors import FieldError, RejectReason
 from backtest.models import OrderStatus
 from backtest.services.chain_volumes import ChainVolumes, chain_volumes
 from backtest.services.order_operations import cancel, close, fill, modify, split
+from tests.effort import examples
 from tests.generators import D, later, spot, trading, uid
 
 REQUESTED = RejectReason.REQUESTED
@@ -196,7 +197,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.sampled_from([spot, trading]), st.integers(1, 50), STEPS)
 def test_no_volume_and_no_create_fee_is_lost(
     make: Any, volume: int, steps: list[tuple[str, int, Decimal]]

@@ -20,6 +20,7 @@ from backtest.testing.generators import (
     trading_rules,
     volumes,
 )
+from tests.effort import examples
 from tests.harness import D
 
 QUARTERS = pair_of("BTCUSD", price_increment="0.25", volume_increment="0.5")
@@ -56,7 +57,7 @@ def test_rules_keep_what_is_fixed(drawn: TradingRules, fee: object, step: Step) 
     assert step.bar >= 0
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     bars(min_size=3, max_size=12),
     st.lists(order_flows(), min_size=1, max_size=2),

@@ -19,7 +19,7 @@ from backtest.gym.learner import Learner, learner
 from backtest.gym.observations import Observation, Relative
 from backtest.gym.rewards import Reward, equity_change
 from backtest.gym.simulation import Simulation, Simulations
-from backtest.money import decimal_of, plain
+from backtest.money import plain, setting_of
 from backtest.times import format_ns
 
 __all__ = ["TradingEnv"]
@@ -98,7 +98,7 @@ class TradingEnv(gymnasium.Env[Any, Any]):
         self._reward = reward
         self._pair, self._every = pair, every
         self._max_steps, self._levels = max_steps, levels
-        self._ruin = decimal_of(ruin, "ruin")
+        self._ruin = setting_of(ruin, "ruin")
         self._seed = seed
         self._name = name
         self._cash = cash_asset

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from backtest.errors import ConfigError
 from backtest.markets.strict import meant
-from backtest.money import ZERO, add, decimal_of, div, exponent, mul, sub, to_step
+from backtest.money import ZERO, add, div, exponent, mul, setting_of, sub, to_step
 from backtest.services import draws
 from backtest.times import duration_ns
 
@@ -203,7 +203,7 @@ def _is_length(value: Any) -> bool:
 def _number(value: Any, field: str) -> Decimal:
     if _is_length(value):
         return Decimal(duration_ns(value, field))
-    return decimal_of(value, field)
+    return setting_of(value, field)
 
 
 def _grid(numbers: Sequence[Decimal]) -> Decimal:

@@ -14,7 +14,7 @@ from backtest.errors import ConfigError
 from backtest.markets.hours import Hours, hours_of
 from backtest.markets.strict import known_keys
 from backtest.models import TradingPair, TradingRules
-from backtest.money import ONE, ZERO, decimal_of, is_multiple, plain
+from backtest.money import ONE, ZERO, is_multiple, plain, setting_of
 from backtest.services.fundamental import Fundamental
 from backtest.times import DAY, duration_ns
 
@@ -40,7 +40,7 @@ def _pair(value: Any) -> TradingPair:
 
 
 def _increment(value: Any) -> Decimal | None:
-    return None if value is None else decimal_of(value, "increment")
+    return None if value is None else setting_of(value, "increment")
 
 
 def _rules(value: Any) -> TradingRules:
@@ -52,11 +52,11 @@ def _rules(value: Any) -> TradingRules:
 
 
 def _price(value: Any) -> Decimal:
-    return decimal_of(value, "reference_price")
+    return setting_of(value, "reference_price")
 
 
 def _share(value: Any) -> Decimal | None:
-    return None if value is None else decimal_of(value, "band")
+    return None if value is None else setting_of(value, "band")
 
 
 def _halt(value: Any) -> int:

@@ -11,7 +11,7 @@ from backtest.actors.latency import Network
 from backtest.errors import ConfigError
 from backtest.markets.distribution import DISTRIBUTIONS, Distribution, distribution_of
 from backtest.markets.strict import known_keys
-from backtest.money import decimal_of
+from backtest.money import setting_of
 from backtest.times import duration_ns
 
 __all__ = ["DrawnLatency", "latencies_of", "latency_text"]
@@ -77,7 +77,7 @@ def _by_distance(table: Mapping[str, Any], field: str) -> DistanceLatency:
     law = CubicLatency if jitter == "cubic" else None if jitter is None else _one(jitter, field)
     return DistanceLatency(
         {"broker": 0},
-        spread=float(decimal_of(table.get("spread", 0), f"{field}.spread")),
+        spread=float(setting_of(table.get("spread", 0), f"{field}.spread")),
         base=table.get("base", 0),
         jitter=law,
     )

@@ -13,7 +13,7 @@ from attrs import NOTHING, fields
 from backtest.errors import BacktestError, ConfigError
 from backtest.markets.distribution import DISTRIBUTIONS, Distribution
 from backtest.markets.strict import meant
-from backtest.money import ONE, decimal_of, is_multiple
+from backtest.money import ONE, is_multiple, setting_of
 from backtest.strategies import Strategy
 
 __all__ = ["Parameters"]
@@ -90,7 +90,7 @@ class Parameters:
         if not any(kind in _NUMBERS for kind in kinds):
             return value  # of a kind of its own, which may well read text
         try:
-            return self._number(name, decimal_of(value, name))
+            return self._number(name, setting_of(value, name))
         except BacktestError:
             raise self._refusal(name, value) from None
 

@@ -17,7 +17,7 @@ from backtest.markets.latencies import latencies_of
 from backtest.markets.parameters import Parameters
 from backtest.markets.strict import meant
 from backtest.models import HOUSE
-from backtest.money import ONE, decimal_of
+from backtest.money import ONE, setting_of
 from backtest.strategies import Strategy
 from backtest.times import duration_ns
 
@@ -60,7 +60,7 @@ def _cash(value: Any) -> dict[str, Decimal] | None:
 
 
 def _leverage(value: Any) -> Decimal | None:
-    leverage = None if value is None else decimal_of(value, "leverage")
+    leverage = None if value is None else setting_of(value, "leverage")
     if leverage is not None and leverage < ONE:
         raise ConfigError(f"leverage must be at least 1, not {leverage}")
     return leverage

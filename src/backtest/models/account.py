@@ -13,7 +13,7 @@ from backtest.errors import FieldError, FieldTypeError
 from backtest.models._frozen_map import FrozenMap
 from backtest.models._show import shown
 from backtest.models._validate import check_texts
-from backtest.money import ONE, ZERO, decimal_of
+from backtest.money import ONE, ZERO, setting_of
 
 __all__ = ["HOUSE", "Account", "MarginMode"]
 
@@ -29,7 +29,7 @@ def _weights(value: Any) -> FrozenMap[str, Decimal]:
         raise FieldTypeError("collateral", f"must map assets to weights, not {value!r}")
     weights = {}
     for asset, weight in value.items():
-        weights[asset] = decimal_of(weight, f"collateral.{asset}")
+        weights[asset] = setting_of(weight, f"collateral.{asset}")
         if not ZERO < weights[asset] <= ONE:
             raise FieldError(f"collateral.{asset}", f"must be above 0 and at most 1, is {weight}")
     return FrozenMap(weights)

@@ -23,7 +23,7 @@ from backtest.models._validate import (
 )
 from backtest.models.instructions import PLAIN, Instructions, check_instructions
 from backtest.models.lifecycle import OrderDirection
-from backtest.money import ZERO, is_too_large, plain
+from backtest.money import ZERO, plain
 
 __all__ = ["ActionType", "DecisionAction"]
 
@@ -207,8 +207,6 @@ class DecisionAction:
             value = getattr(self, name)
             if value is not None and value <= ZERO:
                 return f"{name} must be positive"
-            if value is not None and is_too_large(value):
-                return f"{name} must be below 1e19"
         verb, _, subject = self.action_type.value.partition("_")
         if verb != "MODIFY" and self.clear:
             return "clear is for modify actions only"

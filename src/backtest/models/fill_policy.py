@@ -18,7 +18,7 @@ from attrs import field, frozen
 
 from backtest.errors import FieldError, FieldTypeError
 from backtest.models.bar import Bar
-from backtest.money import ONE, ZERO, decimal_of, mul, sub, to_step
+from backtest.money import ONE, ZERO, mul, setting_of, sub, to_step
 
 __all__ = [
     "Adaptive",
@@ -172,7 +172,7 @@ class VolumePolicy(Protocol):
 
 
 def _share(value: Any) -> Decimal:
-    share = decimal_of(value, "share")
+    share = setting_of(value, "share")
     if share <= ZERO:
         raise FieldError("share", f"must be positive, is {share}")
     return share

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from backtest.errors import FieldError, FieldTypeError
-from backtest.money import decimal_of
+from backtest.money import setting_of
 from backtest.times import DAY, HOUR, MINUTE, SECOND, duration_ns, to_ns
 
 __all__ = ["Funding", "funding_of"]
@@ -46,14 +46,14 @@ class Funding:
         if (rate is None) is (schedule is None):
             raise FieldError("funding", "needs a rate, or a schedule of times and rates: one of")
         if schedule is not None:
-            rows = [(_time(time), decimal_of(own, "funding.schedule")) for time, own in schedule]
+            rows = [(_time(time), setting_of(own, "funding.schedule")) for time, own in schedule]
             self._times = tuple(time for time, _ in rows)
             self._rates = tuple(own for _, own in rows)
             for before, after in zip(self._times, self._times[1:], strict=False):
                 if after <= before:
                     raise FieldError("funding.schedule", "must have rising times, each once")
             return
-        self._rate = decimal_of(rate, "funding.rate")
+        self._rate = setting_of(rate, "funding.rate")
         self._every = duration_ns(every, "funding.every")
         if not self._every:
             raise FieldError("funding.every", "must be longer than nothing")

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from backtest.errors import FieldError
 from backtest.models.bar import Bar
-from backtest.money import ZERO, decimal_of, div, mul
+from backtest.money import ZERO, div, mul, setting_of
 
 __all__ = [
     "FixedSlippage",
@@ -34,7 +34,7 @@ class SlippagePolicy(Protocol):
 
 
 def _amount(value: Any) -> Decimal:
-    amount = decimal_of(value, "slippage")
+    amount = setting_of(value, "slippage")
     if amount < ZERO:
         raise FieldError("slippage", f"must be non-negative, is {amount}")
     return amount

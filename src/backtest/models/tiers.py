@@ -10,7 +10,7 @@ from attrs import frozen
 
 from backtest.errors import FieldError, FieldTypeError
 from backtest.models._validate import NON_NEGATIVE, POSITIVE_IF_SET, check_numbers
-from backtest.money import ONE, ZERO, add, decimal_of, mul, sub
+from backtest.money import ONE, ZERO, add, mul, setting_of, sub
 
 __all__ = ["Tier", "Tiers", "tiers_of"]
 
@@ -144,7 +144,7 @@ def _read(given: Any, number: int) -> Tier:
         )
     where = f"maintenance_tiers[{number}]"
     numbers = [
-        None if one is None or one == "none" else decimal_of(one, f"{where}.{name}")
+        None if one is None or one == "none" else setting_of(one, f"{where}.{name}")
         for name, one in zip(_NAMES, row, strict=False)
     ]
     if numbers[1] is None:

@@ -25,7 +25,7 @@ from backtest.models.fills import Fills
 from backtest.models.funding import Funding, funding_of
 from backtest.models.lifecycle import OrderDirection
 from backtest.models.tiers import Tiers, tiers_of
-from backtest.money import ONE, ZERO, decimal_of
+from backtest.money import ONE, ZERO, setting_of
 from backtest.times import DAY, age_ns
 
 __all__ = ["LeverageKind", "TradingRules"]
@@ -282,7 +282,7 @@ def _check_fee(stage: FeeStage, fee: Fee) -> None:
 
 
 def _read_number(value: Any, name: str) -> Decimal | None:
-    return None if value is None or value == "none" else decimal_of(value, name)
+    return None if value is None or value == "none" else setting_of(value, name)
 
 
 def _read_leverage(value: Any, name: str) -> LeverageKind:
@@ -325,7 +325,7 @@ def _read_commission(value: Any, name: str) -> tuple[Fee, ...]:
     elif not isinstance(value, Mapping | Fee) and (
         isinstance(value, str) or not isinstance(value, Iterable)
     ):
-        value = Fee(FeeKind.PERCENT_OF_NOTIONAL, decimal_of(value, name))
+        value = Fee(FeeKind.PERCENT_OF_NOTIONAL, setting_of(value, name))
     tables = [value] if isinstance(value, Mapping | Fee) else value
     return tuple(fee for table in tables for fee in _read_fee(table, name))
 
@@ -340,7 +340,7 @@ def _read_fee(table: Any, name: str) -> Iterable[Fee]:
     rates = dict(table)
     given = ((word, key, rates.pop(word, None)) for word, key in _FEE_TERMS)
     terms = {
-        key: decimal_of(value, f"{name}.{word}") for word, key, value in given if value is not None
+        key: setting_of(value, f"{name}.{word}") for word, key, value in given if value is not None
     }
     if terms and len(rates) != 1:
         words = ", ".join(word for word, key in _FEE_TERMS if key in terms)
@@ -348,7 +348,7 @@ def _read_fee(table: Any, name: str) -> Iterable[Fee]:
             name, f"must name one kind of fee beside {words}; use a list of tables for more"
         )
     return [
-        Fee(_member(FeeKind, kind, name), decimal_of(rate, f"{name}.{kind}"), **terms)
+        Fee(_member(FeeKind, kind, name), setting_of(rate, f"{name}.{kind}"), **terms)
         for kind, rate in rates.items()
     ]
 

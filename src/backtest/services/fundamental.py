@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from backtest.errors import ConfigError, FieldError
 from backtest.models.trading_pair import TradingPair
-from backtest.money import decimal_of, div
+from backtest.money import div, setting_of
 from backtest.services.draws import decay, exponential, growth, normal, stream
 from backtest.times import DAY, duration_ns, to_ns
 
@@ -41,11 +41,11 @@ def _start_ns(start: datetime | int) -> int:
 
 
 def _price(value: Decimal | int | str) -> Decimal:
-    return decimal_of(value, "mean")
+    return setting_of(value, "mean")
 
 
 def _maybe(value: Decimal | int | str | None) -> Decimal | None:
-    return None if value is None else decimal_of(value, "initial")
+    return None if value is None else setting_of(value, "initial")
 
 
 class _Path:

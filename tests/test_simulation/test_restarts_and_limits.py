@@ -1,4 +1,4 @@
-"""What the simulation found in the engine, told by hand: each of these failed first."""
+"""Restarted actors, volumes beyond all reckoning, errors that cross processes."""
 
 from __future__ import annotations
 

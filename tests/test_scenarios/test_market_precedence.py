@@ -1,4 +1,4 @@
-"""What a review of the order books found, each worked out by hand.
+"""Who comes before whom in a market, and what stands in whose way, each worked out by hand.
 
 Every agent nets, prices are whole dollars about 100, volumes whole units.
 """

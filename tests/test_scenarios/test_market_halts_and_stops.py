@@ -1,4 +1,4 @@
-"""What the simulation of markets found in the exchange, each worked out by hand."""
+"""Stops, halts and auctions that meet in one market, each worked out by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reviewer found wrong, each worked out by hand: these failed before they were mended."""
+"""Fees of orders that are split, cancelled or charged for a night; commands that make no sense."""
 
 from __future__ import annotations
 
