@@ -26,8 +26,8 @@ def price() -> st.SearchStrategy[Decimal]:
     return st.builds(lambda units, digits: Decimal(units).scaleb(-digits), whole, DIGITS)
 
 
-def volume() -> st.SearchStrategy[Decimal]:
-    whole = st.integers(min_value=0, max_value=10**14)
+def volume(least: int) -> st.SearchStrategy[Decimal]:
+    whole = st.integers(min_value=least, max_value=10**14)
     return st.builds(lambda units, digits: Decimal(units).scaleb(-digits), whole, DIGITS)
 
 
@@ -37,12 +37,13 @@ def series(draw: st.DrawFn) -> tuple[list[Bar], int]:
     length = draw(LENGTHS)
     at = draw(st.integers(min_value=0, max_value=2**62))
     with_volume = draw(st.booleans())
-    bars = []
+    bars: list[Bar] = []
     for _ in range(draw(st.integers(min_value=1, max_value=8))):
         low, first, last, high = sorted(draw(st.lists(price(), min_size=4, max_size=4)))
         if draw(st.booleans()):
             first, last = last, first
-        traded = draw(volume()) if with_volume else None
+        # Volumes of zero alone would be read as none.
+        traded = draw(volume(1 if not bars else 0)) if with_volume else None
         bars.append(Bar("X", at, at + length, first, high, low, last, traded))
         at += length * draw(st.integers(min_value=1, max_value=1000))
     return bars, length
