@@ -44,6 +44,7 @@ from .venue import Venue
 __all__ = ["Acceptance"]
 
 _LONG = OrderDirection.LONG
+_HUNDRED = Decimal(100)
 _PRICES: dict[str, tuple[bool, bool]] = {
     "market": (False, False),
     "limit": (True, False),
@@ -68,6 +69,24 @@ def _asked(branch: Branch, stop: Decimal | None) -> str:
     if branch.expires is not None:
         words.append(f"good till {format_ns(branch.expires)}")
     return "; ".join(words)
+
+
+def _buffered(
+    branch: Branch, buy: bool, limit: Decimal | None, stop: Decimal | None, now: Decimal | None
+) -> str:
+    """What an order reserves for that has no limit: more than its price, for that may move."""
+    price = now if stop is None else stop
+    if not buy or limit is not None or price is None or branch.worst <= price:
+        return ""
+    buffer = plain(mul(branch.book.rules.market_buffer, _HUNDRED))
+    what = "the last price" if stop is None else "its stop"
+    told = (
+        f": it reserves at {plain(branch.worst)}, {what} {plain(price)} and the market_buffer of "
+        f"{buffer} % on top, which comes back with the fill"
+    )
+    if branch.spot and stop is None:
+        told += f"; self.affordable({branch.book.code!r}) is what would be accepted"
+    return told
 
 
 class Acceptance:
@@ -169,7 +188,7 @@ class Acceptance:
             refuse(
                 RejectReason.INSUFFICIENT_FUNDS,
                 f"{account} has {plain(short.available)} {short.asset} available, "
-                f"{plain(short.needed)} needed",
+                f"{plain(short.needed)} needed" + _buffered(branch, buy, limit, stop, now),
             )
         agent_id = desk.agent.agent_id
         order: SpotOrder | TradingOrder

@@ -16,6 +16,7 @@ from .checks import (
     check_grid,
     refuse,
 )
+from .closes import pending_closes
 from .fill_plans import owed, rest_is_dust
 from .oco import OcoGroup
 from .protocol import Balances, EventKind
@@ -158,19 +159,14 @@ class Cancellation:
     ) -> None:
         """Cancel the pending closes, or only those that command ``close`` asked for."""
         venue = self._venue
-        pending = [
-            (holding, closing)
-            for holding in branch.holdings
-            for closing in holding.closings
-            if closing.kind == "close" and (not close or closing.command == close)
-        ]
+        pending = pending_closes(branch, close)
         if not pending:
             what = "close" if close else "order"
             refuse(RejectReason.ALREADY_DONE, f"nothing of this {what} is pending any more")
-        for holding, closing in pending:
-            holding.take(closing)
-        last = pending[-1][0].order
-        ids = " + ".join(str(closing.id) for _, closing in pending)
+        for closing in pending:
+            closing.holding.take(closing)
+        last = pending[-1].holding.order
+        ids = " + ".join(str(closing.id) for closing in pending)
         venue.herald.tell(
             EventKind.CLOSE_CANCELLED,
             branch,
@@ -178,4 +174,5 @@ class Cancellation:
             reason=reason,
             detail=f"{detail}; order {ids}",
             command=command,
+            close=close,
         )

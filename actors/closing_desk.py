@@ -247,6 +247,8 @@ class ClosingDesk:
         holding = closing.holding
         branch, part, order, asset = holding.branch, holding.part, holding.order, book.quote
         closing.tally.sums, holding.gains = terms.sums, terms.gains
+        if closing.command:
+            closing.tally.closed = add(closing.tally.closed, volume)
         size = signed_size(book, holding.part.long, volume)
         venue.valuation.position(book.code, size.copy_negate(), part.entry_price)
         done, rest = close(
@@ -338,4 +340,5 @@ class ClosingDesk:
             fill=record,
             detail=detail or _WORDS[closing.kind],
             balances=balances,
+            close=closing.command,
         )

@@ -78,7 +78,11 @@ class CommandDesk:
             if branch.book.charges:
                 await self._financing.charge_order(branch, ask.verb is Verb.SPLIT)
             verb = ask.verb
-            if verb is Verb.CANCEL and ask.close:
+            if ask.close and verb is Verb.MODIFY:
+                self._closes.modify(branch, ask)
+            elif ask.close and verb is Verb.CANCEL and ask.volume is not None:
+                self._closes.cancel(branch, ask.volume, ask)
+            elif verb is Verb.CANCEL and ask.close:
                 self._cancellation.cancel_close(branch, ask.close, desk.request, ask.command)
             elif verb is Verb.CANCEL:
                 await self._cancellation.cancel(

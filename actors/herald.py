@@ -17,6 +17,7 @@ from backtest.money import plain
 from .actor import Actor
 from .branch import Branch
 from .channel import Channel
+from .closes import closes_of
 from .cross_account import CrossAccount
 from .desk import Desk
 from .message import ORDER_EVENT
@@ -26,6 +27,17 @@ from .records import EventRecord, Records
 __all__ = ["Herald"]
 
 _new = tuple.__new__
+_OF_CLOSES = frozenset(
+    {
+        EventKind.CLOSING,
+        EventKind.CLOSE_CANCELLED,
+        EventKind.CLOSED,
+        EventKind.LIQUIDATED,
+        EventKind.TRIGGERED,
+        EventKind.TRAILED,
+    }
+)
+"""Events after which other closes may be pending than before."""
 _NONE: Mapping[tuple[str, str], tuple[Decimal, Decimal]] = {}
 
 
@@ -76,6 +88,7 @@ class Herald:
         children: tuple[tuple[int, SpotOrder | TradingOrder], ...] = (),
         balances: Balances = _NONE,
         level: Decimal | None = None,
+        close: int = 0,
     ) -> None:
         """Record an order event and send it to the owner; sharers of the account get balances."""
         desk, actor, records = branch.desk, self._actor, self._records
@@ -123,6 +136,8 @@ class Herald:
                 balances,
                 level,
                 False,
+                close,
+                closes_of(branch) if kind in _OF_CLOSES else None,
             ),
         )
         if self.held is None:
@@ -193,7 +208,7 @@ class Herald:
                 if event.command:
                     asker = channel
                 if channel is asker and place < last[channel]:
-                    held[place] = (channel, _new(OrderEvent, (*event[:-1], True)))
+                    held[place] = (channel, event._replace(later=True))
         for channel, event in held:
             channel.post(event, ORDER_EVENT)
 

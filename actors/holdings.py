@@ -76,6 +76,7 @@ def drop_closing(venue: Venue, closing: Closing, reason: RejectReason, detail: s
         holding.order,
         reason=reason,
         detail=f"{detail}; order {closing.id}",
+        close=closing.command,
     )
 
 

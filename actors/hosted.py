@@ -34,19 +34,19 @@ class Handlers(NamedTuple):
 class Hosted(Protocol):
     """What the host needs of a strategy."""
 
-    def computation_ns(self) -> int:
+    def _host_computation(self) -> int:
         """How long every wake-up keeps it busy, unless the host is told."""
 
-    def wanted(self) -> frozenset[Kind]:
+    def _host_wants(self) -> frozenset[Kind]:
         """The kinds of market data for which it has handlers."""
 
-    def joined(self, host: StrategyHost, welcome: Welcome) -> Handlers:
+    def _host_joined(self, host: StrategyHost, welcome: Welcome) -> Handlers:
         """It has a host and knows pairs, accounts and balances now."""
 
-    def apply(self, event: OrderEvent | BalanceUpdate) -> None:
+    def _host_applies(self, event: OrderEvent | BalanceUpdate) -> None:
         """Bring balances, positions and handles up to date; never waits."""
 
-    def ended(self) -> None:
+    def _host_ended(self) -> None:
         """The run is over: whatever still waits for an order waits in vain."""
 
 

@@ -88,6 +88,21 @@ class EventKind(Named):
     """A charge or loss that the account could not pay was borne by the insurance account."""
 
 
+class PendingClose(NamedTuple):
+    """An order to close positions that is pending. Immutable."""
+
+    command: int
+    """The command that asked for it."""
+    id: UUID
+    """Its id; of one that closes several positions, that of the first."""
+    volume: Decimal
+    """What it is still to close."""
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    """Where it triggers; of a trailing stop, where that stands now."""
+    instructions: Instructions = PLAIN
+
+
 class OrderEvent(NamedTuple):
     """What happened to one order; strategies get it in `on_order`. Immutable."""
 
@@ -117,6 +132,11 @@ class OrderEvent(NamedTuple):
     """Where a trailing stop stands now."""
     later: bool = False
     """Whether more of what the same command did follows: who asked is answered with the last."""
+    close: int = 0
+    """The command that asked for the close which this is about; 0 for none."""
+    closes: tuple[PendingClose, ...] | None = None
+    """All orders to close positions of the branch that are pending after the event; None where it
+    does not tell of them."""
 
     def __repr__(self) -> str:
         reason = None if self.reason is None else self.reason.name
@@ -174,7 +194,8 @@ class Amend(NamedTuple):
     take_profits: tuple[Decimal | None, ...] | None = None
     """Of a split: those of the parts; None for the one there was."""
     close: int = 0
-    """Of a cancel: the command that asked for the close to be cancelled; 0 for what is pending."""
+    """Of a cancel or a modify: the command that asked for the close which is meant; 0 for what is
+    pending of the order."""
 
 
 class Post(NamedTuple):

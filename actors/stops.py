@@ -27,8 +27,14 @@ def tell_trailed(venue: Venue, working: Working) -> None:
             return
         key.level = level
         branch, order = key.holding.branch, key.holding.order
-    detail = f"trailing stop at {plain(level)}"  # type: ignore[arg-type]
-    venue.herald.tell(EventKind.TRAILED, branch, order, detail=detail, level=level)
+    venue.herald.tell(
+        EventKind.TRAILED,
+        branch,
+        order,
+        detail=f"trailing stop at {plain(level)}",  # type: ignore[arg-type]
+        level=level,
+        close=0 if type(key) is Branch else key.command,
+    )
 
 
 def tell_moved(venue: Venue, working: Working) -> None:
@@ -70,5 +76,9 @@ def tell_triggered(venue: Venue, working: Working) -> None:
         tell_moved(venue, working)
         order = key.order if type(key) is Branch else order
     venue.herald.tell(
-        EventKind.TRIGGERED, branch, order, detail=f"{what}; {plain(left)} is left to fill"
+        EventKind.TRIGGERED,
+        branch,
+        order,
+        detail=f"{what}; {plain(left)} is left to fill",
+        close=0 if type(key) is Branch else key.command,
     )

@@ -98,8 +98,9 @@ class StrategyHost(Actor):
         """What it has seen, while it may not order yet."""
         self.last: dict[str, Decimal] = {}
         """The last price of each pair that the strategy was given: at what the venue marks."""
-        self._quoted: set[str] = set()
-        """Pairs of which it was given a quote: those say what the last price is."""
+        self._quoted: dict[str, Quote] = {}
+        """The last quote of each pair that it was given: of those, quotes say what the last price
+        is."""
         self._handlers = Handlers(*(None,) * len(Handlers._fields))
         self._on_bar: Handler | None = None
         self._async_bar = self._async_timer = False
@@ -124,7 +125,7 @@ class StrategyHost(Actor):
     async def started(self) -> None:
         self.fiber.arrive = self._arrive
         self._venue = self.link(BROKER)
-        wants = self.strategy.wanted()
+        wants = self.strategy._host_wants()
         welcome = await self._venue.request(Hello(wants))
         if self._latency is not None:
             # From here on, for joining is no part of the simulation: it takes no time.
@@ -133,12 +134,12 @@ class StrategyHost(Actor):
         self.streams.published = None
         if welcome.publishes:
             self.streams.published = Subscriptions(self._venue, wants, welcome.pairs)
-        fixed = self.strategy.computation_ns()
+        fixed = self.strategy._host_computation()
         if fixed and self._thinking is None:
             self._thinking = Thinking(fixed)
         if self._thinking is not None:
             self._thinking.wake(self.system.now)
-        self._handlers = self.strategy.joined(self, welcome)
+        self._handlers = self.strategy._host_joined(self, welcome)
         if not welcome.publishes and self._handlers.on_depth is not None:
             increments = {code: pair.price_increment for code, pair in welcome.pairs.items()}
             handler = with_depth(self._handlers.on_quote, self._handlers.on_depth, increments)
@@ -175,7 +176,7 @@ class StrategyHost(Actor):
             self.streams.close(self._undelivered)
             if self._topics is not None:
                 self._topics.close()
-            self.strategy.ended()
+            self.strategy._host_ended()
         elif stage == 1:
             for fiber in (self._line, self.fiber):
                 if fiber is not None and fiber.alive:
@@ -269,7 +270,7 @@ class StrategyHost(Actor):
         if self.warm_up is not None:
             self._warm(self.warm_up, tick)
         if kind is Quote:
-            self._quoted.add(pair)
+            self._quoted[pair] = tick  # type: ignore[assignment]
         if kind is Quote or pair not in self._quoted:
             self.last[pair] = mark_of(tick, self._pairs[pair].price_increment)
         if handler is None:
@@ -349,6 +350,12 @@ class StrategyHost(Actor):
         wanted = self._subscribed is None or payload.pair in self._subscribed
         return wanted and getattr(self._handlers, name) is not None
 
+    def asked(self, pair: str) -> Decimal | None:
+        """At what a buy would meet the market, by what the strategy was given: the ask of the last
+        quote, else the last price; None before there was one."""
+        quote = self._quoted.get(pair)
+        return self.last.get(pair) if quote is None else quote.ask
+
     def think(self, ns: int) -> None:
         """Be busy for so many nanoseconds more."""
         if self._thinking is None:
@@ -364,7 +371,7 @@ class StrategyHost(Actor):
 
     def _apply(self, envelope: Envelope) -> None:
         self._applied = envelope[2]
-        self.strategy.apply(envelope[4])
+        self.strategy._host_applies(envelope[4])
 
     def _arrive(self, envelope: Envelope) -> bool:
         """Called while a handler is suspended, or when the strategy has ended."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from backtest.strategies.balance import BalanceView
 from backtest.strategies.breakout import Breakout
+from backtest.strategies.close_handle import CloseHandle
 from backtest.strategies.command import Command
 from backtest.strategies.grid import Grid
-from backtest.strategies.handle import CloseCommand, OrderHandle
+from backtest.strategies.handle import OrderHandle
 from backtest.strategies.position import PositionView
 from backtest.strategies.rebalance import Rebalancer
 from backtest.strategies.rsi import RsiReversion
@@ -16,7 +17,7 @@ from backtest.strategies.strategy import Strategy
 __all__ = [
     "BalanceView",
     "Breakout",
-    "CloseCommand",
+    "CloseHandle",
     "Command",
     "Grid",
     "OrderHandle",

@@ -5,29 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from backtest.actors import BalanceUpdate, EventKind, OrderEvent, StrategyHost, System, Welcome
 from backtest.actors.protocol import Amend, Create, Verb
-from backtest.errors import AccountError, FieldError, OrderRejected, RejectReason
+from backtest.errors import (
+    AccountError,
+    BacktestError,
+    FieldError,
+    OrderRejected,
+    RejectReason,
+)
+from backtest.log import get_logger
 from backtest.models import (
     PLAIN,
     ActionType,
+    Asset,
     DecisionAction,
     Instructions,
     OrderDirection,
     SpotOrder,
     TradingOrder,
+    TradingPair,
 )
 from backtest.models._fast import derive
-from backtest.money import add, decimal_of
+from backtest.money import ZERO, add, decimal_of
 from backtest.services.fills import WorkingKind
+from backtest.spelling import suggestion
 from backtest.times import duration_ns, from_ns, to_ns
 
+from .affordable import affordable
+from .balance import BalanceView
+from .close_handle import CloseHandle
 from .command import Command
 from .exposure import Exposure
-from .handle import CloseCommand, Expires, Number, OrderHandle
+from .handle import Expires, Number, OrderHandle
 from .position import take_changes
 
 if TYPE_CHECKING:
@@ -36,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["OrderDesk"]
 
 _new = tuple.__new__
+_NOTHING = (ZERO, ZERO)
 
 
 class OrderDesk:
@@ -63,6 +77,8 @@ class OrderDesk:
         self._strategy = strategy
         self._branches: dict[int, OrderHandle] = {}
         self._commands: dict[int, Command[Any]] = {}
+        self._closes: dict[int, CloseHandle] = {}
+        """Handles of closes that are pending, or not answered yet, by the number of the command."""
         self._submitted: dict[UUID | int | None, Command[Any]] = {}
         """Commands that were given ids by who made them."""
         self._unanswered: Command[Any] | None = None
@@ -158,6 +174,7 @@ class OrderDesk:
         handle: OrderHandle,
         clear: frozenset[str],
         expires: Expires | None = None,
+        close: int = 0,
         **prices: Number | None,
     ) -> Command[OrderHandle]:
         given: dict[str, Any] = {name: _maybe(price, name) for name, price in prices.items()}
@@ -166,6 +183,8 @@ class OrderDesk:
         unknown = clear - {"stop_loss", "take_profit"}
         if unknown:
             raise FieldError("clear", f"can name stop_loss and take_profit, not {sorted(unknown)}")
+        if close:
+            handle, given["close"] = handle.value, close
         return self._amend(handle, Verb.MODIFY, handle, clear=clear, **given)
 
     def split(
@@ -188,15 +207,17 @@ class OrderDesk:
 
     def close(
         self, handle: OrderHandle, volume: Number | None, **prices: Number | None
-    ) -> CloseCommand:
+    ) -> CloseHandle:
         given = {name: _maybe(price, name) for name, price in prices.items()}
-        command = CloseCommand(self, handle)
-        self._amend(handle, Verb.CLOSE, command, _maybe(volume, "volume"), **given)
-        return command
+        size = _maybe(volume, "volume")
+        close = CloseHandle(self, handle, handle.open_volume if size is None else size)
+        self._amend(handle, Verb.CLOSE, close, size, **given)
+        return close
 
-    def cancel_close(self, close: CloseCommand) -> Command[OrderHandle]:
+    def cancel_close(self, close: CloseHandle, volume: Number | None) -> Command[OrderHandle]:
         """Cancel what is pending of ``close``, and of no other."""
-        return self._amend(close.value, Verb.CANCEL, close.value, close=close.number)
+        entry = close.value
+        return self._amend(entry, Verb.CANCEL, entry, _maybe(volume, "volume"), close=close.number)
 
     def _amend(
         self,
@@ -206,6 +227,7 @@ class OrderDesk:
         volume: Decimal | None = None,
         **changes: Any,
     ) -> Command[Any]:
+        command: Command[Any]
         if handle.id is None:
             raise FieldError(
                 "order",
@@ -213,10 +235,12 @@ class OrderDesk:
                 if handle.is_rejected
                 else "was not accepted yet: await it before you change it",
             )
-        command: Command[Any] = Command(self, value)
         number = self.host.next_command()
-        if type(value) is CloseCommand:
+        if verb is Verb.CLOSE:
             command, value.number = value, number
+            self._closes[number] = value
+        else:
+            command = Command(self, value)
         self._commands[number] = command
         self.host.submit(Amend(number, verb, handle.id, volume, **changes))
         return command
@@ -284,6 +308,59 @@ class OrderDesk:
             if one.parts and (pair is None or one.pair == pair)
         ]
 
+    def pair_of(self, code: str) -> TradingPair:
+        """The trading pair called ``code``."""
+        pair = self.pairs.get(code)
+        if pair is None:
+            raise BacktestError(f"there is no pair {code!r}; there are: {', '.join(self.pairs)}")
+        return pair
+
+    def balance(self, asset: Asset | str, account: str | None) -> BalanceView:
+        """What one of the strategy's accounts has of ``asset``."""
+        name = account or self.default_account
+        code = asset.code if isinstance(asset, Asset) else asset
+        held = self.balances.get((name, code))
+        if held is None or name not in self.accounts:
+            if account is not None:
+                self._account_id(account)
+            known = {code: None for _, code in self.balances}
+            for pair in self.pairs.values():
+                known |= {pair.base.code: None, pair.quote.code: None}
+            if code not in known:
+                meant = suggestion(str(code), known)
+                told = f"did you mean {meant!r}?" if meant else f"there are: {', '.join(known)}"
+                raise AccountError(f"there is no asset {code!r} here; {told}")
+        return BalanceView(*(held or _NOTHING))
+
+    def affordable(self, pair: str, limit: Decimal | None, account: str | None) -> Decimal:
+        """The largest volume of a spot buy that would be accepted now."""
+        traded = self.pair_of(pair)
+        free = self.balance(traded.quote, account).available
+        return affordable(traded, self.rules[pair], free, self.host.asked(pair), limit)
+
+    def open_orders(self, pair: str | None) -> list[OrderHandle]:
+        """Handles with something pending, in the order of acceptance."""
+        found = [one for one in self.open.values() if pair is None or one.pair == pair]
+        if self._closes:
+            found += [
+                one
+                for one in self._closes.values()
+                if one.live is not None and (pair is None or one.pair == pair)
+            ]
+        return found
+
+    @property
+    def short_name(self) -> str:
+        """The name of the strategy in its run."""
+        return self.name.removeprefix("strategy/")
+
+    @property
+    def log(self) -> Any:
+        """A logger that carries the strategy's name and the simulated time."""
+        return get_logger("backtest.strategy").bind(
+            strategy=self.short_name, time=from_ns(self.system.now).isoformat()
+        )
+
     @property
     def at(self) -> datetime:
         return self.system.moment
@@ -325,6 +402,10 @@ class OrderDesk:
         elif kind is EventKind.FILLED and event.children:
             for number, order in event.children:
                 handle.add_exit(self._new_handle(handle, number, order))
+        closes: list[CloseHandle] | None = None
+        if event.closes or handle.closes:
+            if event.closes is not None:
+                closes = self._follow_closes(event, handle)
         if handle.live is not None:
             self.open[event.branch] = handle
         else:
@@ -337,7 +418,30 @@ class OrderDesk:
             command.answer()
         else:
             self._answer_last(event)
+        if closes is not None:
+            for close in closes:
+                close.settle()
         handle.settle()
+
+    def _follow_closes(self, event: OrderEvent, entry: OrderHandle) -> list[CloseHandle]:
+        """Closes of the positions of ``entry`` were accepted, changed, or are pending no more;
+        their handles."""
+        pending = {one.command: one for one in event.closes or ()}
+        for number, state in pending.items():
+            if number not in entry.closes:
+                known = self._closes.get(number)
+                if known is None:  # it was not asked for by a handle
+                    known = self._closes[number] = CloseHandle(self, entry, state.volume)
+                    known.number = number
+                    known.answer()
+                entry.closes = {**entry.closes, number: known}
+        followed = cast("list[CloseHandle]", list(entry.closes.values()))
+        for close in followed:
+            close.follow(event, pending.get(close.number))
+            if close.number not in pending:
+                del self._closes[close.number]
+        entry.closes = {number: one for number, one in entry.closes.items() if number in pending}
+        return followed
 
     def _answer_last(self, event: OrderEvent) -> None:
         """The last of what a command did was told."""
@@ -387,7 +491,11 @@ class OrderDesk:
         assert event.reason is not None
         error = OrderRejected(event.reason, event.detail, event.branch_id)
         command.answer(error)
-        if isinstance(command.value, OrderHandle) and command is command.value:
+        if type(command) is CloseHandle:
+            self._closes.pop(command.number, None)
+            command.end_reason = event.reason.value
+            command.settle()
+        elif isinstance(command.value, OrderHandle) and command is command.value:
             command.value.end_reason = event.reason.value
             command.value.settle()
         if self._strategy.logs_refusals and not command.awaited:
@@ -395,7 +503,7 @@ class OrderDesk:
 
     def log_refusal(self, refusal: OrderRejected) -> None:
         """Log a refusal: the first of each reason as a warning, the others for who looks closer."""
-        log = self._strategy.log
+        log = self.log
         if refusal.reason in self._logged:
             log.debug("order.rejected", reason=refusal.reason.value, detail=refusal.detail)
             return
@@ -410,7 +518,7 @@ class OrderDesk:
     def ended(self) -> None:
         """The run is over."""
         self.over = True
-        for handle in list(self._branches.values()):
+        for handle in [*self._branches.values(), *self._closes.values()]:
             handle.stop_events()
 
 

@@ -21,6 +21,7 @@ from .keywords import WORDS, unknown_keyword
 from .position import take_changes
 
 if TYPE_CHECKING:
+    from .close_handle import CloseHandle
     from .desk import OrderDesk
 
 __all__ = ["Expires", "Number", "OrderHandle"]
@@ -50,6 +51,9 @@ _AT_ITS_STOP = frozenset(
 
 _NO_EXITS: list[OrderHandle] = []
 """Stands for no exits; never written to."""
+
+_NO_CLOSES: dict[int, OrderHandle] = {}
+"""Stands for no closes; never written to."""
 
 
 class OrderHandle(Command["OrderHandle"]):
@@ -89,6 +93,9 @@ class OrderHandle(Command["OrderHandle"]):
     """Whether it was split: its parts have handles of their own."""
     split_into: list[OrderHandle] = _NO_EXITS
     """Those handles."""
+    closes: dict[int, OrderHandle] = _NO_CLOSES
+    """Orders to close its positions that are pending (not what protects them), by the number of
+    the command that asked for each."""
     split_given = 0
     """How many of `split_into` a split has given back already."""
 
@@ -138,13 +145,19 @@ class OrderHandle(Command["OrderHandle"]):
 
     @property
     def is_done(self) -> bool:
-        """Nothing is pending any more: filled, cancelled, refused or split."""
+        """Nothing is pending any more: filled, cancelled, refused or split; and no order to close
+        what it opened is (what protects it does not count)."""
+        return self.live is None and self.is_answered and not self.closes
+
+    @property
+    def _is_over(self) -> bool:
+        """Nothing of the order itself is pending any more."""
         return self.live is None and self.is_answered
 
     @property
     def status(self) -> OrderStatus:
         """``PENDING`` while something is to be filled; then what became of the order."""
-        if not self.is_done:
+        if not self._is_over:
             return OrderStatus.PENDING
         if self.is_replaced:
             return OrderStatus.REPLACED
@@ -195,7 +208,7 @@ class OrderHandle(Command["OrderHandle"]):
         time, real when live). An order of which a part filled and the rest was cancelled counts as
         filled: `filled_volume` says how much.
         """
-        return await self._wait("_filled", self.is_done, timeout) and self.is_filled
+        return await self._wait("_filled", self._is_over, timeout) and self.is_filled
 
     async def done(self, timeout: float | timedelta | str | None = None) -> bool:
         """Wait until nothing of it is pending; False after ``timeout``."""
@@ -204,7 +217,7 @@ class OrderHandle(Command["OrderHandle"]):
     async def closed(self, timeout: float | timedelta | str | None = None) -> bool:
         """Wait until nothing is pending and every position it opened is closed; False after
         ``timeout``."""
-        return await self._wait("_flat", self.is_done and not self.parts, timeout)
+        return await self._wait("_flat", self._is_over and not self.parts, timeout)
 
     async def _wait(self, name: str, already: bool, timeout: Any) -> bool:
         if already:
@@ -227,7 +240,7 @@ class OrderHandle(Command["OrderHandle"]):
         if self._events is None:
             self._events = []
         self._events.append(stream)
-        if self._desk.over or (self.is_done and not self.parts):
+        if self._desk.over or (self._is_over and not self.parts):
             stream.close()
         return stream
 
@@ -298,12 +311,12 @@ class OrderHandle(Command["OrderHandle"]):
         trail: Number | None = None,
         trail_percent: Number | None = None,
         **unknown: Never,
-    ) -> CloseCommand:
+    ) -> CloseHandle:
         """Close all, or ``volume``, of the open position: at the market, at a limit, or by a stop,
         a stop-limit (both prices) or a trailing stop (``trail``, or ``trail_percent``).
 
-        Awaiting it waits for the venue's acceptance; `closed` waits until it is done. What is given
-        back can be kept, to `CloseCommand.cancel` this close and no other.
+        Awaiting it waits for the venue's acceptance and gives this handle; `closed` waits until it
+        is done. What is given back is the handle of the close: of this one, and no other.
         """
         if unknown:
             raise unknown_keyword(unknown, OrderHandle.close, WORDS)
@@ -386,9 +399,10 @@ class OrderHandle(Command["OrderHandle"]):
     def settle(self) -> None:
         """Let go on whoever waits for what has come true."""
         if self.live is None:
-            for signal in (self._filled, self._done):
-                if signal is not None:
-                    signal.resolve()
+            if self._filled is not None:
+                self._filled.resolve()
+            if self._done is not None and not self.closes:
+                self._done.resolve()
             if not self.parts:
                 if self._flat is not None:
                     self._flat.resolve()
@@ -398,14 +412,3 @@ class OrderHandle(Command["OrderHandle"]):
         if self._events is not None:
             for stream in self._events:
                 stream.close()
-
-
-class CloseCommand(Command[OrderHandle]):
-    """An order to close a position. Awaiting it gives the handle of the position's order."""
-
-    number = 0
-    """The number of the command, by which the venue knows it."""
-
-    def cancel(self) -> Command[OrderHandle]:
-        """Cancel what is pending of this close, and of no other."""
-        return self._desk.cancel_close(self)

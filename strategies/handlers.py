@@ -15,7 +15,7 @@ from backtest.errors import ConfigError
 from backtest.source_code import is_ours
 from backtest.spelling import suggestion
 
-__all__ = ["HANDLERS", "OPTIONS", "WANTS", "handlers_of", "oddities"]
+__all__ = ["HANDLERS", "OPTIONS", "WANTS", "base_of", "handlers_of", "oddities"]
 
 HANDLERS = (
     "on_start",
@@ -78,7 +78,7 @@ _ELSEWHERE = {
 def handlers_of(kind: Any) -> tuple[str, ...]:
     """The handlers that ``kind`` has of its own. Refuses what are no handlers, with a word on how
     to write them."""
-    base = _base(kind)
+    base = base_of(kind)
     if kind.run is not base.run and not iscoroutinefunction(kind.run):
         raise ConfigError(
             f"{kind.__name__}.run must be an 'async def' without 'yield': it is one coroutine that "
@@ -97,7 +97,7 @@ def handlers_of(kind: Any) -> tuple[str, ...]:
     return tuple(name for name in HANDLERS if getattr(kind, name) is not getattr(base, name))
 
 
-def _base(kind: Any) -> Any:
+def base_of(kind: Any) -> Any:
     """The class that has all handlers, and none that does anything."""
     return next(one for one in reversed(kind.__mro__) if vars(one).keys() >= set(HANDLERS))
 

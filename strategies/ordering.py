@@ -264,12 +264,13 @@ class Ordering:
         )
 
     def open_orders(self, pair: str | None = None) -> list[OrderHandle]:
-        """Orders with something pending, in the order of their acceptance."""
-        return [one for one in self._desk.open.values() if pair is None or one.pair == pair]
+        """Orders with something pending, in the order of their acceptance; then pending closes of
+        positions (`CloseHandle`). What protects a position, a stop-loss or take-profit, is none."""
+        return self._desk.open_orders(pair)
 
     async def close_all(self, pair: str | None = None) -> None:
         """Cancel what is pending and close, at the market, what is open; of all pairs or of one."""
-        for handle in self.open_orders(pair):
+        for handle in self._desk.open_orders(pair):
             await handle.cancel()
         for handle in self._desk.handles_with_positions(pair):
             await handle.close()

@@ -18,6 +18,8 @@ Changes = Sequence[tuple[UUID, TradingOrder | None]]
 class PositionView:
     """All open parts of a pair taken together; false when there is none.
 
+    A hedged long and short are parts too: true, whatever ``volume``, their balance, is.
+
     A snapshot: ask ``self.position(pair)`` again after something happened.
     """
 
@@ -44,7 +46,10 @@ class PositionView:
     def __repr__(self) -> str:
         price = self.average_price
         at = None if price is None else plain(price)
-        return f"<PositionView {self.pair} {plain(self.volume)} at {at}>"
+        both = ""
+        if self.long_volume and self.short_volume:
+            both = f" (long {plain(self.long_volume)}, short {plain(self.short_volume)})"
+        return f"<PositionView {self.pair} {plain(self.volume)}{both} at {at}>"
 
     @property
     def volume(self) -> Decimal:
@@ -52,6 +57,23 @@ class PositionView:
         total = ZERO
         for part in self.parts:
             total = add(total, _signed(part))
+        return total
+
+    @property
+    def long_volume(self) -> Decimal:
+        """Of the long parts together."""
+        return self._side(OrderDirection.LONG)
+
+    @property
+    def short_volume(self) -> Decimal:
+        """Of the short parts together, positive."""
+        return self._side(OrderDirection.SHORT)
+
+    def _side(self, direction: OrderDirection) -> Decimal:
+        total = ZERO
+        for part in self.parts:
+            if part.direction is direction:
+                total = add(total, part.volume)
         return total
 
     @property

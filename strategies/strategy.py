@@ -14,19 +14,21 @@ import attrs
 from backtest.actors import Handlers, Message, OrderEvent, StrategyHost
 from backtest.actors.protocol import BalanceUpdate, Kind, Welcome
 from backtest.actors.warm_up import WarmUp
-from backtest.errors import BacktestError, ConfigError, FieldError, FieldTypeError, OrderRejected
-from backtest.log import get_logger
-from backtest.models import Bar, BarLength, Depth, DepthUpdate, Quote, Trade, TradingPair
+from backtest.errors import ConfigError, FieldError, FieldTypeError, OrderRejected
+from backtest.models import Asset, Bar, BarLength, Depth, DepthUpdate, Quote, Trade, TradingPair
+from backtest.money import decimal_of
 from backtest.services.calendars import calendar_of
 from backtest.source_code import stamp_of
-from backtest.times import duration_ns, from_ns, to_ns
+from backtest.times import duration_ns, to_ns
 
 from .balance import BalanceView
 from .desk import OrderDesk
+from .handle import Number
 from .handlers import HANDLERS, WANTS, handlers_of
 from .ordering import Ordering
 from .parameters import checking, parameters_of, take_defaults
 from .position import PositionView
+from .readable import readable
 
 if TYPE_CHECKING:
     from backtest.actors import Stream
@@ -71,7 +73,7 @@ class Strategy(Ordering):
             cls.__init__ = checking(cls, cls.__init__)  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
-        parameters = ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
+        parameters = ", ".join(f"{name}={value!r}" for name, value in parameters_of(self).items())
         return f"{type(self).__name__}({parameters})"
 
     # -- to override -------------------------------------------------------------------------------
@@ -112,17 +114,17 @@ class Strategy(Ordering):
 
     # -- what it sees ------------------------------------------------------------------------------
 
-    @property
+    @readable
     def now(self) -> datetime:
         """The time, as an aware UTC `datetime`."""
         return self._desk.at
 
-    @property
+    @readable
     def now_ns(self) -> int:
         """The time in nanoseconds since 1970."""
         return self._host.system.now
 
-    @property
+    @readable
     def is_warming_up(self) -> bool:
         """Whether it has seen fewer than `warmup_bars` of a pair that it follows, and may not
         order."""
@@ -130,26 +132,47 @@ class Strategy(Ordering):
 
     def pair_of(self, code: str) -> TradingPair:
         """The trading pair called ``code``, with its increments."""
-        pair = self._desk.pairs.get(code)
-        if pair is None:
-            known = ", ".join(self._desk.pairs)
-            raise BacktestError(f"there is no pair {code!r}; there are: {known}")
-        return pair
+        return self._desk.pair_of(code)
 
-    @property
+    @readable
     def pairs(self) -> Mapping[str, TradingPair]:
         """All pairs of the venue by code."""
         return self._desk.pairs
 
-    def balance(self, asset: str, account: str | None = None) -> BalanceView:
-        """What the strategy's account (or another of its own) has of ``asset``, at this moment."""
-        name = account or self._desk.default_account
-        return BalanceView(*self._desk.balances.get((name, asset), (Decimal(0), Decimal(0))))
+    def balance(self, asset: Asset | str, account: str | None = None) -> BalanceView:
+        """What the strategy's account (or another of its own) has of ``asset``, at this moment.
+
+        Raises `AccountError` for an asset that the run does not know, and for an account that is
+        not the strategy's.
+        """
+        return self._desk.balance(asset, account)
+
+    def holding(self, pair: str, account: str | None = None) -> Decimal:
+        """How much of the base asset of ``pair`` the account owns: what spot orders bought, and
+        whatever it began with; pending sells included. `position` tells of margin trades."""
+        return self._desk.balance(self._desk.pair_of(pair).base, account).total
 
     def position(self, pair: str) -> PositionView:
-        """The strategy's open positions in ``pair`` taken together; false when there is none."""
-        self.pair_of(pair)
+        """The strategy's open positions in ``pair``, of `long` and `short`, taken together; false
+        when there is none. What `buy` bought is no position but a `holding`.
+
+        A long and a short of equal size are two positions: true, with a ``volume`` of 0.
+        """
+        self._desk.pair_of(pair)
         return self._desk.exposure.position(pair, self._desk.positions[pair].values())
+
+    def affordable(
+        self, pair: str, limit_price: Number | None = None, account: str | None = None
+    ) -> Decimal:
+        """The largest volume of a spot buy that would be accepted now: at ``limit_price``, or at
+        the market; 0 where none would.
+
+        An order at the market reserves for the last price (of a quote: its ask) x (1 +
+        ``market_buffer``), 5 % unless the rules say otherwise, and for the fees; what it does not
+        need comes back with the fill. A limit order reserves for its limit.
+        """
+        limit = None if limit_price is None else decimal_of(limit_price, "limit_price")
+        return self._desk.affordable(pair, limit, account)
 
     def last_price(self, pair: str) -> Decimal | None:
         """The last price of ``pair`` that the strategy was given, at which the venue marks: a bar's
@@ -173,7 +196,7 @@ class Strategy(Ordering):
         close proves it complete. Bars are kept while the loop body waits; ``conflate`` keeps only
         the latest.
         """
-        self.pair_of(pair)
+        self._desk.pair_of(pair)
         wanted = None if length is None else BarLength.of(length, "length")
         stream: Stream[Bar]
         if resample is None:
@@ -191,13 +214,13 @@ class Strategy(Ordering):
 
     def quotes(self, pair: str, *, conflate: bool = False) -> AsyncIterator[Quote]:
         """The quotes of ``pair`` from now on; as `bars`."""
-        self.pair_of(pair)
+        self._desk.pair_of(pair)
         stream: Stream[Quote] = self._host.streams.tick_stream(Quote, pair, conflate)
         return stream
 
     def trades(self, pair: str, *, conflate: bool = False) -> AsyncIterator[Trade]:
         """The market's trades of ``pair`` from now on; as `bars`."""
-        self.pair_of(pair)
+        self._desk.pair_of(pair)
         stream: Stream[Trade] = self._host.streams.tick_stream(Trade, pair, conflate)
         return stream
 
@@ -207,7 +230,7 @@ class Strategy(Ordering):
         """The best ``levels`` of the order book of ``pair`` (0: all), anew with each change of the
         book; as `bars`. On historical data a `Depth` of one level a side with each quote."""
         stream: Stream[Depth] = self._host.streams.depth_stream(
-            pair, conflate, _levels(levels), self.pair_of(pair).price_increment
+            pair, conflate, _levels(levels), self._desk.pair_of(pair).price_increment
         )
         return stream
 
@@ -219,12 +242,12 @@ class Strategy(Ordering):
         ``last`` is the price at which the venue marks.
         """
         if pair not in self._desk.pairs:
-            self.pair_of(pair)
+            self._desk.pair_of(pair)
         return await self._host.read_depth(pair, _levels(levels))
 
     def ask_depth(self, pair: str, levels: int = 1) -> None:
         """`depth` for who does not wait, a plain handler say: the answer comes to `on_snapshot`."""
-        self.pair_of(pair)
+        self._desk.pair_of(pair)
         self._host.ask_depth(pair, _levels(levels))
 
     def subscribe(
@@ -236,7 +259,7 @@ class Strategy(Ordering):
         again for another.
         ``conflate`` keeps only the latest event of a kind while a handler is busy.
         """
-        self.pair_of(pair)
+        self._desk.pair_of(pair)
         ns = None if length is None else BarLength.of(length, "length").ns
         self._host.subscribe(pair, conflate, ns)
 
@@ -307,50 +330,48 @@ class Strategy(Ordering):
         """Forget a timer; one that is unknown or done does no harm."""
         self._host.cancel_timer(number)
 
-    @property
+    @readable
     def random(self) -> Random:
         """The strategy's own stream of random numbers, split from the run's seed by its name."""
         return self._host.random
 
-    @property
+    @readable
     def name(self) -> str:
         """The name of the strategy in this run."""
-        return self._host.name.removeprefix("strategy/")
+        return self._desk.short_name
 
-    @property
+    @readable
     def agent_id(self) -> UUID:
         """The id of the strategy as an agent: orders and fills carry it."""
         return self._desk.agent_id
 
-    @property
+    @readable
     def log(self) -> Any:
         """A structlog logger bound to the strategy's name; it stamps the simulated time."""
-        return get_logger("backtest.strategy").bind(
-            strategy=self.name, time=from_ns(self._host.system.now).isoformat()
-        )
+        return self._desk.log
 
     def log_refusal(self, refusal: OrderRejected) -> None:
         """Log a refusal that you caught: as a warning the first of its reason, the others (which
         the report counts) at level debug."""
         self._desk.log_refusal(refusal)
 
-    @property
+    @readable
     def parameters(self) -> dict[str, Any]:
         """The parameters and their values."""
         return parameters_of(self)
 
     # -- for the host ------------------------------------------------------------------------------
 
-    def computation_ns(self) -> int:
+    def _host_computation(self) -> int:
         """Called by the host: `computation_delay` in nanoseconds."""
         return duration_ns(self.computation_delay, "computation_delay")
 
-    def wanted(self) -> frozenset[Kind]:
+    def _host_wants(self) -> frozenset[Kind]:
         """Called by the host: the kinds of market data for which there is a handler."""
         kind: Any = type(self)
         return frozenset(WANTS[name] for name in handlers_of(kind) if name in WANTS)
 
-    def joined(self, host: StrategyHost, welcome: Welcome) -> Handlers:
+    def _host_joined(self, host: StrategyHost, welcome: Welcome) -> Handlers:
         """Called by the host: here are pairs, accounts and balances."""
         kind: Any = type(self)
         overridden = handlers_of(kind)
@@ -365,11 +386,11 @@ class Strategy(Ordering):
             **{name: getattr(self, name) if name in overridden else None for name in HANDLERS}
         )
 
-    def apply(self, event: OrderEvent | BalanceUpdate) -> None:
+    def _host_applies(self, event: OrderEvent | BalanceUpdate) -> None:
         """Called by the host with each event, as it arrives."""
         self._desk.apply(event)
 
-    def ended(self) -> None:
+    def _host_ended(self) -> None:
         """Called by the host when the run is over."""
         self._desk.ended()
 

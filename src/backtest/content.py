@@ -41,6 +41,7 @@ from backtest.source_code import (
     origin_of,
     whose,
 )
+from backtest.strategies.parameters import parameters_of
 
 __all__ = ["Contents", "class_name"]
 
@@ -87,7 +88,7 @@ class Contents:
     def strategy(self, strategy: Any, name: str) -> dict[str, Any]:
         """A strategy called ``name``: its class, parameters, and whatever else it was given."""
         kind = type(strategy)
-        parameters = strategy.parameters
+        parameters = parameters_of(strategy)
         told: dict[str, Any] = {
             "class": class_name(kind),
             "parameters": {

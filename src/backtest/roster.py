@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import fields, has
@@ -11,9 +11,10 @@ from backtest.config import RuleBook
 from backtest.errors import ConfigError
 from backtest.models import Account
 from backtest.strategies import Strategy
+from backtest.strategies.clashes import clashes
 from backtest.strategies.handlers import oddities
 
-__all__ = ["account_options", "accounts_of", "acquaint", "named", "told_oddities"]
+__all__ = ["account_options", "accounts_of", "acquaint", "named", "told_clashes", "told_oddities"]
 
 _ACCOUNT_OPTIONS = ("margin_mode", "collateral", "netting")
 
@@ -49,7 +50,7 @@ def named(strategies: Any) -> dict[str, Strategy]:
     return found
 
 
-def told_oddities(strategies: Iterable[Strategy], log: Any) -> list[str]:
+def told_oddities(strategies: Collection[Strategy], log: Any) -> list[str]:
     """What looks like a handler and is none, in the classes of ``strategies``: logged, and told for
     the notices of the result. Raises `ConfigError` for a class that would do nothing."""
     told = []
@@ -58,6 +59,25 @@ def told_oddities(strategies: Iterable[Strategy], log: Any) -> list[str]:
         for oddity in oddities(kind):
             log.warning("strategy.odd", told=oddity)
             told.append(oddity)
+    return told + told_clashes(strategies, log, ())
+
+
+def told_clashes(strategies: Iterable[Strategy], log: Any, before: Iterable[str]) -> list[str]:
+    """Attributes of strategies that hide ours, logged once for each class, and told for the notices
+    of the result; not what was told ``before``."""
+    by_kind: dict[Any, dict[str, None]] = {}
+    for one in strategies:
+        by_kind.setdefault(type(one), {}).update(dict.fromkeys(clashes(one)))
+    told = []
+    for kind, names in by_kind.items():
+        for name in names:
+            clash = (
+                f"{kind.__name__} uses the name {name!r} for something of its own, which hides "
+                f"Strategy.{name}: rename yours if you need that"
+            )
+            if clash not in before:
+                log.warning("strategy.odd", told=clash)
+                told.append(clash)
     return told
 
 

@@ -37,7 +37,14 @@ from backtest.manifest import manifest, versions
 from backtest.models import HOUSE, Account, Agent, BacktestRun, TradingPair
 from backtest.notices import notices_of_data, notices_of_trading
 from backtest.receipt import run_id_of
-from backtest.roster import account_options, accounts_of, acquaint, named, told_oddities
+from backtest.roster import (
+    account_options,
+    accounts_of,
+    acquaint,
+    named,
+    told_clashes,
+    told_oddities,
+)
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
 
@@ -137,14 +144,23 @@ class BacktestRunner:
         """Run to the end of the data. Not inside a running event loop: there, `run_async`."""
         self.prepare()
         refuse_running_loop("await backtest.run_async(...)")
-        self.system.simulate()
+        self._simulate()
         return self.result()
 
     async def run_async(self) -> RunResult:
         """The same from inside a running loop: the simulation runs in a thread of its own."""
         self.prepare()
-        await run_in_thread(self.system, self.system.simulate)
+        await run_in_thread(self.system, self._simulate)
         return self.result()
+
+    def _simulate(self) -> None:
+        parts = self._parts
+        assert parts is not None, "prepare it first"
+        try:
+            self.system.simulate()
+        finally:  # an error may well come of it: 'NoneType' object is not callable
+            notices = parts.manifest.notices
+            notices += told_clashes(parts.strategies.values(), self.system.log, notices)
 
     # -- assembling --------------------------------------------------------------------------------
 
@@ -386,10 +402,10 @@ class BacktestRunner:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            self.system.simulate()
+            self._simulate()
         else:
             with ThreadPoolExecutor(1) as thread:
-                thread.submit(self.system.simulate).result()
+                thread.submit(self._simulate).result()
         return self.result()
 
 

@@ -53,11 +53,11 @@ class LeveragedTrend(Momentum):
             self.withdraw(order)
         held = self.inventory
         if not held:
-            self.place(buy, self.affordable(price))
+            self.place(buy, self.volume_within_means(price))
         elif (held > ZERO) != buy:
             self.place(buy, abs(held), reduce_only=True)
 
-    def affordable(self, price: Decimal) -> Decimal:
+    def volume_within_means(self, price: Decimal) -> Decimal:
         """The volume for which the margin is ``use`` of what is available."""
         money = mul(self.balance(self.traded.settlement.code).available, self.stake)
         worth = mul(money, decimal_of(self.leverage, "leverage"))

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
+
+import structlog
+import structlog.testing
 
 import backtest
 from backtest import RunResult
@@ -13,7 +18,7 @@ from backtest.times import MINUTE
 
 D = Decimal
 
-__all__ = ["D", "Story", "market", "play"]
+__all__ = ["D", "Story", "logged", "market", "play"]
 
 
 def market(*bars: Any, pair: str = "BTCUSD", volume: Any = None, minutes: int = 1) -> list[Bar]:
@@ -61,3 +66,16 @@ class Story(Strategy):
     def told(self) -> list[Any]:
         """All that was noted."""
         return list(self.__dict__.get("story", []))
+
+
+@contextmanager
+def logged() -> Iterator[list[Any]]:
+    """What is logged meanwhile. structlog is as it was afterwards: without a configuration of its
+    own, which `capture_logs` alone would leave behind."""
+    was_configured = structlog.is_configured()
+    try:
+        with structlog.testing.capture_logs() as logs:
+            yield logs
+    finally:
+        if not was_configured:
+            structlog.reset_defaults()

@@ -196,7 +196,8 @@ class TestClose:
 
         one = One()
         play(one, market(100, 100, 100))
-        assert one.told == [(2, 1, -1), (2, 0, -1), (3, 0, 0)]
+        # Two closes at the market wait for the next bar: they are orders.
+        assert one.told == [(2, 1, -1), (2, 2, -1), (3, 0, 0)]
 
     def test_of_what_is_not_filled_is_refused(self) -> None:
         class One(Story):

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 import backtest
 from backtest.errors import ConfigError, FieldTypeError
@@ -17,12 +16,12 @@ from backtest.runner import BacktestRunner
 from backtest.strategies import Strategy
 from backtest.strategies.handlers import HANDLERS
 
-from .playing import Story, market, play
+from .playing import Story, logged, market, play
 
 
 def warned(strategy: Strategy) -> list[str]:
     """What a run of ``strategy`` warns of; the same is in the notices of its result."""
-    with capture_logs() as logs:
+    with logged() as logs:
         result = play(strategy, market(1, 2, 3))
     told = [one["told"] for one in logs if one["event"] == "strategy.odd"]
     assert [one for one in result.receipt["notices"] if "no handler" in one or "read" in one] == (
@@ -100,7 +99,7 @@ class TestHandlers:
 
             def next(self) -> None: ...
 
-        with capture_logs() as logs:
+        with logged() as logs:
             play({"a": Odd(), "b": Odd()}, market(1, 2))
         assert [one["event"] for one in logs] == ["strategy.odd"]
 

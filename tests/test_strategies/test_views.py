@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+
 from backtest.actors import EventKind, OrderEvent
+from backtest.errors import AccountError
 from backtest.models import Bar, Fee, FeeKind, FeeStage, TradingPair, TradingRules
 from backtest.strategies import PositionView
 
@@ -21,7 +24,9 @@ class TestBalance:
                     self.tell(*self.balance("USD"), self.balance("USD").total)
                 if self.minute == 2:
                     self.tell(*self.balance("USD"), *self.balance("BTC"))
-                    self.tell(*self.balance("XRP"))
+                    # An asset that the run does not know is an error: it is mostly misspelt.
+                    with pytest.raises(AccountError, match="no asset 'XRP'"):
+                        self.balance("XRP")
 
         one = One()
         play(one, market(100, (100, 100, 85, 90)))
@@ -29,7 +34,6 @@ class TestBalance:
             (1, 1000, 0, 1000),
             (1, 820, 180, 1000),
             (2, 820, 0, 2, 0),
-            (2, 0, 0),
         ]
 
 

@@ -13,6 +13,7 @@ from backtest.analysis.waiting import waiting
 from backtest.models import OrderStatus, TradingOrder
 from backtest.money import ZERO, add, round_half_even
 from backtest.services.margin import unrealised_pnl
+from backtest.strategies.parameters import parameters_of
 from backtest.times import format_ns
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def report(result: RunResult) -> str:
 def _head(result: RunResult, figures: Mapping[str, Any]) -> list[str]:
     lines = []
     for name, strategy in result.strategies.items():
-        parameters = ", ".join(f"{key}={value}" for key, value in strategy.parameters.items())
+        parameters = ", ".join(f"{key}={value}" for key, value in parameters_of(strategy).items())
         lines.append(f"{type(strategy).__name__}({parameters})")
         accounts = result.accounts_of[name]
         if len(result.strategies) > 1 or accounts != ("main",):

@@ -136,7 +136,7 @@ class Learner(Strategy):
         self._act, self._cash = act, cash
         self.end_ns, self.max_steps, self.levels = end_ns, max_steps, levels
 
-    def wanted(self) -> frozenset[Kind]:
+    def _host_wants(self) -> frozenset[Kind]:
         return frozenset(() if self.wants is None else (self.wants,))
 
     def begin(self) -> None:

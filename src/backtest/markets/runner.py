@@ -36,12 +36,13 @@ from backtest.markets.scenario import Scenario
 from backtest.markets.shipped import load
 from backtest.models import HOUSE, Account, Agent, BacktestRun
 from backtest.receipt import run_id_of
-from backtest.roster import named, told_oddities
+from backtest.roster import named, told_clashes, told_oddities
 from backtest.runner import refuse_running_loop
 from backtest.services.fundamental import Fundamental
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
 from backtest.strategies.keywords import unknown_keyword
+from backtest.strategies.parameters import parameters_of
 
 __all__ = ["MarketRunner", "run_market", "run_market_async"]
 
@@ -106,7 +107,11 @@ class MarketRunner:
 
     def _simulate(self) -> None:
         began = perf_counter()
-        self.system.simulate()
+        try:
+            self.system.simulate()
+        finally:
+            agents, notices = self.members.values(), self._manifest.notices
+            notices += told_clashes((one.strategy for one in agents), self.system.log, notices)
         self._wall_s = perf_counter() - began
 
     # -- assembling --------------------------------------------------------------------------------
@@ -129,7 +134,7 @@ class MarketRunner:
         asset = scenario.pairs[0].pair.settlement.code
         bounds = {"inbox_bound": self.inbox_bound, "stall_bound": self.stall_bound}
         told = self._manifest = market_manifest(scenario, self.members, bounds)
-        told.notices += told_oddities((one.strategy for one in self.members.values()), system.log)
+        told.notices += told_oddities([one.strategy for one in self.members.values()], system.log)
         run_id = run_id_of(told.config)
         ids = IdSource(run_id, "party")
         venue_id = ids.draw()
@@ -210,7 +215,7 @@ class MarketRunner:
         # A default counts as not said: the market knows better.
         given = {
             name: value
-            for name, value in strategy.parameters.items()
+            for name, value in parameters_of(strategy).items()
             if name not in FILLED or value != defaults[name]
         }
         for name, value in filled(kind, given, self._scenario.pairs, self._worths).items():

@@ -57,10 +57,12 @@ class Tally:
     """The sums of one order, which whoever counts as that order has in common: the closes of all
     its positions by one command, their protections, the exits of a spot bracket."""
 
-    __slots__ = ("sums",)
+    __slots__ = ("closed", "sums")
 
     def __init__(self) -> None:
         self.sums = NOTHING
+        self.closed = ZERO
+        """What a close by command has closed so far."""
 
     def pay(self, fee: Decimal) -> None:
         """So much more was charged."""
