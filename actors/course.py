@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from backtest.errors import BacktestError, Deadlock, SimulationEnded
+from backtest.errors import BacktestError, Deadlock, SimulationEnded, Stubborn
 from backtest.times import DAY, format_ns
 
 from .actor import Life
 from .collector import calm_collector
 from .fiber import ARITHMETIC
+from .interrupts import interruptible
 from .live import GRACE_S, MOMENT_S
 from .simulated_loop import SimulatedLoop, SimulatedTask
-from .standstill import in_vain
+from .standstill import in_vain, line_of
 
 if TYPE_CHECKING:
     from .system import System
@@ -100,6 +101,7 @@ class Course:
         loop = SimulatedLoop()
         try:
             with (
+                interruptible(self._system),
                 calm_collector(),
                 decimal.localcontext(ARITHMETIC),  # for what runs in no fiber: policies, sources
                 asyncio.Runner(loop_factory=lambda: loop) as runner,
@@ -221,11 +223,8 @@ class Course:
         await self._finished
 
     def _report_stubborn(self) -> None:
-        stubborn = [fiber.name for fiber in self._system._fibers if fiber.alive]
+        tasks = [fiber.task for fiber in self._system._fibers if fiber.alive]
         if self._system.simulated:
-            owners = [task.get_name() for task in self._system.loop.children]
-            stubborn += owners
-        if stubborn and self._error is None:
-            self._error = Deadlock(
-                [(name, "something, and refuses to be cancelled") for name in stubborn]
-            )
+            tasks += self._system.loop.children
+        if tasks and self._error is None:
+            self._error = Stubborn([(task.get_name(), line_of(task)) for task in tasks if task])

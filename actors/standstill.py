@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backtest.errors import Livelock
 from backtest.times import format_ns
 
 from .agenda import NEVER, is_stale
 from .delivery import STRIDE
+from .interrupts import place_of, place_of_line
 from .message import Envelope
 from .signal import Signal
 
 if TYPE_CHECKING:
     from .system import System
 
-__all__ = ["STALL_BOUND", "StallWatch", "in_vain", "waits"]
+__all__ = ["STALL_BOUND", "StallWatch", "in_vain", "line_of", "stall_bound_of", "waits"]
 
 STALL_BOUND = 10_000_000
-"""Steps at one simulated time that are taken for a livelock: minutes of real time."""
+"""Steps at one simulated time that are taken for a livelock by a bare system: minutes of real
+time."""
+WAKE_BOUND = 100_000
+"""The same in a run of a strategy or a few."""
 
 
 def waits(system: System) -> list[tuple[str, Signal]]:
@@ -53,6 +57,36 @@ def in_vain(system: System) -> list[tuple[str, str]]:
         if after == who:
             circle.append((who, whom[who]))
     return circle
+
+
+def stall_bound_of(given: int | None, agents: int, pairs: int) -> int:
+    """How many steps there may be at one simulated time: as ``given``; else so many that a crowd
+    can do its work at once, and that one who never waits is found within seconds."""
+    return max(WAKE_BOUND, agents * (pairs + 2) * 100) if given is None else given
+
+
+def line_of(task: asyncio.Task[Any]) -> str:
+    """Where ``task`` waits, in the code of whoever wrote it."""
+    frames = task.get_stack()
+    for frame in reversed(frames):
+        place = place_of(frame)
+        if place is not None:
+            return place
+    return _waits_at(task.get_coro())
+
+
+def _waits_at(coroutine: Any) -> str:
+    """The innermost line of a chain of coroutines that is not ours; a fiber holds its own."""
+    found = ""
+    while coroutine is not None:
+        if hasattr(coroutine, "_coroutine"):
+            coroutine = coroutine._coroutine
+            continue
+        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
+        if frame is not None:
+            found = place_of_line(frame) or found
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
+    return found or "an unknown line"
 
 
 class StallWatch:

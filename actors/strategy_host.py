@@ -16,6 +16,8 @@ from typing import Any
 from backtest.errors import (
     BacktestError,
     FieldTypeError,
+    InboxOverflow,
+    OrderFlood,
     SimulationEnded,
     Undeliverable,
 )
@@ -423,10 +425,13 @@ class StrategyHost(Actor):
         """Send a command to the venue. Raises `SimulationEnded` once the run is over for good,
         `Undeliverable` when the venue has ended before."""
         self._check_venue()
-        if self._thinking is None:
-            self._venue.post(action)
-        else:
-            self._venue.post_from(self._thinking.free, action)
+        try:
+            if self._thinking is None:
+                self._venue.post(action)
+            else:
+                self._venue.post_from(self._thinking.free, action)
+        except InboxOverflow as full:
+            raise OrderFlood(self.name, full.bound) from full
 
     def _check_venue(self) -> None:
         if not self._venue.target.open:

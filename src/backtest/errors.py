@@ -31,9 +31,11 @@ __all__ = [
     "MissingExtra",
     "NotInBook",
     "NotRepeatable",
+    "OrderFlood",
     "OrderRejected",
     "RejectReason",
     "SimulationEnded",
+    "Stubborn",
     "UnbalancedEntry",
     "Undeliverable",
     "VerificationFailed",
@@ -254,6 +256,23 @@ class Deadlock(BacktestError, RuntimeError):
         super().__init__(f"nothing can happen any more, yet {chain}")
 
 
+class Stubborn(Deadlock):
+    """The run is over, and somebody refuses to be cancelled.
+
+    ``waits`` is a sequence of ``(who, at what line)`` pairs.
+    """
+
+    def __init__(self, waits: Sequence[tuple[str, str]]) -> None:
+        self.waits = tuple(waits)
+        told = "; ".join(f"{who} at {line}" for who, line in self.waits)
+        BacktestError.__init__(
+            self,
+            f"the run is over, and nothing can happen any more, yet it does not end: {told}, and "
+            "refuses to be cancelled. What catches BaseException, or asyncio.CancelledError, must "
+            "raise it again",
+        )
+
+
 class Livelock(BacktestError, RuntimeError):
     """Something goes on and on without simulated time ever moving.
 
@@ -266,8 +285,9 @@ class Livelock(BacktestError, RuntimeError):
         self.steps = steps
         super().__init__(
             f"{steps} steps were made at {when} and time does not move; busy: "
-            f"{', '.join(self.who) or 'nobody known'}. Whoever polls with sleep(0) should wait for "
-            "what it polls, or sleep; if so much is to be done at one time, raise stall_bound"
+            f"{', '.join(self.who) or 'nobody known'}. Whoever polls with sleep(0), or answers "
+            "each event with another order, should wait for what it polls, or sleep; if so much is "
+            "to be done at one time, raise stall_bound"
         )
 
 
@@ -285,6 +305,19 @@ class InboxOverflow(BacktestError, RuntimeError):
             f"the inbox of {actor} holds {bound} messages, its bound: it sleeps or computes while "
             "messages keep coming. Await less in its handlers, raise inbox_bound, or subscribe "
             "with conflate=True"
+        )
+
+
+class OrderFlood(InboxOverflow):
+    """A strategy sends commands faster than the venue can take them."""
+
+    def __init__(self, actor: str, bound: int) -> None:
+        self.actor = actor
+        self.bound = bound
+        BacktestError.__init__(
+            self,
+            f"{actor} has sent {bound} commands that the venue could not look at yet: it sends "
+            "them in a loop without waiting. Await the orders, or send fewer at one time",
         )
 
 

@@ -23,7 +23,7 @@ from backtest.actors import (
     StrategyHost,
     System,
 )
-from backtest.actors.standstill import STALL_BOUND
+from backtest.actors.standstill import stall_bound_of
 from backtest.again import book_on_path, restored, snapshot
 from backtest.analysis.result import RunResult
 from backtest.assembly import Assembly
@@ -106,7 +106,8 @@ class BacktestRunner:
             `DistanceLatency`, which holds among the strategies, too.
         insurance_fund: what the insurance account starts with, by asset.
         inbox_bound: messages that may wait for a strategy.
-        stall_bound: steps at one simulated time beyond which the run ends with a `Livelock`.
+        stall_bound: steps at one simulated time beyond which the run ends with a `Livelock`;
+            left out: 100 000, or more for a crowd.
         progress: called with the number of bars now and then.
 
     Raises `ConfigError` and `DataError` for what cannot be run, and what a strategy raises.
@@ -131,7 +132,7 @@ class BacktestRunner:
     latency: Latencies = None
     insurance_fund: Mapping[str, Any] = field(factory=dict)
     inbox_bound: int = 100_000
-    stall_bound: int = STALL_BOUND
+    stall_bound: int | None = None
     progress: Callable[[int], None] | None = None
     observer: Callable[[System, Envelope], None] | None = None
     tracer: Callable[[Envelope], None] | None = None
@@ -183,7 +184,7 @@ class BacktestRunner:
                 raise ConfigError(f"the rules name pair {code!r}, which is not in the data")
         check_precision(cash, pairs, book)
         system = self.system = System(self.seed, SimulatedClock())
-        system.stall_bound = self.stall_bound
+        system.stall_bound = stall_bound_of(self.stall_bound, len(strategies), len(pairs))
         options = account_options(
             cash,
             book,
@@ -209,7 +210,7 @@ class BacktestRunner:
             tz=self.tz,
             latency=self.latency,
             insurance_fund=self.insurance_fund,
-            bounds={"inbox_bound": self.inbox_bound, "stall_bound": self.stall_bound},
+            bounds={"inbox_bound": self.inbox_bound, "stall_bound": system.stall_bound},
         )
         told.notices += told_oddities(strategies.values(), system.log)
         run_id = run_id_of(told.config)

@@ -9,7 +9,6 @@ from typing import Any, Never, ParamSpec
 from attrs import fields
 
 from backtest.actors import Envelope, System
-from backtest.actors.standstill import STALL_BOUND
 from backtest.analysis.result import RunResult
 from backtest.models import TradingPair
 from backtest.runner import BacktestRunner, Latencies, Lengths, Zones
@@ -67,7 +66,7 @@ def run(
     latency: Latencies = None,
     insurance_fund: Mapping[str, Any] | None = None,
     inbox_bound: int = 100_000,
-    stall_bound: int = STALL_BOUND,
+    stall_bound: int | None = None,
     progress: Callable[[int], None] | None = None,
     observer: Callable[[System, Envelope], None] | None = None,
     tracer: Callable[[Envelope], None] | None = None,

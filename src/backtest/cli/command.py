@@ -8,9 +8,9 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
+from backtest.actors.interrupts import at_once
 from backtest.cli.failure import message_of
 from backtest.cli.logs import logged
 from backtest.cli.parser import parser
@@ -35,8 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             code: int = arguments.command(arguments)
             sys.stdout.flush()
             return code
-    except KeyboardInterrupt:
-        _tell(arguments, None, "interrupted: nothing was written")
+    except KeyboardInterrupt as stop:
+        where = f"\n  {stop}" if str(stop) else ""
+        _tell(arguments, None, f"interrupted: nothing was written{where}")
         return _INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has left (`| head`): nobody is there to be told.
@@ -55,17 +56,9 @@ def _tell(arguments: Any, error: BaseException | None, message: str) -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ctrl-C ends the run at once.
-
-    asyncio's own way waits for the loop's next turn, which a strategy that computes for ever, or
-    a simulation that never needs the loop, may not grant.
-    """
-
-    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
+    """Ctrl-C ends the command at once, whatever asyncio thinks of it."""
     try:
-        before = signal.signal(signal.SIGINT, interrupt)
+        before = signal.signal(signal.SIGINT, at_once)
     except ValueError:  # not in the main thread: there is no Ctrl-C to catch
         yield
         return

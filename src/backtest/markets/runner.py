@@ -19,7 +19,7 @@ from backtest.actors import (
     System,
 )
 from backtest.actors.exchange import ExchangeActor
-from backtest.actors.standstill import STALL_BOUND
+from backtest.actors.standstill import stall_bound_of
 from backtest.config import RuleBook, cash_of, check_precision
 from backtest.errors import ConfigError
 from backtest.ids import IdSource
@@ -59,7 +59,8 @@ class MarketRunner:
         seed, agents, until: in place of the scenario's own: see `Scenario.scaled`, `Scenario.ends`.
         latency: of your strategies' links, in place of the scenario's.
         inbox_bound: messages that may wait for an agent.
-        stall_bound: steps at one simulated time beyond which the run ends with a `Livelock`.
+        stall_bound: steps at one simulated time beyond which the run ends with a `Livelock`;
+            left out: 100 000, or more for a crowd.
         progress: called now and then with the simulated time and the number of messages so far.
 
     Raises `ConfigError` for what cannot be run, and what an agent raises.
@@ -73,7 +74,7 @@ class MarketRunner:
     until: datetime | time | str | None = None
     latency: Any = None
     inbox_bound: int = 100_000
-    stall_bound: int = STALL_BOUND
+    stall_bound: int | None = None
     progress: Callable[[int, int], None] | None = None
     observer: Callable[[System, Envelope], None] | None = None
     tracer: Callable[[Envelope], None] | None = None
@@ -123,7 +124,6 @@ class MarketRunner:
         scenario = self._scenario = self._settled()
         seed, start, until = scenario.seed, scenario.start_ns, scenario.until_ns
         system = self.system = System(seed, SimulatedClock())
-        system.stall_bound = self.stall_bound
         system.now = system.clock.ns = start  # type: ignore[attr-defined]
         self._worths = {one.code: one.worth(seed, start) for one in scenario.pairs}
         self.members = {one.name: one for one in cast_of(scenario, seed, self._worths)}
@@ -132,7 +132,8 @@ class MarketRunner:
         cash = {name: one.cash for name, one in self.members.items()}
         check_precision(cash, pairs, RuleBook())
         asset = scenario.pairs[0].pair.settlement.code
-        bounds = {"inbox_bound": self.inbox_bound, "stall_bound": self.stall_bound}
+        system.stall_bound = stall_bound_of(self.stall_bound, len(self.members), len(pairs))
+        bounds = {"inbox_bound": self.inbox_bound, "stall_bound": system.stall_bound}
         told = self._manifest = market_manifest(scenario, self.members, bounds)
         told.notices += told_oddities([one.strategy for one in self.members.values()], system.log)
         run_id = run_id_of(told.config)

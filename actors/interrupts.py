@@ -1,0 +1,78 @@
+"""Ctrl-C in a simulation: it ends at once, and says where it was."""
+
+from __future__ import annotations
+
+import linecache
+import signal
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+from backtest.source_code import is_ours
+from backtest.times import format_ns
+
+if TYPE_CHECKING:
+    from .system import System
+
+__all__ = ["at_once", "interruptible", "place_of", "place_of_line"]
+
+_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+
+
+def at_once(number: int, frame: FrameType | None) -> NoReturn:
+    """A handler of SIGINT that waits for nobody.
+
+    asyncio's own waits for the loop's next turn, which a strategy that computes for ever, or a
+    simulation that never needs the loop, may not grant.
+    """
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def interruptible(system: System) -> Iterator[None]:
+    """Let Ctrl-C end the simulation at once; the message of the `KeyboardInterrupt` says which
+    actor was at work, at which line, and at what simulated time. A handler of SIGINT of the user's
+    own is left alone, and so is everything in another thread than the main one."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        who = "the simulation" if system.current is None else system.current.name
+        where = place_of(frame)
+        told = "" if where is None else f": {where}"
+        raise KeyboardInterrupt(f"{who} was at work at {format_ns(system.now)}{told}")
+
+    try:
+        before = signal.getsignal(signal.SIGINT)
+        if before not in (signal.default_int_handler, at_once):
+            yield
+            return
+        signal.signal(signal.SIGINT, interrupt)
+    except ValueError:  # not in the main thread: there is no Ctrl-C to catch
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def place_of(frame: FrameType | None) -> str | None:
+    """The innermost line under ``frame`` that is neither ours nor a library's; None without one."""
+    while frame is not None:
+        place = place_of_line(frame)
+        if place is not None:
+            return place
+        frame = frame.f_back
+    return None
+
+
+def place_of_line(frame: FrameType) -> str | None:
+    """The line at which ``frame`` itself is, unless it is ours or a library's."""
+    file = frame.f_code.co_filename
+    if file.startswith((*_LIBRARIES, "<frozen")) or is_ours(frame.f_globals.get("__name__", "")):
+        return None
+    code = linecache.getline(file, frame.f_lineno).strip()
+    line = f"{Path(file).name} line {frame.f_lineno}, in {frame.f_code.co_name}"
+    return f"{line}: {code}" if code else line

@@ -1,0 +1,176 @@
+"""A strategy that never lets go is named: with its line, and the simulated time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+import backtest
+from backtest.actors.standstill import stall_bound_of
+from backtest.errors import Deadlock, InboxOverflow, Livelock, OrderFlood, Stubborn
+from backtest.models import Bar
+from backtest.strategies import Strategy
+
+from .playing import market, play
+
+
+class Polling(Strategy):
+    async def on_bar(self, bar: Bar) -> None:
+        while True:
+            await anyio.lowlevel.checkpoint()
+
+
+def test_a_storm_of_wake_ups_is_a_livelock_within_seconds() -> None:
+    with pytest.raises(Livelock) as raised:
+        play(Polling(), market(100, 100))
+    assert raised.value.who == ("strategy/polling",)
+    assert 100_000 <= raised.value.steps < 110_000
+    assert "at 1970-01-01T00:01:00+00:00" in str(raised.value)
+
+
+def test_a_crowd_may_do_its_work_at_one_time() -> None:
+    assert stall_bound_of(None, 1, 1) == 100_000
+    assert stall_bound_of(None, 10_000, 1) == 3_000_000
+    assert stall_bound_of(None, 20, 5_000) == 10_004_000
+    assert stall_bound_of(5_000, 10_000, 1) == 5_000
+
+
+def test_a_flood_of_orders_names_who_sends_it() -> None:
+    class Flooding(Strategy):
+        def on_bar(self, bar: Bar) -> None:
+            while True:
+                self.buy("BTCUSD", "0.01", limit_price=1)
+
+    with pytest.raises(OrderFlood, match=r"^strategy/flooding has sent 100000 commands") as raised:
+        play(Flooding(), market(100, 100))
+    assert isinstance(raised.value, InboxOverflow)
+
+
+def test_who_swallows_cancellation_is_named_with_its_line() -> None:
+    class Swallowing(Strategy):
+        async def run(self) -> None:
+            while True:
+                try:
+                    await self.sleep("1h")  # here it is
+                except BaseException:
+                    pass
+
+    with pytest.raises(Stubborn) as raised:
+        play(Swallowing(), market(100, 100))
+    assert isinstance(raised.value, Deadlock)
+    ((who, line),) = raised.value.waits
+    assert who == "strategy/swallowing/run"
+    assert line.startswith("test_going_on_for_ever.py line ")
+    assert line.endswith('in run: await self.sleep("1h")  # here it is')
+
+
+class Computing(Strategy):
+    def on_bar(self, bar: Bar) -> None:
+        if bar.open_ns:
+            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+            until = time.monotonic() + 20
+            while time.monotonic() < until:
+                pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGINT to send")
+def test_ctrl_c_names_strategy_line_and_time() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt) as raised:
+            backtest.run(Computing(), data=market(100, 100, 100), cash="10 USD")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    told = str(raised.value)
+    assert told.startswith(
+        "strategy/computing was at work at 1970-01-01T00:02:00+00:00: test_going_on_for_ever.py "
+    )
+    assert "in on_bar: " in told
+
+
+def test_a_handler_of_the_users_own_is_left_alone() -> None:
+    heard: list[int] = []
+
+    class Sending(Strategy):
+        def on_bar(self, bar: Bar) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    try:
+        play(Sending(), market(100))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard == [signal.SIGINT]
+
+
+MINE = """
+from backtest.strategies import Strategy
+
+class Mine(Strategy):
+    def on_bar(self, bar):
+        open("entered", "w").close()
+        while True:
+            pass
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGINT to send")
+def test_the_command_line_says_so_too(tmp_path: Path) -> None:
+    (tmp_path / "my.py").write_text(MINE)
+    (tmp_path / "btc.csv").write_text(
+        "timestamp,open,high,low,close\n1577836800,1,1,1,1\n1577836860,1,1,1,1\n"
+    )
+    command = "run my.py:Mine --data btc.csv --pair BTCUSD --cash 10USD".split()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "backtest", *command],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        for _ in range(600):
+            if (tmp_path / "entered").exists():
+                break
+            time.sleep(0.05)
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    first, second = told.splitlines()[-2:]
+    assert first == "error: interrupted: nothing was written"
+    assert second.startswith(
+        "  strategy/mine was at work at 2020-01-01T00:01:00+00:00: my.py line "
+    )
+    assert "in on_bar: " in second
+
+
+def test_a_task_that_swallows_it_is_named() -> None:
+    class Spawning(Strategy):
+        async def run(self) -> None:
+            self.task = asyncio.create_task(_stubborn(), name="mine")
+            await self.sleep("1h")
+
+    with pytest.raises(Stubborn, match=r"mine at test_going_on_for_ever.py line .*in _stubborn"):
+        play(Spawning(), market(100, 100))
+
+
+async def _stubborn() -> None:
+    while True:
+        try:
+            await anyio.sleep(3600)
+        except BaseException:
+            pass
