@@ -10,7 +10,7 @@ from .protocol import BalanceUpdate, Kind, OrderEvent, Welcome
 if TYPE_CHECKING:
     from .strategy_host import StrategyHost
 
-__all__ = ["Handler", "Handlers", "Hosted", "Timer"]
+__all__ = ["Handler", "Handlers", "Hosted", "Timer", "Unseen"]
 
 Handler = Callable[..., Any]
 
@@ -48,6 +48,14 @@ class Hosted(Protocol):
 
     def _host_ended(self) -> None:
         """The run is over: whatever still waits for an order waits in vain."""
+
+
+class Unseen(NamedTuple):
+    """Market events that a strategy was sent and never looked at."""
+
+    events: int
+    line: str
+    """Where it waited meanwhile."""
 
 
 class Timer(NamedTuple):

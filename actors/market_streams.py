@@ -166,6 +166,12 @@ class MarketStreams:
             for following in feed.streams():
                 following.close()
 
+    def unread(self) -> int:
+        """How many market events wait in iterators; of those that conflate, none counts."""
+        kept: list[list[ref[Any]]] = [*self.bars.values(), *self.ticks.values()]
+        streams = [one for references in kept for one in _living(references)]
+        return sum(len(one) for one in streams if not one.conflate)
+
     def clear(self) -> None:
         """Whoever read them is gone."""
         self.bars.clear()

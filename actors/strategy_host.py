@@ -38,7 +38,7 @@ from .broker import BROKER
 from .channel import Channel
 from .depth_stream import with_depth
 from .fiber import Fiber
-from .hosted import Handler, Handlers, Hosted, Timer
+from .hosted import Handler, Handlers, Hosted, Timer, Unseen
 from .latency import Latency, LinkLatencies, Network
 from .market_streams import MarketStreams
 from .message import COMMAND, TIMER, Envelope
@@ -52,6 +52,7 @@ from .protocol import (
     Snapshot,
 )
 from .signal import UNSET
+from .standstill import line_of
 from .subscriptions import Subscriptions
 from .thinking import Thinking
 from .topic_desk import TopicDesk
@@ -96,6 +97,8 @@ class StrategyHost(Actor):
         self.is_over = False
         """Whether the run has ended: no bar will come, no order will fill."""
         self.bars_seen = 0
+        self.unseen: list[Unseen] = []
+        """What it was sent and has never looked at, once the run is over."""
         self.warm_up: WarmUp | None = None
         """What it has seen, while it may not order yet."""
         self.last: dict[str, Decimal] = {}
@@ -180,6 +183,7 @@ class StrategyHost(Actor):
                 self._topics.close()
             self.strategy._host_ended()
         elif stage == 1:
+            self.unseen = self._unseen()
             for fiber in (self._line, self.fiber):
                 if fiber is not None and fiber.alive:
                     fiber.task.cancel()  # type: ignore[union-attr]
@@ -192,6 +196,23 @@ class StrategyHost(Actor):
         deferred = [] if self._deferred is None else [self._deferred]
         waiting = [*deferred, *self.fiber.inbox, *self.system.on_their_way(self.fiber)]
         return [one[4] for one in waiting if type(one[4]) in _MARKET]
+
+    def _unseen(self) -> list[Unseen]:
+        """What waits for its handlers, and in its iterators, and the lines that held them."""
+        found = []
+        waiting = [envelope[4] for envelope in self.fiber.inbox]
+        if self._deferred is not None:
+            waiting.append(self._deferred[4])
+        handled = 0
+        for one in waiting:
+            name = _HANDLER_OF.get(type(one))
+            if name is not None and type(one) in _MARKET and getattr(self._handlers, name):
+                if self._subscribed is None or _conflates(self._subscribed, one) is not None:
+                    handled += 1
+        for count, fiber in ((handled, self.fiber), (self.streams.unread(), self._line)):
+            if count and fiber is not None and fiber.alive:
+                found.append(Unseen(count, line_of(fiber.task)))  # type: ignore[arg-type]
+        return found
 
     async def _stop(self) -> None:
         pending = self._handlers.on_stop()  # type: ignore[misc]
