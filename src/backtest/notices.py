@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
+from backtest.actors import StrategyHost
 from backtest.data import parts_of
 from backtest.inputs import Source
 from backtest.models import FeeStage, Fill, SpotOrder, TradingOrder, TradingRules
 from backtest.money import ONE, ZERO, plain
 
-__all__ = ["notices_of_data", "notices_of_trading"]
+__all__ = ["notices_of_data", "notices_of_trading", "notices_of_unseen"]
 
 
 def notices_of_data(sources: Mapping[str, Source]) -> list[str]:
@@ -26,6 +27,16 @@ def notices_of_trading(
 ) -> list[str]:
     """What the rules left out that trading at real venues would have felt."""
     return [*_free_closes(rules, fills), *_unwatched_leverage(rules, orders)]
+
+
+def notices_of_unseen(hosts: Iterable[StrategyHost]) -> list[str]:
+    """What strategies were sent and have never looked at, for they waited elsewhere."""
+    return [
+        f"strategy {host.name.removeprefix('strategy/')!r} never saw {one.events:,} of the market "
+        f"events that it was sent; it waited at {one.line}"
+        for host in hosts
+        for one in host.unseen
+    ]
 
 
 def _free_closes(rules: Mapping[str, TradingRules], fills: list[Fill]) -> Iterator[str]:
