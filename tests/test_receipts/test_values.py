@@ -105,7 +105,6 @@ def adder(step: int) -> Any:
         (FixedLatency(7), {"repr": "FixedLatency(7)"}),
         (Asset("USD", 2), {"ours": "Asset", "fields": {"code": "USD", "precision": 2}}),
     ],
-    ids=str,
 )
 def test_plain_values(one: Any, told: Any) -> None:
     assert value(one) == told
