@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from backtest.actors import Actor, Envelope, MarketData, System
-from backtest.errors import Deadlock, InboxOverflow
+from backtest.errors import Deadlock, InboxOverflow, OrderFlood
 from backtest.strategies import Strategy
 from backtest.testing import assert_ledger_ok, bar, play
 from backtest.testing.stage import assemble
@@ -252,7 +252,9 @@ class TestTheCast:
             systems.append(system)
             system.actors["broker"].fiber.bound = 20
 
-        with pytest.raises(InboxOverflow, match="the inbox of broker holds 20 messages"):
+        with pytest.raises(
+            OrderFlood, match="s0 has sent 20 commands that the venue could not look at yet"
+        ):
             play([bar(0, 100), bar(1, 100)], script, prepare=prepare)
         assert_ledger_ok(systems[0])
 

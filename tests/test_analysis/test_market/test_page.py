@@ -129,8 +129,12 @@ def test_the_file_is_written_whole(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
     with pytest.raises(ConfigError, match="cannot write to"):
-        write_page(crowd(trades=60), tmp_path / "missing" / "page.html")
+        write_page(crowd(trades=60), tmp_path / "file" / "page.html")
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
+    # A folder on the way to it is made.
+    assert write_page(crowd(trades=60), tmp_path / "missing" / "page.html").exists()
 
 
 def test_without_plotly_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
