@@ -47,7 +47,7 @@ def test_so_are_a_reference_price_and_cash() -> None:
     with pytest.raises(BacktestError, match="reference_price must be below"):
         Instrument(pair=pair, reference_price="1e400")
     with pytest.raises(BacktestError, match="cash in USD must be below"):
-        backtest.run(SmaCross(), data=[bar(0, 1)], pair="BTCUSD", cash=f"{9:0<30} USD")
+        backtest.run(SmaCross(), data=[bar(0, 1)], pair="BTCUSD", cash=f"{9:0<31} USD")
 
 
 # -- files -----------------------------------------------------------------------------------------

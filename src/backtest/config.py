@@ -104,7 +104,7 @@ def _amount(text: Any) -> tuple[str, Decimal]:
 
 
 def _positive(value: Any, asset: str) -> Decimal:
-    amount = setting_of(value, f"cash in {asset}")
+    amount = setting_of(value, f"cash in {asset}", largest=29)
     if amount < ZERO:
         raise ConfigError(f"cash in {asset} cannot be negative, is {plain(amount)}")
     return amount

@@ -59,8 +59,8 @@ whole_mul = Context(prec=10_000, traps=[*_TRAPS, Inexact]).multiply
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
-_LARGEST, _SMALLEST = 18, -50
-"""Powers of ten: of the first digit of the largest and the smallest number that people give."""
+_SMALLEST = -50
+"""The power of ten of the first digit of the smallest number that people give."""
 
 
 @cache
@@ -142,17 +142,17 @@ def decimal_of(value: object, field: str) -> Decimal:
     return strict_decimal(value, field)
 
 
-def setting_of(value: object, field: str) -> Decimal:
+def setting_of(value: object, field: str, largest: int = 18) -> Decimal:
     """``value`` as rules, pairs and cash take it: what `decimal_of` takes, in a range.
 
-    Below 10^19 either side of zero, and not nearer to it than 10^-50, so that products have digits
-    to spare. (What is ordered has the bounds of its venue.)
+    Its first digit is no higher than 10^``largest``, and no lower than 10^-50, so that products
+    have digits to spare. (What is ordered has the bounds of its venue.)
     """
     number = decimal_of(value, field)
-    if _SMALLEST <= number.adjusted() <= _LARGEST:
+    if _SMALLEST <= number.adjusted() <= largest:
         return number
-    if number.adjusted() > _LARGEST:
-        raise FieldError(field, f"must be below 1e{_LARGEST + 1}, is {number:.6e}")
+    if number.adjusted() > largest:
+        raise FieldError(field, f"must be below 1e{largest + 1}, is {number:.6e}")
     if number:
         raise FieldError(field, f"has more than {-_SMALLEST} digits after the point: {number:.6e}")
     return ZERO

@@ -59,6 +59,8 @@ def waiting(result: RunResult) -> list[str]:
     events = result.bars + result.ticks
     rows = len(result.records.events) + result.ledger.transactions
     spent = any(isinstance(one, Iterator) for s in result.sources.values() for one in parts_of(s))
+    if not result.sources:  # a market of agents, which has no data to be looked at again
+        return [asked]
     if spent or events * len(pending) > AT_MOST or rows > AT_MOST:
         return [asked]
     try:
