@@ -179,7 +179,8 @@ class Model:
                 self.price(new)
                 if b["post"] and not new["maker"]:
                     return "WOULD_TAKE"
-                new["worst"] = new["worst"] if price else b["worst"]
+                if not price and new["volume"] <= b["volume"]:
+                    new["worst"] = b["worst"]
             same = all(new[key] == b[key] for key in ("volume", "worst", "maker"))
             reserved = b["reserved"] if same else self.reserve(new, new["volume"])
             if not self.hold(new, reserved, up(CREATE * max(0, new["volume"] - b["volume"]))):
