@@ -17,7 +17,7 @@ from backtest.models._validate import (
     check_texts,
 )
 from backtest.models.asset import Asset, asset_of
-from backtest.money import ONE, ZERO, mul, round_half_even, setting_of, to_step
+from backtest.money import ONE, ZERO, decimal_of, mul, round_half_even, setting_of, to_step
 
 __all__ = ["TradingPair"]
 
@@ -95,11 +95,11 @@ class TradingPair:
 
     def round_price(self, price: Decimal | int | str, rounding: str = ROUND_HALF_EVEN) -> Decimal:
         """``price`` on the grid, halves to even unless ``rounding`` says otherwise."""
-        return to_step(setting_of(price, "price"), self.price_increment, rounding)
+        return to_step(decimal_of(price, "price"), self.price_increment, rounding)
 
     def round_volume(self, volume: Decimal | int | str) -> Decimal:
         """The largest volume on the grid that is not above ``volume``."""
-        return to_step(setting_of(volume, "volume"), self.volume_increment, ROUND_FLOOR)
+        return to_step(decimal_of(volume, "volume"), self.volume_increment, ROUND_FLOOR)
 
     def notional(self, volume: Decimal, price: Decimal) -> Decimal:
         """What ``volume`` is worth at ``price``, half-even to the quote asset's precision.
