@@ -74,6 +74,9 @@ class Financing:
                 await self._overnight(book, due, bar, only)
             else:
                 await self._funding(book, due, rate, bar, only)
+        if only is not None and only.order is None:
+            for holding in only.holdings:  # they have paid until now, and what comes of them
+                holding.since = max(holding.since, end + 1)
 
     async def charge_order(self, branch: Branch, positions: bool) -> None:
         """Charge what is pending of ``branch``, or else, with ``positions``, what it has open, for
@@ -96,8 +99,6 @@ class Financing:
         for one in list(book.holdings if only is None else only.holdings):
             is_there = one.since <= due and one in one.branch.holdings
             if is_there and not desk.is_called(one, mark):
-                if only is not None:
-                    one.since = due + 1  # it has paid, and what comes of it
                 yield one
 
     async def _overnight(

@@ -220,6 +220,14 @@ class TestASplitAfterTheNight:
         # 2 x 104 x 0.0001 = 0.0208, up to 0.03; of each part it would be 0.02.
         assert _charges(world) == [(25, "-0.03")]
 
+    def test_night_and_funding_of_one_moment_are_both_charged(self) -> None:
+        world = self._play(
+            fees={"overnight_filled": {"flat_per_trade": "1"}},
+            funding={"rate": "0.0001", "every": "24h"},
+        )
+        # Midnight: the night, and 2 x 104 x 0.0001 = 0.0208, up to 0.03.
+        assert _charges(world) == [(25, "-1.00"), (25, "-0.03")]
+
     def test_funding_likewise_and_what_falls_due_later_is_charged_on_the_parts(self) -> None:
         world = self._play(funding={"rate": "0.0001", "every": "1h"})
         # Due at hours 23 (mark 100: 0.02 exactly), 24 and 25 (mark 104: 0.0208, up to 0.03), both
