@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import signal
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,7 +17,9 @@ from backtest.times import format_ns
 if TYPE_CHECKING:
     from .system import System
 
-__all__ = ["at_once", "interruptible", "place_of", "place_of_line"]
+__all__ = ["at_once", "interruptible", "on_interrupt", "place_of", "place_of_line"]
+
+Handler = Callable[[int, FrameType | None], NoReturn]
 
 _LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 
@@ -32,6 +34,21 @@ def at_once(number: int, frame: FrameType | None) -> NoReturn:
 
 
 @contextmanager
+def on_interrupt(handler: Handler) -> Iterator[None]:
+    """Let ``handler`` deal with Ctrl-C meanwhile. In another thread than the main one, which no
+    Ctrl-C reaches, nothing is done."""
+    try:
+        before = signal.signal(signal.SIGINT, handler)
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def interruptible(system: System) -> Iterator[None]:
     """Let Ctrl-C end the simulation at once; the message of the `KeyboardInterrupt` says which
     actor was at work, at which line, and at what simulated time. A handler of SIGINT of the user's
@@ -43,19 +60,11 @@ def interruptible(system: System) -> Iterator[None]:
         told = "" if where is None else f": {where}"
         raise KeyboardInterrupt(f"{who} was at work at {format_ns(system.now)}{told}")
 
-    try:
-        before = signal.getsignal(signal.SIGINT)
-        if before not in (signal.default_int_handler, at_once):
-            yield
-            return
-        signal.signal(signal.SIGINT, interrupt)
-    except ValueError:  # not in the main thread: there is no Ctrl-C to catch
+    if signal.getsignal(signal.SIGINT) not in (signal.default_int_handler, at_once):
         yield
         return
-    try:
+    with on_interrupt(interrupt):
         yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def place_of(frame: FrameType | None) -> str | None:

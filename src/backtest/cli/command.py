@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
-from backtest.actors.interrupts import at_once
+from backtest.actors.interrupts import at_once, on_interrupt
 from backtest.cli.failure import message_of
 from backtest.cli.logs import logged
 from backtest.cli.parser import parser
@@ -31,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         level = "error" if arguments.quiet else arguments.log_level
-        with logged(level), _interruptible():
+        with logged(level), on_interrupt(at_once):
             code: int = arguments.command(arguments)
             sys.stdout.flush()
             return code
@@ -52,17 +50,3 @@ def _tell(arguments: Any, error: BaseException | None, message: str) -> None:
     if arguments.debug and error is not None:
         say("".join(traceback.format_exception(error)), end="", error=True)
     say(f"error: {message}", error=True)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C ends the command at once, whatever asyncio thinks of it."""
-    try:
-        before = signal.signal(signal.SIGINT, at_once)
-    except ValueError:  # not in the main thread: there is no Ctrl-C to catch
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
