@@ -267,7 +267,8 @@ class Exchange:
         if not order.leaves:
             self.end(order, None)
         elif not self.purses[order.owner].hold(order, order.leaves):
-            self.cut(order, self.purses[order.owner].covered(order))
+            if not self.purses[order.owner].cut(order):
+                self.end(order, "INSUFFICIENT_FUNDS")
         elif not order.buy:
             total = order.exact + order.leaves * order.worst
             if steps(total, self.terms.step, up=False) <= order.posted:
@@ -291,16 +292,6 @@ class Exchange:
             self.stops.remove(one)
             one.triggered = True
             self.reached.append(one)
-
-    def cut(self, order: Order, covered: Fraction) -> None:
-        """A fill took what was reserved for the leaves: those that are covered no more end."""
-        if not covered:
-            self.end(order, "INSUFFICIENT_FUNDS")
-            return
-        order.cancelled += order.leaves - covered
-        order.volume -= order.leaves - covered
-        order.reason = "INSUFFICIENT_FUNDS"
-        self.purses[order.owner].hold(order, order.leaves)
 
     def end(self, order: Order, reason: Any) -> None:
         """Nothing of it is pending any more: what is left is cancelled for ``reason``."""

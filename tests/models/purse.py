@@ -168,6 +168,17 @@ class Purse:
         money = order.reserve + self.free["USD"]
         return self.most_lots(order.leaves, lambda left: self.needed(order, left) <= money)
 
+    def cut(self, order: Order) -> bool:
+        """A fill took what was reserved for the leaves: those that are covered no more end. False:
+        none is covered, and nothing is done."""
+        left = self.covered(order)
+        if left:
+            order.cancelled += order.leaves - left
+            order.volume -= order.leaves - left
+            order.reason = "INSUFFICIENT_FUNDS"
+            self.hold(order, order.leaves)
+        return bool(left)
+
     def most_lots(self, most: Fraction, fits: Callable[[Fraction], bool]) -> Fraction:
         """The most of ``most``, in whole increments, that fits; all of it, or 0."""
         low, high = 0, floor(most / self.terms.lot) + 1

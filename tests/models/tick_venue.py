@@ -227,7 +227,8 @@ class Venue:
         if not order.leaves:
             self.end(order, None)
         elif not self.purse.hold(order, order.leaves):
-            self.cut(order, self.purse.covered(order))
+            if not self.purse.cut(order):
+                self.end(order, "INSUFFICIENT_FUNDS")
         elif order.spot and not order.buy:
             step = self.terms.step
             if (order.exact + order.leaves * order.worst) // step * step <= order.posted:
@@ -237,16 +238,6 @@ class Venue:
         if order.alive and order.force in ("IOC", "FOK") and not order.waits_for_stop:
             full = {"IOC": "IMMEDIATE_OR_CANCEL", "FOK": "FILL_OR_KILL"}
             self.end(order, full[order.force])
-
-    def cut(self, order: Order, covered: Fraction) -> None:
-        """A fill took what was reserved for the leaves: those that are covered no more end."""
-        if not covered:
-            self.end(order, "INSUFFICIENT_FUNDS")
-            return
-        order.cancelled += order.leaves - covered
-        order.volume -= order.leaves - covered
-        order.reason = "INSUFFICIENT_FUNDS"
-        self.purse.hold(order, order.leaves)
 
     def end(self, order: Order, reason: str | None) -> None:
         """Nothing of it is pending any more: what is left is cancelled for ``reason``."""
