@@ -33,6 +33,7 @@ from .checks import (
     check_sale,
     check_tier,
     refuse,
+    refuse_protection,
     takes,
     trail_from,
 )
@@ -350,10 +351,6 @@ class Acceptance:
             check_tier(book, ask.volume, price, leverage)
         if ask.stop_loss is not None or ask.take_profit is not None:
             if ask.instructions.reduce_only:
-                refuse(
-                    RejectReason.INVALID_ACTION,
-                    "a reduce-only order opens no position that could have a stop_loss or "
-                    "take_profit",
-                )
+                refuse_protection()
             check_protection(buy, price, ask.stop_loss, ask.take_profit)
         return leverage

@@ -29,6 +29,7 @@ __all__ = [
     "has_expired",
     "refuse",
     "refuse_expired",
+    "refuse_protection",
     "takes",
     "trail_from",
 ]
@@ -147,6 +148,14 @@ def check_protection(
     )
     refuse(
         RejectReason.PROTECTION_SIDE, f"at {plain(price)}, a {'long' if long else 'short'}'s {told}"
+    )
+
+
+def refuse_protection() -> NoReturn:
+    """Refuse the stop-loss or take-profit of a reduce-only order."""
+    refuse(
+        RejectReason.INVALID_ACTION,
+        "a reduce-only order opens no position that could have a stop_loss or take_profit",
     )
 
 

@@ -36,6 +36,7 @@ from .checks import (
     has_expired,
     refuse,
     refuse_expired,
+    refuse_protection,
     takes,
     trail_from,
 )
@@ -71,20 +72,22 @@ class Modification:
             refuse_expired(branch)
         if not changes and action.volume is None:
             refuse(RejectReason.NOTHING_TO_CHANGE, "the modify names nothing to change")
-        self._check_protections(branch, changes)
-        command: int = action.command
-        protection: dict[str, Any] = {}
-        if branch.holdings:
-            protection = {name: what for name, what in changes.items() if name in _PROTECTIONS}
+        leaves = ZERO
         if branch.order is not None and not over:
             leaves = branch.order.volume
             if action.volume is not None:
                 leaves = sub(action.volume, branch.total_filled)
-                if leaves <= ZERO:
-                    await self._cancellation.modify_away(branch, action.volume, command)
-                    return
-            # The command is answered by the last of the events that tell of it.
-            await self._modify_order(branch, leaves, changes, 0 if protection else command)
+        self._check_protections(branch, changes, leaves > ZERO)
+        command: int = action.command
+        protection: dict[str, Any] = {}
+        if branch.holdings:
+            protection = {name: what for name, what in changes.items() if name in _PROTECTIONS}
+        # The command is answered by the last of the events that tell of it.
+        first = 0 if protection else command
+        if leaves > ZERO:
+            await self._modify_order(branch, leaves, changes, first)
+        elif action.volume is not None:
+            await self._cancellation.modify_away(branch, action.volume, first)
         if protection:
             self._modify_positions(branch, protection, command)
 
@@ -118,6 +121,8 @@ class Modification:
                 refuse(RejectReason.INVALID_ACTION, "its stop was reached: it has no stop any more")
         if branch.spot and not branch.working.buy and changes.keys() & _PROTECTION:
             refuse(RejectReason.NOT_SUPPORTED, "a spot sell has no stop_loss or take_profit")
+        if branch.reduces and changes.keys() & _PROTECTION:
+            refuse_protection()
         return changes
 
     def _instruct(self, branch: Branch, action: Amend, changes: dict[str, Any]) -> None:
@@ -146,10 +151,11 @@ class Modification:
             refuse(RejectReason.INVALID_ACTION, str(wrong))
         changes["instructions"] = own
 
-    def _check_protections(self, branch: Branch, changes: dict[str, Any]) -> None:
+    def _check_protections(self, branch: Branch, changes: dict[str, Any], stays: bool) -> None:
+        """Refuse a protection on the wrong side; ``stays``: of what goes on pending, too."""
         book = branch.book
         order = branch.order
-        if order is not None:
+        if order is not None and stays:
             limit = changes.get("limit_price", order.limit_price)
             stop = changes.get("stop_price", order.stop_price)
             price = limit or stop or book.last

@@ -104,6 +104,8 @@ def modify(state: State, label: str, given: dict[str, Any]) -> None:
     protects = {"stop_loss", "take_profit"} & given.keys()
     if protects and order.kind != "exit" and order.spot and order.side < 0:
         raise Refused("NOT_SUPPORTED")
+    if order.reduce_only and protects:
+        raise Refused("INVALID_ACTION")
     if order.triggered and {"stop_price", "trail"} & given.keys():
         raise Refused("INVALID_ACTION")
     if order.triggered and "stop_loss" in given and order.kind == "exit":
@@ -196,12 +198,11 @@ def protect(state: State, position: Position, given: dict[str, Any]) -> None:
 
 def moved(state: State, order: Order, given: dict[str, Any]) -> None:
     """The legs of an exit that are given anew count from now on; the other stays."""
-    order.queue = state.turn()
-    order.moved = dict(order.moved)
-    if "stop_loss" in given:
-        order.moved["stop"] = state.now
-    if "take_profit" in given:
-        order.moved["limit"], order.fresh = state.now, True
+    order.moved, order.places = dict(order.moved), dict(order.places)
+    for name, leg in (("stop_loss", "stop"), ("take_profit", "limit")):
+        if name in given:
+            order.moved[leg], order.places[leg] = state.now, state.turn()
+    order.fresh = order.fresh or "take_profit" in given
 
 
 def closing(state: State, position: Position, volume: Decimal) -> Order:

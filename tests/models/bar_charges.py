@@ -43,7 +43,10 @@ def times(first: int, last: int, every: int, at: int) -> Iterator[int]:
 
 
 def charge(state: State, due: Due, position: Position, mark: Decimal) -> None:
-    """Charge one position: from available, then from its margin, then from the insurance."""
+    """Charge one position: from available, then from its margin, then from the insurance. What a
+    charge has called is charged no more, and nothing is charged twice."""
+    if position.called or due.second <= position.paid:
+        return
     worth = position.volume * mark * state.contract
     if due.what == "funding":
         cost = up(worth * Decimal(state.rules["funding"]["rate"]) * position.side, state.places)
@@ -57,6 +60,7 @@ def charge(state: State, due: Due, position: Position, mark: Decimal) -> None:
     position.margin -= taken
     purse.held[QUOTE] -= taken
     purse.insured += rest - taken
+    position.called = bool(taken) and level_reached(state, position, mark)
 
 
 def night(
@@ -87,19 +91,26 @@ class Pending:
             return
         for due in dues(state, self.done + 1, until):
             for order in state.orders.values():
-                if due.what == "a night" and not order.of_entry:
+                over = order.expires is not None and order.expires <= due.second
+                if due.what == "a night" and not order.of_entry and not over:
                     self.noted.append((due, order, order.leaves))
         self.done = max(self.done, until)
 
     def charge(self, due: Due, mark: Decimal) -> None:
         """Charge what was noted of ``due``."""
-        state = self.state
-        for noted, order, volume in self.noted:
-            if noted == due:
-                worth = volume * mark * state.contract
-                cost = night(state, "overnight_pending", volume, worth)
-                state.pay(state.purses[order.account], cost)
-        self.noted = [one for one in self.noted if one[0] != due]
+        self.take([one for one in self.noted if one[0] == due], mark)
+
+    def charge_order(self, order: Order, mark: Decimal) -> None:
+        """Charge what was noted of an order that a command is about to change or to end."""
+        self.take([one for one in self.noted if one[1] is order], mark)
+
+    def take(self, owed: list[tuple[Due, Order, Decimal]], mark: Decimal) -> None:
+        """Charge these, and note them no more."""
+        for _, order, volume in owed:
+            worth = volume * mark * self.state.contract
+            cost = night(self.state, "overnight_pending", volume, worth)
+            self.state.pay(self.state.purses[order.account], cost)
+        self.noted = [one for one in self.noted if one not in owed]
 
 
 def level_reached(state: State, position: Position, mark: Decimal) -> bool:

@@ -6,7 +6,7 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 from tests.models.bar_changes import carry_out
-from tests.models.bar_charges import Pending, charge, dues, level_reached
+from tests.models.bar_charges import Pending, charge, dues
 from tests.models.bar_fill import Fills, Hit, Market
 from tests.models.bar_state import BASE, QUOTE, Position, State
 from tests.models.bar_walk import at_this_close, walk
@@ -41,8 +41,8 @@ class Run:
         for row in self.case["bars"]:
             closes = row[0] + BAR
             self.issue(closes - 1)
-            self.expire(row[0])
             self.pending.note(row[0])
+            self.expire(row[0])
             self.charge_between(row[0])
             walk(state, row)
             self.pending.note(closes - 1)
@@ -75,6 +75,7 @@ class Run:
             self.pending.note(second)
             if any(one.expires and one.expires <= second for one in self.state.orders.values()):
                 raise Unclear("a command after an expiry that may wait for a bar to end")
+            self.charge_before(verb, label)
             answer = carry_out(self.state, verb, label, given)
             sends = verb in ("buy", "sell", "long", "short", "close")
             if sends and self.case["rules"].get("fill_on") == "this_close":
@@ -87,15 +88,24 @@ class Run:
             if order.expires is not None and order.expires <= until:
                 self.state.end(order, "EXPIRED")
 
+    def charge_before(self, verb: str, label: str) -> None:
+        """What stood when something fell due is charged for it before a command changes it."""
+        state = self.state
+        order, position = state.orders.get(label), state.positions.get(label)
+        if order is not None and verb in ("modify", "split", "cancel"):
+            self.pending.charge_order(order, state.last or ZERO)
+        if position is not None and verb == "split":
+            for due in dues(state, self.closed, state.now):
+                charge(state, due, position, state.last or ZERO)
+            position.paid = state.now
+
     def charge_between(self, opens: int) -> None:
         """What fell due since the last bar, on its close."""
         state = self.state
         for due in dues(state, self.closed, opens):
             for position in list(state.positions.values()):
-                # What a charge has called is charged no more: the next open decides.
                 assert state.last is not None
-                if not level_reached(state, position, state.last):
-                    charge(state, due, position, state.last)
+                charge(state, due, position, state.last)
             self.pending.charge(due, state.last or ZERO)
 
     def charge_inside(self, row: list[Any]) -> None:
@@ -108,7 +118,7 @@ class Run:
                         "whether a position stood at a moment inside the bar of its entry"
                     )
                 charge(state, due, position, mark)
-                if level_reached(state, position, mark):
+                if position.called:
                     hit = Hit(position.protection, "called", ZERO, 2, mark, False, mark)
                     Fills(state, Market(state, row)).execute(hit, 3)
             if any(one.leaves != volume for _, one, volume in self.pending.noted):

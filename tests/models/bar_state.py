@@ -75,6 +75,8 @@ class Order:
     """Which of its conditions have had their turn on this bar."""
     moved: dict[str, int] = field(default_factory=dict)
     """When the stop or the limit of an exit was given anew."""
+    places: dict[str, int] = field(default_factory=dict)
+    """Its place in the queue since: each of the two has its own."""
     late: set[str] = field(default_factory=set)
     """Which of them that was inside this bar, so that only its close counts for them."""
     had_chance: bool = False
@@ -102,6 +104,10 @@ class Position:
     closes: list[Order] = field(default_factory=list)
     opened: tuple[int, int] = (0, 0)
     """The event that opened it, and where on the path that was."""
+    paid: int = -1
+    """Up to which second it has been charged."""
+    called: bool = False
+    """A charge has brought it to its level: it is charged no more."""
 
 
 class State:

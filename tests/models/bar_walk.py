@@ -149,7 +149,7 @@ def in_path(hit: Hit) -> tuple[Any, ...]:
 def rank_of(hit: Hit) -> tuple[Any, ...]:
     """The order at one place: takers by acceptance; then limits by better price, then acceptance,
     the buys before the sells."""
-    side, queue = hit.order.side, hit.order.queue
+    side, queue = hit.order.side, hit.order.places.get(hit.kind, hit.order.queue)
     if hit.kind == "called" and hit.order.position is not None:
         queue = hit.order.position.queue
     if hit.kind in TAKERS:

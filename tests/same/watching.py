@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import ROUND_HALF_EVEN, Context, localcontext
 from typing import Any
 
 from backtest.actors import System
@@ -70,7 +71,8 @@ class Watch:
         if books is None:
             return
         ledger, records = books
-        lines = list(lines_of(ledger.rows(), records.orders, records.fills))
+        with localcontext(Context(prec=60, rounding=ROUND_HALF_EVEN)):  # whatever the caller's is
+            lines = list(lines_of(ledger.rows(), records.orders, records.fills))
         told = f"{name}#{place}" if place < MOST else f"{name}#{MOST}.."
         if told == self._wanted:
             self.kept += [f"run {place}", *lines]

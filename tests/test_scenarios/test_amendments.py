@@ -69,6 +69,36 @@ def test_volume_is_the_total_with_what_has_filled() -> None:
     ]
 
 
+def test_what_ends_so_leaves_its_position_the_protection_that_comes_with_it() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.long("BTCUSD", 3, take_profit=120)
+        await me.next()
+        assert (order.open_volume, order.leaves) == (1, 2)
+        await order.modify(volume=1, take_profit=110)
+        assert (order.open_volume, order.leaves, order.end_reason) == (1, 0, "MODIFIED_AWAY")
+        await me.next()
+        assert order.open_volume == 0
+
+    world = play([bar(0, 100), bar(1, 100, volume=1), bar(2, 105, 111)], script)
+    assert world.fills()[-1] == "take_profit SHORT 1 @ 110 high maker"
+
+
+def test_less_than_has_filled_ends_it_though_its_stop_loss_is_passed() -> None:
+    async def script(me: Any) -> None:
+        await me.next()
+        order = await me.buy("BTCUSD", 3, stop_loss=98)
+        await me.next()
+        assert (order.filled_volume, order.leaves, me.last_price("BTCUSD")) == (1, 2, 97)
+        # What would go on pending must have its stop-loss below the market.
+        await refused(me, lambda: order.modify(volume=2), RejectReason.PROTECTION_SIDE)
+        await order.modify(volume=1)
+        assert order.end_reason == "MODIFIED_AWAY"
+        assert me.balance("USD").unavailable == 0
+
+    play([bar(0, 100), bar(1, 100, 100, 97, 97, volume=1)], script)
+
+
 def _queue(change: Any, *, first_after: bool) -> None:
     """Two buys at 99 and volume for one: does the changed first one stay first?"""
 

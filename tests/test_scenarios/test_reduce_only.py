@@ -95,6 +95,9 @@ def test_without_the_other_side_it_is_refused() -> None:
             lambda: me.short("BTCUSD", 1, reduce_only=True, stop_loss=120),
             RejectReason.INVALID_ACTION,
         )
+        out = await me.short("BTCUSD", 1, limit_price=120, reduce_only=True)
+        await refused(me, lambda: out.modify(take_profit=90), RejectReason.INVALID_ACTION)
+        assert out.leaves == 1
 
     play([bar(0, 100), bar(1, 100)], script)
 
