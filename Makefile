@@ -40,14 +40,17 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 MADE := $(VENV)/.made-with-$(subst /,_,$(PYTHON))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types imports wheel examples bench bench-market conformance simulate models \
-	planted soak same same-baseline coverage mutation docs clean
+.PHONY: help demo demo-hash test lint format types imports wheel examples bench bench-market conformance simulate \
+	models planted soak same same-baseline coverage mutation docs clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(VENV)/.with-rich ## a backtest, end to end, with its report
 	$(BIN)/python -m backtest demo
+
+demo-hash: $(VENV)/.with-test ## the demo with each interpreter of this machine: the same journal and tables
+	$(BIN)/python -m tools.demo_hash
 
 test: $(VENV)/.with-test ## the test-suite
 	$(BIN)/pytest --numprocesses auto $(PYTEST_ARGS)
