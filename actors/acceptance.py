@@ -30,6 +30,7 @@ from .checks import (
     check_least,
     check_post_only,
     check_protection,
+    check_room,
     check_sale,
     check_tier,
     refuse,
@@ -152,6 +153,7 @@ class Acceptance:
                     assert price is not None
             else:
                 leverage = self._check_trading(book, ask, price, buy)
+        check_room(book, account)
         branch = Branch(order_id, desk, account, book, spot, leverage)
         if special:
             branch.terms, branch.expires = terms, expires

@@ -24,11 +24,13 @@ __all__ = [
     "check_least",
     "check_post_only",
     "check_protection",
+    "check_room",
     "check_sale",
     "check_tier",
     "has_expired",
     "refuse",
     "refuse_expired",
+    "refuse_more",
     "refuse_protection",
     "takes",
     "trail_from",
@@ -102,6 +104,23 @@ def check_least(book: PairBook, volume: Decimal, price: Decimal | None) -> None:
                 f"{plain(worth)} is below {book.code}'s least notional "
                 f"{plain(book.least_notional)}",
             )
+
+
+def check_room(book: PairBook, account: str, more: int = 1) -> None:
+    """Refuse what would make ``more`` orders of an account pend than the rule allows."""
+    most, own = book.rules.max_open_orders, book.own_branches.get(account)
+    if most is not None and own is not None and len(own) + more > most:
+        refuse_more(book, account, len(own), "pending")
+
+
+def refuse_more(book: PairBook, account: str, there: int, what: str) -> NoReturn:
+    """Refuse an order beside so many."""
+    refuse(
+        RejectReason.MAX_OPEN_ORDERS,
+        f"{account} has {there:,} orders {what} in {book.code}, and max_open_orders is "
+        f"{book.rules.max_open_orders:,}: cancel some, or give the rule another bound (none: no "
+        "bound)",
+    )
 
 
 def check_dust(book: PairBook, buy: bool, sums: Sums, volume: Decimal, price: Decimal) -> None:

@@ -21,6 +21,7 @@ from .branch import Branch, Closing
 from .checks import (
     check_grid,
     refuse,
+    refuse_more,
     trail_from,
 )
 from .closes import closes_of, pending_closes
@@ -60,6 +61,7 @@ class CloseOrders:
                 RejectReason.STALE, f"{plain(left)} is more than the {plain(total)} that is open"
             )
         terms = _closing_terms(book, not branch.holdings[0].part.long, action)
+        _check_room(branch)
         accepted = self._put(branch, left, terms, action.command, Tally(), ())
         self._tell(branch, accepted, left, terms, action.command)
         return accepted
@@ -222,6 +224,24 @@ def _open(branch: Branch) -> Decimal:
     for holding in branch.holdings:
         total = add(total, holding.part.volume)
     return total
+
+
+def _check_room(branch: Branch) -> None:
+    """Refuse one close more than the account may have pending. They are counted apart from other
+    orders: who has too many of those can get out all the same."""
+    book, account = branch.book, branch.account
+    most, own = book.rules.max_open_orders, book.own_holdings.get(account)
+    if most is None or own is None:
+        return
+    there = {
+        (holding.branch.number, closing.command)
+        for side in own
+        for holding in side
+        for closing in holding.closings
+        if closing.kind == "close"
+    }
+    if len(there) >= most:
+        refuse_more(book, account, len(there), "to close positions pending")
 
 
 def _terms_now(closing: Closing) -> Asked:

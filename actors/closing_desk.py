@@ -178,7 +178,7 @@ class ClosingDesk:
 
     def words(self, closing: Closing, volume: Decimal, price: Decimal) -> str:
         """What the journal says of a close."""
-        return f"{_WORDS[closing.kind]} {volume} at {price}"
+        return f"{_WORDS[closing.kind]} {volume:f} at {price:f}"
 
     def priced(
         self,

@@ -323,7 +323,7 @@ class CrossDesk:
         detail = f"collateral sold: account {account.name} needs {account.asset}"
         venue.herald.tell(EventKind.ACCEPTED, branch, order, detail=detail)
         legs = sell_collateral(account.name, asset, account.asset, volume, amount, fee)
-        balances = await venue.post(legs, order.id, f"collateral sold, {volume} at {price}")
+        balances = await venue.post(legs, order.id, f"collateral sold, {volume:f} at {price:f}")
         filled, _ = fill(order, at=venue.at, price=price, volume=volume, fee=fee)
         venue.records.keep(filled)
         working = Working(branch, "market", False, None, volume)

@@ -87,7 +87,7 @@ class EntryDesk:
         """Post an order's fill, then make and tell what became of it; what it opened, if it did."""
         order = branch.order
         assert order is not None
-        why = f"filled {plan.volume} at {hit.price}"
+        why = f"filled {plan.volume:f} at {hit.price:f}"
         balances = await self._venue.post(legs, order.id, why)
         return self.settled(book, bar, hit, branch, plan, balances)
 
@@ -105,7 +105,7 @@ class EntryDesk:
                     branch,
                     None,
                     RejectReason.INSUFFICIENT_FUNDS,
-                    f"{branch.account} cannot pay for more at {hit.price}",
+                    f"{branch.account} cannot pay for more at {hit.price:f}",
                 )
         elif rest_is_dust(branch):
             walk.drop(hit.working)
@@ -117,7 +117,7 @@ class EntryDesk:
                 branch,
                 lost,
                 RejectReason.INSUFFICIENT_FUNDS,
-                f"the fill at {hit.price} took what was reserved for it",
+                f"the fill at {hit.price:f} took what was reserved for it",
             )
 
     def settled(

@@ -231,7 +231,8 @@ class Modification:
                 branch.worst, branch.taker, branch.offset = before
                 refuse(
                     RejectReason.INSUFFICIENT_FUNDS,
-                    f"the change needs {short.needed} {short.asset}, {short.available} available",
+                    f"the change needs {short.needed:f} {short.asset}, "
+                    f"{short.available:f} available",
                 )
         replaced, child = modify(
             order,

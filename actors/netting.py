@@ -62,7 +62,7 @@ def netted(
         EventKind.NETTED,
         branch,
         done,
-        detail=f"closed {volume} of the other side at {price}",
+        detail=f"closed {volume:f} of the other side at {price:f}",
         balances=balances,
     )
 
@@ -143,7 +143,7 @@ class NettingDesk:
         balances: Balances = {}
         legs = release(branch.account, branch.asset, sub(order.reserved, kept))
         if legs:
-            balances = await venue.post(legs, order.id, f"closed {volume} at {price}")
+            balances = await venue.post(legs, order.id, f"closed {volume:f} at {price:f}")
         netted(venue, branch, price, volume, kept, None, balances)
 
     async def _cancel_rest(self, walk: Walk, hit: Hit, branch: Branch, there: Decimal) -> None:
@@ -156,5 +156,5 @@ class NettingDesk:
             branch,
             sub(branch.order.volume, there),
             RejectReason.REDUCE_ONLY,
-            f"at {hit.price}, at the {hit.point}, there was no more than that to close",
+            f"at {hit.price:f}, at the {hit.point}, there was no more than that to close",
         )

@@ -21,6 +21,7 @@ from .checks import (
     check_least,
     check_post_only,
     check_protection,
+    check_room,
     check_sale,
     has_expired,
     refuse,
@@ -57,6 +58,8 @@ class Splitting:
             check_grid(branch.book.pair, None, *targets)
             if len(targets) != len(volumes):
                 refuse(RejectReason.INVALID_PRICE, "give one take-profit per part")
+        if branch.order is not None:
+            check_room(branch.book, branch.account, len(volumes) - 1)
         if branch.part is not None:
             if prices is not None and targets is not None:
                 refuse(RejectReason.INVALID_ACTION, "an exit's limit price is its take-profit")
@@ -132,7 +135,7 @@ class Splitting:
             except InsufficientFunds as short:
                 refuse(
                     RejectReason.INSUFFICIENT_FUNDS,
-                    f"the parts need {short.needed} {short.asset}, {short.available} available",
+                    f"the parts need {short.needed:f} {short.asset}, {short.available:f} available",
                 )
         venue.records.keep(parts.replaced)
         waiting = [at for at, working in book.waiting if working is branch.working]

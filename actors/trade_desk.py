@@ -166,7 +166,7 @@ class TradeDesk:
                 legs += own
         assert first is not None
         legs += round_off(one.book.quote, _left_over(one, other))
-        why = f"traded {volume} at {price}"
+        why = f"traded {volume:f} at {price:f}"
         balances = await self._venue.post(legs, first, why, tuple(parts))
         for side in (one, other):
             for terms in side.closes:

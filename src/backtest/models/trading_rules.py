@@ -123,6 +123,8 @@ class TradingRules:
     that stands (``"standing"``), at once, or the ``"next"`` one. ``quote_max_age`` is how long a
     quote stands at most (``"5s"``, a `timedelta`, or nanoseconds; ``None``: until something ends
     it).
+    ``max_open_orders`` is how many orders an account may have pending of the pair, and how many to
+    close its positions there (``None``: no bound).
     ``calendar`` says what a day is, to ``DAY`` orders and overnight charges: ``"always_open"``
     (days of UTC), the name of an exchange (``"XNYS"``), or a `Calendar` of your own.
 
@@ -165,6 +167,7 @@ class TradingRules:
     quotes: str = "standing"
     quote_max_age: int | None = field(default=None, converter=_read_age)
     commission: Any = None
+    max_open_orders: int | None = 10_000
 
     def __attrs_post_init__(self) -> None:
         values = self.__dict__
@@ -185,6 +188,8 @@ class TradingRules:
                 raise FieldTypeError(name, f"must be True or False, not {values[name]!r}")
         check_count(self.penetration_ticks, "penetration_ticks")
         check_count(self.rollover_ns, "rollover_ns")
+        if self.max_open_orders is not None:
+            check_count(self.max_open_orders, "max_open_orders", least=1)
         if not isinstance(self.calendar, str) and not hasattr(self.calendar, "day_end"):
             raise FieldTypeError(
                 "calendar", f"must be a Calendar or its name, not {self.calendar!r}"
@@ -285,6 +290,10 @@ def _read_number(value: Any, name: str) -> Decimal | None:
     return None if value is None or value == "none" else setting_of(value, name)
 
 
+def _read_bound(value: Any, name: str) -> Any:
+    return None if value == "none" else value
+
+
 def _read_leverage(value: Any, name: str) -> LeverageKind:
     return _member(LeverageKind, value, name)
 
@@ -372,5 +381,6 @@ _READERS: dict[str, Any] = {
     "fees": _read_fees,
     "fills": _read_fills,
     "leverage_kind": _read_leverage,
+    "max_open_orders": _read_bound,
     "allowed_directions": _read_directions,
 }
