@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from backtest.actors.account import ACCOUNT, AccountActor
+from backtest.actors.account import AccountActor
 from backtest.actors.actor import Actor, Life
-from backtest.actors.broker import BROKER, BrokerActor
+from backtest.actors.broker import BrokerActor
 from backtest.actors.channel import Channel, ChannelStatistics
 from backtest.actors.clock import Clock, RealClock, SimulatedClock
 from backtest.actors.distance import DistanceLatency
@@ -24,7 +24,7 @@ from backtest.actors.latency import (
 from backtest.actors.market_book import MarketSpec
 from backtest.actors.market_data import MarketData
 from backtest.actors.message import Envelope
-from backtest.actors.protocol import BalanceUpdate, EventKind, OrderEvent, Welcome
+from backtest.actors.protocol import ACCOUNT, BROKER, BalanceUpdate, EventKind, OrderEvent, Welcome
 from backtest.actors.records import EventRecord, Records
 from backtest.actors.session import Phase, SessionActor
 from backtest.actors.signal import Signal

@@ -13,14 +13,11 @@ from backtest.services.transaction_manager import INSURANCE, deposit
 
 from .actor import Actor
 from .message import Envelope
-from .protocol import Post, Posted, ReadBalances
+from .protocol import ACCOUNT, Post, Posted, ReadBalances
 
-__all__ = ["ACCOUNT", "AccountActor"]
+__all__ = ["AccountActor"]
 
 _new = tuple.__new__
-
-ACCOUNT = "account"
-"""The name of the account actor."""
 
 
 class AccountActor(Actor):

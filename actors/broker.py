@@ -43,9 +43,9 @@ from .quote_desk import QuoteDesk
 from .signal import UNSET
 from .snapshots import give_depth
 from .venue import Venue
-from .venue_actor import BROKER, VenueActor
+from .venue_actor import VenueActor
 
-__all__ = ["BROKER", "BrokerActor"]
+__all__ = ["BrokerActor"]
 
 _MARKET = frozenset((Bar, Quote, Trade, EndOfData))
 

@@ -8,9 +8,8 @@ from backtest.errors import DataError
 from backtest.models import MarketEvent
 
 from .actor import Actor
-from .broker import BROKER
 from .channel import Channel
-from .protocol import EndOfData
+from .protocol import BROKER, EndOfData
 from .system import NEVER
 
 __all__ = ["MarketData"]

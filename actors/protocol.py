@@ -28,6 +28,8 @@ from backtest.services.transaction_manager import Leg
 from .cross_account import CrossAccount
 
 __all__ = [
+    "ACCOUNT",
+    "BROKER",
     "Amend",
     "BalanceUpdate",
     "Balances",
@@ -47,6 +49,12 @@ __all__ = [
     "Verb",
     "Welcome",
 ]
+
+ACCOUNT = "account"
+"""The name of the account actor."""
+
+BROKER = "broker"
+"""The name of the actor that is the venue."""
 
 Balances = Mapping[tuple[str, str], tuple[Decimal, Decimal]]
 """Account and asset to available and unavailable."""

@@ -9,9 +9,8 @@ from backtest.errors import ConfigError
 from backtest.times import format_ns
 
 from .actor import Actor
-from .broker import BROKER
 from .channel import Channel
-from .protocol import EndOfData
+from .protocol import BROKER, EndOfData
 from .system import NEVER
 
 __all__ = ["PHASES", "Phase", "PhaseName", "SessionActor"]

@@ -34,7 +34,6 @@ from backtest.models import (
 from backtest.services.tick_prices import mark_of
 
 from .actor import Actor
-from .broker import BROKER
 from .channel import Channel
 from .depth_stream import with_depth
 from .fiber import Fiber
@@ -43,6 +42,7 @@ from .latency import Latency, LinkLatencies, Network
 from .market_streams import MarketStreams
 from .message import COMMAND, TIMER, Envelope
 from .protocol import (
+    BROKER,
     Amend,
     BalanceUpdate,
     Create,

@@ -23,7 +23,6 @@ from backtest.services.settlement import Sums, buy_reserve, opening_reserve
 from backtest.services.transaction_manager import Leg
 from backtest.services.valuation import Valuation
 
-from .account import ACCOUNT
 from .actor import Actor
 from .book import PairBook
 from .branch import Branch
@@ -33,7 +32,7 @@ from .desk import Desk
 from .herald import Herald
 from .message import ORDER_EVENT
 from .oco import OcoGroup, OcoGroups
-from .protocol import Balances, FallDue, Post
+from .protocol import ACCOUNT, Balances, FallDue, Post
 from .records import Records
 from .signal import UNSET
 

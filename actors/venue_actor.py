@@ -8,19 +8,15 @@ from decimal import Decimal
 from backtest.errors import RejectReason
 from backtest.models import Account, Agent, DecisionAction, TradingPair, TradingRules
 
-from .account import ACCOUNT
 from .actor import Actor
 from .channel import Channel
 from .commands import CommandDesk
 from .desk import Desk
 from .message import Envelope
-from .protocol import Balances, ReadBalances, Welcome
+from .protocol import ACCOUNT, BROKER, Balances, ReadBalances, Welcome
 from .venue import Venue
 
-__all__ = ["BROKER", "VenueActor"]
-
-BROKER = "broker"
-"""The name of the actor that is the venue."""
+__all__ = ["VenueActor"]
 
 
 class VenueActor(Actor):

@@ -9,7 +9,7 @@ from backtest.errors import ConfigError
 from .actor import agent_name
 from .latency import Latency, LinkLatencies, Network
 from .message import MARKET_TO_STRATEGY, ORDER_EVENT
-from .venue_actor import BROKER
+from .protocol import BROKER
 
 if TYPE_CHECKING:
     from .system import System

@@ -7,8 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from backtest.actors import EventKind, OrderEvent
-from backtest.actors.broker import BROKER
+from backtest.actors import BROKER, EventKind, OrderEvent
 from backtest.actors.protocol import Amend, Create, Verb
 from backtest.errors import OrderRejected
 from backtest.models import ActionType, OrderDirection

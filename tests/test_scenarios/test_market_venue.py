@@ -10,8 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from backtest.actors import Directive, EventKind, Supervision, System
-from backtest.actors.broker import BROKER
+from backtest.actors import BROKER, Directive, EventKind, Supervision, System
 from backtest.actors.exchange import ExchangeActor
 from backtest.actors.market_book import MarketBook, MarketSpec
 from backtest.actors.protocol import Create, Post, ReadDepth, Subscribe

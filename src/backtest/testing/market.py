@@ -7,8 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
-from backtest.actors import Actor, System
-from backtest.actors.broker import BROKER
+from backtest.actors import BROKER, Actor, System
 from backtest.actors.message import MARKET_TO_VENUE, TIMER
 from backtest.actors.protocol import EndOfData
 from backtest.models import Bar, MarketEvent, Quote, Trade, TradingPair, TradingRules
