@@ -45,7 +45,7 @@ crowd = Scenario(
     ],
     cash="1000000 USD",
     latency={"spread": 500, "base": "20us"},  # everybody lives within 500 km of the exchange
-    duration="30m",
+    duration="10m",
     seed=7,
 )
 

@@ -7,8 +7,15 @@ import os
 __all__ = ["examples"]
 
 _LONGER = 20
+_SHORTER = 10
 
 
-def examples(usual: int) -> int:
-    """``usual``, or twenty times as many under the profile ``soak`` of Hypothesis."""
-    return usual * (_LONGER if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 1)
+def examples(usual: int, soak: int | None = None) -> int:
+    """``usual``; twenty times as many, or ``soak``, under the profile ``soak`` of Hypothesis; a
+    tenth under ``brief``, with which the built wheel is tried once the suite has run."""
+    match os.environ.get("HYPOTHESIS_PROFILE"):
+        case "soak":
+            return soak or usual * _LONGER
+        case "brief":
+            return -(-usual // _SHORTER)
+    return usual

@@ -98,7 +98,7 @@ def tables(draw: st.DrawFn, digits: int = 15) -> dict[str, list[Decimal]]:
     return columns
 
 
-@settings(max_examples=examples(25))
+@settings(max_examples=examples(8, soak=500))
 @given(data=st.data(), single=st.booleans(), pair=st.sampled_from(["BTCUSD", GRID]))
 def test_bars_are_the_same_from_every_source(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, single: bool, pair: Any

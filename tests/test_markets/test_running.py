@@ -234,7 +234,7 @@ def test_one_agent_more_that_does_not_trade_changes_nothing_for_the_others() -> 
 def test_a_thousand_agents_give_the_same_bytes_whatever_the_hash_seed() -> None:
     program = (
         "from tests.test_markets.crowd import CROWD\n"
-        "result = CROWD.run(agents=1000, until='09:32')\n"
+        "result = CROWD.run(agents=1000, until='09:30:40')\n"
         "print(len(result.strategies), len(result.trades), result.messages)\n"
         "print(result.journal_sha256, result.config_sha256)\n"
     )

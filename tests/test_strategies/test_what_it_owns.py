@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from backtest.errors import AccountError, OrderRejected, RejectReason
 from backtest.models import Asset, Bar, Fee, FeeKind, FeeStage, Quote, TradingPair, TradingRules
 from backtest.times import MINUTE
+from tests.effort import examples
 
 from .playing import D, Story, market, play
 
@@ -157,7 +158,7 @@ class TestAffordable:
         # 1000 / 105, not / (99.5 x 1.05)
         assert story.told == [(1, D("9.52380952"))]
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=examples(40), deadline=None)
     @given(
         cash=st.integers(1, 10**6),
         price=st.integers(1, 10**5),
