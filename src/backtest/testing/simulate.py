@@ -50,6 +50,8 @@ class Totals:
     orders: int = 0
     fills: int = 0
     entries: int = 0
+    transfers: int = 0
+    """Entries at the banks."""
     simulated_days: float = 0.0
     fired: dict[str, int] = attrs.field(factory=dict)
     crashes: dict[str, int] = attrs.field(factory=dict)
@@ -61,7 +63,7 @@ class Totals:
         if not outcome.is_good:
             self.failed.append(outcome.seed)
         self.crashed += outcome.ended == "crashed"
-        for name in ("events", "checks", "orders", "fills", "entries"):
+        for name in ("events", "checks", "orders", "fills", "entries", "transfers"):
             setattr(self, name, getattr(self, name) + getattr(outcome, name))
         self.simulated_days += outcome.simulated_ns / 86_400e9
         for name in ("fired", "crashes", "kinds", "reasons"):
@@ -216,7 +218,8 @@ def _found(asked: argparse.Namespace, outcome: Outcome, without: frozenset[str])
 def _summary(totals: Totals) -> None:
     print(
         f"{totals.seeds} seeds, {totals.events} events, {totals.simulated_days:.1f} simulated days,"
-        f" {totals.orders} orders, {totals.fills} fills, {totals.entries} ledger entries; "
+        f" {totals.orders} orders, {totals.fills} fills, {totals.entries} ledger entries, "
+        f"{totals.transfers} at banks; "
         f"{totals.crashed} ended by a planned crash, {len(totals.failed)} failed"
     )
     for name in ("fired", "crashes", "kinds", "reasons"):

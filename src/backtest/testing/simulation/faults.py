@@ -31,7 +31,7 @@ from backtest.models import Bar, DecisionAction, TransactionType
 
 from .chance import draw_weighted, stream
 
-__all__ = ["KINDS", "Faults", "FaultySystem", "InjectedCrash", "with_faults"]
+__all__ = ["KINDS", "PATIENT", "Faults", "FaultySystem", "InjectedCrash", "with_faults"]
 
 KINDS = (
     "delay",
@@ -65,7 +65,7 @@ _RATES = {
 """Of a thousand chances, how often each kind strikes in a world that has it: least and most."""
 _LINK = ("drop", "reorder", "duplicate")
 _MS = 1_000_000
-_PATIENT = Supervision(directive=Directive.RESTART, max_restarts=1_000_000)
+PATIENT = Supervision(directive=Directive.RESTART, max_restarts=1_000_000)
 A = TypeVar("A", bound=Actor)
 
 
@@ -174,16 +174,16 @@ def _draw(seed: int, without: frozenset[str], agents: Sequence[str]) -> FaultPla
         share, rate = chance.random(), chance.randint(low, high)
         if share < 0.5 and not (calm or "fault" in without or f"fault:{kind}" in without):
             rates[kind] = rate
-    supervision = {"sink": _PATIENT}
+    supervision = {"sink": PATIENT}
     for name in agents:
         rule = draw_weighted(chance, [(Directive.RESTART, 4), (Directive.STOP, 1), (None, 5)])
         if rule is Directive.RESTART:
-            supervision[name] = _PATIENT
+            supervision[name] = PATIENT
         elif rule is Directive.STOP:
             supervision[name] = Supervision(directive=rule)
     # Who asks an actor that fails, fails with it: where the account restarts the broker does.
     for core in draw_weighted(chance, [((), 8), (("broker",), 1), (("broker", "account"), 1)]):
-        supervision[core] = _PATIENT
+        supervision[core] = PATIENT
     fatal = chance.choice(["broker", "account", *agents]) if chance.random() < 0.1 else ""
     if calm or "fault" in without or "fault:fatal" in without:
         fatal = ""

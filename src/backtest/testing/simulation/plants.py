@@ -36,6 +36,7 @@ from backtest.services.ledger import Ledger
 from backtest.services.valuation import Valuation
 from backtest.strategies.desk import OrderDesk
 
+from .bank_plants import BANK_PLANTS
 from .exchange_plants import EXCHANGE_PLANTS
 from .value_plants import VALUE_PLANTS
 
@@ -643,5 +644,9 @@ PLANTS |= {name: Plant(what, _all_of(parts)) for name, what, parts in VALUE_PLAN
 PLANTS |= {
     name: Plant(what, _on(owner, method, change), without=frozenset(("history",)))
     for name, what, owner, method, change in EXCHANGE_PLANTS
+}
+PLANTS |= {
+    name: Plant(what, _on(owner, method, change))
+    for name, what, owner, method, change in BANK_PLANTS
 }
 """The bugs by name."""

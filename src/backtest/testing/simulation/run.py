@@ -32,6 +32,7 @@ from backtest.testing._counting import counted_worth
 from backtest.testing.oracle import InvariantBroken, Oracle
 
 from .agents import Trader
+from .bank import run_bank
 from .chance import stream
 from .faults import Faults, FaultySystem, InjectedCrash, with_faults
 from .market import Market
@@ -50,7 +51,7 @@ class Outcome:
     events: int
     """Messages delivered."""
     sha256: str
-    """Of the journal, the order events and the log."""
+    """Of the journal, the order events and the log, and of all that was heard at the bank."""
     ended: str
     """``resolved``, ``crashed`` (as planned), or ``failed``."""
     invariant: str
@@ -67,6 +68,8 @@ class Outcome:
     """Order events by kind."""
     reasons: dict[str, int]
     """Refusals and ends by reason."""
+    transfers: int = 0
+    """Entries at the bank."""
 
     @property
     def is_good(self) -> bool:
@@ -321,9 +324,31 @@ class World:
 def run_seed(
     seed: int, events: int, without: frozenset[str] = frozenset(), watched: bool = True
 ) -> Outcome:
-    """Draw the world of ``seed``, run it for ``events`` messages and to its end, and judge it."""
+    """Draw the world of ``seed``, run it for ``events`` messages and to its end, and judge it; then
+    the bank beside it. ``without`` as in `draw_plan`, and ``bank``."""
     with localcontext(ARITHMETIC):
-        return world_of(draw_plan(seed, without), events, watched).run()
+        outcome = world_of(draw_plan(seed, without), events, watched).run()
+        if "bank" in without or not outcome.is_good:
+            return outcome
+        return _with_bank(outcome, events, without)
+
+
+def _with_bank(outcome: Outcome, events: int, without: frozenset[str]) -> Outcome:
+    """``outcome``, and what came of the bank of that seed."""
+    digest = hashlib.sha256(outcome.sha256.encode())
+    with _captured(digest):
+        bank = run_bank(outcome.seed, events, without)
+    digest.update(bank.sha256.encode())
+    return attrs.evolve(
+        outcome,
+        sha256=digest.hexdigest(),
+        ended="failed" if bank.invariant else outcome.ended,
+        invariant=bank.invariant,
+        problem=bank.problem,
+        fired={kind: count + bank.fired[kind] for kind, count in outcome.fired.items()},
+        checks=outcome.checks + bank.checks,
+        transfers=bank.entries,
+    )
 
 
 def world_of(plan: Plan, events: int, watched: bool = True) -> World:
