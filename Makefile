@@ -10,10 +10,21 @@ endif
 VENV ?= .venv
 # The interpreter that the built wheel is tried on.
 WHEEL_PYTHON ?= $(BIN)/python
-# What takes long and says nothing of packaging: the suite has run it, the wheel goes without.
-LONG := tests/models tests/test_simulation tests/test_agents/test_on_exchange.py \
-	tests/test_analysis/test_no_fill.py tests/test_markets/test_shipped_scenarios.py \
-	tests/test_scenarios/test_random_trading.py tests/test_scenarios/test_random_ticks.py
+# What takes long and says nothing of packaging, or of the interpreter: the suite has run it, the
+# wheel goes without, and tries every property on fewer examples.
+LONG := tests/models tests/test_simulation tests/test_mutation_tool.py tests/test_same_tool.py \
+	$(addprefix tests/test_actors/, test_injection.py) \
+	$(addprefix tests/test_agents/, test_end_to_end.py test_on_exchange.py) \
+	$(addprefix tests/test_analysis/, test_forgeries.py test_no_fill.py test_path_interval.py test_stories.py \
+		test_verify.py) \
+	$(addprefix tests/test_data/, test_malformed_run.py) \
+	$(addprefix tests/test_markets/, test_conservation.py test_looking.py test_running.py \
+		test_shipped_scenarios.py) \
+	$(addprefix tests/test_repositories/, test_no_scan.py) \
+	$(addprefix tests/test_scenarios/, test_cross_by_ticks.py test_decimal_contexts.py test_levels.py \
+		test_look_ahead.py test_off_grid.py test_random_margin.py test_random_ticks.py test_random_trading.py \
+		test_spot_exits.py) \
+	$(addprefix tests/test_services/, test_order_book_random.py)
 PYTEST_ARGS ?=
 # Modules to mutate (ledger transactions account fees margin); none: all.
 MUTATION_ARGS ?=
@@ -72,7 +83,7 @@ imports: $(VENV)/.with-dev ## arrows point down; no wall clock, no unseeded rand
 	$(BIN)/python tools/check_determinism.py
 
 wheel: $(VENV)/.with-dev ## build sdist and wheel; run the suite, less what is long, against the installed wheel
-	$(BIN)/python tools/check_wheel.py --python $(WHEEL_PYTHON) -- --numprocesses auto \
+	HYPOTHESIS_PROFILE=brief $(BIN)/python tools/check_wheel.py --python $(WHEEL_PYTHON) -- --numprocesses auto \
 		$(addprefix --ignore=,$(LONG)) $(PYTEST_ARGS)
 
 examples: $(VENV)/.with-test ## run every example

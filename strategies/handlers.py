@@ -12,7 +12,7 @@ import attrs
 
 from backtest.actors.protocol import Kind
 from backtest.errors import ConfigError
-from backtest.source_code import is_ours
+from backtest.source_code import functions_of, is_ours
 from backtest.spelling import suggestion
 
 __all__ = ["HANDLERS", "OPTIONS", "WANTS", "base_of", "handlers_of", "oddities"]
@@ -142,12 +142,10 @@ def _misspelt(kind: Any, name: str) -> Iterator[str]:
 
 
 def _mentioned(kind: Any) -> Iterator[str]:
-    """The names of attributes and variables in the code of the methods of ``kind``."""
-    for value in vars(kind).values():
-        for function in (value, getattr(value, "fget", None), getattr(value, "__func__", None)):
-            code = getattr(function, "__code__", None)
-            if code is not None:
-                yield from _names(code)
+    """The names of attributes and variables in the code of the methods that ``kind`` was written
+    with: those that attrs makes mention names of its own."""
+    for _, function in functions_of(kind):
+        yield from _names(function.__code__)
 
 
 def _names(code: CodeType) -> Iterator[str]:

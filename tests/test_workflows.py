@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -90,3 +92,14 @@ def test_the_matrix_is_what_the_package_says_it_is_for() -> None:
 def test_skips_are_printed_with_their_reasons() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert "-ra" in project["tool"]["pytest"]["ini_options"]["addopts"]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not here")
+def test_what_the_wheel_goes_without_is_there() -> None:
+    # pytest does not mind a name to ignore that is none.
+    told = subprocess.run(
+        ["make", "--dry-run", "wheel"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    left_out = re.findall(r"--ignore=(\S+)", told.stdout)
+    assert len(left_out) > 20
+    assert [name for name in left_out if not (ROOT / name).exists()] == []

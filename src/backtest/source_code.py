@@ -38,6 +38,9 @@ OURS = "backtest"
 _WRITTEN_IN_PYTHON = 1 << 9
 """The flag of a class that was made while the program ran (Py_TPFLAGS_HEAPTYPE)."""
 _LIBRARY = sysconfig.get_path("stdlib")
+_SHARED = ("<string>", "<stdin>")
+"""What all code is called that was executed without a name: since Python 3.13 tracebacks have lines
+for them, those of ``python -c``, whoever's code it was."""
 Stamp = tuple[int, int]
 """When a file was changed last, in nanoseconds, and its size."""
 _seen: dict[str, tuple[Any, Stamp | None]] = {}
@@ -204,6 +207,8 @@ def _file_hash(file: str, stamp: Stamp) -> str:
 
 def _of_lines(file: str, names: dict[str, Any] | None) -> str | None:
     """The hash of what tracebacks would show of a file: cells of notebooks, modules in archives."""
+    if file in _SHARED:
+        return None
     lines = linecache.getlines(file, names)
     return _hash("".join(lines)) if lines else None
 

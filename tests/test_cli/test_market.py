@@ -120,7 +120,7 @@ def test_list_tells_what_is_shipped(home: Path) -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_scenario_runs_and_verifies(home: Path, name: str) -> None:
     few = ("--agents", "60") if name == "reference-day" else ()
-    until = "00:02" if name == "liquidation-cascade" else "09:32"
+    until = "00:01" if name == "liquidation-cascade" else "09:30:40"
     done = backtest_command(home, "market", name, *few, "--until", until, "--json")
     assert (done.code, done.err) == (0, "")
     assert json.loads(done.out)["verified"] is True

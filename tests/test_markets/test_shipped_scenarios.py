@@ -156,7 +156,7 @@ def test_with_little_leverage_there_is_no_cascade(cascade: MarketResult) -> None
 # -- the same maker, fast and slow --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [7, 1, 2, 3, 4])
+@pytest.mark.parametrize("seed", [7, 1, 2])
 def test_of_two_makers_the_fast_one_earns_more(seed: int) -> None:
     figures = Scenario.load("latency-race").run(seed=seed, until="09:32").by_type()
     fast, slow = figures["fast_maker"], figures["slow_maker"]

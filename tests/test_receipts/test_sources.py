@@ -124,6 +124,18 @@ def test_without_source_it_is_the_bytecode_with_a_notice() -> None:
     assert other["run_id"] != told[0]["run_id"]
 
 
+@pytest.mark.parametrize("name", ["<string>", "<stdin>"])
+def test_what_tracebacks_know_by_a_name_that_all_share_is_not_its_source(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Since Python 3.13 they have the lines of ``python -c`` there, whatever else was executed."""
+    command = "import mine; mine.main()"
+    monkeypatch.setitem(linecache.cache, name, (len(command), None, [command], name))
+    told = [receipt(executed(one, name)["Mine"]()) for one in (MINE, MINE.replace("*", "+"))]
+    assert told[0]["run_id"] != told[1]["run_id"]
+    assert "as it has no source" in told[0]["notices"][0]
+
+
 def test_a_global_that_is_no_part_of_the_source_counts() -> None:
     names = executed(MINE)
     ids = []

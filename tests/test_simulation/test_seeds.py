@@ -11,7 +11,7 @@ import pytest
 
 from backtest.testing.simulation import draw_plan, run_seed
 
-SEEDS = range(60)
+SEEDS = range(30)
 
 
 @pytest.mark.parametrize("first", SEEDS[::10])
