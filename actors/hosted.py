@@ -51,11 +51,16 @@ class Hosted(Protocol):
 
 
 class Unseen(NamedTuple):
-    """Market events that a strategy was sent and never looked at."""
+    """Market events that a strategy was sent and never looked at, or only when newer had come."""
 
     events: int
+    """How many it never saw."""
     line: str
     """Where it waited meanwhile."""
+    late: int = 0
+    """How many it saw late."""
+    behind: int = 0
+    """By how many nanoseconds at most."""
 
 
 class Timer(NamedTuple):

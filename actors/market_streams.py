@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
@@ -12,6 +13,7 @@ from backtest.services.calendars import Calendar
 from backtest.services.resampling import Resampler
 
 from .depth_stream import DepthFeed, DepthStream
+from .lateness import Lateness
 from .protocol import Kind
 from .stream import BarStream, ResampledStream, Stream
 from .subscriptions import Subscriptions
@@ -31,9 +33,28 @@ class MarketStreams:
     fill up. ``published`` is what was asked for of a venue that publishes; None: everything comes.
     """
 
-    __slots__ = ("_bound", "_depths", "_name", "_system", "bars", "closed", "published", "ticks")
+    __slots__ = (
+        "_bound",
+        "_depths",
+        "_held",
+        "_name",
+        "_system",
+        "bars",
+        "closed",
+        "followed",
+        "late",
+        "published",
+        "ticks",
+    )
 
-    def __init__(self, system: System, name: str, bound: int) -> None:
+    def __init__(
+        self, system: System, name: str, bound: int, held: Callable[[Lateness], None]
+    ) -> None:
+        self._held = held
+        self.late = Lateness()
+        """Of what is taken from iterators over bars, quotes and trades."""
+        self.followed: dict[tuple[Kind, str], None] = {}
+        """What iterators were asked for: the kind of market data, and the pair."""
         self._system = system
         self._name = name
         self._bound = bound
@@ -89,6 +110,9 @@ class MarketStreams:
         return stream
 
     def _follow(self, stream: S, pair: str, kind: Kind) -> S:
+        self.followed[kind, pair] = None
+        if not stream.conflate:
+            stream.late, stream.held = self.late, partial(self._held, self.late)
         if self.closed:
             stream.close()
         elif self.published is not None:

@@ -7,7 +7,7 @@ arrives, also while a handler is suspended; handlers run one at a time.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection, Mapping
 from decimal import Decimal
 from functools import partial
 from inspect import iscoroutinefunction
@@ -39,6 +39,7 @@ from .depth_stream import with_depth
 from .fiber import Fiber
 from .hosted import Handler, Handlers, Hosted, Timer, Unseen
 from .latency import Latency, LinkLatencies, Network
+from .lateness import Lateness
 from .market_streams import MarketStreams
 from .message import COMMAND, TIMER, Envelope
 from .protocol import (
@@ -47,6 +48,7 @@ from .protocol import (
     BalanceUpdate,
     Create,
     Hello,
+    Kind,
     OrderEvent,
     ReadDepth,
     Snapshot,
@@ -70,6 +72,8 @@ _HANDLER_OF = {
     Depth: "on_depth",
     DepthUpdate: "on_depth",
 }
+_CALLED: dict[Kind, str] = {"bars": "on_bar", "quotes": "on_quote", "trades": "on_trade"}
+"""The handlers that kinds of market data call."""
 _new: Any = tuple.__new__
 
 
@@ -99,6 +103,10 @@ class StrategyHost(Actor):
         self.bars_seen = 0
         self.unseen: list[Unseen] = []
         """What it was sent and has never looked at, once the run is over."""
+        self._late = Lateness()
+        """Of what its handlers are given."""
+        self.too_late = 0
+        """How many commands it sent when the data had ended."""
         self.warm_up: WarmUp | None = None
         """What it has seen, while it may not order yet."""
         self.last: dict[str, Decimal] = {}
@@ -121,7 +129,9 @@ class StrategyHost(Actor):
         self._topics: TopicDesk | None = None
 
     def attach(self) -> None:
-        self.streams = MarketStreams(self.system, self.name, self.inbox_bound)
+        self.streams = MarketStreams(
+            self.system, self.name, self.inbox_bound, lambda late: late.holds(self._line)
+        )
         """Its iterators over market data."""
         self._bar_streams = self.streams.bars
 
@@ -209,10 +219,42 @@ class StrategyHost(Actor):
             if name is not None and type(one) in _MARKET and getattr(self._handlers, name):
                 if self._subscribed is None or _conflates(self._subscribed, one) is not None:
                     handled += 1
-        for count, fiber in ((handled, self.fiber), (self.streams.unread(), self._line)):
-            if count and fiber is not None and fiber.alive:
-                found.append(Unseen(count, line_of(fiber.task)))  # type: ignore[arg-type]
+        for count, fiber, late in (
+            (handled, self.fiber, self._late),
+            (self.streams.unread(), self._line, self.streams.late),
+        ):
+            waits = bool(count) and fiber is not None and fiber.alive
+            if waits or late.count:
+                line = line_of(fiber.task) if waits else late.line  # type: ignore[arg-type, union-attr]
+                found.append(Unseen(count if waits else 0, line, late.count, late.most))
         return found
+
+    def in_vain(self, there: Mapping[str, Collection[Kind]]) -> list[str]:
+        """What it waited for that could not come; ``there`` says which kinds of data there are, by
+        pair."""
+        told = []
+        pairs = [pair for pair in there if self._subscribed is None or pair in self._subscribed]
+        found = dict.fromkeys(kind for pair in pairs for kind in there[pair])
+        mine = {kind: name for kind, name in _CALLED.items() if getattr(self._handlers, name)}
+        if mine and found and not mine.keys() & found.keys():
+            told.append(
+                f"has {', '.join(mine.values())}, never called: of {', '.join(pairs)} there are "
+                f"{', '.join(found)} ({', '.join(_CALLED[kind] for kind in found)})"
+            )
+        for kind, pair in self.streams.followed:
+            if kind in _CALLED and there.get(pair) and kind not in there[pair]:
+                told.append(
+                    f"iterated over {kind} of {pair}, and none came: there are "
+                    f"{', '.join(there[pair])}"
+                )
+        if self._timers_set and self._handlers.on_timer is None:
+            told.append("set timers, and has no on_timer that they could call")
+        if self.too_late:
+            told.append(
+                f"sent {self.too_late:,} commands when the data had ended (in on_stop, or after a "
+                "loop over it): nothing fills any more"
+            )
+        return told
 
     async def _stop(self) -> None:
         pending = self._handlers.on_stop()  # type: ignore[misc]
@@ -242,6 +284,8 @@ class StrategyHost(Actor):
                 self.last[payload.pair] = payload.close
             if on_bar is None:
                 return None
+            if self.fiber.inbox:
+                self._note_late(payload)
             # Calling an async handler runs none of it: only a plain one needs its task around it.
             if self._async_bar:
                 return on_bar(payload)  # type: ignore[no-any-return]
@@ -298,6 +342,8 @@ class StrategyHost(Actor):
             self.last[pair] = mark_of(tick, self._pairs[pair].price_increment)
         if handler is None:
             return None
+        if self.fiber.inbox:
+            self._note_late(tick)
         pending = self.fiber.inside(handler, tick)
         return None if pending is None else _awaitable(pending, f"on_{kind.__name__.lower()}")
 
@@ -408,10 +454,18 @@ class StrategyHost(Actor):
             if self._thinking is not None:
                 self._thinking.wake(self.system.now)
             return True
-        if self._subscribed is not None and kind in _MARKET:
-            if _conflates(self._subscribed, envelope[4]):
+        if kind in _MARKET:
+            if self._subscribed is not None and _conflates(self._subscribed, envelope[4]):
                 self._conflate(envelope[4])
+            if not self._late.line and self.fiber.inbox:
+                self._late.holds(self.fiber)
         return False
+
+    def _note_late(self, event: MarketEvent) -> None:
+        """``event`` is handled, and more waits: if it is market data, this one comes late."""
+        newest = self.fiber.inbox[-1][4]
+        if type(newest) in _MARKET:
+            self._late.saw(event, newest, self.system.now)
 
     def _conflate(self, newer: Any) -> None:
         """Forget a waiting event of the same pair and kind: a newer one is here.
@@ -446,6 +500,8 @@ class StrategyHost(Actor):
         """Send a command to the venue. Raises `SimulationEnded` once the run is over for good,
         `Undeliverable` when the venue has ended before."""
         self._check_venue()
+        if self.is_over:
+            self.too_late += 1
         try:
             if self._thinking is None:
                 self._venue.post(action)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from backtest.errors import InboxOverflow
@@ -11,6 +11,7 @@ from backtest.models import Bar, MarketEvent
 from backtest.services.resampling import Resampler
 
 from .ended import ends_in_copies
+from .lateness import Lateness
 from .signal import Signal
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Stream(Generic[T]):
         "bound",
         "closed",
         "conflate",
+        "held",
+        "late",
     )
 
     def __init__(self, system: System, name: str, bound: int, conflate: bool = False) -> None:
@@ -48,6 +51,10 @@ class Stream(Generic[T]):
         self.bound = bound
         self.conflate = conflate
         self.closed = False
+        self.late: Lateness | None = None
+        """Where it is noted that items are taken late; None: nowhere."""
+        self.held: Callable[[], None] | None = None
+        """Called where an item comes before the one ahead of it was taken."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -56,8 +63,11 @@ class Stream(Generic[T]):
         """Add an item and let the waiting coroutine go on. Raises `InboxOverflow` at the bound."""
         if self.conflate:
             self._items.clear()
-        elif len(self._items) >= self.bound:
-            raise InboxOverflow(self._name, self.bound)
+        elif self._items:
+            if len(self._items) >= self.bound:
+                raise InboxOverflow(self._name, self.bound)
+            if self.held is not None:
+                self.held()
         self._items.append(item)
         self._notify()
 
@@ -82,7 +92,10 @@ class Stream(Generic[T]):
             if self._signal is None:
                 self._signal = Signal(self._system)
             await self._signal.wait()
-        return self._items.popleft()
+        item = self._items.popleft()
+        if self._items and self.late is not None:
+            self.late.saw(item, self._items[-1], self._system.now)
+        return item
 
 
 class BarStream(Stream[Bar]):

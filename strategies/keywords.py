@@ -49,7 +49,7 @@ def unknown_keyword(
     known = [
         one.name
         for one in signature(function).parameters.values()
-        if one.kind is not Parameter.VAR_KEYWORD and one.name != "self"
+        if one.kind not in (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL) and one.name != "self"
     ]
     name = next(iter(given))
     meant = suggestion(name, known, also)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 
 from backtest.actors import StrategyHost
+from backtest.actors.hosted import Unseen
+from backtest.actors.protocol import Kind
 from backtest.data import parts_of
 from backtest.inputs import Source
 from backtest.models import FeeStage, Fill, SpotOrder, TradingOrder, TradingRules
 from backtest.money import ONE, ZERO, plain
+from backtest.times import format_span
 
-__all__ = ["notices_of_data", "notices_of_trading", "notices_of_unseen"]
+__all__ = [
+    "kinds_of",
+    "notices_in_vain",
+    "notices_of_data",
+    "notices_of_trading",
+    "notices_of_unseen",
+]
 
 
 def notices_of_data(sources: Mapping[str, Source]) -> list[str]:
@@ -30,13 +39,42 @@ def notices_of_trading(
 
 
 def notices_of_unseen(hosts: Iterable[StrategyHost]) -> list[str]:
-    """What strategies were sent and have never looked at, for they waited elsewhere."""
+    """What strategies were sent and have never looked at, or late, for they waited elsewhere."""
     return [
-        f"strategy {host.name.removeprefix('strategy/')!r} never saw {one.events:,} of the market "
-        f"events that it was sent; it waited at {one.line}"
+        f"strategy {host.name.removeprefix('strategy/')!r} {_missed(one)}; it waited at {one.line}"
         for host in hosts
         for one in host.unseen
     ]
+
+
+def notices_in_vain(
+    hosts: Iterable[StrategyHost], kinds: Mapping[str, Collection[Kind]]
+) -> list[str]:
+    """What strategies waited for, or did, that could come to nothing. ``kinds`` are those of the
+    market data, by pair."""
+    return [
+        f"strategy {host.name.removeprefix('strategy/')!r} {told}"
+        for host in hosts
+        for told in host.in_vain(kinds)
+    ]
+
+
+def kinds_of(sources: Mapping[str, Source]) -> dict[str, list[Kind]]:
+    """The kinds of market data that there are, by pair."""
+    return {
+        code: list(dict.fromkeys(getattr(part, "kind", "bars") for part in parts_of(source)))
+        for code, source in sources.items()
+    }
+
+
+def _missed(unseen: Unseen) -> str:
+    late = (
+        f"saw {unseen.late:,} late, when newer ones had come, by up to {format_span(unseen.behind)}"
+    )
+    if not unseen.events:
+        return f"{late}, of the market events that it was sent"
+    never = f"never saw {unseen.events:,} of the market events that it was sent"
+    return f"{never}, and {late}" if unseen.late else never
 
 
 def _free_closes(rules: Mapping[str, TradingRules], fills: list[Fill]) -> Iterator[str]:

@@ -26,6 +26,11 @@ def named(strategies: Any) -> dict[str, Strategy]:
     if isinstance(strategies, Mapping):
         found = dict(strategies)
     else:
+        if not isinstance(strategies, Iterable):
+            raise ConfigError(
+                f"strategies must be a Strategy, several, or a mapping of names to them, not "
+                f"{strategies!r}"
+            )
         found = {}
         for strategy in strategies:
             name = stem = type(strategy).__name__.lower()

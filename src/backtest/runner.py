@@ -35,7 +35,13 @@ from backtest.in_thread import run_in_thread
 from backtest.inputs import cadences_of, counting, files_of, opened
 from backtest.manifest import manifest, versions
 from backtest.models import HOUSE, Account, Agent, BacktestRun, TradingPair
-from backtest.notices import notices_of_data, notices_of_trading, notices_of_unseen
+from backtest.notices import (
+    kinds_of,
+    notices_in_vain,
+    notices_of_data,
+    notices_of_trading,
+    notices_of_unseen,
+)
 from backtest.receipt import run_id_of
 from backtest.roster import (
     account_options,
@@ -365,8 +371,8 @@ class BacktestRunner:
         """What a reader of the figures should know; what was not logged before is logged."""
         records = parts.broker.venue.records
         trading = notices_of_trading(parts.rules, records.orders, records.fills)
-        actors = self.system.actors.values()
-        trading += notices_of_unseen(one for one in actors if isinstance(one, StrategyHost))
+        hosts = [one for one in self.system.actors.values() if isinstance(one, StrategyHost)]
+        trading += notices_of_unseen(hosts) + notices_in_vain(hosts, kinds_of(parts.sources))
         for notice in trading:
             self.system.log.warning("run.notice", notice=notice)
         return [*parts.manifest.notices, *notices_of_data(parts.sources), *trading]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Never, ParamSpec
+from typing import Any, Never, ParamSpec, TypeVar
 
 from attrs import fields
 
@@ -15,9 +15,10 @@ from backtest.runner import BacktestRunner, Latencies, Lengths, Zones
 from backtest.strategies import Strategy
 from backtest.strategies.keywords import unknown_keyword
 
-__all__ = ["run", "run_async"]
+__all__ = ["run", "run_async", "takes_what"]
 
 P = ParamSpec("P")
+T = TypeVar("T")
 _OTHER_WORDS = {
     "balance": "cash",
     "capital": "cash",
@@ -77,23 +78,21 @@ def run(
     return _runner({**locals(), **unknown}).run()
 
 
-def _takes_what(
-    explicit: Callable[P, RunResult],
-) -> Callable[
-    [Callable[..., Coroutine[Any, Any, RunResult]]], Callable[P, Coroutine[Any, Any, RunResult]]
-]:
+def takes_what(
+    explicit: Callable[P, T],
+) -> Callable[[Callable[..., Coroutine[Any, Any, T]]], Callable[P, Coroutine[Any, Any, T]]]:
     """Let a function have the arguments of ``explicit``, for `help` and for type checkers."""
 
     def decorate(
-        function: Callable[..., Coroutine[Any, Any, RunResult]],
-    ) -> Callable[P, Coroutine[Any, Any, RunResult]]:
+        function: Callable[..., Coroutine[Any, Any, T]],
+    ) -> Callable[P, Coroutine[Any, Any, T]]:
         function.__signature__ = inspect.signature(explicit)  # type: ignore[attr-defined]
         return function
 
     return decorate
 
 
-@_takes_what(run)
+@takes_what(run)
 async def run_async(strategies: Any, **settings: Any) -> RunResult:
     """`run` for use inside a running event loop (a notebook, a server, an async test)."""
     return await _runner({"strategies": strategies, **settings}).run_async()

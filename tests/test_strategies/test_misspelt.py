@@ -10,7 +10,7 @@ import pytest
 
 import backtest
 from backtest.errors import ConfigError, FieldTypeError
-from backtest.markets import run_market
+from backtest.markets import MarketRunner, run_market, run_market_async
 from backtest.models import Bar
 from backtest.runner import BacktestRunner
 from backtest.strategies import Strategy
@@ -208,7 +208,14 @@ class TestRun:
 
     def test_so_does_a_market(self) -> None:
         with pytest.raises(FieldTypeError, match=r"^agent is no argument .*agents\?$"):
-            run_market("reference-day", agent=10)
+            run_market("reference-day", agent=10)  # type: ignore[arg-type]
+
+    def test_a_market_has_all_settings_in_its_signature_with_their_defaults(self) -> None:
+        told = inspect.signature(run_market).parameters
+        assert inspect.signature(run_market_async).parameters == told
+        of_runner = inspect.signature(MarketRunner).parameters
+        assert sorted(set(told) - {"unknown", "joining"}) == sorted(of_runner)
+        assert all(told[name].default == one.default for name, one in of_runner.items())
 
     def test_has_all_settings_in_its_signature_with_their_defaults(self) -> None:
         told = inspect.signature(backtest.run).parameters

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from backtest.actors import EventKind
+from backtest.analysis.text import columns, moment
 from backtest.errors import RejectReason
+from backtest.times import format_ns
 
 if TYPE_CHECKING:
     from backtest.analysis.result import RunResult
 
-__all__ = ["Refusals", "refusals_of"]
+__all__ = ["Refusals", "refusals_of", "refused_lines"]
 
 
 @frozen(kw_only=True)
@@ -49,3 +51,19 @@ def refusals_of(result: RunResult) -> list[Refusals]:
         for reason, index in firsts.items()
     ]
     return sorted(found, key=lambda one: -one.count)
+
+
+def refused_lines(result: RunResult) -> list[str]:
+    """The same for a report, a line each."""
+    several = len(result.strategies) > 1
+    return columns(
+        [
+            (
+                f"{one.count:,}",
+                one.reason.value,
+                moment(format_ns(one.time)),
+                f"{one.strategy}: {one.detail}" if several else one.detail,
+            )
+            for one in result.refusals
+        ]
+    )

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from backtest.analysis.metrics import COVERED, flows_of
 from backtest.analysis.path_interval import path_lines
+from backtest.analysis.refusals import refused_lines
 from backtest.analysis.text import columns, grouped, moment, money_column, signed
 from backtest.analysis.waiting import waiting
 from backtest.models import OrderStatus, TradingOrder
 from backtest.money import ZERO, add, round_half_even
 from backtest.services.margin import unrealised_pnl
 from backtest.strategies.parameters import parameters_of
-from backtest.times import format_ns
 
 if TYPE_CHECKING:
     from backtest.analysis.result import RunResult
@@ -65,7 +65,7 @@ def report(result: RunResult) -> str:
     pending = waiting(result)
     if pending:
         lines += ["", "Pending at the end", *(f"  {line}" for line in pending)]
-    refused = _refused(result)
+    refused = refused_lines(result)
     if refused:
         lines += ["", "Refused, and the first of each reason", *refused]
     if result.notices:
@@ -207,21 +207,6 @@ def _positions(result: RunResult) -> list[str]:
             )
         )
     return columns(rows)
-
-
-def _refused(result: RunResult) -> list[str]:
-    several = len(result.strategies) > 1
-    return columns(
-        [
-            (
-                f"{one.count:,}",
-                one.reason.value,
-                moment(format_ns(one.time)),
-                f"{one.strategy}: {one.detail}" if several else one.detail,
-            )
-            for one in result.refusals
-        ]
-    )
 
 
 def _receipt(result: RunResult) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from backtest.analysis.refusals import refused_lines
 from backtest.analysis.text import grouped, signed
 from backtest.money import ONE, ZERO, add, mul, plain, round_half_even
 from backtest.times import format_ns
@@ -35,6 +36,11 @@ def market_report(result: MarketResult) -> str:
     fund = [f"{plain(both[0])} {code}" for code, both in _house(result, "insurance").items()]
     if fund:
         lines.append(f"  insurance  {', '.join(fund)}")
+    refused = refused_lines(result)
+    if refused:
+        lines += ["", "Refused, and the first of each reason", *refused]
+    if result.notices:
+        lines += ["", "Notices", *(f"  {notice}" for notice in result.notices)]
     lines += ["", "Receipt", f"  config     {result.config_sha256}"]
     lines.append(f"  journal    {result.journal_sha256}")
     return "\n".join(lines) + "\n"

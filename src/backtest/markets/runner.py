@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, time
 from os import PathLike
 from time import perf_counter
-from typing import Any
+from typing import Any, Never
 
 from attrs import define, evolve, field, fields
 
@@ -19,6 +19,7 @@ from backtest.actors import (
     System,
 )
 from backtest.actors.exchange import ExchangeActor
+from backtest.actors.protocol import Kind
 from backtest.actors.standstill import stall_bound_of
 from backtest.config import RuleBook, cash_of, check_precision
 from backtest.errors import ConfigError
@@ -35,9 +36,11 @@ from backtest.markets.result import MarketResult
 from backtest.markets.scenario import Scenario
 from backtest.markets.shipped import load
 from backtest.models import HOUSE, Account, Agent, BacktestRun
+from backtest.notices import notices_in_vain, notices_of_unseen
 from backtest.receipt import run_id_of
 from backtest.roster import named, told_clashes, told_oddities
 from backtest.runner import refuse_running_loop
+from backtest.running import takes_what
 from backtest.services.fundamental import Fundamental
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
@@ -92,6 +95,8 @@ class MarketRunner:
     _valuation: Valuation = field(init=False)
     _worths: dict[str, Fundamental | None] = field(init=False, factory=dict)
     _wall_s: float = field(init=False, default=0.0)
+    _joined: list[str] = field(init=False, factory=list)
+    """The names of the strategies of the user's."""
 
     def run(self) -> MarketResult:
         """Run to the end. Not inside a running event loop: there, `run_async`."""
@@ -187,6 +192,7 @@ class MarketRunner:
                 raise ConfigError("there are no agents: the scenario has none, and none joins it")
             return
         joining = named(self.strategies)
+        self._joined = list(joining)
         if self.cash is None:
             money = dict.fromkeys(joining, scenario.cash)
         else:
@@ -263,7 +269,7 @@ class MarketRunner:
         return MarketResult(
             run=BacktestRun(run.run_id, run.seed, run.start_ns, self.system.now),
             config=self._manifest.config,
-            notices=self._manifest.notices,
+            notices=self._notices(),
             cash_asset=self._valuation.cash,
             pairs={one.code: one.pair for one in scenario.pairs},
             rules={one.code: one.rules for one in scenario.pairs},
@@ -288,38 +294,65 @@ class MarketRunner:
             wall_s=self._wall_s,
         )
 
+    def _notices(self) -> list[str]:
+        """What a reader of the figures should know; what was not logged before is logged. Of who
+        was not looking only the strategies that joined are told: a crowd may well be busy."""
+        actors = self.system.actors
+        hosts = [
+            host
+            for name in self._joined
+            if isinstance(host := actors[f"strategy/{name}"], StrategyHost)
+        ]
+        kinds: list[Kind] = ["bars", "quotes", "trades"]
+        there = dict.fromkeys((one.code for one in self._scenario.pairs), kinds)
+        told = notices_of_unseen(hosts) + notices_in_vain(hosts, there)
+        for notice in told:
+            self.system.log.warning("run.notice", notice=notice)
+        return [*self._manifest.notices, *told]
+
 
 def run_market(
-    scenario: Scenario | str | PathLike[str], *strategies: Any, **settings: Any
+    scenario: Scenario | str | PathLike[str],
+    *joining: Any,
+    strategies: Any = (),
+    cash: Any = None,
+    seed: int | None = None,
+    agents: int | None = None,
+    until: datetime | time | str | None = None,
+    latency: Any = None,
+    inbox_bound: int = 100_000,
+    stall_bound: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    observer: Callable[[System, Envelope], None] | None = None,
+    tracer: Callable[[Envelope], None] | None = None,
+    **unknown: Never,
 ) -> MarketResult:
     """Run a market: ``run_market("reference-day", Mine(), cash="10000 USD", until="10:00")``.
 
-    ``strategies`` of yours join the crowd, each with an account of its own; a mapping gives them
+    Strategies of yours join the crowd, each with an account of its own; a mapping gives them
     names. The settings are those of `MarketRunner`.
     """
-    return _runner(scenario, strategies, settings).run()
+    return _runner({**locals(), **unknown}).run()
 
 
+@takes_what(run_market)
 async def run_market_async(
-    scenario: Scenario | str | PathLike[str], *strategies: Any, **settings: Any
+    scenario: Scenario | str | PathLike[str], *joining: Any, **settings: Any
 ) -> MarketResult:
     """`run_market` for use inside a running event loop (a notebook, a server, an async test)."""
-    return await _runner(scenario, strategies, settings).run_async()
+    return await _runner({"scenario": scenario, "joining": joining, **settings}).run_async()
 
 
-def _runner(
-    scenario: Scenario | str | PathLike[str],
-    strategies: tuple[Any, ...],
-    settings: Mapping[str, Any],
-) -> MarketRunner:
+def _runner(settings: dict[str, Any]) -> MarketRunner:
+    """A runner with ``settings``; an error that says which was meant where one is unknown."""
+    settings.pop("unknown", None)
+    joining, by_name = settings.pop("joining"), settings.pop("strategies", ())
     strange = settings.keys() - {one.name for one in fields(MarketRunner) if one.init}
     if strange:
-        raise unknown_keyword(sorted(strange), MarketRunner)
-    given = strategies[0] if len(strategies) == 1 else strategies
-    if isinstance(given, Strategy):
-        given = (given,)
-    if strategies and "strategies" in settings:
+        raise unknown_keyword(sorted(strange), run_market)
+    if joining and by_name:
         raise ConfigError("strategies are given twice: by position and by name")
-    if strategies:
-        return MarketRunner(scenario=scenario, strategies=given, **settings)
-    return MarketRunner(scenario=scenario, **settings)
+    given = joining or by_name
+    if isinstance(given, tuple) and len(given) == 1 and not isinstance(given[0], Strategy):
+        given = given[0]  # a list or a mapping of them
+    return MarketRunner(strategies=given, **settings)
