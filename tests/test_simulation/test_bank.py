@@ -17,10 +17,14 @@ from backtest.testing.oracle import InvariantBroken
 from backtest.testing.planted import look_for
 from backtest.testing.simulation import run_seed
 from backtest.testing.simulation.bank import Bank, run_bank
-from backtest.testing.simulation.bank_plants import BANK_PLANTS
+from backtest.testing.simulation.bank_plants import BANK_PLANTS, STORAGE_PLANTS
 from backtest.testing.simulation.plants import PLANTS
+from backtest.testing.simulation.storage import run_storage
 
-NAMES = [name for name, *_ in BANK_PLANTS]
+BUGS = [
+    *((name, "bank") for name, *_ in BANK_PLANTS),
+    *((name, "storage") for name, *_ in STORAGE_PLANTS),
+]
 
 
 def test_no_sum_changes_whatever_strikes() -> None:
@@ -45,17 +49,33 @@ def test_it_is_part_of_every_seed_and_can_be_left_out() -> None:
     assert whole.transfers > 0
     assert less.transfers == 0
     assert whole.sha256 != less.sha256
+    assert (whole.writes > 0, less.writes) == (True, 0)
+    without_storage = run_seed(3, 300, frozenset(("storage",)))
+    assert (without_storage.transfers, without_storage.writes) == (whole.transfers, 0)
     # The world beside it is what it was.
     assert (whole.events, whole.entries, whole.kinds) == (less.events, less.entries, less.kinds)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_bug_that_nothing_else_finds(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "finder"), BUGS)
+def test_a_bug_that_nothing_else_finds(
+    name: str, finder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     find = look_for(name)
-    assert find.found_by == "bank"
+    assert find.found_by == finder
     plant = PLANTS[name]
-    monkeypatch.setitem(PLANTS, name, attrs.evolve(plant, without=plant.without | {"bank"}))
+    monkeypatch.setitem(PLANTS, name, attrs.evolve(plant, without=plant.without | {finder}))
     assert not look_for(name, seeds=find.seeds + 1).found_by
+
+
+def test_on_a_disk_that_fails_the_old_books_are_left_or_the_new_ones() -> None:
+    journal = run_bank(0, 2_000).journal
+    ended: Counter[str] = Counter()
+    for seed in range(60):
+        outcome = run_storage(seed, journal)
+        assert not outcome.problem, f"seed {seed}: {outcome.problem}"
+        ended.update([outcome.told.partition(": ")[2].partition(" to ")[0]])
+    # Where only what tidies up fails, all is written all the same.
+    assert ended["cannot write"] > ended["written"] > 0
 
 
 # -- the checks, one by one: what must not pass for right ------------------------------------------

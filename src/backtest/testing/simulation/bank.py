@@ -25,6 +25,7 @@ from backtest.actors import AccountActor, Actor, SimulatedClock
 from backtest.actors.protocol import Post, Posted, ReadBalances
 from backtest.errors import BacktestError, InsufficientFunds
 from backtest.models import TransactionType
+from backtest.money import plain
 from backtest.services.transaction_manager import Leg
 from backtest.testing.oracle import InvariantBroken
 
@@ -40,6 +41,7 @@ SHARE = 10
 _OFTENER = 20
 _ASSET = "USD"
 _STEP = D("0.01")
+_KEPT = 20
 _PACE_NS = 10**9
 State = dict[str, tuple[Fraction, Fraction]]
 
@@ -56,6 +58,8 @@ class BankOutcome:
     entries: int
     checks: int
     fired: dict[str, int]
+    journal: tuple[tuple[str, ...], ...]
+    """The last of its entries, leg by leg, as text: its books."""
 
 
 class _System(FaultySystem):
@@ -275,4 +279,9 @@ def run_bank(seed: int, events: int, without: frozenset[str] = frozenset()) -> B
         entries=len(bank.account.ledger.entries),
         checks=bank.checks,
         fired=dict(bank.faults.fired),
+        journal=tuple(
+            (entry.why, name, kind.value, plain(available), plain(unavailable))
+            for entry in bank.account.ledger.entries[-_KEPT:]
+            for name, _, kind, available, unavailable in entry.legs
+        ),
     )

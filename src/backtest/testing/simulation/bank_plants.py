@@ -1,19 +1,21 @@
-"""Bugs to be planted in how the account actor is asked and answers: the bank is there to find them.
+"""Bugs to be planted in how the account actor answers, and in how a run is written to its folder.
 
-The worlds beside it do not see them: a venue reads all balances when it begins, in the middle of
-nothing, and few of them go on at all when the account actor has failed.
+The worlds do not see them: a venue reads all balances when it begins, in the middle of nothing, few
+of them go on at all when the account actor has failed, and none of them writes anything.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from backtest.actors import AccountActor
 from backtest.actors.protocol import ReadBalances
+from backtest.analysis.run_folder import RUN_FILE, RunFolder
 from backtest.models import HOUSE
 from backtest.money import sub
 
-__all__ = ["BANK_PLANTS"]
+__all__ = ["BANK_PLANTS", "STORAGE_PLANTS"]
 
 
 def _half_read(real: Any) -> Any:
@@ -44,8 +46,41 @@ def _done_again(real: Any) -> Any:
     return lost
 
 
+def _passed_over(real: Any) -> Any:
+    """A table that cannot be written is passed over."""
+
+    def write(*args: Any) -> None:
+        with suppress(OSError):
+            real(*args)
+
+    return write
+
+
+def _old_first(real: Any) -> Any:
+    """The old run goes before the new one takes its place."""
+
+    def put(self: Any, draft: Any) -> None:
+        if (self.path / RUN_FILE).exists():
+            self._disk.remove(self.path / RUN_FILE)
+        real(self, draft)
+
+    return put
+
+
 BANK_PLANTS: tuple[tuple[str, str, Any, str, Any], ...] = (
     ("half-read", "half a transfer is read", AccountActor, "respond", _half_read),
     ("done-again", "what failed is done after a restart", AccountActor, "lost", _done_again),
 )
 """Name, what it does, where, which method, and the change."""
+
+STORAGE_PLANTS: tuple[tuple[str, str, Any, str, Any], ...] = (
+    (
+        "passed-over",
+        "what cannot be written is passed over",
+        "analysis.files",
+        "_write_all",
+        _passed_over,
+    ),
+    ("old-first", "the old run goes before the new one comes", RunFolder, "put", _old_first),
+)
+"""The same; a module for a function."""

@@ -36,7 +36,7 @@ from backtest.services.ledger import Ledger
 from backtest.services.valuation import Valuation
 from backtest.strategies.desk import OrderDesk
 
-from .bank_plants import BANK_PLANTS
+from .bank_plants import BANK_PLANTS, STORAGE_PLANTS
 from .exchange_plants import EXCHANGE_PLANTS
 from .value_plants import VALUE_PLANTS
 
@@ -646,7 +646,7 @@ PLANTS |= {
     for name, what, owner, method, change in EXCHANGE_PLANTS
 }
 PLANTS |= {
-    name: Plant(what, _on(owner, method, change))
-    for name, what, owner, method, change in BANK_PLANTS
+    name: Plant(what, _all_of(((place, method, change),)))
+    for name, what, place, method, change in (*BANK_PLANTS, *STORAGE_PLANTS)
 }
 """The bugs by name."""

@@ -38,6 +38,7 @@ from .faults import Faults, FaultySystem, InjectedCrash, with_faults
 from .market import Market
 from .plans import draw_plan
 from .relays import Pump, Sink
+from .storage import run_storage
 from .world import CASH, Plan
 
 __all__ = ["Outcome", "World", "run_seed", "world_of"]
@@ -70,6 +71,8 @@ class Outcome:
     """Refusals and ends by reason."""
     transfers: int = 0
     """Entries at the bank."""
+    writes: int = 0
+    """Calls of the storage that its books were written to."""
 
     @property
     def is_good(self) -> bool:
@@ -325,12 +328,13 @@ def run_seed(
     seed: int, events: int, without: frozenset[str] = frozenset(), watched: bool = True
 ) -> Outcome:
     """Draw the world of ``seed``, run it for ``events`` messages and to its end, and judge it; then
-    the bank beside it. ``without`` as in `draw_plan`, and ``bank``."""
+    the bank beside it, and what is left of its books. ``without`` as in `draw_plan`, and ``bank``
+    or ``storage``."""
     with localcontext(ARITHMETIC):
         outcome = world_of(draw_plan(seed, without), events, watched).run()
-        if "bank" in without or not outcome.is_good:
-            return outcome
-        return _with_bank(outcome, events, without)
+        if "bank" not in without and outcome.is_good:
+            outcome = _with_bank(outcome, events, without)
+        return outcome
 
 
 def _with_bank(outcome: Outcome, events: int, without: frozenset[str]) -> Outcome:
@@ -339,15 +343,22 @@ def _with_bank(outcome: Outcome, events: int, without: frozenset[str]) -> Outcom
     with _captured(digest):
         bank = run_bank(outcome.seed, events, without)
     digest.update(bank.sha256.encode())
+    invariant, problem, writes = bank.invariant, bank.problem, 0
+    if "storage" not in without and not invariant:
+        stored = run_storage(outcome.seed, bank.journal)
+        invariant, problem = "storage" if stored.problem else "", stored.problem
+        writes = stored.calls
+        digest.update(stored.told.encode())
     return attrs.evolve(
         outcome,
         sha256=digest.hexdigest(),
-        ended="failed" if bank.invariant else outcome.ended,
-        invariant=bank.invariant,
-        problem=bank.problem,
+        ended="failed" if invariant else outcome.ended,
+        invariant=invariant,
+        problem=problem,
         fired={kind: count + bank.fired[kind] for kind, count in outcome.fired.items()},
         checks=outcome.checks + bank.checks,
         transfers=bank.entries,
+        writes=writes,
     )
 
 

@@ -44,7 +44,7 @@ def shrink(failed: Outcome, events: int, without: frozenset[str], run: Run = run
     pieces += [f"agent:{one.name}" for one in plan.agents[:1]] if len(plan.agents) > 1 else []
     pieces += [f"pair:{code}" for code in list(plan.pairs)[1:]]
     pieces += ["fault", *(f"fault:{kind}" for kind in KINDS), "fault:fatal"]
-    pieces += ["latency", "relays", "bank"]
+    pieces += ["latency", "relays", "storage", "bank"]
     for piece in pieces:
         if piece in best.without or ("fault" in best.without and piece.startswith("fault")):
             continue
