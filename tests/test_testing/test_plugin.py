@@ -15,13 +15,21 @@ from backtest.testing.plugin import Simulation
 CONFTEST = 'pytest_plugins = ["backtest.testing.plugin"]\n'
 
 
-def _pytest(folder: Path, *arguments: str, conftest: str = CONFTEST) -> tuple[int, str]:
-    """A suite of another project, in a process of its own: exit code and output."""
+def _pytest(
+    folder: Path, *arguments: str, conftest: str = CONFTEST, installed: bool = False
+) -> tuple[int, str]:
+    """A suite of another project, in a process of its own: exit code and output. Without other
+    plugins, which take seconds to load; or with all that is ``installed``."""
     (folder / "conftest.py").write_text(conftest)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
         cwd=folder,
-        env={**os.environ, "PYTEST_ADDOPTS": "", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            **os.environ,
+            "PYTEST_ADDOPTS": "",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "" if installed else "1",
+        },
         capture_output=True,
         text=True,
     )
@@ -35,7 +43,7 @@ def test_off_unless_used(tmp_path: Path) -> None:
         "    assert not [name for name in sys.modules if name.startswith('backtest')]\n"
         "    assert not any('seeds' in line for line in pytestconfig.getini('markers'))\n"
     )
-    code, output = _pytest(tmp_path, conftest="")
+    code, output = _pytest(tmp_path, conftest="", installed=True)
     assert (code, "1 passed" in output) == (0, True), output
 
 
