@@ -86,8 +86,9 @@ def _buffered(
         f": it reserves at {plain(branch.worst)}, {what} {plain(price)} and the market_buffer of "
         f"{buffer} % on top, which comes back with the fill"
     )
-    if branch.spot and stop is None:
-        told += f"; self.affordable({branch.book.code!r}) is what would be accepted"
+    if stop is None:
+        lever = "" if branch.spot else f", leverage={plain(branch.leverage)}"
+        told += f"; self.affordable({branch.book.code!r}{lever}) is what would be accepted"
     return told
 
 

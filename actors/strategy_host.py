@@ -419,11 +419,13 @@ class StrategyHost(Actor):
         wanted = self._subscribed is None or payload.pair in self._subscribed
         return wanted and getattr(self._handlers, name) is not None
 
-    def asked(self, pair: str) -> Decimal | None:
+    def asked(self, pair: str, buy: bool = True) -> Decimal | None:
         """At what a buy would meet the market, by what the strategy was given: the ask of the last
-        quote, else the last price; None before there was one."""
+        quote (a sell: its bid), else the last price; None before there was one."""
         quote = self._quoted.get(pair)
-        return self.last.get(pair) if quote is None else quote.ask
+        if quote is None:
+            return self.last.get(pair)
+        return quote.ask if buy else quote.bid
 
     def think(self, ns: int) -> None:
         """Be busy for so many nanoseconds more."""

@@ -30,12 +30,12 @@ from backtest.models import (
     TradingPair,
 )
 from backtest.models._fast import derive
-from backtest.money import ZERO, add, decimal_of
+from backtest.money import ONE, ZERO, add, decimal_of
 from backtest.services.fills import WorkingKind
 from backtest.spelling import suggestion
 from backtest.times import duration_ns, from_ns, to_ns
 
-from .affordable import affordable
+from .affordable import affordable, affordable_on_margin
 from .balance import BalanceView
 from .close_handle import CloseHandle
 from .command import Command
@@ -332,11 +332,23 @@ class OrderDesk:
                 raise AccountError(f"there is no asset {code!r} here; {told}")
         return BalanceView(*(held or _NOTHING))
 
-    def affordable(self, pair: str, limit: Decimal | None, account: str | None) -> Decimal:
-        """The largest volume of a spot buy that would be accepted now."""
-        traded = self.pair_of(pair)
+    def affordable(
+        self,
+        pair: str,
+        limit: Decimal | None,
+        account: str | None,
+        leverage: Decimal | None,
+        short: bool,
+    ) -> Decimal:
+        """The largest volume of a spot buy that would be accepted now; with a leverage, of a long
+        or a short."""
+        traded, rules = self.pair_of(pair), self.rules[pair]
         free = self.balance(traded.quote, account).available
-        return affordable(traded, self.rules[pair], free, self.host.asked(pair), limit)
+        price = self.host.asked(pair, not short)
+        if leverage is None and not short:
+            return affordable(traded, rules, free, price, limit)
+        leverage = ONE if leverage is None else leverage
+        return affordable_on_margin(traded, rules, free, price, limit, leverage, not short)
 
     def open_orders(self, pair: str | None) -> list[OrderHandle]:
         """Handles with something pending, in the order of acceptance."""

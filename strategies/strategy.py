@@ -162,17 +162,25 @@ class Strategy(Ordering):
         return self._desk.exposure.position(pair, self._desk.positions[pair].values())
 
     def affordable(
-        self, pair: str, limit_price: Number | None = None, account: str | None = None
+        self,
+        pair: str,
+        limit_price: Number | None = None,
+        account: str | None = None,
+        *,
+        leverage: Number | None = None,
+        short: bool = False,
     ) -> Decimal:
-        """The largest volume of a spot buy that would be accepted now: at ``limit_price``, or at
-        the market; 0 where none would.
+        """The largest volume of a `buy` that would be accepted now: at ``limit_price``, or at the
+        market; 0 where none would. With a ``leverage``, of a `long`, or of a ``short``: what it
+        would open. (What an account that nets closes of the other side comes on top.)
 
         An order at the market reserves for the last price (of a quote: its ask) x (1 +
         ``market_buffer``), 5 % unless the rules say otherwise, and for the fees; what it does not
         need comes back with the fill. A limit order reserves for its limit.
         """
         limit = None if limit_price is None else decimal_of(limit_price, "limit_price")
-        return self._desk.affordable(pair, limit, account)
+        lever = None if leverage is None else decimal_of(leverage, "leverage")
+        return self._desk.affordable(pair, limit, account, lever, short)
 
     def last_price(self, pair: str) -> Decimal | None:
         """The last price of ``pair`` that the strategy was given, at which the venue marks: a bar's

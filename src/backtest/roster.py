@@ -19,6 +19,15 @@ __all__ = ["account_options", "accounts_of", "acquaint", "named", "told_clashes"
 _ACCOUNT_OPTIONS = ("margin_mode", "collateral", "netting")
 
 
+def check_bounds(inbox_bound: object, stall_bound: object) -> None:
+    """Raise `ConfigError` for bounds of an inbox, or of steps, that are none."""
+    for name, bound in (("inbox_bound", inbox_bound), ("stall_bound", stall_bound)):
+        if name == "stall_bound" and bound is None:
+            continue
+        if isinstance(bound, bool) or not isinstance(bound, int) or bound < 1:
+            raise ConfigError(f"{name} must be a whole number from 1 on, not {bound!r}")
+
+
 def named(strategies: Any) -> dict[str, Strategy]:
     """The strategies by name; a class name in lower case where none was given."""
     if isinstance(strategies, Strategy | type):

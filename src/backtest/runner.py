@@ -47,6 +47,7 @@ from backtest.roster import (
     account_options,
     accounts_of,
     acquaint,
+    check_bounds,
     named,
     told_clashes,
     told_oddities,
@@ -177,9 +178,16 @@ class BacktestRunner:
             raise ConfigError("this runner has run already: make a new one, with new strategies")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise ConfigError(f"seed must be a whole number, not {self.seed!r}")
+        check_bounds(self.inbox_bound, self.stall_bound)
         cash = cash_of(self.cash)
         book = read_rules(self.rules, self.profile)
         strategies = named(self.strategies)
+        for name in self.accounts:
+            if name not in strategies:
+                raise ConfigError(
+                    f"accounts are given for {name!r}, and no strategy is called that: there are "
+                    f"{', '.join(strategies)}"
+                )
         assets = list(dict.fromkeys(asset for owned in cash.values() for asset in owned))
         sources, pairs = self._open(assets, book)
         acquaint(strategies.values(), pairs)
@@ -236,6 +244,9 @@ class BacktestRunner:
         first = market.first
         if first is None:
             raise DataError("there are no bars in the data")
+        for code, one in rules.items():
+            if one.funding is not None:
+                one.funding.check_units(first.open_ns, code)
         cadences = {code: cadences_of(source) for code, source in sources.items()}
         system.now = system.clock.ns = first.open_ns  # type: ignore[attr-defined]
         opening = [

@@ -134,6 +134,62 @@ class TestAffordable:
         # v x 100 x 1.01 <= 1000: v <= 9.900990099...
         assert story.told[0] == (1, D("9.90099009"))
 
+    @pytest.mark.parametrize(
+        ("leverage", "short", "limit", "settings", "most"),
+        [
+            # 1000 x 5 / (100 x 1.05) = 47.6190476190..., a market order with its buffer.
+            (5, False, None, {}, D("47.61904761")),
+            # A limit reserves for itself: 1000 x 5 / 80.
+            (5, False, 80, {}, D("62.5")),
+            # A short has no buffer, and below the market it reserves for the market: 100.
+            (5, True, None, {}, D(50)),
+            (5, True, 80, {}, D(50)),
+            (5, True, 125, {}, D(40)),
+            (None, True, None, {}, D(10)),
+            # v x (100 / 5 + 1 %) = v x 21 <= 1000: 47.619047619...; the fee is of the notional.
+            (5, True, 100, {"commission": D("0.01")}, D("47.61904761")),
+            # Two digits of margin, rounded up: 100 v / 3 <= 1000 gives 30.
+            (3, False, 100, {}, D(30)),
+            (5, False, 100, {"max_leverage": D(4)}, D(0)),
+            (5, False, 100, {"trading_allowed": False}, D(0)),
+            (2, False, 100, {"min_margin": D(1001)}, D(0)),
+            # Up to 3000 leverage 5 is allowed, and 4 beyond: 30 at 100.
+            (5, False, 100, {"maintenance_tiers": [(3000, "0.01", 5), (None, "0.02", 4)]}, D(30)),
+            (4, False, 100, {"maintenance_tiers": [(3000, "0.01", 5), (None, "0.02", 4)]}, D(40)),
+        ],
+    )
+    def test_with_leverage_it_is_what_a_long_or_a_short_may_have(
+        self, leverage: Any, short: bool, limit: Any, settings: dict[str, Any], most: Decimal
+    ) -> None:
+        class Levered(Story):
+            async def on_bar(self, bar: Bar) -> None:
+                volume = self.affordable("BTCUSD", limit, leverage=leverage, short=short)
+                self.tell(volume)
+                send = self.short if short else self.long
+                with pytest.raises(OrderRejected):
+                    await send(
+                        "BTCUSD", volume + D("0.00000001"), leverage=leverage, limit_price=limit
+                    )
+                if volume:
+                    await send("BTCUSD", volume, leverage=leverage, limit_price=limit)
+
+        story = Levered()
+        play(story, market(100), rules=TradingRules(**settings))
+        assert story.told == [(1, most)]
+
+    def test_a_refused_long_names_it_with_its_leverage(self) -> None:
+        class Greedy(Story):
+            async def on_bar(self, bar: Bar) -> None:
+                with pytest.raises(OrderRejected) as raised:
+                    await self.long("BTCUSD", 50, leverage=5)
+                self.tell(raised.value.detail.rpartition("; ")[2])
+
+        story = Greedy()
+        play(story, market(100))
+        assert story.told == [
+            (1, "self.affordable('BTCUSD', leverage=5) is what would be accepted")
+        ]
+
     def test_nothing_before_a_price_and_below_the_least_volume(self) -> None:
         class Early(Story):
             def on_start(self) -> None:

@@ -9,8 +9,9 @@ from operator import le, sub
 
 from backtest.data._assemble import READING, RowError
 from backtest.data._columns import TickColumns
+from backtest.data._notices import Notices
 from backtest.data._stamps import EARLIEST, LATEST
-from backtest.models.quote import Quote, trusted_quote
+from backtest.models.quote import Quote, trusted_quote, uncrossed
 from backtest.models.trade import Aggressor, Trade, trusted_trade
 from backtest.times import format_ns
 
@@ -46,8 +47,9 @@ class TickAssembler:
     that is the one before it in everything, a trade with the id of the one before it.
     """
 
-    def __init__(self, pair: str, columns: TickColumns) -> None:
+    def __init__(self, pair: str, columns: TickColumns, notices: Notices) -> None:
         self._pair = pair
+        self._notices = notices
         self._columns = columns
         self._fields = columns.fields
         self._names = [columns.names[at] for at in columns.numbers]
@@ -65,12 +67,7 @@ class TickAssembler:
         found = dict(zip(self._fields, numbers, strict=True))
         bids, asks = found["bid"], found["ask"]
         if not all(map(le, bids, asks)):
-            index = next(at for at, bid in enumerate(bids) if bid > asks[at])
-            raise RowError(
-                index,
-                f"{self._names[0]} {bids[index]} is above {self._names[1]} {asks[index]}: a "
-                "crossed quote; are the columns swapped?",
-            )
+            bids, asks = self._uncross(times, bids, asks)
         if not in_order:
             self._check_repeated(times, numbers)
         self._last, self._last_row = times[-1], tuple(column[-1] for column in numbers)
@@ -103,6 +100,26 @@ class TickAssembler:
         self._last = times[-1]
         volumes = found.get("volume", repeat(None))
         return list(map(trusted_trade, repeat(self._pair), times, found["price"], volumes, sides))
+
+    def _uncross(
+        self, times: Sequence[int], bids: Sequence[Decimal], asks: Sequence[Decimal]
+    ) -> tuple[list[Decimal], list[Decimal]]:
+        """Bids and asks, those exchanged that cross by the noise of floats."""
+        low, high = list(bids), list(asks)
+        for index, bid in enumerate(bids):
+            ask = asks[index]
+            if bid <= ask:
+                continue
+            found = uncrossed(bid, ask)
+            if found is None:
+                raise RowError(
+                    index,
+                    f"{self._names[0]} {bid} is above {self._names[1]} {ask}: a crossed quote; "
+                    "are the columns swapped?",
+                )
+            low[index], high[index] = found
+            self._notices.uncrossed(times[index], f"bid {bid} and ask {ask} exchanged")
+        return low, high
 
     # -- checks ------------------------------------------------------------------------------------
 

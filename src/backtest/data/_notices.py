@@ -20,7 +20,7 @@ class Notices:
     def __init__(self, name: str, pair: str) -> None:
         self._name = name
         self._pair = pair
-        self._widened = False
+        self._widened = self._uncrossed = False
         self.told: list[str] = []
         """The sentences, in the order in which they came up."""
 
@@ -36,6 +36,29 @@ class Notices:
         get_logger("backtest.data").warning(
             "data.widened", source=self._name, time=format_ns(time), bar=what, others="likewise"
         )
+
+    def uncrossed(self, time: int, what: str) -> None:
+        """Bid and ask of the row of ``time`` were exchanged."""
+        if self._uncrossed:
+            return
+        self._uncrossed = True
+        self.told.append(
+            f"the quote of {self._pair} at {format_ns(time)} was crossed by the noise of floats "
+            f"({what}); others likewise"
+        )
+        get_logger("backtest.data").warning(
+            "data.uncrossed", source=self._name, time=format_ns(time), quote=what, others="likewise"
+        )
+
+    def not_for(self, kind: str, settings: Sequence[str]) -> None:
+        """``settings`` were given for a source of ``kind``, and concern bars alone."""
+        told = (
+            f"{' and '.join(settings)} say nothing of {self._pair}, of which there are {kind}: "
+            f"they are for bars (which self.bars({self._pair!r}, length=..., resample={kind!r}) "
+            "makes)"
+        )
+        self.told.append(told)
+        get_logger("backtest.data").warning("data.not_for", source=self._name, notice=told)
 
     def no_volume(self, what: str, names: Sequence[str]) -> None:
         """The columns ``names`` of volumes, or sizes, hold nothing but zeros: they are not read."""

@@ -115,6 +115,8 @@ def _arrow_column(array: Any) -> Column:
         return Column("int", _plain(array))
     if types.is_float64(type_):
         return Column("float", _plain(array), inexact=True)
+    if types.is_float16(type_):
+        array = array.cast(pa.float32())  # arrow writes no text of a float16
     if types.is_floating(type_):
         # As text: the shortest that tells the number, 7160.69 and not 7160.68994140625.
         return Column("text", array.cast(pa.string()).to_pylist(), inexact=True)

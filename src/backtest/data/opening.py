@@ -19,7 +19,7 @@ from backtest.data.csv_bars import read_csv
 from backtest.data.frames import read_frame, read_parquet
 from backtest.data.sources import BarSource, MemoryBars
 from backtest.data.tick_sources import MemoryTicks, TickSource, check_kind
-from backtest.data.ticks import PARQUET, read_ticks
+from backtest.data.ticks import PARQUET, not_for_ticks, read_ticks
 from backtest.errors import DataError
 from backtest.models.bar_length import BarLength, is_nominally
 from backtest.models.quote import Quote
@@ -134,20 +134,23 @@ def open_data(
 
     ``kind`` is ``"bars"``, ``"quotes"`` or ``"trades"``; None: a table with open, high, low and
     close holds bars, one with bid and ask quotes, one with a price trades; other things know what
-    they are. ``bar`` and ``stamp`` concern bars alone. Other arguments and errors as `open_bars`.
+    they are. ``bar`` and ``stamp`` concern bars alone; given for others, a notice says so. Other
+    arguments and errors as `open_bars`.
     """
     length, code = None if bar is None else BarLength.of(bar), pair_code(pair)
     how: dict[str, Any] = {"tz": tz, "symbol": symbol, "stream": stream, "decimal": decimal}
     check_decimal(decimal)
     check_stamp(stamp)
     zone_of(tz)
+    ignored = [] if bar is None else [f"bar={bar!r}"]
+    ignored += [] if stamp == "open" else [f"stamp={stamp!r}"]
     if kind != "bars" and kind is not None:
         check_kind(kind)
     if isinstance(data, (str, os.PathLike)):
         is_csv = _is_csv(data)
         kind = kind or _kind_of_file(data, is_csv)
         if kind != "bars":
-            return read_ticks(data, pair, kind, **how)
+            return read_ticks(data, pair, kind, ignored=ignored, **how)
         read = read_csv if is_csv else read_parquet
         return read(data, pair, bar=bar, stamp=stamp, **how)
     if isinstance(data, (BarSource, TickSource)):
@@ -155,12 +158,15 @@ def open_data(
     if hasattr(data, "__arrow_c_stream__") or hasattr(data, "iloc"):
         kind = kind or kind_of(table_of(data, code, symbol).names)
         if kind != "bars":
-            return read_ticks(data, pair, kind, **how)
+            return read_ticks(data, pair, kind, ignored=ignored, **how)
         return read_frame(data, pair, bar=bar, stamp=stamp, **how)
     if isinstance(data, Iterable) and not isinstance(data, (bytes, bytearray, dict)):
         items = list(data)
         if kind in ("quotes", "trades") or (items and isinstance(items[0], Quote | Trade)):
-            return _agreeing(MemoryTicks(items, code), code, length, kind)
+            ticks = MemoryTicks(items, code)
+            if ignored:
+                ticks.notices = not_for_ticks(ticks, ignored)
+            return _agreeing(ticks, code, length, kind)
         return _agreeing(MemoryBars(items, code), code, length, kind)
     raise DataError(
         f"data must be the path of a file, a dataframe, Bars or a BarSource, not {_kind(data)}"

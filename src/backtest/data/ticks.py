@@ -27,7 +27,7 @@ from backtest.data._zones import zone_of
 from backtest.data.tick_sources import MemoryTicks, Tick, TickSource, check_kind, tick_digest
 from backtest.models.trading_pair import TradingPair
 
-__all__ = ["FileTicks", "read_ticks"]
+__all__ = ["FileTicks", "not_for_ticks", "read_ticks"]
 
 PARQUET = {".parquet", ".pq"}
 
@@ -41,12 +41,16 @@ def read_ticks(
     symbol: str | None = None,
     stream: bool = False,
     decimal: str = ".",
+    ignored: Sequence[str] = (),
 ) -> TickSource:
     """The quotes or trades of a file or dataframe: a list, or with ``stream`` read as one goes.
+    ``ignored`` are settings that say nothing of them.
 
     Arguments and errors as `FileTicks`.
     """
     source = FileTicks(data, pair, kind, tz=tz, symbol=symbol, decimal=decimal)
+    if ignored:
+        source.tell_ignored(ignored)
     if stream:
         return source
     loaded = MemoryTicks(
@@ -54,6 +58,13 @@ def read_ticks(
     )
     loaded.reading, loaded.notices = source.reading, source.notices
     return loaded
+
+
+def not_for_ticks(source: TickSource, settings: Sequence[str]) -> Sequence[str]:
+    """The notice that ``settings`` say nothing of a ``source`` in memory."""
+    notices = Notices(getattr(source, "name", "source"), source.pair)
+    notices.not_for(source.kind, settings)
+    return tuple(notices.told)
 
 
 class FileTicks:
@@ -124,6 +135,10 @@ class FileTicks:
     def __repr__(self) -> str:
         return f"<{self.kind} of {self.pair} in {self.name}>"
 
+    def tell_ignored(self, settings: Sequence[str]) -> None:
+        """Say of ``settings`` that they concern bars alone."""
+        self._notices.not_for(self.kind, settings)
+
     @property
     def notices(self) -> Sequence[str]:
         """What was left out, in words."""
@@ -154,7 +169,7 @@ class FileTicks:
 
     def __iter__(self) -> Iterator[Tick]:
         stamps = StampReader(self._zone, self.columns.unit)
-        assembler = TickAssembler(self.pair, self.columns)
+        assembler = TickAssembler(self.pair, self.columns, self._notices)
         empty = True
         if self.kind == "quotes":
             for quotes in self._rows.read(stamps, assembler.quotes):

@@ -38,7 +38,7 @@ from backtest.markets.shipped import load
 from backtest.models import HOUSE, Account, Agent, BacktestRun
 from backtest.notices import notices_in_vain, notices_of_unseen
 from backtest.receipt import run_id_of
-from backtest.roster import named, told_clashes, told_oddities
+from backtest.roster import check_bounds, named, told_clashes, told_oddities
 from backtest.runner import refuse_running_loop
 from backtest.running import takes_what
 from backtest.services.fundamental import Fundamental
@@ -126,6 +126,7 @@ class MarketRunner:
         """Make the agents, their accounts and the exchange; nothing runs yet."""
         if self._run is not None:
             raise ConfigError("this runner has run already: make a new one, with new strategies")
+        check_bounds(self.inbox_bound, self.stall_bound)
         scenario = self._scenario = self._settled()
         seed, start, until = scenario.seed, scenario.start_ns, scenario.until_ns
         system = self.system = System(seed, SimulatedClock())

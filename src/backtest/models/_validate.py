@@ -35,8 +35,12 @@ __all__ = [
     "check_numbers",
     "check_texts",
     "check_times",
+    "market_number",
     "number",
 ]
+
+MOST_PLACES = 50
+"""How many digits after the point market data may have."""
 
 UNSET: Final[Any] = None
 """Default of a field that the instance fills in itself: its declared type has no ``None``."""
@@ -91,6 +95,23 @@ def number(value: object, name: str, rule: Rule) -> Any:
         return rule.missing
     checked = strict_decimal(value, name)
     rule.check(checked, name)
+    return checked
+
+
+def _places(value: Decimal) -> int:
+    """How many digits after the point are not zeros that end it, where these are too many."""
+    raw = -value.as_tuple().exponent  # type: ignore[operator]
+    return raw if raw <= MOST_PLACES else len(f"{value:f}".rstrip("0").partition(".")[2])
+
+
+def market_number(value: object, name: str, rule: Rule) -> Any:
+    """The same of market data, which has at most 50 digits after the point, as in files: sums and
+    products need the rest."""
+    checked = number(value, name, rule)
+    if type(checked) is Decimal and _places(checked) > MOST_PLACES:
+        raise FieldError(
+            name, f"has more than {MOST_PLACES} digits after the point, {checked:.6e}: round it"
+        )
     return checked
 
 

@@ -14,7 +14,7 @@ from backtest.models._validate import (
     POSITIVE,
     check_count,
     check_texts,
-    number,
+    market_number,
 )
 from backtest.models.bar_length import is_nominally
 from backtest.money import mul, sub
@@ -63,8 +63,10 @@ class Bar:
                 "close_ns", f"must lie after open_ns {self.open_ns}, is {self.close_ns}"
             )
         for name in ("open", "high", "low", "close"):
-            object.__setattr__(self, name, number(getattr(self, name), name, POSITIVE))
-        object.__setattr__(self, "volume", number(self.volume, "volume", NON_NEGATIVE_IF_SET))
+            object.__setattr__(self, name, market_number(getattr(self, name), name, POSITIVE))
+        object.__setattr__(
+            self, "volume", market_number(self.volume, "volume", NON_NEGATIVE_IF_SET)
+        )
         if not (self.low <= self.open <= self.high and self.low <= self.close <= self.high):
             self._widen()
 

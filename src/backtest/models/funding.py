@@ -10,7 +10,7 @@ from typing import Any
 
 from backtest.errors import FieldError, FieldTypeError
 from backtest.money import setting_of
-from backtest.times import DAY, HOUR, MINUTE, SECOND, duration_ns, to_ns
+from backtest.times import DAY, HOUR, MINUTE, SECOND, duration_ns, format_ns, to_ns
 
 __all__ = ["Funding", "funding_of"]
 
@@ -66,6 +66,20 @@ class Funding:
             return periods * self._every + self._at, self._rate
         place = bisect_right(self._times, time)
         return None if place == len(self._times) else (self._times[place], self._rates[place])
+
+    def check_units(self, begin: int, pair: str) -> None:
+        """Raise `FieldError` for a schedule that ends before the data of ``pair`` begins, at
+        ``begin`` (ns), and would not if its times were of a coarser unit."""
+        if not self._times or self._times[-1] >= begin:
+            return
+        for unit, factor in (("microseconds", 1_000), ("milliseconds", 10**6), ("seconds", 10**9)):
+            if begin <= self._times[-1] * factor < 2**63:  # a time that nanoseconds can tell
+                raise FieldError(
+                    "funding.schedule",
+                    f"of {pair} has times in nanoseconds, and these look like {unit}: the last, "
+                    f"{self._times[-1]}, is {format_ns(self._times[-1])}, and the data begins at "
+                    f"{format_ns(begin)}; multiply them by {factor:_}, or give aware datetimes",
+                )
 
     def _key(self) -> tuple[Any, ...]:
         return self._rate, self._every, self._at, self._times, self._rates

@@ -8,19 +8,21 @@ from decimal import Decimal
 from attrs import frozen
 
 from backtest.errors import FieldError
+from backtest.log import get_logger
 from backtest.models._validate import (
     NON_NEGATIVE_IF_SET,
     POSITIVE,
     check_count,
     check_texts,
-    number,
+    market_number,
 )
-from backtest.money import add, mul
+from backtest.money import add, mul, sub
 from backtest.times import from_ns
 
-__all__ = ["Quote", "trusted_quote"]
+__all__ = ["Quote", "trusted_quote", "uncrossed"]
 
 _HALF = Decimal("0.5")
+_NOISE = Decimal("1e-12")
 
 
 @frozen
@@ -31,7 +33,8 @@ class Quote:
     there is nothing to be had. Frozen and slotted: a run holds millions.
 
     Raises `FieldError` or `FieldTypeError` unless 0 < bid <= ask (a crossed quote is refused, a
-    locked one, bid = ask, is not) and both sizes >= 0.
+    locked one, bid = ask, is not) and both sizes >= 0. Where bid and ask cross by less than 1e-12
+    of the price, as sums of floats do, they are exchanged, and a warning is logged.
 
     >>> quote = Quote("EURUSD", 0, Decimal("1.1213"), Decimal("1.1215"))
     >>> quote.mid, quote.time.isoformat()
@@ -49,13 +52,26 @@ class Quote:
         check_texts({"pair": self.pair}, ("pair",))
         check_count(self.time_ns, "time_ns")
         for name in ("bid", "ask"):
-            object.__setattr__(self, name, number(getattr(self, name), name, POSITIVE))
+            object.__setattr__(self, name, market_number(getattr(self, name), name, POSITIVE))
         for name in ("bid_size", "ask_size"):
-            object.__setattr__(self, name, number(getattr(self, name), name, NON_NEGATIVE_IF_SET))
+            object.__setattr__(
+                self, name, market_number(getattr(self, name), name, NON_NEGATIVE_IF_SET)
+            )
         if self.bid > self.ask:
+            self._uncross()
+
+    def _uncross(self) -> None:
+        """Take a bid and an ask that cross only by the noise of floats for each other."""
+        found = uncrossed(self.bid, self.ask)
+        if found is None:
             raise FieldError(
                 "bid", f"must not be above ask (a crossed quote): {self.bid} > {self.ask}"
             )
+        get_logger("backtest.data").warning(
+            "data.uncrossed", pair=self.pair, quote=f"bid {self.bid} and ask {self.ask} exchanged"
+        )
+        object.__setattr__(self, "bid", found[0])
+        object.__setattr__(self, "ask", found[1])
 
     @property
     def time(self) -> datetime:
@@ -84,6 +100,11 @@ _pair, _time_ns, _bid, _ask, _bid_size, _ask_size = (
     Quote.__dict__[_name].__set__
     for _name in ("pair", "time_ns", "bid", "ask", "bid_size", "ask_size")
 )
+
+
+def uncrossed(bid: Decimal, ask: Decimal) -> tuple[Decimal, Decimal] | None:
+    """Bid and ask exchanged where they cross by less than 1e-12 of it; None where by more."""
+    return (ask, bid) if sub(bid, ask) < mul(bid, _NOISE) else None
 
 
 def trusted_quote(

@@ -9,7 +9,13 @@ from typing import Literal
 from attrs import frozen
 
 from backtest.errors import FieldError
-from backtest.models._validate import POSITIVE, POSITIVE_IF_SET, check_count, check_texts, number
+from backtest.models._validate import (
+    POSITIVE,
+    POSITIVE_IF_SET,
+    check_count,
+    check_texts,
+    market_number,
+)
 from backtest.times import from_ns
 
 __all__ = ["Aggressor", "Trade", "trusted_trade"]
@@ -40,8 +46,8 @@ class Trade:
     def __attrs_post_init__(self) -> None:
         check_texts({"pair": self.pair}, ("pair",))
         check_count(self.time_ns, "time_ns")
-        object.__setattr__(self, "price", number(self.price, "price", POSITIVE))
-        object.__setattr__(self, "volume", number(self.volume, "volume", POSITIVE_IF_SET))
+        object.__setattr__(self, "price", market_number(self.price, "price", POSITIVE))
+        object.__setattr__(self, "volume", market_number(self.volume, "volume", POSITIVE_IF_SET))
         if self.aggressor not in ("buy", "sell", None):
             raise FieldError("aggressor", f"must be 'buy', 'sell' or None, not {self.aggressor!r}")
 
