@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from backtest.actors.account import AccountActor
-from backtest.actors.actor import Actor, Life
-from backtest.actors.broker import BrokerActor
-from backtest.actors.channel import Channel, ChannelStatistics
-from backtest.actors.clock import Clock, RealClock, SimulatedClock
-from backtest.actors.distance import DistanceLatency
-from backtest.actors.exchange import ExchangeActor
-from backtest.actors.hosted import Handlers
-from backtest.actors.latency import (
+from .account import AccountActor
+from .broker.actor import BrokerActor
+from .exchange.actor import ExchangeActor
+from .exchange.market import MarketSpec
+from .exchange.session import Phase, SessionActor
+from .feed import MarketData
+from .host.host import StrategyHost
+from .host.interface import Handlers
+from .kernel.actor import Actor, Life
+from .kernel.channel import Channel, ChannelStatistics
+from .kernel.clock import Clock, RealClock, SimulatedClock
+from .kernel.distance import DistanceLatency
+from .kernel.latency import (
     CubicLatency,
     ExponentialLatency,
     FixedLatency,
@@ -21,19 +25,15 @@ from backtest.actors.latency import (
     Network,
     UniformLatency,
 )
-from backtest.actors.market_book import MarketSpec
-from backtest.actors.market_data import MarketData
-from backtest.actors.message import Envelope
-from backtest.actors.protocol import ACCOUNT, BROKER, BalanceUpdate, EventKind, OrderEvent, Welcome
-from backtest.actors.records import EventRecord, Records
-from backtest.actors.session import Phase, SessionActor
-from backtest.actors.signal import Signal
-from backtest.actors.stepwise import Stepwise
-from backtest.actors.strategy_host import StrategyHost
-from backtest.actors.stream import Stream
-from backtest.actors.supervision import Directive, Supervision
-from backtest.actors.system import NEVER, DeadLetter, System
-from backtest.actors.topics import Message, TopicActor
+from .kernel.message import Envelope
+from .kernel.pubsub import Message, TopicActor
+from .kernel.signal import Signal
+from .kernel.stepping import Stepwise
+from .kernel.stream import Stream
+from .kernel.supervision import Directive, Supervision
+from .kernel.system import NEVER, DeadLetter, System
+from .protocol import ACCOUNT, BROKER, BalanceUpdate, EventKind, OrderEvent, Welcome
+from .venue.records import EventRecord, Records
 
 __all__ = [
     "ACCOUNT",

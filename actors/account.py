@@ -8,11 +8,11 @@ from typing import Any
 
 from backtest.errors import BacktestError, LedgerError
 from backtest.money import ZERO
-from backtest.services.ledger import Ledger
-from backtest.services.transaction_manager import INSURANCE, deposit
+from backtest.services.ledger.entries import INSURANCE, deposit
+from backtest.services.ledger.ledger import Ledger
 
-from .actor import Actor
-from .message import Envelope
+from .kernel.actor import Actor
+from .kernel.message import Envelope
 from .protocol import ACCOUNT, Post, Posted, ReadBalances
 
 __all__ = ["AccountActor"]

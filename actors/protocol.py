@@ -22,10 +22,9 @@ from backtest.models import (
 from backtest.models._show import instant, shown
 from backtest.models.instructions import PLAIN, Instructions
 from backtest.named import Named
-from backtest.services.fills import WorkingKind
-from backtest.services.transaction_manager import Leg
-
-from .cross_account import CrossAccount
+from backtest.services.fills.walk import WorkingKind
+from backtest.services.ledger.entries import Leg
+from backtest.services.margin.accounts import CrossAccount
 
 __all__ = [
     "ACCOUNT",

@@ -23,7 +23,7 @@ from typing import Any
 
 from backtest.data import MemoryBars, read_parquet
 from backtest.models import Asset, Bar, Fee, FeeKind, FeeStage, TradingPair, TradingRules
-from backtest.runner import BacktestRunner
+from backtest.runs.runner import BacktestRunner
 from backtest.strategies import OrderHandle, Strategy
 
 CASH = Decimal(10_000_000)

@@ -30,8 +30,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from backtest.services.order_book import MARKET_BUY, MARKET_SELL, OrderBook, Resting
-from backtest.services.order_book_check import book_problems
+from backtest.services.book.book import MARKET_BUY, MARKET_SELL, OrderBook, Resting
+from backtest.services.book.problems import book_problems
 
 ADD, CANCEL, MATCH = range(3)
 START = 100_000

@@ -7,14 +7,14 @@ from decimal import ROUND_FLOOR, Decimal
 
 from backtest.models import FeeStage, LeverageKind, OrderDirection, TradingPair, TradingRules
 from backtest.money import ONE, ZERO, add, div, mul, sub, to_step
-from backtest.services.fees import FeeTable, fee_amount
-from backtest.services.margin import (
+from backtest.services.margin.linear import (
     exact_margin,
     required_margin,
     worst_price_buy,
     worst_price_sell,
 )
-from backtest.services.settlement import NOTHING, buy_reserve, is_dust, opening_reserve
+from backtest.services.settlement.amounts import NOTHING, buy_reserve, is_dust, opening_reserve
+from backtest.services.settlement.fees import FeeTable, fee_amount
 
 __all__ = ["affordable", "affordable_on_margin"]
 

@@ -16,7 +16,7 @@ from .command import Command
 from .handle import Expires, Number, OrderHandle
 
 if TYPE_CHECKING:
-    from .desk import OrderDesk
+    from .client import OrderDesk
 
 __all__ = ["CloseHandle"]
 

@@ -9,7 +9,7 @@ from backtest.actors import Signal
 from backtest.errors import OrderRejected
 
 if TYPE_CHECKING:
-    from .desk import OrderDesk
+    from .client import OrderDesk
 
 __all__ = ["Command"]
 

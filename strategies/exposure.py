@@ -9,15 +9,15 @@ from uuid import UUID
 
 from backtest.models import TradingOrder
 from backtest.money import ZERO, add
-from backtest.services.cross_margin import stake_of, standing_of
-from backtest.services.margin import liquidation_price_of
+from backtest.services.margin.cross import stake_of, standing_of
+from backtest.services.margin.linear import liquidation_price_of
 
 from .position import PositionView, nearest
 
 if TYPE_CHECKING:
-    from backtest.actors.cross_account import CrossAccount
+    from backtest.services.margin.accounts import CrossAccount
 
-    from .desk import OrderDesk
+    from .client import OrderDesk
 
 __all__ = ["Exposure"]
 

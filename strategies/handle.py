@@ -21,8 +21,8 @@ from .keywords import WORDS, unknown_keyword
 from .position import take_changes
 
 if TYPE_CHECKING:
+    from .client import OrderDesk
     from .close_handle import CloseHandle
-    from .desk import OrderDesk
 
 __all__ = ["Expires", "Number", "OrderHandle"]
 

@@ -12,8 +12,8 @@ from uuid import UUID
 import attrs
 
 from backtest.actors import Handlers, Message, OrderEvent, StrategyHost
+from backtest.actors.host.warm_up import WarmUp
 from backtest.actors.protocol import BalanceUpdate, Kind, Welcome
-from backtest.actors.warm_up import WarmUp
 from backtest.errors import ConfigError, FieldError, FieldTypeError, OrderRejected
 from backtest.models import Asset, Bar, BarLength, Depth, DepthUpdate, Quote, Trade, TradingPair
 from backtest.money import decimal_of
@@ -22,10 +22,10 @@ from backtest.source_code import stamp_of
 from backtest.times import duration_ns, to_ns
 
 from .balance import BalanceView
-from .desk import OrderDesk
+from .client import OrderDesk
 from .handle import Number
 from .handlers import HANDLERS, WANTS, handlers_of
-from .ordering import Ordering
+from .orders import Ordering
 from .parameters import checking, parameters_of, take_defaults
 from .position import PositionView
 from .readable import readable

@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from backtest.services.depth_view import DepthView
-from backtest.services.order_book import OrderBook, Resting, SelfTrade
+from backtest.services.book.book import OrderBook, Resting, SelfTrade
+from backtest.services.book.depth_view import DepthView
 from tests.reference_book import ReferenceBook
 
 MODES = [mode.value for mode in SelfTrade]

@@ -9,14 +9,14 @@ from typing import Any
 from attrs import evolve, frozen
 
 from backtest.actors import AccountActor, OrderEvent, StrategyHost, System
-from backtest.actors.exchange import ExchangeActor
-from backtest.actors.market_book import MarketSpec
-from backtest.actors.session import Phase, SessionActor
+from backtest.actors.exchange.actor import ExchangeActor
+from backtest.actors.exchange.market import MarketSpec
+from backtest.actors.exchange.session import Phase, SessionActor
 from backtest.ids import IdSource, id_of
 from backtest.models import Account, Agent, Asset, TradingPair, TradingRules
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
-from backtest.testing.oracle import Oracle
+from backtest.testing.audit.oracle import Oracle
 from backtest.times import HOUR, SECOND
 from tests.harness import D
 

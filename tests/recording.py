@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-import backtest.actors.acceptance as acceptance
+import backtest.actors.venue.accept as acceptance
 import backtest.testing.stage as stage
 from backtest.actors import MarketData
 from backtest.errors import OrderRejected

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 import backtest
-from backtest.config import read_rules
 from backtest.data import open_bars
 from backtest.errors import BacktestError, ConfigError, DataError, FieldError
 from backtest.markets import Instrument
 from backtest.markets.reading import read_scenario
 from backtest.models import Asset, TradingPair
 from backtest.money import setting_of
+from backtest.runs.config import read_rules
 from backtest.strategies import SmaCross
 from tests.harness import bar
 

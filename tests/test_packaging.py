@@ -231,7 +231,9 @@ for package in ("backtest", "backtest.actors", "backtest.strategies"):
             print(found.name)
 """
     imported = _ran("-W", "error", "-c", program, cwd=tmp_path).split()
-    assert {"backtest.money", "backtest.actors.clock", "backtest.strategies"} <= set(imported)
+    assert {"backtest.money", "backtest.actors.kernel.clock", "backtest.strategies"} <= set(
+        imported
+    )
 
 
 @pytest.mark.parametrize("first", ["strategies", "backtest.strategies"])

@@ -9,11 +9,11 @@ import pytest
 
 import backtest
 from backtest import BacktestRunner
-from backtest.config import cash_of, pair_of, read_rules
-from backtest.context import BacktestContext
 from backtest.data import MemoryBars
 from backtest.errors import ConfigError
 from backtest.models import Asset, TradingPair, TradingRules
+from backtest.repositories.context import BacktestContext
+from backtest.runs.config import cash_of, pair_of, read_rules
 from backtest.strategies import Strategy
 from tests.harness import bar, quote
 

@@ -54,7 +54,7 @@ _BOOK = [
 ]
 TARGETS: dict[str, tuple[str, list[str]]] = {
     "ledger": (
-        "src/backtest/services/ledger.py",
+        "src/backtest/services/ledger/ledger.py",
         [
             f"{_UNITS}ledger.py",
             "tests/test_scenarios/test_ledger_refusals.py",
@@ -63,16 +63,16 @@ TARGETS: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "transactions": (
-        "src/backtest/services/transaction_manager.py",
+        "src/backtest/services/ledger/entries.py",
         [f"{_UNITS}transaction_manager.py", *_SCENARIOS],
     ),
     "account": (
         "actors/account.py",
         ["tests/test_actors/test_account.py", "tests/test_scenarios/test_accounts.py"],
     ),
-    "fees": ("src/backtest/services/fees.py", [f"{_UNITS}fees.py", *_SCENARIOS[2:3]]),
+    "fees": ("src/backtest/services/settlement/fees.py", [f"{_UNITS}fees.py", *_SCENARIOS[2:3]]),
     "margin": (
-        "src/backtest/services/margin.py",
+        "src/backtest/services/margin/linear.py",
         [
             f"{_UNITS}margin.py",
             "tests/test_scenarios/test_liquidation_price.py",
@@ -80,9 +80,9 @@ TARGETS: dict[str, tuple[str, list[str]]] = {
             *_SCENARIOS[1:5],
         ],
     ),
-    "order_book": ("src/backtest/services/order_book.py", _BOOK),
-    "book_side": ("src/backtest/services/book_side.py", _BOOK),
-    "auction": ("src/backtest/services/auction.py", _BOOK),
+    "order_book": ("src/backtest/services/book/book.py", _BOOK),
+    "book_side": ("src/backtest/services/book/side.py", _BOOK),
+    "auction": ("src/backtest/services/book/auction.py", _BOOK),
 }
 """By name: the file, and the tests that are to notice."""
 

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from backtest.analysis.result import RunResult
-    from backtest.context import BacktestContext
-    from backtest.runner import BacktestRunner
-    from backtest.running import run, run_async
+    from backtest.repositories.context import BacktestContext
+    from backtest.runs.run import run, run_async
+    from backtest.runs.runner import BacktestRunner
 
     __version__: str
 
 __all__ = ["BacktestContext", "BacktestRunner", "RunResult", "__version__", "run", "run_async"]
 
 _HOMES = {
-    "BacktestContext": "backtest.context",
-    "BacktestRunner": "backtest.runner",
+    "BacktestContext": "backtest.repositories.context",
+    "BacktestRunner": "backtest.runs.runner",
     "RunResult": "backtest.analysis.result",
-    "run": "backtest.running",
-    "run_async": "backtest.running",
+    "run": "backtest.runs.run",
+    "run_async": "backtest.runs.run",
 }
 
 

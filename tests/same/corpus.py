@@ -19,7 +19,7 @@ from typing import Any
 from backtest.cli import main
 from backtest.markets import run_market
 from backtest.models import Asset, Bar, TradingPair
-from backtest.runner import BacktestRunner
+from backtest.runs.runner import BacktestRunner
 from backtest.testing.simulation import draw_plan, world_of
 
 from .watching import Watch, watching

@@ -10,7 +10,7 @@ import pytest
 from backtest.actors import AccountActor, Directive, Supervision, System
 from backtest.actors.protocol import Post, Posted, ReadBalances
 from backtest.errors import AccountError, BacktestError, InsufficientFunds, UnbalancedEntry
-from backtest.services.transaction_manager import create_order, deposit
+from backtest.services.ledger.entries import create_order, deposit
 from backtest.testing import inject
 from tests.harness import D
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from backtest.actors.collector import calm_collector
+from backtest.actors.kernel.garbage import calm_collector
 
 
 class Ring:

@@ -22,7 +22,7 @@ from backtest.errors import (
     OrderRejected,
     Undeliverable,
 )
-from backtest.services.ledger import Row
+from backtest.services.ledger.ledger import Row
 from backtest.testing import Injected, Injection, World, assert_ledger_ok, broken_after, inject
 from backtest.testing.injection import Fault
 from backtest.times import format_ns

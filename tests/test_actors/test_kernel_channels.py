@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from backtest.actors import NEVER, Actor, Envelope, FixedLatency, Stream, System
-from backtest.actors.signal import UNSET
+from backtest.actors.kernel.signal import UNSET
 from backtest.errors import BacktestError, Deadlock, InboxOverflow, Undeliverable
 
 from .kernel import SECOND, Echo, Script, Sink, play

@@ -221,7 +221,7 @@ async def test_one_that_is_cancelled_from_outside_ends_its_actors() -> None:
 
 
 async def test_one_that_refuses_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backtest.actors.course.GRACE_S", 0.01)
+    monkeypatch.setattr("backtest.actors.kernel.lifecycle.GRACE_S", 0.01)
 
     async def life(self: Script) -> None:
         while True:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtest.actors import NEVER, Actor, Envelope, FixedLatency, System, UniformLatency
-from backtest.actors.message import (
+from backtest.actors.kernel.message import (
     COMMAND,
     MARKET_TO_STRATEGY,
     MARKET_TO_VENUE,

@@ -23,7 +23,7 @@ from anyio.lowlevel import checkpoint
 
 import backtest
 from backtest.actors import NEVER, Actor, Envelope, System
-from backtest.actors.simulated_loop import SimulatedLoop
+from backtest.actors.kernel.simulated_loop import SimulatedLoop
 from backtest.errors import BacktestError
 from backtest.models import Bar
 from backtest.strategies import Strategy

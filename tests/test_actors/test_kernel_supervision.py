@@ -17,7 +17,7 @@ from backtest.actors import (
     Supervision,
     System,
 )
-from backtest.actors.actor import LIFECYCLE
+from backtest.actors.kernel.actor import LIFECYCLE
 from backtest.errors import BacktestError, SimulationEnded, Undeliverable
 
 from .kernel import SECOND, Echo, Script, Sink, play

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backtest.actors import NEVER, Actor, SimulatedClock, System
-from backtest.actors.clock import Instant, moment_ns, seconds_ns
+from backtest.actors.kernel.clock import Instant, moment_ns, seconds_ns
 from backtest.errors import BacktestError
 from backtest.times import DAY, MINUTE
 

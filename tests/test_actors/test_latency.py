@@ -20,7 +20,7 @@ from backtest.actors import (
     System,
     UniformLatency,
 )
-from backtest.actors.message import COMMAND
+from backtest.actors.kernel.message import COMMAND
 from backtest.errors import ConfigError, FieldError, FieldTypeError, InboxOverflow, Undeliverable
 
 from .kernel import MS, SECOND, US, Script, Sink, play

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from backtest.actors import BROKER, SimulatedClock, System
+from backtest.actors.exchange.session import Phase, SessionActor
 from backtest.actors.protocol import EndOfData
-from backtest.actors.session import Phase, SessionActor
 from backtest.errors import ConfigError
 from tests.test_actors.kernel import SECOND, Script, Sink
 

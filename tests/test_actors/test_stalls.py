@@ -10,7 +10,7 @@ import pytest
 
 import backtest
 from backtest.actors import Actor, Envelope, System
-from backtest.actors.standstill import STALL_BOUND
+from backtest.actors.kernel.deadlock import STALL_BOUND
 from backtest.errors import BacktestError, Livelock
 from backtest.models import Bar
 from backtest.strategies import Strategy

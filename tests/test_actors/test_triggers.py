@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from backtest.actors.triggers import Triggers
-from backtest.services.fills import Working
+from backtest.actors.exchange.triggers import Triggers
+from backtest.services.fills.walk import Working
 from tests.harness import D
 
 

@@ -8,12 +8,12 @@ from decimal import Decimal as D
 from typing import Any
 from uuid import UUID
 
-from backtest.analysis.lines import derived_id
-from backtest.analysis.tables import COLUMNS, Row
+from backtest.analysis.tables.tables import COLUMNS, Row
+from backtest.analysis.verify.lines import derived_id
 from backtest.models import TransactionType
 from backtest.models.account import HOUSE
 from backtest.money import plain
-from backtest.services.ledger import describe
+from backtest.services.ledger.ledger import describe
 
 __all__ = ["ANN", "BOB", "HandRun", "order_id"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from decimal import Decimal as D
 from typing import Any
 
-from backtest.analysis.tables import (
+from backtest.analysis.tables.tables import (
     ALL_COLUMNS,
     BOOLEANS,
     INTEGERS,

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from backtest.analysis.files import read_run
+from backtest.analysis.tables.files import read_run
 from backtest.errors import ConfigError
 from backtest.testing.simulation.storage import FailingDisk, Writing, content
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from backtest.analysis import check_events, check_orders
-from backtest.analysis.check_journal import Journal, journal_checks
-from backtest.analysis.explain import explain
-from backtest.analysis.lines import Material
-from backtest.analysis.verification import checked
+from backtest.analysis.explain.explain import explain
+from backtest.analysis.verify import events as check_events
+from backtest.analysis.verify import orders as check_orders
+from backtest.analysis.verify.journal import Journal, journal_checks
+from backtest.analysis.verify.lines import Material
+from backtest.analysis.verify.verification import checked
 from tests.test_analysis.by_hand import ANN, BOB, HandRun, order_id, time
 
 

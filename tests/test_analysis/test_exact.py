@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtest.analysis.exact import ONE_UNIT, amount, round_half_even, text_of
+from backtest.analysis.tables.exact import ONE_UNIT, amount, round_half_even, text_of
 from backtest.money import plain
 
 NUMBERS = st.decimals(allow_nan=False, allow_infinity=False, places=18, min_value=-(10**30))

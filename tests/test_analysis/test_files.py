@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 import backtest
-from backtest.analysis.files import check_target, read_run
 from backtest.analysis.result import RunResult
-from backtest.analysis.tables import COLUMNS, Row
-from backtest.analysis.verify import verify_run
+from backtest.analysis.tables.files import check_target, read_run
+from backtest.analysis.tables.tables import COLUMNS, Row
+from backtest.analysis.verify.verify import verify_run
 from backtest.data import write_csv
 from backtest.errors import ConfigError, DataError
 from backtest.storage import Draft
@@ -347,7 +347,7 @@ class Failing:
 def test_a_failure_leaves_nothing_half_written(
     small: RunResult, tmp_path: Path, before: bool
 ) -> None:
-    from backtest.analysis.files import write_run
+    from backtest.analysis.tables.files import write_run
 
     target = tmp_path / "run"
     if before:

@@ -11,9 +11,9 @@ from attrs import evolve
 
 from backtest.analysis.rereading import market_events
 from backtest.analysis.result import RunResult
-from backtest.analysis.unproven import UNPROVEN
-from backtest.analysis.verification import Verification
-from backtest.analysis.verify import verify_run, verify_tables
+from backtest.analysis.verify.unproven import UNPROVEN
+from backtest.analysis.verify.verification import Verification
+from backtest.analysis.verify.verify import verify_run, verify_tables
 from tests.test_analysis.forging import Forged, cells, changed, leaves
 from tests.test_analysis.runs import small_run
 from tests.test_markets.crowd import CROWD

@@ -9,22 +9,22 @@ from typing import Any, NamedTuple
 import pytest
 from attrs import evolve
 
-import backtest.actors.execution as execution
-from backtest.actors.branch import Branch
-from backtest.analysis.reasons import Silence, Taken, silences
-from backtest.analysis.replay import waits_of
+import backtest.actors.broker.execution as execution
+from backtest.actors.venue.branch import Branch
+from backtest.analysis.explain.no_fill_reasons import Silence, Taken, silences
+from backtest.analysis.explain.replay import waits_of
+from backtest.analysis.explain.waits import Line, PairRules
 from backtest.analysis.rereading import market_events
 from backtest.analysis.result import RunResult
-from backtest.analysis.tables import COLUMNS
-from backtest.analysis.waits import Line, PairRules
+from backtest.analysis.tables.tables import COLUMNS
 from backtest.models import Bar, Quote, Trade
 from backtest.money import ZERO
-from backtest.runner import BacktestRunner
-from backtest.services.bar_walk import BarWalk
-from backtest.services.cross_walk import CrossWalk
-from backtest.services.fills import Working
-from backtest.services.no_fill import Why
-from backtest.services.path_events import event_of, reachable
+from backtest.runs.runner import BacktestRunner
+from backtest.services.fills.bar_walk import BarWalk
+from backtest.services.fills.cross_walk import CrossWalk
+from backtest.services.fills.events import event_of, reachable
+from backtest.services.fills.no_fill import Why
+from backtest.services.fills.walk import Working
 from tests.harness import DAY, HOUR, D, M
 from tests.random_trading import PAIRS, Wild, Wildest, random_bars, random_rules
 

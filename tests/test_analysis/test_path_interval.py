@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import backtest
-from backtest.analysis.path_interval import PATHS
+from backtest.analysis.report.path_interval import PATHS
 from backtest.errors import ConfigError, NotRepeatable, OrderRejected
 from backtest.models import Bar
 from backtest.strategies import Strategy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backtest.analysis.queues import OutOfLine, Queues
+from backtest.analysis.explain.queues import OutOfLine, Queues
 
 
 def four() -> Queues:

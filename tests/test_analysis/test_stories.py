@@ -7,10 +7,10 @@ from decimal import Decimal as D
 import pytest
 
 import backtest
-from backtest.analysis.explain import UnknownOrder, explain
-from backtest.analysis.files import read_run
+from backtest.analysis.explain.explain import UnknownOrder, explain
 from backtest.analysis.rereading import market_events
 from backtest.analysis.result import RunResult
+from backtest.analysis.tables.files import read_run
 from backtest.models import Bar, OrderStatus
 from backtest.strategies import Strategy
 from tests.test_analysis.runs import busy_run, hourly, small_run

@@ -15,10 +15,10 @@ from uuid import UUID
 import pytest
 
 import backtest
-from backtest.analysis.lines import derived_id
 from backtest.analysis.result import RunResult
-from backtest.analysis.tables import COLUMNS
-from backtest.analysis.verify import verify_run
+from backtest.analysis.tables.tables import COLUMNS
+from backtest.analysis.verify.lines import derived_id
+from backtest.analysis.verify.verify import verify_run
 from backtest.errors import DataError, VerificationFailed
 from backtest.models import Bar
 from backtest.models._fast import derive

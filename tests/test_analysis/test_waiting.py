@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import backtest
-from backtest.analysis import waiting as module
+from backtest.analysis.report import waiting as module
 from backtest.data import write_csv
 from backtest.strategies import Strategy
 from tests.harness import bar, quote

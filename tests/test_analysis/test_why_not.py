@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import backtest
-from backtest.analysis.explain import explain
-from backtest.analysis.files import read_run
+from backtest.analysis.explain.explain import explain
 from backtest.analysis.rereading import reopened
 from backtest.analysis.result import RunResult
+from backtest.analysis.tables.files import read_run
 from backtest.cli import main
 from backtest.models import Asset, Bar, Fills, MarketEvent, TradingPair, TradingRules
 from backtest.strategies import Strategy

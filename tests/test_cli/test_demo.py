@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from backtest.analysis.verify import verify_run
+from backtest.analysis.verify.verify import verify_run
 from tests.test_cli.shell import backtest_command
 
 

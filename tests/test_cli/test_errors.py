@@ -175,7 +175,7 @@ def test_a_report_is_printed_even_if_its_files_cannot_be_written(
     monkeypatch.chdir(home)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setattr("backtest.analysis.files._write_all", full)
+    monkeypatch.setattr("backtest.analysis.tables.files._write_all", full)
     for how, began in ((), "Mine("), (("--json",), "{"):
         assert main(["run", "my.py", *BASIC, "--out", "full", *how]) == 1
         out, err = capsys.readouterr()

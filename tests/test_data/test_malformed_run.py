@@ -10,8 +10,8 @@ import pytest
 
 from backtest.errors import DataError
 from backtest.models import Bar
-from backtest.runner import BacktestRunner
-from backtest.services.ledger import Row
+from backtest.runs.runner import BacktestRunner
+from backtest.services.ledger.ledger import Row
 from backtest.strategies import Strategy
 from backtest.testing import assert_ledger_ok
 from tests.harness import without_ids

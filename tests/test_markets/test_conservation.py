@@ -7,7 +7,7 @@ from decimal import Decimal
 from backtest.actors import Envelope, EventKind
 from backtest.markets import Instrument, MarketRunner, Population, Scenario, uniform
 from backtest.models import Asset, TradingPair, TradingRules
-from backtest.testing.oracle import Oracle
+from backtest.testing.audit.oracle import Oracle
 
 MARKET = Scenario(
     name="thousand",

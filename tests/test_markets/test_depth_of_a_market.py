@@ -9,7 +9,7 @@ from attrs import evolve
 
 from backtest.markets import run_market
 from backtest.models import Depth, DepthUpdate
-from backtest.services.depth_view import DepthView
+from backtest.services.book.depth_view import DepthView
 from backtest.strategies import Strategy
 
 from .crowd import CROWD, PAIR

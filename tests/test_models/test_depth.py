@@ -19,7 +19,7 @@ from backtest.models import (
     trusted_level,
     trusted_update,
 )
-from backtest.services.quoted_depth import depth_of_quote
+from backtest.services.book.quoted_depth import depth_of_quote
 from tests.generators import D
 
 BIDS = (DepthLevel(D(99), D(2), 1), DepthLevel(D(98), D(5), 3))

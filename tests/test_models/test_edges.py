@@ -13,7 +13,7 @@ from backtest.models import Account, Instructions, Tier, Tiers, TradingRules
 from backtest.models.exit_policy import ExitsFromFill
 from backtest.models.fill_policy import InQueueOrder
 from backtest.models.trading_rules import _FLAGS
-from backtest.services.margin import liquidation_price
+from backtest.services.margin.linear import liquidation_price
 from backtest.testing import bar
 from tests.harness import D
 

@@ -12,7 +12,7 @@ import pytest
 
 import backtest
 from backtest.analysis.result import RunResult
-from backtest.analysis.verify import verify_run
+from backtest.analysis.verify.verify import verify_run
 from backtest.data import MemoryBars
 from backtest.ids import derived_id
 from backtest.markets import Scenario, run_market

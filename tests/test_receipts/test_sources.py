@@ -15,8 +15,8 @@ import pytest
 
 import backtest
 from backtest.analysis.result import RunResult
+from backtest.runs.target import module_of
 from backtest.strategies import SmaCross, Strategy
-from backtest.target import module_of
 from backtest.testing import bar
 
 BARS = [bar(n, 100 + n) for n in range(3)]
@@ -253,7 +253,7 @@ def test_ids_are_the_same_in_every_process_however_it_was_started(tmp_path: Path
         "0": ["mine.py"],
         "1": ["-m", "mine"],
         "2": ["-c", "import mine; mine.ids()"],
-        "3": ["-c", "from backtest.target import module_of; module_of('mine.py').ids()"],
+        "3": ["-c", "from backtest.runs.target import module_of; module_of('mine.py').ids()"],
     }
     told = set()
     for seed, arguments in starts.items():

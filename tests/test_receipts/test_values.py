@@ -21,10 +21,10 @@ from gymnasium.spaces import Discrete
 
 import backtest
 from backtest.actors import CubicLatency, DistanceLatency, FixedLatency
-from backtest.content import Contents
 from backtest.gym import ActWith, history_env
 from backtest.models import Asset, TradingRules
 from backtest.models.fills import Fills
+from backtest.runs.content import Contents
 from backtest.strategies import Strategy
 from backtest.testing import bar
 

@@ -9,7 +9,7 @@ import pytest
 
 import backtest
 from backtest.actors import EventKind
-from backtest.analysis.verify import verify_run
+from backtest.analysis.verify.verify import verify_run
 from backtest.errors import ConfigError, FieldError
 from backtest.models import Asset, TradingPair
 from backtest.strategies import Strategy

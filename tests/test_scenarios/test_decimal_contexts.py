@@ -19,9 +19,9 @@ import pytest
 from attrs import evolve
 
 import backtest
-from backtest.actors import fiber
-from backtest.analysis.report import report
-from backtest.analysis.verify import verify_run
+from backtest.actors.kernel import fiber
+from backtest.analysis.report.report import report
+from backtest.analysis.verify.verify import verify_run
 from backtest.data import open_bars
 from backtest.markets import run_market
 from backtest.models import Asset, Bar, TradingPair, TradingRules

@@ -12,7 +12,7 @@ import pytest
 import backtest
 from backtest.actors import OrderEvent
 from backtest.analysis.result import RunResult
-from backtest.analysis.verify import verify_run, verify_tables
+from backtest.analysis.verify.verify import verify_run, verify_tables
 from backtest.testing import MINUTE, Scripted, bar, pair_of, quote, rules, trade
 from backtest.times import from_ns
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import backtest
-from backtest.actors.coverage import Coverage
+from backtest.actors.venue.coverage import Coverage
 from backtest.data import MemoryBars, SeveralSources, merge, open_data, write_csv
 from backtest.errors import ConfigError, DataError
 from backtest.models import Bar, Quote

@@ -10,11 +10,11 @@ import pytest
 
 import backtest
 from backtest.actors import EventKind
-from backtest.config import read_rules
 from backtest.data import read_funding
 from backtest.errors import ConfigError, DataError, FieldError, FieldTypeError
-from backtest.manifest import rules_text
 from backtest.models import Funding
+from backtest.runs.config import read_rules
+from backtest.runs.manifest import rules_text
 from backtest.strategies import Strategy
 from tests.harness import HOUR, D, M, bar, play, rules
 

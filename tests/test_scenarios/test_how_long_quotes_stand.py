@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 import backtest
-from backtest.actors.quote_desk import QuoteDesk
-from backtest.actors.standing_quote import StandingQuote
+from backtest.actors.broker.quotes import QuoteDesk
+from backtest.actors.venue.standing_quote import StandingQuote
 from backtest.models import TradingRules
 from backtest.services.calendars import Session
 from backtest.strategies import Strategy
-from backtest.testing.oracle import InvariantBroken
+from backtest.testing.audit.oracle import InvariantBroken
 from tests.harness import DAY, D, M, Me, bar, play, quote, rules, trade
 from tests.test_scenarios.standing import LATER, S, stands, times
 

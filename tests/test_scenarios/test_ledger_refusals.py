@@ -9,7 +9,7 @@ import pytest
 
 from backtest.errors import AccountError, InsufficientFunds, LedgerError, UnbalancedEntry
 from backtest.models import TransactionType
-from backtest.services.ledger import Ledger, journal_sha256
+from backtest.services.ledger.ledger import Ledger, journal_sha256
 from tests.harness import D
 
 KIND = TransactionType.ADJUSTMENT

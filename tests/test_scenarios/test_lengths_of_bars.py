@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 import backtest
-from backtest.analysis.files import read_run
 from backtest.analysis.rereading import reopened
+from backtest.analysis.tables.files import read_run
 from backtest.data import write_csv
 from backtest.errors import ConfigError, DataError
 from backtest.models import Bar

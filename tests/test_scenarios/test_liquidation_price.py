@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtest.errors import FieldError
-from backtest.services.margin import liquidation_price_of
+from backtest.services.margin.linear import liquidation_price_of
 from tests.effort import examples
 from tests.harness import D, bar, pair_of, play, rules
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from backtest.actors.book import PairBook
-from backtest.services.cross_margin import Standing
-from backtest.testing.oracle import InvariantBroken
+from backtest.actors.venue.pair_book import PairBook
+from backtest.services.margin.cross import Standing
+from backtest.testing.audit.oracle import InvariantBroken
 from tests.harness import bar, play, rules
 
 

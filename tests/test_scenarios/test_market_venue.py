@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 
 from backtest.actors import BROKER, Directive, EventKind, Supervision, System
-from backtest.actors.exchange import ExchangeActor
-from backtest.actors.market_book import MarketBook, MarketSpec
+from backtest.actors.exchange.actor import ExchangeActor
+from backtest.actors.exchange.market import MarketBook, MarketSpec
 from backtest.actors.protocol import Create, Post, ReadDepth, Subscribe
 from backtest.errors import BacktestError, ConfigError, FieldError, OrderRejected, RejectReason
 from backtest.models import Account, ActionType, Agent, OrderDirection, TradingRules
@@ -63,7 +63,7 @@ class TestSpec:
             book.ticks(D("100.005"))
 
     def test_what_is_remembered_of_prices_is_bounded(self, monkeypatch: Any) -> None:
-        monkeypatch.setattr("backtest.actors.market_book._MANY", 3)
+        monkeypatch.setattr("backtest.actors.exchange.market._MANY", 3)
         rules = TradingRules(spot_allowed=False)
         spec = MarketSpec(pair=market_pair(), rules=rules, reference_price=D(100))
         book = MarketBook(spec, actor=None)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from importlib import import_module
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from typing import Any
 
 import pytest
@@ -14,9 +14,9 @@ from backtest import actors
 from backtest.actors import Envelope, System
 from backtest.models import OrderStatus, TransactionType
 from backtest.models._fast import derive
-from backtest.services import transaction_manager
-from backtest.services.ledger import Entry, Ledger
-from backtest.testing.oracle import InvariantBroken
+from backtest.services.ledger import entries as transaction_manager
+from backtest.services.ledger.ledger import Entry, Ledger
+from backtest.testing.audit.oracle import InvariantBroken
 from tests.harness import D, M, bar, play
 
 BARS = [bar(0, 100), bar(1, 101), bar(2, 103), bar(3, 99)]
@@ -232,7 +232,8 @@ def test_a_bug_in_what_is_posted(
         await order.cancel()
 
     real = getattr(transaction_manager, name)
-    users = [import_module(f"backtest.actors.{one.name}") for one in iter_modules(actors.__path__)]
+    modules = walk_packages(actors.__path__, "backtest.actors.")
+    users = [import_module(one.name) for one in modules]
     for user in users:
         if hasattr(user, name):
             monkeypatch.setattr(user, name, fault(real))

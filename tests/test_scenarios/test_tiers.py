@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from backtest.errors import ConfigError, FieldError, FieldTypeError, RejectReason
-from backtest.manifest import rules_text
 from backtest.models import Tier, Tiers, TradingRules
-from backtest.services.margin import is_liquidatable, liquidation_price
+from backtest.runs.manifest import rules_text
+from backtest.services.margin.linear import is_liquidatable, liquidation_price
 from tests.harness import D, bar, play, refused, rules
 
 BRACKETS = [[500, "0.01", 20], [1000, "0.05", 10], [None, "0.10", 5]]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from backtest.errors import BookError, FieldError, FieldTypeError, WouldCross
-from backtest.services.auction import Equilibrium, book_equilibrium, equilibrium, uncross
-from backtest.services.order_book import MARKET_BUY, MARKET_SELL, OrderBook, Resting
-from backtest.services.order_book_check import book_problems
+from backtest.services.book.auction import Equilibrium, book_equilibrium, equilibrium, uncross
+from backtest.services.book.book import MARKET_BUY, MARKET_SELL, OrderBook, Resting
+from backtest.services.book.problems import book_problems
 
 
 def buy(key: str, price: int | None, volume: int, owner: Any = None) -> Resting:

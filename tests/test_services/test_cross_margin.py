@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backtest.errors import FieldError
 from backtest.models import OrderDirection, Tiers, TradingOrder, TradingRules
-from backtest.services.cross_margin import Elsewhere, Stake, Standing, stake_of, standing_of
+from backtest.services.margin.cross import Elsewhere, Stake, Standing, stake_of, standing_of
 
 D = Decimal
 CENT = D("0.01")

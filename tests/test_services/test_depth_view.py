@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from backtest.errors import DepthGap
-from backtest.services.depth_feed import DepthFeed
-from backtest.services.depth_view import DepthView
-from backtest.services.order_book import BookSnapshot, BookUpdate, OrderBook, Resting
+from backtest.services.book.book import BookSnapshot, BookUpdate, OrderBook, Resting
+from backtest.services.book.depth_feed import DepthFeed
+from backtest.services.book.depth_view import DepthView
 
 
 def buy(price: int, volume: int) -> Resting:

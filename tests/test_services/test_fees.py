@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from backtest.errors import FieldError
 from backtest.models.fee import Fee, FeeKind
-from backtest.services.fees import FeeSums, FeeTable, fee_amount, proportional
+from backtest.services.settlement.fees import FeeSums, FeeTable, fee_amount, proportional
 
 D = Decimal
 CENT = D("0.01")

@@ -14,7 +14,7 @@ from backtest.errors import FieldError
 from backtest.models.bar import Bar
 from backtest.models.trading_pair import TradingPair
 from backtest.models.trading_rules import TradingRules
-from backtest.services.fills import (
+from backtest.services.fills.walk import (
     BarWalk,
     Group,
     Hit,

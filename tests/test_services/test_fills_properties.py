@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtest.models.bar import Bar
-from backtest.services.fills import (
+from backtest.services.fills.walk import (
     OPEN_ONLY,
     WHOLE_BAR,
     BarWalk,

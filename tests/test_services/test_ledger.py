@@ -12,7 +12,8 @@ import pytest
 
 from backtest.errors import AccountError, InsufficientFunds, LedgerError, UnbalancedEntry
 from backtest.models import TransactionType
-from backtest.services.ledger import (
+from backtest.services.ledger.entries import create_order, deposit
+from backtest.services.ledger.ledger import (
     Entry,
     Ledger,
     Row,
@@ -22,8 +23,7 @@ from backtest.services.ledger import (
     part_numbers,
     transaction_of,
 )
-from backtest.services.transaction_manager import create_order, deposit
-from backtest.testing._segments import malformed, segments
+from backtest.testing.audit.segments import malformed, segments
 from tests.harness import D
 
 ORDER, RUN, ACCOUNT = UUID(int=7), UUID(int=8), UUID(int=9)

@@ -14,7 +14,7 @@ from backtest.models._fast import derive
 from backtest.models.tiers import Tiers
 from backtest.models.trading_pair import TradingPair
 from backtest.models.trading_rules import LeverageKind, TradingRules
-from backtest.services.margin import (
+from backtest.services.margin.linear import (
     flat_margin,
     initial_margin,
     is_liquidatable,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from backtest.services.bar_path import Terms
-from backtest.services.no_fill import not_after_stop
+from backtest.services.fills.no_fill import not_after_stop
+from backtest.services.fills.path import Terms
 from tests.test_services.walking import D, bar, order, rules
 
 BAR = bar(100, 110, 90, 95)

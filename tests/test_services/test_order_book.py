@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from backtest.errors import BookError, FieldError, FieldTypeError, NotInBook, WouldCross
-from backtest.services.order_book import MARKET_BUY, MARKET_SELL, OrderBook, Resting, SelfTrade
-from backtest.services.order_book_check import book_problems
+from backtest.services.book.book import MARKET_BUY, MARKET_SELL, OrderBook, Resting, SelfTrade
+from backtest.services.book.problems import book_problems
 
 
 def buy(key: str, price: int, volume: int, owner: Any = None) -> Resting:

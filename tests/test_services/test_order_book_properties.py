@@ -14,11 +14,11 @@ from hypothesis.stateful import (
     rule,
 )
 
-from backtest.services.auction import book_equilibrium, equilibrium, uncross
-from backtest.services.depth_feed import DepthFeed
-from backtest.services.depth_view import DepthView
-from backtest.services.order_book import BookUpdate, OrderBook, Resting, SelfTrade
-from backtest.services.order_book_check import book_problems
+from backtest.services.book.auction import book_equilibrium, equilibrium, uncross
+from backtest.services.book.book import BookUpdate, OrderBook, Resting, SelfTrade
+from backtest.services.book.depth_feed import DepthFeed
+from backtest.services.book.depth_view import DepthView
+from backtest.services.book.problems import book_problems
 
 PRICES = st.integers(95, 105)
 VOLUMES = st.integers(1, 12)

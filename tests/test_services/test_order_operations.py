@@ -11,7 +11,7 @@ import pytest
 
 from backtest.errors import FieldError, InvalidTransition, OrderRejected, RejectReason
 from backtest.models import OrderDirection, OrderStatus, SpotOrder, TradingOrder
-from backtest.services.order_operations import (
+from backtest.services.orders.operations import (
     SPOT_LIFECYCLE,
     TRADING_LIFECYCLE,
     OrderStep,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backtest.models import Bar
-from backtest.services.fills import BarWalk, Group, Hit, Terms, Working
+from backtest.services.fills.walk import BarWalk, Group, Hit, Terms, Working
 from tests.test_services.walking import D, bar, opened, order, rules
 
 

@@ -11,7 +11,6 @@ import pytest
 from attrs import frozen
 
 from backtest.errors import ConfigError, FieldError, FieldTypeError
-from backtest.manifest import rules_text
 from backtest.models import (
     Adaptive,
     Bar,
@@ -38,7 +37,15 @@ from backtest.models import (
     VolumeShareSlippage,
 )
 from backtest.models.fill_policy import policy_text
-from backtest.services.fills import BarWalk, Group, PathRules, checked_pool, eligibility, slipped
+from backtest.runs.manifest import rules_text
+from backtest.services.fills.walk import (
+    BarWalk,
+    Group,
+    PathRules,
+    checked_pool,
+    eligibility,
+    slipped,
+)
 from tests.test_services.walking import D, Done, bar, follow, order, part, rules
 
 BAR = bar(100, 105, 95, 102)

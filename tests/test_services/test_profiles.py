@@ -10,11 +10,11 @@ import pytest
 
 import backtest
 from backtest.cli import main
-from backtest.config import read_rules
 from backtest.data import MemoryBars, write_csv
 from backtest.errors import ConfigError
 from backtest.models import TradingRules
 from backtest.profiles import PROFILES, profile
+from backtest.runs.config import read_rules
 from backtest.strategies import Strategy
 from tests.harness import D, bar
 

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backtest.models.fee import Fee, FeeKind
-from backtest.services.fees import FeeTable
-from backtest.services.settlement import (
+from backtest.services.settlement.amounts import (
     NO_GAINS,
     NOTHING,
     Spot,
@@ -24,6 +23,7 @@ from backtest.services.settlement import (
     spot_bought,
     spot_sold,
 )
+from backtest.services.settlement.fees import FeeTable
 
 D = Decimal
 CENT = D("0.01")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from backtest.errors import FieldError
 from backtest.models import Bar, Quote, Trade
 from backtest.models.slippage import VolumeShareSlippage
-from backtest.services.fills import (
+from backtest.services.fills.events import STOPS
+from backtest.services.fills.walk import (
     BarWalk,
     Group,
     Hit,
@@ -25,7 +26,6 @@ from backtest.services.fills import (
     mark_of,
     meets,
 )
-from backtest.services.path_events import STOPS
 
 D = Decimal
 RULES = PathRules(price_increment=D("0.01"), volume_increment=D("0.1"), slippage_beyond_bar=True)

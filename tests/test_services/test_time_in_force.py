@@ -8,14 +8,9 @@ import pytest
 
 from backtest.errors import OrderRejected, RejectReason
 from backtest.models import PLAIN, Bar, Instructions, TimeInForce
-from backtest.services.bar_path import Terms
 from backtest.services.calendars import ALWAYS_OPEN
-from backtest.services.time_in_force import (
-    ended_because,
-    expiry_of,
-    lives_through,
-    terms_of,
-)
+from backtest.services.fills.path import Terms
+from backtest.services.orders.expiry import ended_because, expiry_of, lives_through, terms_of
 from backtest.times import DAY, HOUR
 
 from .walking import D

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from backtest.services import transaction_manager as legs_of
-from backtest.services.ledger import Ledger
-from backtest.services.transaction_manager import Leg
+from backtest.services.ledger import entries as legs_of
+from backtest.services.ledger.entries import Leg
+from backtest.services.ledger.ledger import Ledger
 from tests.harness import D, text
 
 A, Q, B = "main", "USD", "BTC"

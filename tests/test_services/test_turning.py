@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from backtest.errors import FieldError
-from backtest.services.fills import (
+from backtest.services.fills.walk import (
     CLOSE_ONLY,
     NOT_ON_THIS_BAR,
     OPEN_ONLY,

@@ -6,14 +6,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from backtest.models.bar import Bar
-from backtest.services.fills import (
-    BarWalk,
-    Hit,
-    OpenPart,
-    PathRules,
-    Working,
-    WorkingKind,
-)
+from backtest.services.fills.walk import BarWalk, Hit, OpenPart, PathRules, Working, WorkingKind
 
 D = Decimal
 CENT = D("0.01")

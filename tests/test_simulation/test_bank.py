@@ -13,7 +13,7 @@ import pytest
 from backtest.actors.protocol import Posted
 from backtest.errors import InsufficientFunds
 from backtest.models import TransactionType
-from backtest.testing.oracle import InvariantBroken
+from backtest.testing.audit.oracle import InvariantBroken
 from backtest.testing.planted import look_for
 from backtest.testing.simulation import run_seed
 from backtest.testing.simulation.bank import Bank, run_bank

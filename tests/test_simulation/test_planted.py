@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backtest.testing._value_audit import ValueAudit
+from backtest.testing.audit.value import ValueAudit
 from backtest.testing.planted import look_for, main
 from backtest.testing.simulation.plants import PLANTS, planted
 from backtest.testing.simulation.run import run_seed

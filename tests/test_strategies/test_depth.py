@@ -14,7 +14,7 @@ import pytest
 import backtest
 from backtest.actors import BROKER, Actor, Envelope, FixedLatency, StrategyHost, System
 from backtest.actors.protocol import Hello, ReadDepth, Subscribe, Welcome
-from backtest.actors.snapshots import give_depth
+from backtest.actors.venue.snapshots import give_depth
 from backtest.errors import BacktestError, DepthGap, FieldError, FieldTypeError, SimulationEnded
 from backtest.models import (
     Asset,

@@ -16,7 +16,7 @@ import anyio.lowlevel
 import pytest
 
 import backtest
-from backtest.actors.standstill import stall_bound_of
+from backtest.actors.kernel.deadlock import stall_bound_of
 from backtest.errors import Deadlock, InboxOverflow, Livelock, OrderFlood, Stubborn
 from backtest.models import Bar
 from backtest.strategies import Strategy

@@ -335,7 +335,7 @@ def test_without_talipp_says_what_to_install(
 
 
 def test_indicators_forget_and_stay_right() -> None:
-    from backtest.strategies._indicators import feed, indicator
+    from backtest.strategies.library._indicators import feed, indicator
 
     series = indicator("RSI", period=5)
     whole = indicator("RSI", period=5)

@@ -12,7 +12,7 @@ import backtest
 from backtest.errors import ConfigError, FieldTypeError
 from backtest.markets import MarketRunner, run_market, run_market_async
 from backtest.models import Bar
-from backtest.runner import BacktestRunner
+from backtest.runs.runner import BacktestRunner
 from backtest.strategies import Strategy
 from backtest.strategies.handlers import HANDLERS
 

@@ -15,7 +15,7 @@ from backtest.actors import (
     OrderEvent,
     StrategyHost,
 )
-from backtest.actors.thinking import Thinking
+from backtest.actors.host.compute_delay import Thinking
 from backtest.errors import ConfigError, FieldError
 from backtest.models import Bar, Depth
 from backtest.strategies import Strategy

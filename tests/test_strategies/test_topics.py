@@ -23,8 +23,8 @@ from backtest.actors import (
     TopicActor,
     UniformLatency,
 )
+from backtest.actors.kernel.pubsub import TOPICS
 from backtest.actors.protocol import Hello, Welcome
-from backtest.actors.topics import TOPICS
 from backtest.errors import (
     BacktestError,
     FieldTypeError,

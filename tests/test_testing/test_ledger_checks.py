@@ -10,8 +10,8 @@ import pytest
 
 import backtest
 from backtest.models import TransactionType
-from backtest.services.ledger import Entry, Ledger
-from backtest.services.transaction_manager import create_order, deposit
+from backtest.services.ledger.entries import create_order, deposit
+from backtest.services.ledger.ledger import Entry, Ledger
 from backtest.strategies import SmaCross
 from backtest.testing import LedgerBroken, assert_ledger_ok, bar, play
 from tests.harness import D

@@ -14,9 +14,8 @@ from attrs import define, field
 
 from backtest.actors import Records
 from backtest.analysis.rereading import market_events
-from backtest.analysis.tables import Tables
-from backtest.analysis.verification import Verification
-from backtest.context import BacktestContext
+from backtest.analysis.tables.tables import Tables
+from backtest.analysis.verify.verification import Verification
 from backtest.models import (
     Account,
     BacktestRun,
@@ -29,13 +28,14 @@ from backtest.models import (
     Transaction,
 )
 from backtest.receipt import config_sha256
-from backtest.services.ledger import Ledger, Row, journal_sha256, transaction_of
+from backtest.repositories.context import BacktestContext
+from backtest.services.ledger.ledger import Ledger, Row, journal_sha256, transaction_of
 from backtest.services.valuation import Valuation
 from backtest.times import from_ns
 
 if TYPE_CHECKING:
-    from backtest.analysis.path_interval import PathInterval
-    from backtest.analysis.refusals import Refusals
+    from backtest.analysis.report.path_interval import PathInterval
+    from backtest.analysis.report.refusals import Refusals
 
 __all__ = ["RunResult"]
 
@@ -141,7 +141,7 @@ class RunResult:
         result that no runner made.
         """
         if self.interval is None:
-            from backtest.analysis.path_interval import path_interval
+            from backtest.analysis.report.path_interval import path_interval
 
             self.interval = path_interval(self)
         return self.interval
@@ -166,7 +166,7 @@ class RunResult:
 
     def balance_history(self) -> list[Balance]:
         """The agents' balances after each entry that changed them: the fold of the journal."""
-        from backtest.analysis.folding import balance_history
+        from backtest.analysis.tables.folding import balance_history
 
         return balance_history(self)
 
@@ -180,19 +180,19 @@ class RunResult:
     @property
     def refusals(self) -> list[Refusals]:
         """What was refused, by reason: how often, and the first example of each."""
-        from backtest.analysis.refusals import refusals_of
+        from backtest.analysis.report.refusals import refusals_of
 
         return refusals_of(self)
 
     def report(self) -> str:
         """The run as text: summary, fees, where the money went, balances, receipt."""
-        from backtest.analysis.report import report
+        from backtest.analysis.report.report import report
 
         return report(self)
 
     def to_pandas(self) -> dict[str, Any]:
         """The tables as pandas dataframes by name (extra ``pandas``): amounts stay `Decimal`."""
-        from backtest.analysis.frames import frames
+        from backtest.analysis.tables.frames import frames
 
         return frames(self.tables)
 
@@ -204,14 +204,14 @@ class RunResult:
         ``format`` is ``"csv"`` or ``"parquet"`` (extra). A previous run there is replaced; a folder
         with other things in it is refused unless ``force``. Raises `ConfigError`.
         """
-        from backtest.analysis.files import write_run
+        from backtest.analysis.tables.files import write_run
 
         return write_run(self.tables, directory, format, force=force)
 
     @cached_property
     def tables(self) -> Tables:
         """The tables of the run as text: what `write` writes and `verify` reads."""
-        from backtest.analysis.facts import RunTables
+        from backtest.analysis.tables.facts import RunTables
 
         return RunTables(self)
 
@@ -220,7 +220,7 @@ class RunResult:
     def verify(self, *, data: bool = False) -> Verification:
         """Check everything that the run can prove about itself; with ``data``, which is read again,
         the prices and the equity between fills as well."""
-        from backtest.analysis.verify import NOT_GIVEN, verify_tables
+        from backtest.analysis.verify.verify import NOT_GIVEN, verify_tables
 
         market, why = market_events(self.sources, self.inputs) if data else (None, NOT_GIVEN)
         return verify_tables(self.tables, market, why)
@@ -232,7 +232,7 @@ class RunResult:
         number. The data is read again, to say of every bar on which the order did not fill why it
         did not. Raises `LookupError` for one that is not of this run.
         """
-        from backtest.analysis.explain import explain
+        from backtest.analysis.explain.explain import explain
 
         bars, no_bars = market_events(self.sources, self.inputs)
         return explain(self.tables, str(order_id), bars, no_bars, self.rules)

@@ -27,7 +27,7 @@ from backtest.money import ZERO, add, div, mul, round_half_even, sub
 
 if TYPE_CHECKING:
     from backtest.analysis.result import RunResult
-    from backtest.services.transaction_manager import Leg
+    from backtest.services.ledger.entries import Leg
 
 __all__ = ["Trade", "trades_of"]
 

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from backtest.actors.interrupts import at_once, on_interrupt
+from backtest.actors.kernel.interrupts import at_once, on_interrupt
 from backtest.cli.failure import message_of
 from backtest.cli.logs import logged
 from backtest.cli.parser import parser

@@ -10,14 +10,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import indent
 
-from backtest.analysis.files import check_target
 from backtest.analysis.result import RunResult
+from backtest.analysis.tables.files import check_target
 from backtest.cli.running import Writing, carry_out, written
 from backtest.cli.terminal import say
 from backtest.data import BarSource, synthetic_bars, write_csv
 from backtest.errors import ConfigError
 from backtest.models import Asset, Bar, OrderStatus, TradingOrder, TradingPair, TradingRules
-from backtest.runner import BacktestRunner
+from backtest.runs.runner import BacktestRunner
 from backtest.strategies import SmaCross, Strategy
 
 __all__ = ["Momentum", "demo"]

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
-from backtest.analysis.files import check_target
 from backtest.analysis.market.page import check_page, plotly_js
-from backtest.analysis.tables import ALL_COLUMNS
+from backtest.analysis.tables.files import check_target
+from backtest.analysis.tables.tables import ALL_COLUMNS
 from backtest.cli.failure import StrategyFailed
 from backtest.cli.mistakes import awaiting, mistakes, outcome
 from backtest.cli.running import Writing, written

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from backtest.analysis.refusals import refusals_of
+from backtest.analysis.report.refusals import refusals_of
 from backtest.analysis.result import RunResult
-from backtest.analysis.verification import Verification
+from backtest.analysis.verify.verification import Verification
 from backtest.cli.terminal import say
 from backtest.errors import RejectReason
 

@@ -7,7 +7,7 @@ import sys
 from typing import Any, NoReturn
 
 from backtest import __version__
-from backtest.analysis.files import FORMATS
+from backtest.analysis.tables.files import FORMATS
 from backtest.cli.logs import LEVELS
 from backtest.cli.terminal import say
 from backtest.profiles import PROFILES

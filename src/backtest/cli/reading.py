@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from backtest.analysis.explain import explain as told
-from backtest.analysis.files import RunFiles, read_run
+from backtest.analysis.explain.explain import explain as told
 from backtest.analysis.rereading import reopened
-from backtest.analysis.verify import verify_run
+from backtest.analysis.tables.files import RunFiles, read_run
+from backtest.analysis.verify.verify import verify_run
 from backtest.cli.terminal import say
 from backtest.errors import ConfigError
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from backtest.analysis.files import check_target
 from backtest.analysis.metrics import plain_summary
 from backtest.analysis.result import RunResult
+from backtest.analysis.tables.files import check_target
 from backtest.cli.failure import StrategyFailed
 from backtest.cli.mistakes import awaiting, mistakes, outcome
 from backtest.cli.parameters import make, parameters_from
@@ -19,9 +19,9 @@ from backtest.cli.progress import progress
 from backtest.cli.terminal import say
 from backtest.errors import ConfigError
 from backtest.money import plain
-from backtest.runner import BacktestRunner
+from backtest.runs.runner import BacktestRunner
+from backtest.runs.target import strategy_class
 from backtest.strategies import Strategy
-from backtest.target import strategy_class
 from backtest.times import format_ns
 
 __all__ = ["Writing", "carry_out", "run", "show", "written"]

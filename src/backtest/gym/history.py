@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from backtest.again import restored, snapshot
 from backtest.errors import ConfigError
 from backtest.gym.actions import Actions
 from backtest.gym.env import TradingEnv
@@ -14,7 +13,8 @@ from backtest.gym.learner import Learner
 from backtest.gym.observations import Observation
 from backtest.gym.rewards import Reward, equity_change
 from backtest.models import TradingPair
-from backtest.runner import BacktestRunner
+from backtest.runs.rerun import restored, snapshot
+from backtest.runs.runner import BacktestRunner
 from backtest.strategies import Strategy
 
 __all__ = ["History", "history_env"]

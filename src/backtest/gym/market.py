@@ -7,7 +7,6 @@ from decimal import Decimal
 from os import PathLike
 from typing import Any
 
-from backtest.again import restored, snapshot
 from backtest.errors import ConfigError
 from backtest.gym.actions import Actions
 from backtest.gym.env import TradingEnv
@@ -15,6 +14,7 @@ from backtest.gym.learner import Learner
 from backtest.gym.observations import Observation
 from backtest.gym.rewards import Reward, equity_change
 from backtest.markets import MarketRunner, Scenario
+from backtest.runs.rerun import restored, snapshot
 from backtest.strategies import Strategy
 
 __all__ = ["Market", "market_env"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
-from backtest.actors.session import Phase, PhaseName
+from backtest.actors.exchange.session import Phase, PhaseName
 from backtest.errors import ConfigError
 from backtest.markets.strict import known_keys
 from backtest.times import DAY, HOUR, MINUTE, SECOND

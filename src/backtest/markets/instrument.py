@@ -8,13 +8,13 @@ from typing import Any, Final, Literal
 
 from attrs import evolve, field, fields, frozen
 
-from backtest.actors.market_book import MarketSpec
-from backtest.config import RuleBook, pair_of
+from backtest.actors.exchange.market import MarketSpec
 from backtest.errors import ConfigError
 from backtest.markets.hours import Hours, hours_of
 from backtest.markets.strict import known_keys
 from backtest.models import TradingPair, TradingRules
 from backtest.money import ONE, ZERO, is_multiple, plain, setting_of
+from backtest.runs.config import RuleBook, pair_of
 from backtest.services.fundamental import Fundamental
 from backtest.times import DAY, duration_ns
 

@@ -7,8 +7,8 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Final
 
+from backtest.runs.target import strategy_class
 from backtest.strategies import Strategy
-from backtest.target import strategy_class
 
 __all__ = ["KINDS", "kind_called", "name_of"]
 

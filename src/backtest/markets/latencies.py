@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from backtest.actors import CubicLatency, DistanceLatency, FixedLatency, Latency, LinkLatencies
-from backtest.actors.latency import Network
+from backtest.actors.kernel.latency import Network
 from backtest.errors import ConfigError
 from backtest.markets.distribution import DISTRIBUTIONS, Distribution, distribution_of
 from backtest.markets.strict import known_keys

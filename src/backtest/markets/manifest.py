@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backtest.content import Contents
-from backtest.manifest import Manifest, given_text, pair_text, rules_text
-from backtest.markets.cast import Member
 from backtest.markets.latencies import latency_text
+from backtest.markets.participants import Member
 from backtest.markets.scenario import Scenario
 from backtest.money import plain
+from backtest.runs.content import Contents
+from backtest.runs.manifest import Manifest, given_text, pair_text, rules_text
 
 __all__ = ["market_manifest"]
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from attrs import field, frozen
 
-from backtest.config import cash_of
 from backtest.errors import ConfigError
 from backtest.markets.distribution import DISTRIBUTIONS, Distribution, distribution_of
 from backtest.markets.kinds import KINDS, kind_called, name_of
@@ -18,6 +17,7 @@ from backtest.markets.parameters import Parameters
 from backtest.markets.strict import meant
 from backtest.models import HOUSE
 from backtest.money import ONE, setting_of
+from backtest.runs.config import cash_of
 from backtest.strategies import Strategy
 from backtest.times import duration_ns
 

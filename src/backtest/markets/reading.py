@@ -10,7 +10,6 @@ from typing import Any, Final, TypeVar
 
 from attrs import fields
 
-from backtest.config import OF_DATA, RuleBook, cash_of, check_precision, pair_of, read_rules
 from backtest.errors import BacktestError, ConfigError
 from backtest.markets.instrument import Instrument
 from backtest.markets.kinds import KINDS
@@ -18,7 +17,8 @@ from backtest.markets.population import Population
 from backtest.markets.scenario import Scenario
 from backtest.markets.strict import known_keys
 from backtest.models import TradingPair, TradingRules
-from backtest.target import strategy_class
+from backtest.runs.config import OF_DATA, RuleBook, cash_of, check_precision, pair_of, read_rules
+from backtest.runs.target import strategy_class
 from backtest.text_files import read_table, read_text, table_of
 
 __all__ = ["read_scenario", "scenario_of"]

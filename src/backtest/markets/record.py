@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from backtest.actors.publication import DepthRecord
+from backtest.actors.exchange.publication import DepthRecord
 from backtest.analysis.market.accounts import account_results, charges_of, liquidations_of
 from backtest.analysis.market.figure_style import interval_for
 from backtest.analysis.market.samples import BestQuote, DepthSample, MarketRecord, PairRecord

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from backtest.analysis.refusals import refused_lines
+from backtest.analysis.report.refusals import refused_lines
 from backtest.analysis.text import grouped, signed
 from backtest.money import ONE, ZERO, add, mul, plain, round_half_even
 from backtest.times import format_ns

@@ -10,8 +10,7 @@ from typing import Any
 
 from attrs import define
 
-from backtest.actors.publication import DepthRecord
-from backtest.analysis.facts import RunTables
+from backtest.actors.exchange.publication import DepthRecord
 from backtest.analysis.market.by_type import TypeFigures, by_type
 from backtest.analysis.market.facts_of import facts_of_market
 from backtest.analysis.market.page import write_page
@@ -19,7 +18,8 @@ from backtest.analysis.market.samples import MarketRecord
 from backtest.analysis.market.stylised_facts import StylisedFacts
 from backtest.analysis.market.tape import tape_rows
 from backtest.analysis.result import RunResult
-from backtest.analysis.tables import Row, Tables
+from backtest.analysis.tables.facts import RunTables
+from backtest.analysis.tables.tables import Row, Tables
 from backtest.errors import ConfigError
 from backtest.markets.record import record_of
 from backtest.markets.scenario import Scenario

@@ -18,29 +18,29 @@ from backtest.actors import (
     StrategyHost,
     System,
 )
-from backtest.actors.exchange import ExchangeActor
+from backtest.actors.exchange.actor import ExchangeActor
+from backtest.actors.kernel.deadlock import stall_bound_of
 from backtest.actors.protocol import Kind
-from backtest.actors.standstill import stall_bound_of
-from backtest.config import RuleBook, cash_of, check_precision
 from backtest.errors import ConfigError
 from backtest.ids import IdSource
-from backtest.in_thread import run_in_thread
-from backtest.manifest import Manifest, versions
-from backtest.markets.cast import Member, cast_of, filled
 from backtest.markets.hours import phases
 from backtest.markets.latencies import latencies_of
 from backtest.markets.manifest import market_manifest
+from backtest.markets.participants import Member, cast_of, filled
 from backtest.markets.population import FILLED
 from backtest.markets.record import depth_interval
 from backtest.markets.result import MarketResult
 from backtest.markets.scenario import Scenario
 from backtest.markets.shipped import load
 from backtest.models import HOUSE, Account, Agent, BacktestRun
-from backtest.notices import notices_in_vain, notices_of_unseen
 from backtest.receipt import run_id_of
-from backtest.roster import check_bounds, named, told_clashes, told_oddities
-from backtest.runner import refuse_running_loop
-from backtest.running import takes_what
+from backtest.runs.config import RuleBook, cash_of, check_precision
+from backtest.runs.in_thread import run_in_thread
+from backtest.runs.manifest import Manifest, versions
+from backtest.runs.notices import notices_in_vain, notices_of_unseen
+from backtest.runs.participants import check_bounds, named, told_clashes, told_oddities
+from backtest.runs.run import takes_what
+from backtest.runs.runner import refuse_running_loop
 from backtest.services.fundamental import Fundamental
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy

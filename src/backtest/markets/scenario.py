@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, field, frozen
 
 from backtest.actors import LinkLatencies
-from backtest.actors.latency import Network
-from backtest.config import cash_of
+from backtest.actors.kernel.latency import Network
 from backtest.errors import ConfigError
 from backtest.markets.hours import time_of_day
 from backtest.markets.instrument import Instrument
@@ -21,6 +20,7 @@ from backtest.markets.population import Population
 from backtest.markets.scaling import scaled
 from backtest.models.account import MARGIN_MODES
 from backtest.money import plain
+from backtest.runs.config import cash_of
 from backtest.times import DAY, duration_ns, format_ns, to_ns
 
 if TYPE_CHECKING:

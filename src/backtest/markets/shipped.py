@@ -10,7 +10,7 @@ from backtest.errors import ConfigError
 from backtest.markets.reading import read_scenario, scenario_of
 from backtest.markets.scenario import Scenario
 from backtest.markets.strict import meant
-from backtest.target import module_of
+from backtest.runs.target import module_of
 
 __all__ = ["SHIPPED", "load", "shipped"]
 

@@ -140,7 +140,8 @@ class DepthUpdate:
     """How the order book of ``pair`` changed at ``time_ns``: the levels that are other than before.
 
     ``sequence`` rises by one with each update of the pair, so a gap can be told. Applying the
-    updates that follow a `Depth` to it, in order, gives the next: `backtest.services.depth_view`.
+    updates that follow a `Depth` to it, in order, gives the next
+    (`backtest.services.book.depth_view`).
 
     Raises `FieldError` or `FieldTypeError` unless every change is a price, a volume >= 0 and a
     number of orders, and there is at least one.

@@ -7,12 +7,12 @@ imported only where they are asked for.
 
 from __future__ import annotations
 
+from .audit.ledger import LedgerBroken, assert_ledger_ok
+from .audit.oracle import InvariantBroken, Oracle
 from .flow import FlowTrader, OrderFlow, Step
 from .injection import FAULTS, Injected, Injection, broken_after, inject
-from .ledger_checks import LedgerBroken, assert_ledger_ok
 from .making import DAY, HOUR, MINUTE, bar, pair_of, plain_text, quote, rules, trade
 from .market import Market, tick_by_tick
-from .oracle import InvariantBroken, Oracle
 from .stage import Script, Scripted, play, refused
 from .world import World
 

@@ -12,7 +12,7 @@ from inspect import isawaitable
 from typing import Any, Literal
 
 from backtest.actors import Actor, Envelope, System
-from backtest.actors.signal import Signal
+from backtest.actors.kernel.signal import Signal
 from backtest.errors import ConfigError
 from backtest.models import Bar
 from backtest.times import duration_ns

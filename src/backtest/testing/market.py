@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from backtest.actors import BROKER, Actor, System
-from backtest.actors.message import MARKET_TO_VENUE, TIMER
+from backtest.actors.kernel.message import MARKET_TO_VENUE, TIMER
 from backtest.actors.protocol import EndOfData
 from backtest.models import Bar, MarketEvent, Quote, Trade, TradingPair, TradingRules
 from backtest.money import decimal_of

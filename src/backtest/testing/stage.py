@@ -25,8 +25,8 @@ from backtest.services.cadence import Cadence
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
 
+from .audit.oracle import Oracle
 from .making import pair_of
-from .oracle import Oracle
 from .world import World
 
 __all__ = [

@@ -9,11 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from backtest.actors import System
-from backtest.services.ledger import Row, journal_sha256
+from backtest.services.ledger.ledger import Row, journal_sha256
 
-from ._counting import counted_worth
+from .audit.counting import counted_worth
+from .audit.oracle import Oracle
 from .making import plain_text
-from .oracle import Oracle
 
 __all__ = ["World"]
 
@@ -43,7 +43,7 @@ class World:
         return both
 
     def rows(self) -> list[Row]:
-        """The transactions of all accounts, as `backtest.services.ledger` gives them."""
+        """The transactions of all accounts, as `backtest.services.ledger.ledger` gives them."""
         return list(self.ledger.rows())
 
     def journal(self, account: str | None = "main", *, opening: bool = False) -> list[str]:

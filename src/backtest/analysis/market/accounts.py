@@ -12,7 +12,7 @@ from backtest.analysis.market.samples import AccountResult, Charge, Liquidation
 from backtest.analysis.result import RunResult
 from backtest.models import OrderStatus, TradingOrder, TransactionType
 from backtest.money import ZERO, add, sub
-from backtest.services.margin import unrealised_pnl
+from backtest.services.margin.linear import unrealised_pnl
 
 __all__ = ["account_results", "charges_of", "liquidations_of"]
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from backtest.analysis.tables import TAPE_COLUMNS
+from backtest.analysis.tables.tables import TAPE_COLUMNS
 from backtest.errors import ConfigError
 from backtest.models import MarketTrade
 from backtest.money import plain

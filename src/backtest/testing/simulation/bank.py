@@ -26,8 +26,8 @@ from backtest.actors.protocol import Post, Posted, ReadBalances
 from backtest.errors import BacktestError, InsufficientFunds
 from backtest.models import TransactionType
 from backtest.money import plain
-from backtest.services.transaction_manager import Leg
-from backtest.testing.oracle import InvariantBroken
+from backtest.services.ledger.entries import Leg
+from backtest.testing.audit.oracle import InvariantBroken
 
 from .chance import draw_weighted, stream
 from .faults import PATIENT, Faults, FaultySystem, with_faults

@@ -11,7 +11,7 @@ from typing import Any
 
 from backtest.actors import AccountActor
 from backtest.actors.protocol import ReadBalances
-from backtest.analysis.run_folder import RUN_FILE, RunFolder
+from backtest.analysis.tables.run_folder import RUN_FILE, RunFolder
 from backtest.models import HOUSE
 from backtest.money import sub
 
@@ -77,7 +77,7 @@ STORAGE_PLANTS: tuple[tuple[str, str, Any, str, Any], ...] = (
     (
         "passed-over",
         "what cannot be written is passed over",
-        "analysis.files",
+        "analysis.tables.files",
         "_write_all",
         _passed_over,
     ),

@@ -7,9 +7,9 @@ from decimal import Decimal
 from random import Random
 
 from backtest.actors import Actor
+from backtest.actors.exchange.session import Phase
+from backtest.actors.kernel.system import NEVER
 from backtest.actors.protocol import EndOfData
-from backtest.actors.session import Phase
-from backtest.actors.system import NEVER
 from backtest.models import Bar, Depth, DepthUpdate, Quote, Trade
 from backtest.strategies.handle import OrderHandle
 

@@ -8,8 +8,8 @@ from uuid import UUID
 import attrs
 
 from backtest.actors import AccountActor, StrategyHost
-from backtest.actors.exchange import ExchangeActor
-from backtest.actors.fiber import HANDLE
+from backtest.actors.exchange.actor import ExchangeActor
+from backtest.actors.kernel.fiber import HANDLE
 from backtest.models import Agent
 from backtest.services.valuation import Valuation
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import attrs
 
-from backtest.actors.market_book import MarketSpec
+from backtest.actors.exchange.market import MarketSpec
 from backtest.models import Account, TradingPair, TradingRules
 from backtest.money import to_step
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from backtest.actors.financing import Financing
-from backtest.actors.matching import Matching
-from backtest.actors.placement import Placement
-from backtest.actors.trade_desk import TradeDesk
-from backtest.actors.trade_side import TradeSide
+from backtest.actors.exchange.matching import Matching
+from backtest.actors.exchange.placement import Placement
+from backtest.actors.exchange.trade_side import TradeSide
+from backtest.actors.exchange.trades import TradeDesk
+from backtest.actors.venue.financing import Financing
 from backtest.models import TransactionType
 from backtest.money import add
-from backtest.services.order_book import OrderBook, Resting
-from backtest.services.transaction_manager import CLEARING, MARKET
+from backtest.services.book.book import OrderBook, Resting
+from backtest.services.ledger.entries import CLEARING, MARKET
 
 __all__ = ["EXCHANGE_PLANTS"]
 

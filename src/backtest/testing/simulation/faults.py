@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 import attrs
 
 from backtest.actors import Actor, Channel, Directive, Envelope, Supervision, System
-from backtest.actors.fiber import Fiber
-from backtest.actors.latency import FixedLatency, Latency
-from backtest.actors.message import COMMAND
+from backtest.actors.kernel.fiber import Fiber
+from backtest.actors.kernel.latency import FixedLatency, Latency
+from backtest.actors.kernel.message import COMMAND
+from backtest.actors.kernel.signal import Signal
 from backtest.actors.protocol import (
     Amend,
     BalanceUpdate,
@@ -26,7 +27,6 @@ from backtest.actors.protocol import (
     Post,
     ReadBalances,
 )
-from backtest.actors.signal import Signal
 from backtest.models import Bar, DecisionAction, TransactionType
 
 from .chance import draw_weighted, stream

@@ -17,24 +17,24 @@ from typing import Any
 import attrs
 
 from backtest.actors import AccountActor, BrokerActor, EventKind, MarketData
-from backtest.actors.book import PairBook
-from backtest.actors.channel import Channel
-from backtest.actors.closing_desk import ClosingDesk
-from backtest.actors.desk import Desk
-from backtest.actors.herald import Herald
+from backtest.actors.broker.quotes import QuoteDesk
+from backtest.actors.kernel.channel import Channel
 from backtest.actors.protocol import BalanceUpdate
-from backtest.actors.quote_desk import QuoteDesk
-from backtest.actors.records import Records
-from backtest.actors.standing_quote import StandingQuote
-from backtest.actors.venue import Venue
+from backtest.actors.venue.client import Desk
+from backtest.actors.venue.exit_fills import ClosingDesk
+from backtest.actors.venue.pair_book import PairBook
+from backtest.actors.venue.publisher import Herald
+from backtest.actors.venue.records import Records
+from backtest.actors.venue.standing_quote import StandingQuote
+from backtest.actors.venue.venue import Venue
 from backtest.ids import IdSource
 from backtest.models import FeeKind
 from backtest.money import ZERO, add
-from backtest.services.bar_walk import BarWalk
-from backtest.services.fees import FeeTable
-from backtest.services.ledger import Ledger
+from backtest.services.fills.bar_walk import BarWalk
+from backtest.services.ledger.ledger import Ledger
+from backtest.services.settlement.fees import FeeTable
 from backtest.services.valuation import Valuation
-from backtest.strategies.desk import OrderDesk
+from backtest.strategies.client import OrderDesk
 
 from .bank_plants import BANK_PLANTS, STORAGE_PLANTS
 from .exchange_plants import EXCHANGE_PLANTS
@@ -104,7 +104,7 @@ def _in(module: str, name: str, change: Change) -> Callable[[ExitStack], None]:
     return lambda stack: _function(stack, f"backtest.{module}", name, change)
 
 
-_LEGS = "services.transaction_manager"
+_LEGS = "services.ledger.entries"
 _COUNT: dict[str, int] = {}
 
 
@@ -471,13 +471,13 @@ PLANTS: dict[str, Plant] = {
         (
             "beyond-pool",
             "twice the volume of a bar may fill",
-            _in("services.fills", "pool", _twice_the_pool),
+            _in("services.fills.walk", "pool", _twice_the_pool),
             False,
         ),
         (
             "look-ahead",
             "an order fills on the bar it was made in",
-            _in("services.fills", "eligibility", _from_the_open),
+            _in("services.fills.walk", "eligibility", _from_the_open),
             False,
         ),
         (
@@ -495,7 +495,7 @@ PLANTS: dict[str, Plant] = {
         (
             "close-twice",
             "a closed position may be closed again",
-            _in("actors.holdings", "drop_holding", _twice_gone),
+            _in("actors.venue.positions", "drop_holding", _twice_gone),
             False,
         ),
         (
@@ -537,32 +537,32 @@ PLANTS: dict[str, Plant] = {
         (
             "lose-remainder",
             "apportioning loses the remainder",
-            _in("services.order_parts", "apportion", _no_remainder),
+            _in("services.orders.parts", "apportion", _no_remainder),
             False,
         ),
         (
             "better-price",
             "a limit fills a tick better, balanced",
-            _in("services.path_outcome", "event_of", _better_price),
+            _in("services.fills.outcome", "event_of", _better_price),
             False,
         ),
         (
             "slip-well",
             "slippage makes prices better",
-            _in("services.bar_path", "slipped", _slipped_well),
+            _in("services.fills.path", "slipped", _slipped_well),
             False,
         ),
         (
             "short-sign",
             "a short's PnL has a long's sign",
-            _in("services.settlement", "closed", _no_short_sign),
+            _in("services.settlement.amounts", "closed", _no_short_sign),
             False,
         ),
         ("revive", "a cancelled order is pending still", _on(Records, "keep", _revived), False),
         (
             "leaves-grow",
             "what is left after a part is too much",
-            _in("services.order_parts", "child_of", _too_much_left),
+            _in("services.orders.parts", "child_of", _too_much_left),
             False,
         ),
         (

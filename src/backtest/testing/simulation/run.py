@@ -21,15 +21,15 @@ from backtest.actors import (
     MarketData,
     StrategyHost,
 )
-from backtest.actors.fiber import ARITHMETIC, HANDLE
+from backtest.actors.kernel.fiber import ARITHMETIC, HANDLE
 from backtest.errors import Deadlock
 from backtest.log import get_logger
 from backtest.models import Agent
 from backtest.money import plain
-from backtest.services.ledger import journal_sha256
+from backtest.services.ledger.ledger import journal_sha256
 from backtest.services.valuation import Valuation
-from backtest.testing._counting import counted_worth
-from backtest.testing.oracle import InvariantBroken, Oracle
+from backtest.testing.audit.counting import counted_worth
+from backtest.testing.audit.oracle import InvariantBroken, Oracle
 
 from .agents import Trader
 from .bank import run_bank

@@ -19,8 +19,8 @@ from typing import Any, TextIO, cast
 
 import attrs
 
-from backtest.analysis.files import read_run, write_run
-from backtest.analysis.tables import COLUMNS, Row, Tables
+from backtest.analysis.tables.files import read_run, write_run
+from backtest.analysis.tables.tables import COLUMNS, Row, Tables
 from backtest.errors import BacktestError, ConfigError, DataError
 from backtest.storage import Disk
 

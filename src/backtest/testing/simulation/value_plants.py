@@ -9,10 +9,10 @@ from __future__ import annotations
 from decimal import ROUND_HALF_EVEN
 from typing import Any
 
-from backtest.actors.book import PairBook
-from backtest.actors.venue import Venue
+from backtest.actors.venue.pair_book import PairBook
+from backtest.actors.venue.venue import Venue
 from backtest.money import ZERO, mul
-from backtest.services.settlement import NO_GAINS
+from backtest.services.settlement.amounts import NO_GAINS
 
 __all__ = ["VALUE_PLANTS"]
 
@@ -71,28 +71,28 @@ VALUE_PLANTS: tuple[tuple[str, str, tuple[tuple[Any, str, Any], ...]], ...] = (
         (
             (PairBook, "__init__", _takes_contracts),
             (Venue, "reserve", _contracts_reserved),
-            ("actors.fill_plans", "spot_plan", _contracts_bought),
+            ("actors.venue.fill_plans", "spot_plan", _contracts_bought),
         ),
     ),
     (
         "bought-alone",
         "each fill of a buy is rounded by itself",
-        (("services.settlement", "spot_bought", _alone),),
+        (("services.settlement.amounts", "spot_bought", _alone),),
     ),
     (
         "sold-alone",
         "each fill of a sell is rounded by itself",
-        (("services.settlement", "spot_sold", _alone),),
+        (("services.settlement.amounts", "spot_sold", _alone),),
     ),
     (
         "nearest-cent",
         "what a sell brings is rounded to the nearest",
-        (("services.settlement", "spot_sold", _nearest),),
+        (("services.settlement.amounts", "spot_sold", _nearest),),
     ),
     (
         "closed-alone",
         "the PnL of each close is rounded by itself",
-        (("services.settlement", "closed", _closed_alone),),
+        (("services.settlement.amounts", "closed", _closed_alone),),
     ),
 )
 """Name, what it does, and the changes: where (a class, or a module for a function), what, how."""

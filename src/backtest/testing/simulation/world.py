@@ -10,8 +10,8 @@ from typing import Any
 import attrs
 
 from backtest.actors import Latency, UniformLatency
-from backtest.actors.latency import FixedLatency
-from backtest.actors.market_book import MarketSpec
+from backtest.actors.exchange.market import MarketSpec
+from backtest.actors.kernel.latency import FixedLatency
 from backtest.models import Account, Asset, Fee, FeeStage, Funding, TradingPair, TradingRules
 from backtest.money import to_step
 

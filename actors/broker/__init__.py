@@ -1,0 +1,1 @@
+"""The venue on history: orders fill against bars, quotes and trades."""

@@ -1,0 +1,354 @@
+"""Cross margin accounts at the venue: where they stand, and what happens when they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import ROUND_CEILING, Decimal
+
+from backtest.actors.protocol import EventKind
+from backtest.actors.venue.branch import Branch, Closing, Holding
+from backtest.actors.venue.cancel import Cancellation
+from backtest.actors.venue.exit_fills import ClosingDesk, Scene
+from backtest.actors.venue.fill_records import record_fill
+from backtest.actors.venue.pair_book import PairBook
+from backtest.actors.venue.venue import Venue
+from backtest.errors import RejectReason
+from backtest.models import Bar, MarketEvent, OrderDirection, Quote, SpotOrder
+from backtest.models._fast import derive
+from backtest.money import ONE, ZERO, add, div, mul, plain, sub, to_step
+from backtest.services.fills.walk import Group, Hit, Working, point_of, slipped
+from backtest.services.ledger.entries import sell_collateral, take_margin
+from backtest.services.margin.accounts import CrossAccount
+from backtest.services.margin.cross import Standing, standing_of
+from backtest.services.orders.operations import create_spot, fill
+from backtest.services.settlement.amounts import NOTHING, Spot, spot_sold
+
+from .shared_paths import JointWatch, stake_of_part
+
+__all__ = ["CrossDesk"]
+
+
+class _Watch(JointWatch):
+    """A cross margin account on one pair, for the walk along a bar."""
+
+    __slots__ = ("_desk", "_weight", "account")
+
+    calls = True
+
+    def __init__(self, desk: CrossDesk, account: CrossAccount, book: PairBook) -> None:
+        super().__init__(account.name, book, book.groups_of(account.name))
+        self._desk = desk
+        self.account = account
+        self.working = Working(account, "liquidation", False, None, ONE)
+        self._weight = account.weights.get(book.code, ZERO)
+
+    def standing(self) -> Standing:
+        return self._desk.standing(self.account, self.book)
+
+    def weight(self) -> Decimal:
+        return self._weight
+
+
+class CrossDesk:
+    """Calls cross margin accounts, and finds the money for what they owe."""
+
+    def __init__(self, venue: Venue, cancellation: Cancellation, closing_desk: ClosingDesk) -> None:
+        self._venue = venue
+        self._cancellation = cancellation
+        self._closing_desk = closing_desk
+        self._scene: Scene | None = None
+        """Where the account is called whose positions on another pair are being closed."""
+        closing_desk.backing = self
+
+    def watches(self, book: PairBook) -> list[JointWatch]:
+        """The accounts with something at stake when the price of ``book`` moves."""
+        found: list[JointWatch] = []
+        for account in self._venue.cross.values():
+            backed = book.code in account.weights and any(self._holdings(account))
+            if backed or account.name in book.accounts():
+                found.append(_Watch(self, account, book))
+        return found
+
+    def _holdings(self, account: CrossAccount) -> Iterator[Holding]:
+        """The open positions of the account, pair by pair, oldest first."""
+        for book in self._venue.books.values():
+            for holding in book.holdings:
+                if holding.branch.account == account.name:
+                    yield holding
+
+    # -- where it stands ---------------------------------------------------------------------------
+
+    def standing(self, account: CrossAccount, book: PairBook | None) -> Standing:
+        """Where the account stands while the price of ``book`` moves, the others at their marks;
+        without a ``book`` all are at their marks."""
+        venue = self._venue
+        return standing_of(
+            account.asset,
+            account.collateral,
+            lambda asset: self._total(account, asset),
+            [
+                (holding.branch.book.code, stake_of_part(holding.branch.book, holding.part))
+                for holding in self._holdings(account)
+            ],
+            lambda code: venue.books[code].last,
+            None if book is None else book.code,
+            ONE if book is None else book.pair.price_increment,
+        )
+
+    def _total(self, account: CrossAccount, asset: str) -> Decimal:
+        both = self._venue.money.get((account.name, asset))
+        return ZERO if both is None else add(both[0], both[1])
+
+    # -- the call ----------------------------------------------------------------------------------
+
+    async def test(self, book: PairBook) -> None:
+        """Call the accounts with positions or collateral on ``book`` that do not suffice at the
+        marks."""
+        concerned = {holding.branch.account: None for holding in book.holdings}
+        for name, backed in self._venue.cross.items():
+            if book.code in backed.weights and any(self._holdings(backed)):
+                concerned[name] = None
+        for name in concerned:
+            account = self._venue.cross.get(name)
+            if account is not None and self.is_called(account):
+                await self.call(account, None)
+
+    def is_called(self, account: CrossAccount) -> bool:
+        """Whether it has positions, and does not suffice at the marks."""
+        return any(self._holdings(account)) and self.standing(account, None).level(ZERO) <= ZERO
+
+    async def call(self, account: CrossAccount, scene: Scene | None) -> None:
+        """Cancel what is pending, then close positions, worst first, until it suffices."""
+        book, price = _place(scene)
+        standing = self.standing(account, book)
+        detail = (
+            (
+                f"account {account.name} is called at {plain(price)}: "
+                if scene is not None
+                else f"account {account.name} is called: "
+            )
+            + f"equity {plain(standing.equity(price))}, maintenance "
+            f"{plain(standing.maintenance(price))}"
+        )
+        await self._cancel_orders(account, scene, detail)
+        while True:
+            standing = self.standing(account, book)
+            worst = standing.worst(price)
+            if worst is None or standing.level(price) > ZERO:
+                return
+            await self._close(worst.key, scene, detail)
+
+    async def _cancel_orders(self, account: CrossAccount, scene: Scene | None, detail: str) -> None:
+        for book in self._venue.books.values():
+            for branch in list(book.branches.values()):
+                if branch.account == account.name and branch.order is not None:
+                    if scene is not None and book is scene.book:
+                        for leg in [branch.working] if branch.part is None else branch.part.exits:
+                            scene.walk.drop(leg)
+                    await self._cancellation.cancel(branch, None, RejectReason.MARGIN_CALL, detail)
+
+    async def _close(self, holding: Holding, scene: Scene | None, detail: str) -> None:
+        """Liquidate one position: on the pair that is walked where its price is, else at the mark
+        of its pair."""
+        venue, part = self._venue, holding.part
+        book = holding.branch.book
+        closing = Closing(venue.ids.draw(), "liquidation", holding)
+        working = closing.working = Working(
+            closing, "liquidation", not part.long, None, part.volume
+        )
+        if scene is None or book is not scene.book or not isinstance(scene.bar, Bar):
+            # On another pair it is closed at the mark; on a tick, at what the tick offers.
+            event = book.bar if scene is None or book is not scene.book else scene.bar
+            assert event is not None
+            mark = event.close if isinstance(event, Bar) else ZERO
+            before, self._scene = self._scene, scene
+            try:
+                await self._closing_desk.liquidate(book, event, closing, mark, detail)
+            finally:
+                self._scene = before
+            return
+        at, bar = scene.hit, scene.bar
+        price = slipped(at.reached, working.buy, bar, book.path)
+        hit = Hit(
+            holding.group,
+            working,
+            part,
+            price,
+            part.volume,
+            at.rank,
+            at.point,
+            True,
+            at.ambiguous,
+            False,
+            at.reached,
+            at.points,
+        )
+        await self._closing_desk.close(book, scene.bar, scene.walk, hit, closing, detail)
+
+    # -- the money ---------------------------------------------------------------------------------
+
+    async def raise_money(
+        self, account: CrossAccount, needed: Decimal, spare: Holding | None, scene: Scene | None
+    ) -> None:
+        """Make ``needed`` available in the settlement asset, as far as there is anything.
+
+        In this order: pending orders are cancelled, the margin of other positions is taken (but not
+        that of ``spare``, which pays by itself), collateral is sold, and positions with a profit
+        are closed, the largest first.
+        """
+        if account.is_raising:
+            return  # what is closed to raise money must not ask for more
+        if self._scene is not None:
+            # The price that moves is that of the pair on whose bar the account was called.
+            scene = self._scene
+        account.is_raising = True
+        try:
+            if self._lacks(account, needed):
+                detail = f"account {account.name} needs {plain(needed)} {account.asset}"
+                await self._cancel_orders(account, scene, detail)
+            for holding in list(self._holdings(account)):
+                if holding is not spare and self._lacks(account, needed):
+                    await self._take_margin(account, holding, needed)
+            for asset, code, _ in account.collateral:
+                if self._lacks(account, needed):
+                    await self._sell(account, asset, self._venue.books[code], needed, spare, scene)
+            while self._lacks(account, needed):
+                book, price = _place(scene)
+                standing = self.standing(account, book)
+                best = standing.best(price)
+                if best is None or best.key is spare:
+                    break
+                await self._close(best.key, scene, f"account {account.name} needs its profit")
+        finally:
+            account.is_raising = False
+
+    def _lacks(self, account: CrossAccount, needed: Decimal) -> bool:
+        return self._venue.available(account.name, account.asset) < needed
+
+    async def _take_margin(self, account: CrossAccount, holding: Holding, needed: Decimal) -> None:
+        venue, part, branch = self._venue, holding.part, holding.branch
+        short = sub(needed, venue.available(account.name, account.asset))
+        amount = min(short, part.margin)
+        if amount <= ZERO:
+            return
+        legs = take_margin(account.name, account.asset, amount)
+        balances = await venue.post(legs, holding.order.id, "margin used for the account")
+        order = derive(holding.order, margin_reserved=sub(part.margin, amount))
+        holding.order = order
+        part.margin = order.margin_reserved
+        venue.records.keep(order)
+        venue.herald.tell(
+            EventKind.MARGIN_USED,
+            branch,
+            order,
+            positions=((order.id, order),),
+            detail=f"{plain(amount)} {account.asset} of its margin pays for a loss of the account",
+            balances=balances,
+        )
+
+    async def _sell(
+        self,
+        account: CrossAccount,
+        asset: str,
+        book: PairBook,
+        needed: Decimal,
+        spare: Holding | None,
+        scene: Scene | None,
+    ) -> None:
+        """Sell as much of a collateral as it takes, to the market at the mark."""
+        venue, pair = self._venue, book.pair
+        own = scene is not None and scene.book is book
+        price = scene.hit.reached if own and scene is not None else book.last
+        bar = scene.bar if own and scene is not None else book.bar
+        if isinstance(bar, Quote):
+            price = bar.bid
+        owner = spare or next(self._holdings(account), None)
+        if price is None or bar is None or owner is None:
+            return
+        free = venue.available(account.name, account.asset)
+        short, step = sub(needed, free), pair.volume_increment
+
+        def sold(volume: Decimal) -> Spot:
+            return spot_sold(NOTHING, volume, price, False, book.fees, free, volume)
+
+        def proceeds(steps: int) -> Decimal:
+            plan = sold(mul(Decimal(steps), step))
+            return sub(plan.amount, plan.fee)
+
+        least = int(to_step(div(short, mul(price, step)), ONE, ROUND_CEILING))
+        most = int(div(venue.available(account.name, asset), step))
+        low, high = min(least, most), most
+        while low < high:
+            middle = (low + high) // 2
+            if proceeds(middle) >= short:
+                high = middle
+            else:
+                low = middle + 1
+        if proceeds(low) <= ZERO:
+            return
+        plan = sold(mul(Decimal(low), step))
+        await self._book_sale(account, asset, book, owner, plan, price, scene, bar)
+
+    async def _book_sale(
+        self,
+        account: CrossAccount,
+        asset: str,
+        book: PairBook,
+        owner: Holding,
+        plan: Spot,
+        price: Decimal,
+        scene: Scene | None,
+        bar: MarketEvent,
+    ) -> None:
+        """A spot order of the venue's own making, filled at once: so that it has a story."""
+        volume, amount, fee = plan.volume, plan.amount, plan.fee
+        venue, desk = self._venue, owner.branch.desk
+        branch = Branch(venue.ids.draw(), desk, account.name, book, True, ONE)
+        branch.asset, branch.worst = asset, price
+        branch.number = venue.next_branch()
+        venue.branch_of[branch.id.int] = None
+        order: SpotOrder = create_spot(
+            id=branch.id,
+            order_number=venue.next_number(),
+            at=venue.at,
+            pair=book.code,
+            direction=OrderDirection.SHORT,
+            volume=volume,
+            agent_id=desk.agent.agent_id,
+            account_id=desk.account_ids[account.name],
+            broker_id=venue.broker_id,
+            run_id=venue.run_id,
+        )
+        venue.records.keep(order)
+        detail = f"collateral sold: account {account.name} needs {account.asset}"
+        venue.herald.tell(EventKind.ACCEPTED, branch, order, detail=detail)
+        legs = sell_collateral(account.name, asset, account.asset, volume, amount, fee)
+        balances = await venue.post(legs, order.id, f"collateral sold, {volume:f} at {price:f}")
+        filled, _ = fill(order, at=venue.at, price=price, volume=volume, fee=fee)
+        venue.records.keep(filled)
+        working = Working(branch, "market", False, None, volume)
+        at = None if scene is None or scene.book is not book else scene.hit
+        hit = Hit(
+            Group(working),
+            working,
+            None,
+            price,
+            volume,
+            3 if at is None else at.rank,
+            at.point if at is not None and isinstance(bar, Bar) else point_of(bar, False),
+            True,
+            False,
+            False,
+            price,
+            (price,) * 4 if at is None else at.points,
+        )
+        record = record_fill(
+            venue, bar, hit, branch, filled, "entry", False, volume, amount, fee, None, None
+        )
+        venue.herald.tell(
+            EventKind.FILLED, branch, filled, fill=record, detail=detail, balances=balances
+        )
+
+
+def _place(scene: Scene | None) -> tuple[PairBook | None, Decimal]:
+    return (None, ZERO) if scene is None else (scene.book, scene.hit.reached)

@@ -1,0 +1,318 @@
+"""A market event at the venue: trigger, match and settle (semantics, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import evolve
+
+from backtest.actors.venue.branch import Branch, Closing, Holding
+from backtest.actors.venue.cancel import Cancellation
+from backtest.actors.venue.entry_fills import EntryDesk
+from backtest.actors.venue.exit_fills import ClosingDesk, Scene
+from backtest.actors.venue.expiry import shorten
+from backtest.actors.venue.netting import NettingDesk
+from backtest.actors.venue.pair_book import PairBook
+from backtest.actors.venue.stops import tell_moved, tell_trailed, tell_triggered
+from backtest.actors.venue.venue import Venue
+from backtest.errors import RejectReason
+from backtest.models import Bar, MarketEvent, Quote, SpotOrder, Tick, Trade, TradingOrder
+from backtest.money import ZERO, plain, to_step
+from backtest.services.fills.cross_walk import CrossWalk
+from backtest.services.fills.walk import (
+    CLOSE_ONLY,
+    FROM_OPEN,
+    NOT_ON_THIS_BAR,
+    OPEN_ONLY,
+    BarWalk,
+    Group,
+    Hit,
+    TickWalk,
+    Walk,
+    Working,
+    checked_pool,
+    eligibility,
+    on_offer,
+    pool,
+    protection_passed,
+    slipped,
+)
+from backtest.services.margin.accounts import CrossAccount
+from backtest.services.orders.expiry import ended_because
+
+from .cross_margin import CrossDesk
+from .shared_paths import joint_watches
+
+__all__ = ["Execution"]
+
+
+class Execution:
+    """Walks bars and carries out what they allow."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        cancellation: Cancellation,
+        closing_desk: ClosingDesk,
+        entries: EntryDesk,
+        netting: NettingDesk,
+        cross: CrossDesk,
+    ) -> None:
+        self._venue = venue
+        self._cancellation = cancellation
+        self._closing_desk = closing_desk
+        self._entries = entries
+        self._netting = netting
+        self._cross = cross
+
+    # -- trigger and match -------------------------------------------------------------------------
+
+    def walk(self, book: PairBook, bar: Bar) -> tuple[BarWalk, Hit | None]:
+        """The walk of the pair's groups along ``bar``, and its first hit."""
+        if book.waiting:
+            book.waiting = self._open_to(book, bar)
+        if book.due is not None and book.due < bar.close_ns:
+            shorten(book, bar)
+        increment = book.pair.volume_increment
+        if book.volume_policy is None:
+            volume = pool(bar.volume, book.rules.participation, increment)
+        else:
+            volume = checked_pool(book.volume_policy, bar, increment)
+        groups = book.all_groups()
+        if book.is_watched:
+            watches = self._cross.watches(book) + joint_watches(book)
+            if watches:
+                walk: BarWalk = CrossWalk(bar, groups, book.path, (volume, volume), watches)
+                return walk, walk.next()
+        walk = BarWalk(bar, groups, book.path, (volume, volume))
+        return walk, walk.next()
+
+    def walk_tick(self, book: PairBook, tick: Tick) -> tuple[TickWalk, Hit | None]:
+        """What ``tick`` meets of the pair's groups, and its first hit.
+
+        A trade of a pair that is quoted, too, meets resting limits alone: the quotes say what
+        could have been had.
+        """
+        quoted = type(tick) is Trade and book.last_quote is not None
+        if book.waiting and not quoted:
+            # Whatever was accepted by now counts for this tick, and for bars that begin later.
+            for _, working in book.waiting:
+                working.start = FROM_OPEN
+                if working.terms is not None and working.terms.immediate:
+                    self._meet(book, working)
+            book.waiting.clear()
+        groups = book.all_groups()
+        if book.is_watched:
+            # On one point there is no path to be called on: that is tested after the tick.
+            groups = groups + book.cross_groups
+            for joint in book.joint_groups.values():
+                groups = groups + joint
+        walk = TickWalk(
+            tick,
+            groups,
+            book.tick_path,
+            on_offer(
+                tick, book.rules.participation, book.pair.volume_increment, book.volume_policy
+            ),
+            book.queue,
+            before=book.last_quote if quoted else book.bar,
+            quoted=quoted,
+        )
+        return walk, walk.next()
+
+    async def meet(self, book: PairBook, quote: Quote, new: Sequence[Working]) -> bool:
+        """Let ``new`` conditions, accepted now, meet ``quote``, which stands; whether any filled.
+
+        It is a walk of its own, with what fills have left of the quote. What stays pending has
+        met the quote, and waits for what comes.
+        """
+        groups: dict[Group, None] = {}
+        for working in new:
+            working.start = FROM_OPEN
+            if working.terms is not None and working.terms.immediate:
+                self._meet(book, working)
+            key = working.key
+            groups[(key.holding if type(key) is Closing else key).group] = None
+        standing = book.standing
+        walk = TickWalk(quote, list(groups), book.tick_path, standing.left(), book.queue, only=new)
+        hit = walk.next()
+        if hit is not None:
+            self._venue.move_to(self._venue.now)
+        await self.match(book, quote, walk, hit)
+        standing.use(walk.pools)
+        # A bar that is under way tells these of its close alone, as it does the order itself.
+        now = self._venue.now
+        for part in walk.opened:
+            book.waiting += [(now, working) for working in part.exits]
+        return hit is not None
+
+    def _open_to(self, book: PairBook, bar: Bar) -> list[tuple[int, Working]]:
+        """Say of each new order from where on ``bar`` counts for it; those that still wait."""
+        waiting = []
+        fill_on, policy = book.rules.fill_on, book.eligibility
+        for item in book.waiting:
+            accepted, working = item
+            if working.triggered:  # the rest of a stop waits for an open, whatever the rules say
+                working.start = eligibility("market", accepted, True, bar)
+            else:
+                working.start = eligibility(working.kind, accepted, True, bar, fill_on, policy)
+            if working.start:
+                waiting.append(item)
+            if working.terms is not None and working.terms.immediate:
+                self._meet(book, working)
+        return waiting
+
+    def _meet(self, book: PairBook, working: Working) -> None:
+        """Of an order that must fill at once: the first price that counts is its only one.
+
+        A stop among them has its one opportunity where the price reaches it.
+        """
+        if working.kind in ("market", "limit") and working.start < NOT_ON_THIS_BAR:
+            working.end = OPEN_ONLY
+            book.immediate.append(working)
+
+    async def match(self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit | None) -> None:
+        """Carry out every hit of the walk."""
+        while hit is not None:
+            await self._execute(book, bar, walk, hit)
+            hit = walk.next()
+        for working in walk.triggered:
+            tell_triggered(self._venue, working)
+            if working.terms is not None and working.terms.immediate:
+                book.immediate.append(working)
+        for working in walk.trailed:
+            tell_trailed(self._venue, working)
+        if book.immediate:
+            await self._end_immediate(book)
+        if walk.forked or walk.inside > 1:
+            self._venue.records.forks.append((bar.close_ns, book.code))
+        if type(bar) is Bar:
+            book.left = walk.pools
+
+    async def _end_immediate(self, book: PairBook) -> None:
+        """Cancel what is left of the orders whose opportunity has passed."""
+        ended, book.immediate = book.immediate, []
+        ended.sort(key=lambda working: working.sequence)
+        for working in ended:
+            branch = working.key
+            if branch.order is not None and branch.working is working:
+                await self._end(branch, branch.order)
+
+    async def _end(self, branch: Branch, order: SpotOrder | TradingOrder) -> None:
+        """Cancel an order that fills at its first opportunity or not at all."""
+        reason, detail = ended_because(order.instructions, branch.working.lacked)
+        await self._cancellation.cancel(branch, None, reason, detail)
+
+    async def match_close(self, branch: Branch) -> None:
+        """Fill a market order at the close that has just been (``fill_on="this_close"``)."""
+        book = branch.book
+        bar = book.bar
+        if type(bar) is not Bar or branch.order is None or bar.close_ns != self._venue.now:
+            return
+        await self._at_close(book, bar, branch.group, branch.working, None)
+        if branch.terms is not None and branch.terms.immediate and branch.order is not None:
+            await self._end(branch, branch.order)
+
+    async def match_closing(self, closing: Closing) -> None:
+        """The same for a market order that closes a position."""
+        book = closing.holding.branch.book
+        bar = book.bar
+        if type(bar) is not Bar or bar.close_ns != self._venue.now:
+            return
+        if closing not in closing.holding.closings:
+            return
+        await self._at_close(book, bar, closing.holding.group, closing.working, closing.holding)
+
+    async def _at_close(
+        self,
+        book: PairBook,
+        bar: Bar,
+        group: Group,
+        working: Working,
+        holding: Holding | None,
+    ) -> None:
+        wanted = working.volume
+        if holding is not None:
+            # Another close, or a fill that nets, may have come first at this very close.
+            wanted = min(wanted, holding.part.volume)
+        volume = wanted
+        left = book.left[0 if working.buy else 1]
+        if left is not None:
+            volume = min(volume, to_step(left, book.pair.volume_increment))
+        terms = working.terms
+        if volume <= ZERO:
+            return
+        if volume < wanted and terms is not None and terms.whole:
+            working.lacked = volume
+            return
+        at, path = bar.close, book.path
+        price = slipped(at, working.buy, bar, path, volume)
+        hit = Hit(
+            group,
+            working,
+            None if holding is None else holding.part,
+            price,
+            volume,
+            CLOSE_ONLY,
+            "close",
+            True,
+            False,
+            holding is None
+            and path.guards
+            and protection_passed(working.buy, price, group.stop_loss, group.take_profit),
+            at,
+            (at,) * 4,
+        )
+        walk = BarWalk(bar, (), path, book.left)
+        await self._execute(book, bar, walk, hit)
+        book.left = walk.pools
+
+    async def _execute(self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit) -> None:
+        key = hit.working.key
+        if hit.working.kind == "trailing_stop":
+            tell_moved(self._venue, hit.working)
+        if type(key) is Closing:
+            await self._closing_desk.close(book, bar, walk, hit, key)
+            return
+        if type(key) is CrossAccount:
+            await self._cross.call(key, Scene(book, bar, walk, hit))
+            return
+        if hit.passed:
+            await self._refuse_fill(walk, hit, key)
+            return
+        if key.spot:
+            await self._entries.fill_spot(book, bar, walk, hit, key)
+        elif key.nets:
+            await self._net(book, bar, walk, hit, key)
+        else:
+            await self._entries.fill_trading(book, bar, walk, hit, key)
+
+    async def _refuse_fill(self, walk: Walk, hit: Hit, branch: Branch) -> None:
+        """A fill that must not happen: the order is cancelled instead."""
+        walk.drop(hit.working)
+        terms = hit.working.terms
+        if hit.taker and terms is not None and terms.maker_only:
+            reason = RejectReason.WOULD_TAKE
+            detail = f"a post-only order would have taken at {plain(hit.price)}"
+        else:
+            reason = RejectReason.PROTECTION_PASSED
+            detail = (
+                f"a fill at {plain(hit.price)} would be at or beyond its own "
+                "stop-loss or take-profit"
+            )
+        await self._cancellation.cancel(branch, None, reason, detail)
+
+    async def _net(
+        self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit, branch: Branch
+    ) -> None:
+        """Close what is open on the other side, and open what is left."""
+        terms = branch.terms
+        if terms is not None and terms.whole and not self._netting.fills_whole(book, hit, branch):
+            walk.drop(hit.working)
+            await self._end(branch, branch.order)  # type: ignore[arg-type]
+            return
+        closed, left = await self._netting.close(book, bar, walk, hit, branch)
+        if branch.oco is not None and closed:
+            await self._entries.cancel_partners(walk, branch, branch.oco)
+        if left:
+            await self._entries.fill_trading(book, bar, walk, evolve(hit, volume=left), branch)

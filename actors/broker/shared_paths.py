@@ -1,0 +1,65 @@
+"""Accounts whose orders close the other side: on a pair all they have takes one path."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from backtest.actors.venue.branch import Branch
+from backtest.actors.venue.pair_book import PairBook
+from backtest.money import ONE, ZERO, mul
+from backtest.services.fills.walk import Group, OpenPart, Working
+from backtest.services.margin.cross import Stake, Standing
+
+__all__ = ["JointWatch", "joint_watches", "stake_of_part"]
+
+
+class JointWatch:
+    """An account on one pair, for the walk along a bar; isolated positions, so nothing calls it."""
+
+    __slots__ = ("account_name", "book", "groups", "working")
+
+    calls = False
+
+    def __init__(self, name: str, book: PairBook, groups: list[Group]) -> None:
+        self.account_name = name
+        self.book = book
+        self.groups = groups
+        self.working = Working(None, "liquidation", False, None, ONE)
+
+    def standing(self) -> Standing:
+        stakes = [
+            self.stake(holding.part)
+            for holding in self.book.holdings
+            if holding.branch.account == self.account_name
+        ]
+        return Standing(ZERO, ONE, stakes=stakes)
+
+    def is_spot(self, entry: Working) -> bool:
+        key = entry.key
+        return type(key) is Branch and key.spot
+
+    def nets(self, entry: Working) -> bool:
+        key = entry.key
+        return type(key) is Branch and key.nets
+
+    def reduces(self, entry: Working) -> bool:
+        key = entry.key
+        return type(key) is Branch and key.reduces
+
+    def stake(self, part: OpenPart) -> Stake:
+        return stake_of_part(self.book, part)
+
+    def weight(self) -> Decimal:
+        return ZERO
+
+
+def stake_of_part(book: PairBook, part: OpenPart) -> Stake:
+    """An open position on the pair as a stake, by its part."""
+    size = mul(part.volume, book.pair.contract_size)
+    return Stake(part, part.long, size, mul(size, part.entry_price), book.maintenance)
+
+
+def joint_watches(book: PairBook) -> list[JointWatch]:
+    """The accounts without cross margin that walk the next bar of ``book`` as one group."""
+    book.all_groups()
+    return [JointWatch(name, book, groups) for name, groups in book.joint_groups.items()]

@@ -1,0 +1,1 @@
+"""The venue of order books: agents trade with each other."""

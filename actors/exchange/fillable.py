@@ -1,0 +1,91 @@
+"""What an order that fills whole or not at all would find in the book, were it let in."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from backtest.actors.venue.branch import Branch, Closing, Holding
+from backtest.actors.venue.oco import OcoGroup
+from backtest.money import ZERO, sub
+from backtest.services.book.book import SelfTrade
+from backtest.services.fills.walk import Working
+
+from .market import MarketBook
+from .pending import passes_protection
+from .trades import TradeDesk
+
+__all__ = ["fillable"]
+
+
+def fillable(
+    book: MarketBook,
+    working: Working,
+    owner: int,
+    limit: int | None,
+    lots: int,
+    trades: TradeDesk,
+) -> int:
+    """How much of ``lots`` the order of ``owner`` could take, at ``limit`` or better.
+
+    No more than it reaches before something ends it: the band, an order of its owner, its own
+    stop-loss or take-profit. Of those whom it would meet only what they still are once the others
+    before them have filled, and of them as of itself only what they could pay for.
+    """
+    met: list[tuple[Working, Decimal, Decimal]] = []
+    others = _Others(book)
+    there, stops = 0, book.self_trade is not SelfTrade.CANCEL_OLDEST
+    for level in book.orders.levels(not working.buy):
+        if limit is not None and (level.price > limit if working.buy else level.price < limit):
+            break
+        price = book.price_of(level.price)
+        if not book.allows(price) or passes_protection(working, price):
+            break
+        for resting in level:
+            if resting.owner == owner:
+                if stops:
+                    return there
+                continue
+            own = others.take(resting.key, min(resting.volume, lots - there))
+            if own:
+                there += own
+                met.append((resting.key, book.volume_of(own), price))
+            if there == lots:
+                return lots if trades.can_pay(book, working, met) else 0
+    return there
+
+
+class _Others:
+    """What is left of those who rest, as one after the other of them fills."""
+
+    def __init__(self, book: MarketBook) -> None:
+        self._book = book
+        self._filled: dict[OcoGroup, int] = {}
+        """By group the member that has filled: the others are cancelled."""
+        self._held: dict[Holding, Decimal] = {}
+        """What is left of positions that something has closed a part of."""
+
+    def take(self, working: Working, lots: int) -> int:
+        """How many of ``lots`` there are of ``working``; they are taken."""
+        key, book = working.key, self._book
+        if type(key) is Closing:
+            return book.lots(self._close(key.holding, book.volume_of(lots)))
+        assert type(key) is Branch
+        if key.oco is not None:
+            if self._filled.setdefault(key.oco, key.oco_member) != key.oco_member:
+                return 0
+        if key.nets:
+            volume = left = book.volume_of(lots)
+            for holding in book.opposite(key.account, working.buy):
+                if not left:
+                    break
+                left = sub(left, self._close(holding, left))
+            if key.reduces:
+                return book.lots(sub(volume, left))
+        return lots
+
+    def _close(self, holding: Holding, volume: Decimal) -> Decimal:
+        """How much of ``volume`` can be closed of a position."""
+        left = self._held.get(holding, holding.part.volume)
+        closed = max(ZERO, min(volume, left))
+        self._held[holding] = sub(left, closed)
+        return closed

@@ -1,0 +1,244 @@
+"""Matching: what comes into an order book meets what is there, or rests."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from backtest.actors.venue.branch import Closing, is_live
+from backtest.actors.venue.cancel import Cancellation
+from backtest.actors.venue.fill_plans import rest_is_dust
+from backtest.actors.venue.positions import drop_closing
+from backtest.actors.venue.venue import Venue
+from backtest.errors import RejectReason
+from backtest.money import ZERO, plain
+from backtest.services.book.book import Resting, SelfTrade
+from backtest.services.fills.walk import Working
+from backtest.services.orders.expiry import ended_because
+
+from .auctions import Auctions
+from .fillable import fillable
+from .market import MarketBook
+from .pending import book_of, branch_of, instructions_of, leaves_of, must_end, passes_protection
+from .placement import Placement
+from .publication import Publication
+from .session import PhaseName
+from .trades import Dealt, TradeDesk
+
+__all__ = ["Matching"]
+
+
+class Matching:
+    """Lets orders meet: best price first, then first come, first served.
+
+    After whatever has changed what is pending, `settle` brings the books in line and matches what
+    comes in, in the order in which it came, until nothing follows any more.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        cancellation: Cancellation,
+        trades: TradeDesk,
+        publication: Publication,
+        owners: dict[str, int],
+    ) -> None:
+        self._venue = venue
+        self._cancellation = cancellation
+        self._trades = trades
+        self._publication = publication
+        self._placement = Placement(venue, owners)
+        self._coming = self._placement.coming
+        self.has_failed = False
+        """Whether the venue begins again: then nothing that is pending may be without a place."""
+        self._auctions = Auctions(venue, self._placement, trades, self._end, self._after)
+
+    async def settle(self) -> None:
+        """Everything that was told of has its consequences in the books, until nothing follows."""
+        if self.has_failed:
+            self.has_failed = False
+            self._placement.recover()
+        await self._follow()
+        touched = self._placement.touched
+        for book in touched:
+            book.waiting.clear()
+            self._publication.flush(book)
+        touched.clear()
+        self._venue.herald.release()
+
+    async def _follow(self) -> None:
+        herald, coming = self._venue.herald, self._coming
+        while herald.told or coming:
+            if herald.told:
+                self._placement.catch_up()
+                continue
+            working = coming.popleft()
+            if is_live(working):
+                await self._take_in(book_of(working), working)
+
+    async def change_phase(self, book: MarketBook, phase: PhaseName) -> None:
+        """From now on ``book`` trades like this; an auction that ends is uncrossed first, and what
+        that leaves may halt the market anew."""
+        self._placement.touched[book] = None
+        book.is_halted = False
+        if phase == "auction":
+            self._auctions.begin(book)
+            return
+        if book.orders.in_auction:
+            await self._auctions.uncross(book)
+            await self._follow()
+            if phase == "continuous":
+                self._wake(book)
+                return
+            book.is_halted = False
+        book.phase = phase
+        self._wake(book)
+
+    def _wake(self, book: MarketBook) -> None:
+        """Trading goes on: what came to wait for a price meanwhile may have reached it already."""
+        if book.phase == "continuous" and book.last is not None:
+            self._placement.fire(book, book.last)
+
+    async def end_halt(self, book: MarketBook) -> None:
+        """A halt is over: trade on, unless the session has called another phase meanwhile, or the
+        market was halted anew since."""
+        if book.is_halted and book.halted[-1][1] <= self._venue.now:
+            await self.change_phase(book, "continuous")
+
+    async def _take_in(self, book: MarketBook, working: Working) -> None:
+        """Match what comes in; what is left of it rests, waits or is cancelled."""
+        if book.phase != "continuous":
+            if working.terms is not None and working.terms.immediate:
+                await self._end(working, *ended_because(instructions_of(working), ZERO))
+            else:
+                self._auctions.collect(book, working)
+            return
+        limit = None
+        if working.is_limit:
+            assert working.price is not None
+            limit = book.ticks(working.price)
+        if working.terms is not None and working.terms.whole:
+            lots = book.lots(leaves_of(working))
+            owner = self._placement.owner_of(branch_of(working).account)
+            there = fillable(book, working, owner, limit, lots, self._trades)
+            if there < lots:
+                working.lacked = book.volume_of(there)
+                await self._end(working, *ended_because(instructions_of(working), working.lacked))
+                return
+        if await self._meet(book, working, limit) and is_live(working):
+            await self._leave(book, working, limit)
+
+    async def _leave(self, book: MarketBook, working: Working, limit: int | None) -> None:
+        """What is left of an order that has met all it could: it rests, waits or ends."""
+        if working.terms is not None and working.terms.immediate:
+            await self._end(working, *ended_because(instructions_of(working)))
+        elif book.phase != "continuous":
+            self._auctions.collect(book, working)  # its own match would have been beyond the band
+        elif rest_is_dust(branch_of(working)):
+            await self._cancellation.cancel_dust(branch_of(working))
+        elif limit is not None:
+            owner = self._placement.owner_of(branch_of(working).account)
+            lots = book.lots(leaves_of(working))
+            resting = working.place = Resting(working, owner, working.buy, limit, lots)
+            working.fresh = False
+            book.orders.add(resting)
+            if book.unmet:
+                self._call(book, not working.buy)
+        elif must_end(working):
+            working.place = None
+            book.unmet[working] = None
+        else:
+            await self._end(
+                working, RejectReason.NO_LIQUIDITY, "there is nothing more in the book to meet"
+            )
+
+    def _call(self, book: MarketBook, buy: bool) -> None:
+        """There is somebody to meet: those on that side that found nobody come again, before all
+        that came later than they."""
+        called = [one for one in book.unmet if one.buy is buy]
+        for working in called:
+            del book.unmet[working]
+        self._coming.extendleft(reversed(called))
+
+    async def _meet(self, book: MarketBook, working: Working, limit: int | None) -> bool:
+        """Let it meet the other side, best price first, first come first; False when that ended
+        it."""
+        buy, orders = working.buy, book.orders
+        owner = self._placement.owner_of(branch_of(working).account)
+        while is_live(working):
+            front = orders.front(not buy)
+            if front is None:
+                return True
+            ticks = front.price
+            if limit is not None and (ticks > limit if buy else ticks < limit):
+                return True
+            maker: Working = front.key
+            price = maker.price
+            assert price is not None
+            if not book.allows(price):
+                self._auctions.halt(book)
+                return True
+            if front.owner == owner:
+                if not await self._prevent(book, working, front):
+                    return False
+                continue
+            if passes_protection(working, price):
+                await self._end(
+                    working,
+                    RejectReason.PROTECTION_PASSED,
+                    f"a fill at {plain(price)} would be at or beyond its own "
+                    "stop-loss or take-profit",
+                )
+                return False
+            lots = min(book.lots(leaves_of(working)), front.volume)
+            dealt = await self._trades.trade(book, working, maker, book.volume_of(lots), price)
+            if dealt.volume:
+                traded = lots if dealt.volume == lots else book.lots(dealt.volume)
+                orders.take(front, traded)
+            await self._after(book, dealt, price)
+        return False
+
+    async def _after(self, book: MarketBook, dealt: Dealt, price: Decimal) -> None:
+        """What follows of a trade: who could not pay is out, the price is news, stops fire."""
+        for working in dealt.short:
+            if is_live(working):
+                await self._end(working, *_short_of(working, price))
+        if dealt.trade is not None:
+            self._publication.trade(book, dealt.trade)
+            self._placement.mark(book, price)
+        # The one that is matching goes on; the rest of what was told of is caught up with now, so
+        # that no order is met that is gone.
+        self._placement.catch_up()
+
+    async def _prevent(self, book: MarketBook, working: Working, front: Resting) -> bool:
+        """The two are one owner's: cancel one or both; False when the incoming one is gone."""
+        mode = SelfTrade.CANCEL_OLDEST if must_end(working) else book.self_trade
+        if mode is not SelfTrade.CANCEL_NEWEST:
+            await self._end(
+                front.key, RejectReason.SELF_TRADE, "it would have traded with a newer order"
+            )
+            self._placement.catch_up()
+        if mode is not SelfTrade.CANCEL_OLDEST:
+            await self._end(
+                working, RejectReason.SELF_TRADE, "it would have traded with an order of its owner"
+            )
+            return False
+        return True
+
+    async def _end(self, working: Working, reason: RejectReason, detail: str) -> None:
+        """Nothing more comes of it: cancel an order, drop a close."""
+        key = working.key
+        if type(key) is Closing:
+            drop_closing(self._venue, key, reason, detail)
+            return
+        await self._cancellation.cancel(key, None, reason, detail)
+
+
+def _short_of(working: Working, price: Decimal) -> tuple[RejectReason, str]:
+    """What an order lacked that could not have all of a trade at ``price``."""
+    branch = branch_of(working)
+    if working.key is branch and branch.reduces:
+        return RejectReason.REDUCE_ONLY, "there is no more than that to close"
+    return (
+        RejectReason.INSUFFICIENT_FUNDS,
+        f"{branch.account} cannot pay for more at {plain(price)}",
+    )

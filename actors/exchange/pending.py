@@ -1,0 +1,82 @@
+"""What is pending at an exchange: whose it is, whether it lives, how much is left of it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from backtest.actors.venue.branch import Branch, Closing
+from backtest.models import Instructions
+from backtest.services.fills.walk import Working, protection_passed
+
+from .market import MarketBook
+
+__all__ = [
+    "book_of",
+    "branch_of",
+    "instructions_of",
+    "leaves_of",
+    "market_of",
+    "must_end",
+    "passes_protection",
+    "workings_of",
+]
+
+
+def market_of(branch: Branch) -> MarketBook:
+    """The market in which an order or position is."""
+    book = branch.book
+    assert isinstance(book, MarketBook)
+    return book
+
+
+def branch_of(working: Working) -> Branch:
+    """Whose it is."""
+    key = working.key
+    return key.holding.branch if type(key) is Closing else key
+
+
+def book_of(working: Working) -> MarketBook:
+    """The market in which it is."""
+    return market_of(branch_of(working))
+
+
+def leaves_of(working: Working) -> Decimal:
+    """What is left of it: a close is never for more than the position holds."""
+    key = working.key
+    if type(key) is Closing:
+        part = key.holding.part
+        return part.volume if working.kind == "liquidation" else min(working.volume, part.volume)
+    return working.volume
+
+
+def workings_of(branch: Branch) -> list[Working]:
+    """All that is pending of a branch: its order, the legs of its exit, closes of its positions."""
+    found: list[Working] = []
+    if branch.order is not None:
+        found += [branch.working] if branch.part is None else branch.part.exits
+    for holding in branch.holdings:
+        found += [closing.working for closing in holding.closings]
+    return found
+
+
+def must_end(working: Working) -> bool:
+    """Whether it must be carried out, however long it takes to find somebody to meet."""
+    return working.kind in ("liquidation", "stop_loss")
+
+
+def instructions_of(working: Working) -> Instructions:
+    """What its owner has asked for beside price and volume."""
+    order = branch_of(working).order
+    assert order is not None
+    return order.instructions
+
+
+def passes_protection(working: Working, price: Decimal) -> bool:
+    """Whether an entry would fill at or beyond its own stop-loss or take-profit."""
+    key = working.key
+    if type(key) is Closing or key.part is not None:
+        return False
+    order = key.order
+    if order.stop_loss is None and order.take_profit is None:
+        return False
+    return protection_passed(working.buy, price, order.stop_loss, order.take_profit)

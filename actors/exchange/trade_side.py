@@ -1,0 +1,184 @@
+"""One side of a trade between two agents: what it comes to for the one whose order it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from uuid import UUID
+
+from backtest.actors.venue.branch import Branch, Closing
+from backtest.actors.venue.exit_fills import CloseTerms, ClosingDesk
+from backtest.actors.venue.fill_plans import opening_plan, spot_legs, spot_plan
+from backtest.actors.venue.venue import Venue
+from backtest.models import TradingOrder
+from backtest.money import ZERO, add, sub
+from backtest.services.fills.walk import Working
+from backtest.services.ledger.entries import CLEARING, Leg, close_position, fill_trading, release
+from backtest.services.settlement.amounts import Opening, Spot, Sums
+
+from .market import MarketBook
+
+__all__ = ["Segment", "TradeSide"]
+
+Segment = tuple[UUID, Sequence[Leg]]
+"""The legs of one order in an entry of several."""
+
+
+class TradeSide:
+    """What a trade of ``wanted`` at ``price`` would be for the owner of ``working``.
+
+    Made before anything is posted, and made again for less where one of the two cannot pay for all
+    of it: `volume` is what this side can pay for. `segments` are its legs of the entry.
+    """
+
+    __slots__ = (
+        "account",
+        "book",
+        "branch",
+        "closes",
+        "kept_after_closes",
+        "opens",
+        "opens_id",
+        "order_id",
+        "plan",
+        "price",
+        "segments",
+        "taker",
+        "volume",
+        "working",
+    )
+
+    def __init__(
+        self,
+        venue: Venue,
+        desk: ClosingDesk,
+        book: MarketBook,
+        working: Working,
+        wanted: Decimal,
+        price: Decimal,
+        taker: bool,
+    ) -> None:
+        self.book = book
+        self.working = working
+        self.price = price
+        self.taker = taker
+        self.volume = ZERO
+        self.opens = ZERO
+        """What of the volume buys, sells or opens a position; the rest closes some."""
+        self.closes: list[CloseTerms] = []
+        self.segments: list[Segment] = []
+        self.kept_after_closes = ZERO
+        self.plan: Spot | Opening | None = None
+        """What comes of the part that buys, sells or opens."""
+        self.opens_id: UUID | None = None
+        """The id under which the opening part of an order fills whose first part closed."""
+        key = working.key
+        if type(key) is Closing:
+            self.branch: Branch = key.holding.branch
+            self.account = self.branch.account
+            self.order_id = key.holding.order.id
+            self._close(venue, desk, key, wanted)
+            return
+        self.branch = branch = key
+        self.account = branch.account
+        assert branch.order is not None
+        self.order_id = branch.order.id
+        if branch.spot:
+            self._spot(venue, wanted)
+        else:
+            self._trading(venue, desk, wanted)
+
+    def _close(self, venue: Venue, desk: ClosingDesk, closing: Closing, wanted: Decimal) -> None:
+        """A close of a position, whoever asked for it: it needs no money."""
+        book = self.book
+        terms = desk.priced(book, closing, self.price, wanted, taker=self.taker)
+        free = venue.available(self.account, book.quote)
+        self._add_close(desk.covered(terms, free))
+        self.volume = wanted
+
+    def _add_close(self, terms: CloseTerms) -> None:
+        self.closes.append(terms)
+        legs = close_position(
+            self.account,
+            self.book.quote,
+            terms.margin,
+            terms.pnl,
+            terms.fee,
+            add(terms.uncovered, terms.fee_uncovered),
+            CLEARING,
+        )
+        self.segments.append((terms.closing.holding.order.id, legs))
+
+    def _spot(self, venue: Venue, wanted: Decimal) -> None:
+        branch = self.branch
+        plan = spot_plan(venue, branch, wanted, self.price, maker=not self.taker, whole=False)
+        self.volume = self.opens = plan.volume
+        if plan.volume:
+            self.plan = plan
+            self.segments.append((self.order_id, spot_legs(branch, plan, None)))
+
+    def _trading(self, venue: Venue, desk: ClosingDesk, wanted: Decimal) -> None:
+        book, branch = self.book, self.branch
+        order = branch.order
+        assert isinstance(order, TradingOrder)
+        money = add(order.reserved, venue.spendable(self.account, book.quote))
+        closed, money, sums = self._nets(venue, desk, wanted, money)
+        wanted = ZERO if branch.reduces else sub(wanted, closed)
+        leaves, kept, before = sub(order.volume, closed), order.reserved, branch.offset
+        branch.offset = max(ZERO, sub(before, closed))
+        plan: Opening | None = None
+        try:
+            if closed:
+                kept = min(venue.reserve(branch, leaves, sums), order.reserved, max(ZERO, money))
+            if wanted:
+                plan = opening_plan(
+                    venue,
+                    branch,
+                    wanted,
+                    self.price,
+                    maker=not self.taker,
+                    money=money,
+                    sums=sums,
+                    leaves=leaves,
+                    whole=False,
+                )
+        finally:
+            branch.offset = before
+        if closed:
+            self.kept_after_closes = kept
+            back = release(self.account, book.quote, sub(order.reserved, kept))
+            self.segments.append((order.id, back))
+        self.opens = ZERO if plan is None else plan.volume
+        self.volume = add(closed, self.opens)
+        if plan is not None and plan.volume:
+            self.plan = plan
+            if closed:
+                self.opens_id = venue.ids.draw()
+            legs = fill_trading(
+                self.account, book.quote, sub(kept, plan.kept), plan.margin, plan.fee
+            )
+            self.segments.append((self.opens_id or order.id, legs))
+
+    def _nets(
+        self, venue: Venue, desk: ClosingDesk, wanted: Decimal, money: Decimal
+    ) -> tuple[Decimal, Decimal, Sums]:
+        """Close what is open on the other side, oldest first: how much, the money then, and what
+        the fills of the order come to then."""
+        book, branch = self.book, self.branch
+        closed, left, sums = ZERO, wanted, branch.sums
+        if not branch.nets:
+            return closed, money, sums
+        for holding in book.facing(self.account, self.working.buy):
+            volume = min(left, holding.part.volume)
+            if volume <= ZERO:
+                break
+            own = Closing(branch.id, "netting", holding)
+            own.working, own.tally = self.working, branch.own_tally()
+            terms = desk.priced(book, own, self.price, volume, taker=self.taker, sums=sums)
+            # What the order has reserved can pay for a close as well as what is available.
+            terms = desk.covered(terms, money)
+            self._add_close(terms)
+            money = add(money, add(add(terms.margin, terms.pnl), terms.uncovered))
+            money = add(sub(money, terms.fee), terms.fee_uncovered)
+            closed, left, sums = add(closed, volume), sub(left, volume), terms.sums
+        return closed, money, sums

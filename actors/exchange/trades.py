@@ -1,0 +1,265 @@
+"""Trades between two agents: priced for both, posted as one entry, told to both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+
+from backtest.actors.protocol import Balances
+from backtest.actors.venue.branch import Branch, Closing
+from backtest.actors.venue.cancel import Cancellation
+from backtest.actors.venue.entry_fills import EntryDesk
+from backtest.actors.venue.exit_fills import ClosingDesk
+from backtest.actors.venue.fill_plans import rest_is_dust
+from backtest.actors.venue.fill_records import Match
+from backtest.actors.venue.netting import netted
+from backtest.actors.venue.venue import Venue
+from backtest.errors import RejectReason
+from backtest.models import MarketTrade, Trade
+from backtest.models.trade import Aggressor, trusted_trade
+from backtest.money import ZERO, add, sub
+from backtest.services.fills.walk import Working
+from backtest.services.ledger.entries import Leg, round_off, sweep
+from backtest.services.settlement.amounts import Spot
+
+from .market import MarketBook
+from .trade_side import TradeSide
+
+__all__ = ["Dealt", "TradeDesk"]
+
+
+class Dealt(NamedTuple):
+    """What came of a match: how much was dealt, and who could not pay for all of it."""
+
+    volume: Decimal
+    trade: Trade | None
+    short: tuple[Working, ...]
+
+
+class TradeDesk:
+    """Lets two orders trade: whoever meets, both or neither has it in the books."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        cancellation: Cancellation,
+        closing_desk: ClosingDesk,
+        entries: EntryDesk,
+    ) -> None:
+        self._venue = venue
+        self._cancellation = cancellation
+        self._closing_desk = closing_desk
+        self._entries = entries
+        self.tape: list[MarketTrade] = []
+        """Every trade, with both sides by name."""
+        self.clearing: dict[str, Decimal] = {}
+        """What the clearing account holds, by asset."""
+
+    async def trade(
+        self,
+        book: MarketBook,
+        taker: Working,
+        maker: Working,
+        volume: Decimal,
+        price: Decimal,
+        *,
+        in_auction: bool = False,
+    ) -> Dealt:
+        """Let ``taker`` and ``maker`` deal ``volume`` at ``price``, or as much as both can pay.
+
+        In an auction neither takes: both are charged as makers.
+        """
+        venue, desk = self._venue, self._closing_desk
+        wanted = volume
+        short: list[Working] = []
+        while True:
+            one = TradeSide(venue, desk, book, taker, volume, price, not in_auction)
+            other = TradeSide(venue, desk, book, maker, volume, price, False)
+            for side in (one, other):
+                if side.volume < volume and side.working not in short:
+                    short.append(side.working)
+            both = min(one.volume, other.volume)
+            if both == volume or not both:
+                break
+            volume = both
+        if not both:
+            return Dealt(ZERO, None, tuple(short))
+        balances = await self._post(one, other, price, both)
+        buyer, seller = (one, other) if taker.buy else (other, one)
+        now = venue.now
+        aggressor: Aggressor | None = "buy" if taker.buy else "sell"
+        tick = trusted_trade(book.code, now, price, both, None if in_auction else aggressor)
+        self.tape.append(
+            MarketTrade(
+                now,
+                book.code,
+                price,
+                both,
+                tick.aggressor,
+                buyer.account,
+                seller.account,
+                buyer.order_id,
+                seller.order_id,
+                venue.records.entry,
+            )
+        )
+        for side in (one, other):
+            self._settle(side, tick, balances)
+        # What follows posts entries of its own, so both sides are on record before.
+        for side in (one, other):
+            # What has come in may go on, and is looked at when it is to rest.
+            await self._follow(side, rests=in_auction or side is other)
+        await self._sweep(book)
+        return Dealt(both, tick, tuple(short) if both < wanted else ())
+
+    def can_pay(
+        self,
+        book: MarketBook,
+        taker: Working,
+        met: Sequence[tuple[Working, Decimal, Decimal]],
+    ) -> bool:
+        """Whether ``taker`` could pay for all of ``met``, and each of these for its own part.
+
+        The taker is asked for all of it at the last, the worst price, so that it may be refused
+        what it could just have paid: a fill-or-kill order must never fill in part.
+        """
+        venue, desk, asset = self._venue, self._closing_desk, book.quote
+        total = ZERO
+        left: dict[str, Decimal] = {}
+        """What is available to those who are met, once the ones before have filled: one account can
+        have several of them, of which it could pay for each, but not for all."""
+        for maker, volume, price in met:
+            total = add(total, volume)
+            side = TradeSide(venue, desk, book, maker, volume, price, False)
+            if side.volume < volume:
+                return False
+            account = side.account
+            free = left.get(account)
+            if free is None:
+                free = venue.available(account, asset)
+            for _, legs in side.segments:
+                for owner, what, _, change, _ in legs:
+                    if owner == account and what == asset:
+                        free = add(free, change)
+            if free < ZERO and side.branch.spot and not maker.buy:
+                free = ZERO  # what a sale cannot pay of its fee does not keep it from happening
+            if free < ZERO:
+                return False
+            left[account] = free
+        return TradeSide(venue, desk, book, taker, total, met[-1][2], True).volume == total
+
+    async def _post(
+        self, one: TradeSide, other: TradeSide, price: Decimal, volume: Decimal
+    ) -> Balances:
+        """Post the legs of both as one entry."""
+        legs: list[Leg] = []
+        parts: list[tuple[int, UUID]] = []
+        first: UUID | None = None
+        for side in (one, other):
+            for order_id, own in side.segments:
+                if first is None:
+                    first = order_id
+                elif own:
+                    parts.append((len(legs), order_id))
+                legs += own
+        assert first is not None
+        legs += round_off(one.book.quote, _left_over(one, other))
+        why = f"traded {volume:f} at {price:f}"
+        balances = await self._venue.post(legs, first, why, tuple(parts))
+        for side in (one, other):
+            for terms in side.closes:
+                asset = side.book.quote
+                self.clearing[asset] = sub(self.clearing.get(asset, ZERO), terms.pnl)
+        return balances
+
+    def _settle(self, side: TradeSide, tick: Trade, balances: Balances) -> None:
+        """Make and tell what became of one side's orders and positions."""
+        account = side.account
+        own = {key: both for key, both in balances.items() if key[0] == account}
+        working, book, branch = side.working, side.book, side.branch
+        key = working.key
+        if type(key) is Closing:
+            working.volume = sub(working.volume, side.volume)
+            self._closed(side, tick, own)
+            return
+        if side.closes:
+            self._netted(side, own)
+            self._closed(side, tick, own)
+        if side.plan is not None:
+            match = Match(working, branch.part, side.price, side.opens, side.taker)
+            self._entries.settled(
+                book,
+                tick,
+                match,
+                branch,
+                side.plan,
+                own,
+            )
+        order = branch.order
+        branch.resize(ZERO if order is None else order.volume)
+
+    async def _follow(self, side: TradeSide, rests: bool) -> None:
+        """What a trade means for other orders of the one whose order it was, and for its rest."""
+        branch = side.branch
+        if type(side.working.key) is Closing:
+            return
+        if branch.oco is not None:
+            await self._cancellation.cancel_partners(branch, branch.oco)
+        if branch.reduces and branch.order is not None:
+            await self._reduce(side.book, branch)
+        if rests and rest_is_dust(branch):
+            await self._cancellation.cancel_dust(branch)
+
+    def _netted(self, side: TradeSide, balances: Balances) -> None:
+        """What of the order closed the other side is done, and opened nothing."""
+        venue, branch, price = self._venue, side.branch, side.price
+        volume = sub(side.volume, side.opens)
+        branch.offset = max(ZERO, sub(branch.offset, volume))
+        netted(venue, branch, price, volume, side.kept_after_closes, side.opens_id, balances)
+
+    def _closed(self, side: TradeSide, tick: Trade, balances: Balances) -> None:
+        """The positions that the trade closed, wholly or partly."""
+        for terms in side.closes:
+            part = terms.closing.holding.part
+            match = Match(side.working, part, side.price, terms.volume, side.taker)
+            part.volume = sub(part.volume, terms.volume)
+            closing = terms.closing
+            if closing.kind == "netting":
+                side.branch.closing = closing
+            self._closing_desk.settled(side.book, tick, match, terms, balances)
+
+    async def _reduce(self, book: MarketBook, branch: Branch) -> None:
+        """Cancel what a reduce-only order is more than what is left to close."""
+        there = ZERO
+        for holding in book.facing(branch.account, branch.working.buy):
+            there = add(there, holding.part.volume)
+        order = branch.order
+        if order is not None and order.volume > there:
+            await self._cancellation.cancel(
+                branch,
+                sub(order.volume, there) if there else None,
+                RejectReason.REDUCE_ONLY,
+                "there is no more than that to close",
+            )
+
+    async def _sweep(self, book: MarketBook) -> None:
+        """Once nobody holds a position, what rounding left in clearing goes to fees."""
+        asset = book.quote
+        left = self.clearing.get(asset, ZERO)
+        if not left:
+            return
+        venue = self._venue
+        if any(one.holdings for one in venue.books.values() if one.quote == asset):
+            return
+        self.clearing[asset] = ZERO
+        await venue.post(sweep(asset, left), None, "rounding of closed positions swept to fees")
+
+
+def _left_over(one: TradeSide, other: TradeSide) -> Decimal:
+    """What the buyer of the base pays beyond what the seller gets: a step at most, either way."""
+    buyer, seller = (one, other) if one.working.buy else (other, one)
+    if type(buyer.plan) is Spot and type(seller.plan) is Spot:
+        return sub(buyer.plan.amount, seller.plan.amount)
+    return ZERO

@@ -1,0 +1,490 @@
+"""A coroutine that is an ordinary task to asyncio and can be stepped directly by the kernel.
+
+An asyncio wake-up costs about 3 µs: a future, a callback, a pass of the loop. Most waits in a
+simulation are for a message, and then nothing of that is needed. So a fiber wraps the coroutine of
+a real `asyncio.Task`. While the coroutine is *parked* (it waits for the kernel: a message, a reply,
+a signal) the task sees one future that stays pending, and the kernel resumes the coroutine itself,
+entering and leaving the task as asyncio's own eager tasks do, which takes a third of a
+microsecond. When the coroutine awaits something else (a timer, a thread, an anyio event) the fiber
+hands that over to the task, and the loop does its usual work. Cancellation always comes through
+the task, so anyio's cancel scopes and timeouts are exactly themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import decimal
+import sys
+from asyncio.tasks import _enter_task, _leave_task
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .message import Envelope
+    from .system import System
+from .copies import ends_in_copies
+
+__all__ = ["ARITHMETIC", "EAGER", "HANDLE", "OWNER", "PARK", "RECEIVE", "Fiber"]
+
+ARITHMETIC: Final = decimal.Context(
+    prec=28,
+    rounding=decimal.ROUND_HALF_EVEN,
+    Emin=-999_999,
+    Emax=999_999,
+    capitals=1,
+    clamp=0,
+    flags=[],
+    traps=[decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow],
+)
+"""How an actor reckons unless it sets another decimal context: as Python does by default, whatever
+the program that runs the system has set, or its thread."""
+
+
+class _Park:
+    """What a parked coroutine yields."""
+
+    def __repr__(self) -> str:
+        return "<PARK>"
+
+
+PARK: Final = _Park()
+RECEIVE: Final = "a message"
+"""The value of `Fiber.waiting` while a coroutine is parked on its own inbox."""
+HANDLE: Final = "a message to handle"
+"""The same for an actor with a handler: the kernel calls that first, and only if it returns an
+awaitable is the coroutine stepped, to await it."""
+
+EAGER: Final = sys.version_info >= (3, 12)
+"""Whether a task can begin inside the step of another, which is a fiber's, perhaps."""
+OWNER: contextvars.ContextVar[Fiber] = contextvars.ContextVar("backtest_owner")
+"""The fiber in whose context this runs: known to the tasks that it starts, too."""
+
+_NOTHING: Final = object()
+
+
+def _instance(error: tuple[Any, ...]) -> Any:
+    """The exception in the arguments of a ``throw``: alone, or second behind its type."""
+    return error[1] if len(error) > 1 and error[1] is not None else error[0]
+
+
+class _Begun:
+    """A coroutine that has run to its first wait, for somebody else to await the rest of it."""
+
+    __slots__ = ("_coroutine", "_first")
+
+    def __init__(self, coroutine: Any, first: Any) -> None:
+        self._coroutine = coroutine
+        self._first = first
+
+    def __await__(self) -> Iterator[Any]:
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: Any) -> Any:
+        first = self._first
+        if first is not _NOTHING:
+            self._first = _NOTHING
+            return first
+        return self._coroutine.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        self._first = _NOTHING
+        return self._coroutine.throw(_instance(error))
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+
+class Fiber:
+    """One line of execution of an actor: its inbox, its task, and what it waits for now."""
+
+    __reduce_ex__ = ends_in_copies
+
+    __slots__ = (
+        "_coroutine",
+        "_future",
+        "_handoff",
+        "_outcome",
+        "_run",
+        "_send",
+        "again",
+        "arrive",
+        "bound",
+        "cause",
+        "context",
+        "draining",
+        "enters",
+        "handle",
+        "handling",
+        "hosts",
+        "inbox",
+        "load",
+        "look",
+        "mail",
+        "name",
+        "open",
+        "respond",
+        "room",
+        "stopped",
+        "system",
+        "task",
+        "waiting",
+    )
+
+    def __init__(self, system: System, name: str, bound: int) -> None:
+        self.system = system
+        self.name = name
+        self.bound = bound
+        """How many messages may be on their way to it or wait in its inbox."""
+        self.inbox: deque[Envelope] = deque()
+        self.load = 0
+        """Messages sent to it and not yet taken."""
+        self.cause = 0
+        """Id of the message it took last: the cause of what it sends."""
+        self.handling: Envelope | None = None
+        self.open = True
+        """Whether messages may be sent to it; see `shut`."""
+        self.stopped = False
+        """Whether a supervision rule has ended its actor."""
+        self.room: Any = None
+        """A signal for senders that wait for room in the inbox."""
+        self.mail: Any = None
+        """A signal for tasks of the actor's own that wait for a message; see `Actor.receive`."""
+        self.arrive: Callable[[Envelope], bool] | None = None
+        """Called with each message as it arrives; true when nothing is left for the inbox."""
+        self.draining = False
+        """Whether its own task is handling what waited in the inbox."""
+        self.enters = True
+        """Whether coroutines of handlers run inside the task and its context."""
+        self.hosts = False
+        """Whether its handler may be called in place, while the asker's task runs."""
+        self.respond: Callable[[Any, int], Any] | None = None
+        """`Actor.respond`, where the actor has one."""
+        self.look: Callable[[Any], Any] | None = None
+        """`Actor.look`, likewise."""
+        self.handle: Callable[[Envelope], Any] | None = None
+        """What the kernel calls with a message while the fiber is parked on HANDLE."""
+        self.waiting: Any = None
+        """What it is parked on: RECEIVE, a signal, or None while it runs or waits in the loop."""
+        self.task: asyncio.Task[Any] | None = None
+        self.again = False
+        """Whether the actor is to begin anew when this line, now being cancelled, has ended."""
+        self.context = contextvars.copy_context()
+        self._run = self.context.run
+        self._run(OWNER.set, self)
+        # One decimal context for each, for they are mutable: or the precision that one actor sets
+        # would be that of all, and the caller's that of the run.
+        self._run(decimal.setcontext, ARITHMETIC.copy())
+        self._coroutine: Coroutine[Any, Any, Any] | None = None
+        self._send: Any = None
+        self._future: asyncio.Future[None] | None = None
+        self._handoff: Any = _NOTHING
+        self._outcome: Any = _NOTHING
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Make the task that runs ``coroutine`` as this fiber."""
+        self._coroutine = coroutine
+        self._send = coroutine.send
+        self._outcome = self._handoff = _NOTHING
+        self.waiting = self.handling = None
+        self.system.loose += 1
+        loop = asyncio.get_running_loop()
+        make = self.system.task_class
+        self.task = make(_drive(self), loop=loop, name=self.name, context=self.context)
+        self.task.add_done_callback(self._ended)
+        return self.task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        if self.waiting is None:
+            self.system.loose -= 1
+        self.waiting = None
+        with contextlib.suppress(RuntimeError):
+            # Cancelled before it began, or ended by force; one that ignores this has been reported.
+            self._run(self._coroutine.close)  # type: ignore[union-attr]
+        try:
+            self.system.fiber_ended(self, task)
+        except Exception as error:
+            # asyncio would only log what a done-callback raises.
+            self.system.fail(error)
+
+    def kill(self) -> None:
+        """End the task whatever its coroutine says: for one that refuses to be cancelled."""
+        self._handoff = _NOTHING
+        self._outcome = asyncio.CancelledError("refused to be cancelled")
+        if self.task is not None:
+            self.task.cancel()
+
+    @property
+    def alive(self) -> bool:
+        return self.task is not None and not self.task.done()
+
+    def shut(self) -> None:
+        """Take no more messages: every sender meets a bound that is always reached."""
+        self.open = False
+        self.bound = -1
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a message may be sent to it now. With a bound of 0 that is while it waits for one
+        and none is on its way: sender and receiver meet."""
+        if self.bound:
+            return self.load < self.bound
+        return not self.load and (
+            self.waiting is HANDLE or self.waiting is RECEIVE or self.mail is not None
+        )
+
+    def make_room(self) -> None:
+        """Let those go on who wait for room."""
+        if self.room is not None:
+            room, self.room = self.room, None
+            room.resolve()
+
+    @property
+    def being_cancelled(self) -> bool:
+        """Whether a cancellation is on its way to it, so that it must not be stepped."""
+        return self.waiting is not None and self._future is not None and self._future.done()
+
+    def is_elsewhere(self) -> bool:
+        """Whether a task that is no fiber's runs now, begun eagerly inside this one's step."""
+        task = asyncio.current_task()
+        if task is None or task is self.task:
+            return False
+        return getattr(task.get_coro(), "cr_code", None) is not _drive.__code__
+
+    def take(self, envelope: Envelope) -> None:
+        """Note that ``envelope`` was taken from the inbox."""
+        self.load -= 1
+        self.cause = envelope.id
+        self.handling = envelope
+        if self.room is not None:
+            self.make_room()
+
+    # -- driven by the kernel -----------------------------------------------------------------
+
+    def step(self, value: Any) -> None:
+        """Resume the parked coroutine with ``value`` here and now."""
+        system = self.system
+        loop, task = system.loop, self.task
+        self.waiting = None
+        outer, system.current = system.current, self
+        # Stepped from within another fiber (`System.run_ahead`), its task steps aside meanwhile.
+        aside = None if outer is None else asyncio.current_task(loop)
+        if aside is not None:
+            _leave_task(loop, aside)
+        _enter_task(loop, task)  # type: ignore[arg-type]
+        try:
+            out = self._run(self._send, value)
+        except BaseException as error:
+            self.end(error)
+        else:
+            if out is not PARK:
+                self._handoff = out
+                self._wake_task()
+        finally:
+            _leave_task(loop, task)  # type: ignore[arg-type]
+            if aside is not None:
+                _enter_task(loop, aside)
+            system.current = outer
+
+    def end(self, error: BaseException) -> None:
+        """End the parked coroutine with ``error`` (a `StopIteration` when it returned)."""
+        # The task must be the one to end: it is woken and meets the outcome in `send`.
+        self.waiting = None
+        self._outcome = error
+        self._wake_task()
+
+    def fail(self, error: BaseException) -> None:
+        """Raise ``error`` where the parked coroutine waits, here and now."""
+        # A handler's error belongs to the coroutine that would have called it: its ``finally``
+        # clauses and task groups must see it, and a StopIteration must not look like a return.
+        send, self._send = self._send, self._coroutine.throw  # type: ignore[union-attr]
+        try:
+            self._step_alone(error)
+        finally:
+            self._send = send
+
+    def _step_alone(self, value: Any) -> None:
+        """`step`, also where the task of somebody who delivered in place is running."""
+        loop = self.system.loop
+        task = asyncio.current_task(loop)
+        if task is None:
+            self.step(value)
+            return
+        _leave_task(loop, task)
+        try:
+            self.step(value)
+        finally:
+            _enter_task(loop, task)
+
+    def _wake_task(self) -> None:
+        self.system.loose += 1
+        if not self._future.done():  # type: ignore[union-attr]
+            # It is done when the coroutine has cancelled its own task while it was stepped.
+            self._future.set_result(None)  # type: ignore[union-attr]
+
+    def deliver(self, envelope: Envelope) -> None:
+        """Handle a message while parked on HANDLE, here and now."""
+        self.load -= 1
+        self.cause = envelope[2]
+        self.handling = envelope
+        self.waiting = None
+        system = self.system
+        outer, system.current = system.current, self
+        try:
+            pending = self.handle(envelope)  # type: ignore[misc]
+        except BaseException as error:
+            self.fail(error)
+            return
+        finally:
+            system.current = outer
+        if pending is None:
+            self.waiting = HANDLE
+        else:
+            self._begin(pending)
+
+    def deliver_as_guest(self, envelope: Envelope) -> None:
+        """`deliver` while an asker's task and context are entered: handle it in the own context."""
+        # Or the handler would reckon with the decimal precision of whoever asks.
+        self.take(envelope)
+        self.waiting = None
+        system = self.system
+        outer, system.current = system.current, self
+        try:
+            pending = self._run(self.handle, envelope)  # type: ignore[arg-type]
+        except BaseException as error:
+            self.fail(error)
+            return
+        finally:
+            system.current = outer
+        if pending is None:
+            self.waiting = HANDLE
+        else:
+            self._begin(pending, guest=True)
+
+    def _begin(self, pending: Any, guest: bool = False) -> None:
+        """Run what a handler returned to its first wait, as if the fiber's own task did it.
+
+        Most coroutines never wait; only one that does is handed to the task.
+        """
+        if type(pending) is not CoroutineType:
+            self._step_alone(pending)
+            return
+        system = self.system
+        enters = self.enters
+        outer, system.current = system.current, self
+        if enters:
+            loop, task = system.loop, self.task
+            _enter_task(loop, task)  # type: ignore[arg-type]
+        try:
+            out = self._run(pending.send, None) if enters or guest else pending.send(None)
+        except StopIteration:
+            if not self.inbox:
+                self.waiting = HANDLE
+                return
+            # It ran ahead, and some of what arrived is for its own loop to handle.
+            begun = _Begun(_nothing(), _NOTHING)
+            out = None
+        except BaseException as error:
+            self.fail(error)
+            return
+        else:
+            begun = _Begun(pending, out)
+        finally:
+            if enters:
+                _leave_task(loop, task)  # type: ignore[arg-type]
+            system.current = outer
+        waiting = self.waiting
+        # Whoever ran ahead to here is in a task of its own.
+        self._step_alone(begun)
+        if out is not None:
+            self.waiting = waiting
+
+    def inside(self, function: Callable[..., Any], argument: Any) -> Any:
+        """Call ``function`` as if the fiber's own task called it: in its context, as its task."""
+        if self.draining:
+            return function(argument)
+        loop, task = self.system.loop, self.task
+        _enter_task(loop, task)  # type: ignore[arg-type]
+        try:
+            return self._run(function, argument)
+        finally:
+            _leave_task(loop, task)  # type: ignore[arg-type]
+
+    # -- driven by its task (the iterator protocol that `await` speaks) -----------------------
+
+    def __await__(self) -> Iterator[Any]:
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: Any) -> Any:
+        out = self._handoff
+        if out is not _NOTHING:
+            self._handoff = _NOTHING
+            return out
+        if self._outcome is not _NOTHING:
+            raise self._outcome
+        return self._advance(self._send, None)
+
+    def throw(self, *error: Any) -> Any:
+        if self._outcome is not _NOTHING:
+            raise self._outcome
+        if self.waiting is not None:
+            self.waiting = None
+            self.system.loose += 1
+        exception = _instance(error)
+        handoff, self._handoff = self._handoff, _NOTHING
+        if (
+            isinstance(exception, asyncio.CancelledError)
+            and asyncio.isfuture(handoff)
+            and handoff.cancel(*exception.args)
+        ):
+            # Cancelled before the task could see what the coroutine awaits. As in asyncio, that is
+            # cancelled first (a child task, say), and its end brings the error.
+            return handoff
+        return self._advance(self._coroutine.throw, exception)  # type: ignore[union-attr]
+
+    def close(self) -> None:
+        if self._coroutine is not None:
+            self._coroutine.close()
+
+    def _advance(self, method: Callable[[Any], Any], value: Any) -> Any:
+        system = self.system
+        if system.kick is not None:
+            # Live, time has gone on while the loop was at work.
+            system.now = max(system.now, system.clock.now())
+        system.current = self
+        try:
+            out = method(value)
+        finally:
+            system.current = None
+        if out is PARK:
+            system.loose -= 1
+            future = self._future = system.loop.create_future()
+            future._asyncio_future_blocking = True
+            return future
+        return out
+
+
+async def _nothing() -> None:
+    """What is awaited where there is nothing to await."""
+
+
+async def _drive(fiber: Fiber) -> Any:
+    # A real coroutine around the fiber: tools (anyio among them) inspect a task's coroutine.
+    return await fiber  # type: ignore[misc]  # an iterator, which a generator need not be

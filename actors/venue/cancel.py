@@ -1,0 +1,175 @@
+"""Cancels: of what is pending of an order, and of the orders that close positions."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from backtest.actors.protocol import Balances, EventKind
+from backtest.errors import (
+    RejectReason,
+)
+from backtest.money import ZERO, add, plain, sub
+from backtest.services.ledger.entries import release
+from backtest.services.orders.operations import cancel
+
+from .branch import Branch
+from .checks import check_grid, refuse
+from .fill_plans import owed, rest_is_dust
+from .oco import OcoGroup
+from .pending_closes import pending_closes
+from .venue import Venue
+
+__all__ = ["Cancellation"]
+
+
+class Cancellation:
+    """Cancels what is pending of a branch; raises `OrderRejected` with nothing changed."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+
+    async def cancel(
+        self,
+        branch: Branch,
+        volume: Decimal | None,
+        reason: RejectReason,
+        detail: str,
+        command: int = 0,
+    ) -> None:
+        """Cancel ``volume`` of what is pending (None: all of it), or the pending closes."""
+        venue, book = self._venue, branch.book
+        order = branch.order
+        if order is None:
+            self._cancel_closes(branch, reason, detail, command)
+            return
+        left = kept = ZERO
+        if volume is None:
+            volume = order.volume
+        else:
+            check_grid(book.pair, volume)
+            if volume > order.volume:
+                refuse(
+                    RejectReason.STALE,
+                    f"{plain(volume)} is more than the {plain(order.volume)} left to cancel",
+                )
+            left = sub(order.volume, volume)
+            kept = venue.reserve(branch, left)
+            if kept > order.reserved:
+                kept = order.reserved
+        back = sub(order.reserved, kept)
+        due = ZERO if left or branch.tally is None else owed(branch)
+        fee = self._fee(branch, volume, due)
+        quote = book.quote
+        uncovered = ZERO
+        if fee:
+            # A cancel is never refused for its fee: what the account lacks, the insurance pays.
+            free = venue.available(branch.account, quote)
+            free = add(free, back) if branch.asset == quote else free
+            uncovered = max(ZERO, sub(fee, free))
+        balances: Balances = {}
+        legs = release(branch.account, branch.asset, back, fee, quote, uncovered)
+        if legs:
+            # Not `value`, a property: it costs as much as the rest of the line.
+            why = f"order cancelled, {reason._value_.lower()}"
+            balances = await venue.post(legs, branch.id, why)
+        if due and branch.tally is not None:
+            branch.tally.pay(due)
+        cancelled, leaves = cancel(
+            order,
+            at=venue.at,
+            volume=volume,
+            leaves_id=venue.ids.draw() if left else None,
+            fee=fee,
+            reason=reason,
+            reserved_left=kept,
+            step=book.step,
+        )
+        venue.records.keep(cancelled)
+        if leaves is None:
+            branch.resize(ZERO)
+            venue.unlist(branch)
+        else:
+            venue.live_on(branch, leaves)
+            branch.resize(leaves.volume)
+        dust = leaves is not None and rest_is_dust(branch)
+        venue.herald.tell(
+            EventKind.CANCELLED,
+            branch,
+            cancelled,
+            reason=reason,
+            detail=detail,
+            command=0 if dust else command,
+            balances=balances,
+        )
+        venue.herald.tell_uncovered(branch, cancelled, uncovered, quote, "a cancel fee")
+        if dust:
+            # The command is answered by the last of the events that tell of it.
+            await self.cancel_dust(branch, command)
+
+    def _fee(self, branch: Branch, volume: Decimal, due: Decimal) -> Decimal:
+        """What it costs to cancel ``volume``, with what is ``due`` of the fees of fills."""
+        book = branch.book
+        if not book.fees_cancel or branch.is_of_bracket:
+            return due
+        margin = self._venue.order_margin(branch, volume)
+        return add(due, book.fee(book.fees_cancel, volume, branch.worst, margin))
+
+    async def cancel_dust(self, branch: Branch, command: int = 0) -> None:
+        """Cancel what is left of a spot sell and brings nothing any more."""
+        order, book = branch.order, branch.book
+        assert order is not None
+        await self.cancel(
+            branch,
+            None,
+            RejectReason.MIN_NOTIONAL,
+            f"{plain(order.volume)} more would bring less than {plain(book.step)} {book.quote}",
+            command,
+        )
+
+    async def cancel_partners(self, branch: Branch, group: OcoGroup) -> None:
+        """Something of ``branch`` filled: its one-cancels-other partners are cancelled at once."""
+        group.has_filled = True
+        for other in group.partners(branch):
+            await self.cancel(
+                other,
+                None,
+                RejectReason.ONE_CANCELS_OTHER,
+                f"order {branch.id} of the group {group.label!r} filled",
+            )
+
+    async def modify_away(self, branch: Branch, volume: Decimal, command: int) -> None:
+        """Cancel an order whose total ``volume`` is to be no more than what has filled of it."""
+        await self.cancel(
+            branch,
+            None,
+            RejectReason.MODIFIED_AWAY,
+            f"total volume {plain(volume)}, {plain(branch.total_filled)} filled",
+            command,
+        )
+
+    def cancel_close(self, branch: Branch, close: int, detail: str, command: int) -> None:
+        """Cancel what is pending of the close that command ``close`` asked for."""
+        self._cancel_closes(branch, RejectReason.REQUESTED, detail, command, close)
+
+    def _cancel_closes(
+        self, branch: Branch, reason: RejectReason, detail: str, command: int, close: int = 0
+    ) -> None:
+        """Cancel the pending closes, or only those that command ``close`` asked for."""
+        venue = self._venue
+        pending = pending_closes(branch, close)
+        if not pending:
+            what = "close" if close else "order"
+            refuse(RejectReason.ALREADY_DONE, f"nothing of this {what} is pending any more")
+        for closing in pending:
+            closing.holding.take(closing)
+        last = pending[-1].holding.order
+        ids = " + ".join(str(closing.id) for closing in pending)
+        venue.herald.tell(
+            EventKind.CLOSE_CANCELLED,
+            branch,
+            last,
+            reason=reason,
+            detail=f"{detail}; order {ids}",
+            command=command,
+            close=close,
+        )

@@ -1,0 +1,156 @@
+"""Commands at the venue: whose they are, who carries them out, and what is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from uuid import UUID
+
+from backtest.actors.kernel.message import Envelope
+from backtest.actors.protocol import Amend, Create, Verb
+from backtest.errors import BacktestError, OrderRejected, RejectReason
+from backtest.models import DecisionAction
+
+from .accept import Acceptance
+from .branch import Branch, Closing
+from .cancel import Cancellation
+from .client import Desk
+from .close import CloseOrders
+from .financing import Financing
+from .modify import Modification
+from .split import Splitting
+from .spot_exits import ExitDesk
+from .translation import message_of
+from .venue import Venue
+
+__all__ = ["AtThisClose", "CommandDesk"]
+
+
+class AtThisClose:
+    """The broker to itself: fill this market order at the close that has just been."""
+
+    __slots__ = ("what",)
+
+    def __init__(self, what: Branch | Closing) -> None:
+        self.what = what
+
+
+class CommandDesk:
+    """Takes commands one at a time, each once; answers those that are refused."""
+
+    def __init__(
+        self, venue: Venue, cancellation: Cancellation, exits: ExitDesk, financing: Financing
+    ) -> None:
+        self._venue = venue
+        self._financing = financing
+        self._acceptance = Acceptance(venue, exits)
+        self._cancellation = cancellation
+        self._modification = Modification(venue, cancellation)
+        self._closes = CloseOrders(venue)
+        self._exits = exits
+        self._splitting = Splitting(venue, exits)
+
+    async def create(self, envelope: Envelope, ask: Create) -> None:
+        """Accept or refuse a new order."""
+        desk = self.desk_of(envelope)
+        if ask[0] > 0 and not desk.is_new(ask[0]):
+            self.refuse_again(desk, ask[0])
+            return
+        order_id = self._venue.ids.draw()  # a refused order has an id, too
+        try:
+            branch = await self._acceptance.create(desk, ask, order_id)
+        except OrderRejected as refusal:
+            self._venue.herald.refuse(
+                desk, ask.command, refusal.reason, refusal.detail, None, order_id, order_id
+            )
+            return
+        if branch.book.fills_at_close and branch.working.kind == "market":
+            self._at_this_close(branch)
+
+    async def amend(self, envelope: Envelope, ask: Amend) -> None:
+        """Cancel, modify, split or close what is there, or refuse to."""
+        desk = self.desk_of(envelope)
+        if ask[0] > 0 and not desk.is_new(ask[0]):
+            self.refuse_again(desk, ask[0])
+            return
+        branch = None
+        try:
+            branch = self._find(desk, ask.order_id)
+            if branch.book.charges:
+                await self._financing.charge_order(branch, ask.verb is Verb.SPLIT)
+            verb = ask.verb
+            if ask.close and verb is Verb.MODIFY:
+                self._closes.modify(branch, ask)
+            elif ask.close and verb is Verb.CANCEL and ask.volume is not None:
+                self._closes.cancel(branch, ask.volume, ask)
+            elif verb is Verb.CANCEL and ask.close:
+                self._cancellation.cancel_close(branch, ask.close, desk.request, ask.command)
+            elif verb is Verb.CANCEL:
+                await self._cancellation.cancel(
+                    branch, ask.volume, RejectReason.REQUESTED, desk.request, ask.command
+                )
+            elif verb is Verb.MODIFY:
+                if branch.part is not None:
+                    await self._exits.modify(branch, ask)
+                else:
+                    await self._modification.modify(branch, ask)
+            elif verb is Verb.SPLIT:
+                await self._splitting.split(branch, ask)
+            else:
+                for closing in self._closes.accept(branch, ask):
+                    if branch.book.fills_at_close and closing.working.kind == "market":
+                        self._at_this_close(closing)
+        except OrderRejected as refusal:
+            self._venue.herald.refuse(
+                desk, ask.command, refusal.reason, refusal.detail, branch, ask.order_id
+            )
+
+    def act(self, envelope: Envelope, action: DecisionAction) -> Awaitable[None] | None:
+        """The same for a command in the words of a `DecisionAction`."""
+        desk = self.desk_of(envelope)
+        given = action.command_id
+        if given is not None and not (isinstance(given, int) and given > 0):
+            if not desk.is_new_id(given):
+                self.refuse_again(desk, given)
+                return None
+        try:
+            ask = message_of(action, desk.accounts)
+        except OrderRejected as refusal:
+            command = action.command_id if isinstance(action.command_id, int) else 0
+            self._venue.herald.refuse(
+                desk, command, refusal.reason, refusal.detail, None, action.order_id
+            )
+            return None
+        if isinstance(ask, Create):
+            return self.create(envelope, ask)
+        return self.amend(envelope, ask)
+
+    def refuse_again(self, desk: Desk, command: UUID | int) -> None:
+        """A command that came before has no second effect; its own answer stays what it was."""
+        detail = f"command {command} came before: it has one effect"
+        self._venue.herald.refuse(desk, 0, RejectReason.DUPLICATE_COMMAND, detail, None)
+
+    def desk_of(self, envelope: Envelope) -> Desk:
+        """Whose message it is."""
+        desk = self._venue.desks.get(envelope[3].sender)
+        if desk is None:
+            raise BacktestError(f"no agent called {envelope.channel.sender!r} may trade here")
+        return desk
+
+    def _find(self, desk: Desk, order_id: UUID | None) -> Branch:
+        known = self._venue.branch_of
+        branch = None if order_id is None else known.get(order_id.int)
+        if branch is not None and branch.desk is desk:
+            return branch
+        if order_id is None or order_id.int not in known:
+            raise OrderRejected(
+                RejectReason.UNKNOWN_ORDER, f"there is no order {order_id} here", order_id
+            )
+        if branch is None:
+            raise OrderRejected(RejectReason.ALREADY_DONE, "this order is done", order_id)
+        raise OrderRejected(
+            RejectReason.NOT_YOURS, f"this order belongs to {branch.desk.name}", order_id
+        )
+
+    def _at_this_close(self, what: Branch | Closing) -> None:
+        actor = self._venue.actor
+        actor.link(actor.name).post(AtThisClose(what))

@@ -1,0 +1,217 @@
+"""What an open position or a pending order costs as time passes: by the night, and funding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from backtest.actors.protocol import EventKind
+from backtest.models import Bar, SpotOrder, TradingOrder, trusted_bar
+from backtest.models._fast import derive
+from backtest.money import ONE, ZERO, add, mul, plain, round_up, sub
+from backtest.services.ledger.entries import CLEARING, FEES, MARKET, charge, sweep
+
+from .branch import Branch, Holding
+from .exit_fills import ClosingDesk
+from .pair_book import PairBook
+from .positions import set_margin
+from .venue import Venue
+
+__all__ = ["Financing"]
+
+
+class Financing:
+    """Charges each rollover and each funding once, on the mark that the venue has at that time."""
+
+    def __init__(
+        self, venue: Venue, closing_desk: ClosingDesk, *, between_agents: bool = False
+    ) -> None:
+        self._venue = venue
+        self._closing_desk = closing_desk
+        self._between_agents = between_agents
+        """Whether funding goes from one side to the other, and nights are the house's."""
+
+    def is_due(self, book: PairBook, bar: Bar) -> bool:
+        """Whether a charge falls due by the end of ``bar``."""
+        if book.next_rollover is None:
+            # The first bar of the pair: what falls due first is what does so after its open.
+            book.next_rollover = book.calendar.rollover(bar.open_ns, book.rules.rollover_ns)
+            if book.rules.funding is not None:
+                book.next_funding = book.rules.funding.after(bar.open_ns)
+        funding = book.next_funding
+        if funding is not None and funding[0] < bar.close_ns:
+            return True
+        return book.next_rollover < bar.close_ns
+
+    def is_due_at(self, book: PairBook, time: int) -> bool:
+        """Whether a charge falls due by ``time``, the moment of a quote or a trade."""
+        return self.is_due(book, trusted_bar(book.code, time, time + 1, ONE, ONE, ONE, ONE, None))
+
+    async def charge_until(
+        self, book: PairBook, end: int, bar: Bar | None = None, only: Branch | None = None
+    ) -> None:
+        """Charge what falls due at or before ``end``, in the order of time, at the mark the venue
+        has now. At one time the night goes before funding.
+
+        A position whose margin has to pay is tested after each charge: at the close of ``bar``,
+        the bar inside which it falls due, or else at the next price there is. Once it is called
+        nothing more is charged to it. ``only``: of one branch; what others owe stays due.
+        """
+        night, funding = book.next_rollover, book.next_funding
+        while night is not None:
+            nightly = funding is None or night <= funding[0]
+            due = night if nightly or funding is None else funding[0]
+            if due > end:
+                break
+            rate = None if nightly or funding is None else funding[1]
+            if rate is None:
+                night = book.calendar.rollover(due, book.rules.rollover_ns)
+            else:
+                funding = book.rules.funding.after(due)  # type: ignore[union-attr]
+            if only is None:
+                book.next_rollover, book.next_funding = night, funding
+            if rate is None:
+                await self._overnight(book, due, bar, only)
+            else:
+                await self._funding(book, due, rate, bar, only)
+        if only is not None and only.order is None:
+            for holding in only.holdings:  # they have paid until now, and what comes of them
+                holding.since = max(holding.since, end + 1)
+
+    async def charge_order(self, branch: Branch, positions: bool) -> None:
+        """Charge what is pending of ``branch``, or else, with ``positions``, what it has open, for
+        what fell due by now, at the last mark there is.
+
+        A command is about to change or to end it: each charge is for what stood then.
+        """
+        # Between agents all is charged when it falls due, and both sides together.
+        if branch.order is not None or (positions and not self._between_agents):
+            await self.charge_until(branch.book, self._venue.now, only=branch)
+
+    def _charged(
+        self, book: PairBook, due: int, mark: Decimal, only: Branch | None
+    ) -> Iterator[Holding]:
+        """The positions that stood when it fell due, but for those that are called at ``mark`` by
+        the time it is their turn: a charge may call a whole account."""
+        if only is not None and only.order is not None:
+            return  # it is what is pending that changes
+        desk = self._closing_desk
+        for one in list(book.holdings if only is None else only.holdings):
+            is_there = one.since <= due and one in one.branch.holdings
+            if is_there and not desk.is_called(one, mark):
+                yield one
+
+    async def _overnight(
+        self, book: PairBook, due: int, bar: Bar | None, only: Branch | None
+    ) -> None:
+        mark = book.last
+        if mark is None or not (book.fees_filled or book.fees_pending):
+            return
+        for holding in self._charged(book, due, mark, only):
+            part = holding.part
+            amount = book.fee(book.fees_filled, part.volume, mark, part.margin)
+            await self._charge(holding.branch, holding, amount, "overnight", "", bar)
+        for branch in list(book.branches.values()) if only is None else [only]:
+            await self._keeping(branch, due, mark, bar)
+
+    async def _keeping(self, branch: Branch, due: int, mark: Decimal, bar: Bar | None) -> None:
+        """Charge what is pending of ``branch`` for the night that ends at ``due``, once."""
+        order, book = branch.order, branch.book
+        if order is None or branch.accepted >= due or branch.charged >= due:
+            return
+        if branch.is_of_bracket or (branch.expires is not None and branch.expires <= due):
+            # The exit of a spot bracket costs nothing to keep. What has expired is over, though a
+            # bar that opened before may fill it yet.
+            return
+        branch.charged, volume = due, order.volume
+        margin = self._venue.order_margin(branch, volume)
+        amount = book.fee(book.fees_pending, volume, mark, margin)
+        await self._charge(branch, None, amount, "overnight", "", bar)
+
+    async def _funding(
+        self, book: PairBook, due: int, rate: Decimal, bar: Bar | None, only: Branch | None
+    ) -> None:
+        mark, rest = book.last, ZERO
+        if mark is None:
+            return
+        for holding in self._charged(book, due, mark, only):
+            part = holding.part
+            signed = rate if part.long else rate.copy_negate()
+            # Rounded against the account: a payment up, income down.
+            amount = round_up(mul(book.pair.worth(part.volume, mark), signed), book.step)
+            await self._charge(
+                holding.branch, holding, amount, "funding", f", rate {plain(rate)}", bar
+            )
+            rest = add(rest, amount)
+        if self._between_agents and rest:
+            # Longs and shorts are as many, so all that can be left is what rounding took.
+            legs = sweep(book.quote, rest)
+            await self._venue.post(legs, None, "rounding of funding swept to fees")
+
+    async def _charge(
+        self,
+        branch: Branch,
+        holding: Holding | None,
+        amount: Decimal,
+        what: str,
+        rate: str,
+        bar: Bar | None,
+    ) -> None:
+        """Charge a position, or what is pending of ``branch``: from available, then from the margin
+        of the position, then from the insurance account. The level is then tested, of the position
+        or of its cross margin account."""
+        venue, asset, mark = self._venue, branch.book.quote, branch.book.last or ZERO
+        order: SpotOrder | TradingOrder | None = branch.order
+        margin = ZERO
+        if holding is not None:
+            order, margin = holding.order, holding.part.margin
+        if not amount or order is None:
+            return
+        cross = venue.cross.get(branch.account)
+        backing = self._closing_desk.backing
+        if cross is not None and backing is not None:
+            # The whole account stands for it, after the margin of the position itself.
+            await backing.raise_money(cross, sub(amount, margin), holding, None)
+            order = branch.order if holding is None else holding.order
+            if order is None:
+                return
+        missing = max(ZERO, sub(amount, venue.available(branch.account, asset)))
+        from_margin = min(missing, margin)
+        uncovered = sub(missing, from_margin)
+        counterparty = MARKET
+        if self._between_agents:
+            counterparty = CLEARING if what == "funding" else FEES
+        legs = charge(
+            branch.account,
+            asset,
+            amount,
+            from_margin=from_margin,
+            uncovered=uncovered,
+            counterparty=counterparty,
+        )
+        why = f"{what} charge" + ("" if holding else " on a pending order")
+        balances = await venue.post(legs, order.id, why)
+        if isinstance(order, TradingOrder):
+            order = order.create_with_overnight_fees(amount)
+            if holding is None:
+                branch.order = order
+            else:
+                if from_margin:
+                    order = derive(order, margin_reserved=sub(margin, from_margin))
+                holding.order = order
+            venue.records.keep(order)
+        if holding is not None and from_margin:
+            # Its level is another now, and with it the price at which it is liquidated.
+            set_margin(venue, holding, order.margin_reserved)  # type: ignore[union-attr]
+        venue.herald.tell(
+            EventKind.CHARGED,
+            branch,
+            order,
+            positions=() if holding is None else ((order.id, order),),  # type: ignore[arg-type]
+            detail=f"{what} {plain(amount)} {asset} at {plain(mark)}{rate}",
+            balances=balances,
+        )
+        article = "an" if what == "overnight" else "a"
+        venue.herald.tell_uncovered(branch, order, uncovered, asset, f"{article} {what} charge")
+        if bar is not None and holding is not None and (from_margin or cross is not None):
+            await self._closing_desk.test(branch.book, bar, holding)

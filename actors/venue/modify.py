@@ -1,0 +1,335 @@
+"""Modifies: other prices, volumes and instructions, of pending orders and of positions."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from attrs import evolve
+
+from backtest.actors.protocol import Amend, Balances, EventKind
+from backtest.errors import (
+    FieldError,
+    FieldTypeError,
+    InsufficientFunds,
+    OrderRejected,
+    RejectReason,
+)
+from backtest.models import SpotOrder, TimeInForce, TradingOrder
+from backtest.money import ZERO, add, plain, sub
+from backtest.services.fills.walk import Working, WorkingKind
+from backtest.services.ledger.entries import change_reserve
+from backtest.services.orders.expiry import IMMEDIATE, expiry_of, terms_of
+from backtest.services.orders.operations import modify
+from backtest.times import to_ns
+
+from .branch import Branch, Closing, Holding
+from .cancel import Cancellation
+from .checks import (
+    check_cross,
+    check_dust,
+    check_grid,
+    check_least,
+    check_post_only,
+    check_protection,
+    check_sale,
+    check_tier,
+    has_expired,
+    refuse,
+    refuse_expired,
+    refuse_protection,
+    takes,
+    trail_from,
+)
+from .venue import Venue
+
+__all__ = ["Modification"]
+
+
+_PROTECTIONS: tuple[WorkingKind, ...] = ("stop_loss", "take_profit")
+_PROTECTION = frozenset(_PROTECTIONS)
+
+
+class Modification:
+    """Carries out modifies of a branch; raises `OrderRejected` with nothing changed."""
+
+    def __init__(self, venue: Venue, cancellation: Cancellation) -> None:
+        self._venue = venue
+        self._cancellation = cancellation
+
+    async def modify(self, branch: Branch, action: Amend) -> None:
+        """Change prices and total volume of a pending order, stop-loss and take-profit of both."""
+        changes = self._changes(branch, action)
+        self._instruct(branch, action, changes)
+        touches_order = action.volume is not None or not changes.keys() <= _PROTECTION
+        if branch.order is None:
+            if touches_order:
+                refuse(RejectReason.ALREADY_DONE, "nothing of this order is pending any more")
+            if not branch.holdings:
+                refuse(RejectReason.ALREADY_DONE, "this order is done")
+        over = branch.order is not None and has_expired(branch, self._venue.now)
+        if over and (touches_order or not branch.holdings):
+            refuse_expired(branch)
+        if not changes and action.volume is None:
+            refuse(RejectReason.NOTHING_TO_CHANGE, "the modify names nothing to change")
+        leaves = ZERO
+        if branch.order is not None and not over:
+            leaves = branch.order.volume
+            if action.volume is not None:
+                leaves = sub(action.volume, branch.total_filled)
+        self._check_protections(branch, changes, leaves > ZERO)
+        command: int = action.command
+        protection: dict[str, Any] = {}
+        if branch.holdings:
+            protection = {name: what for name, what in changes.items() if name in _PROTECTIONS}
+        # The command is answered by the last of the events that tell of it.
+        first = 0 if protection else command
+        if leaves > ZERO:
+            await self._modify_order(branch, leaves, changes, first)
+        elif action.volume is not None:
+            await self._cancellation.modify_away(branch, action.volume, first)
+        if protection:
+            self._modify_positions(branch, protection, command)
+
+    def _changes(self, branch: Branch, action: Amend) -> dict[str, Any]:
+        pair = branch.book.pair
+        check_grid(
+            pair,
+            action.volume,
+            action.limit_price,
+            action.stop_price,
+            action.stop_loss,
+            action.take_profit,
+        )
+        changes: dict[str, Any] = {}
+        for name, value in (
+            ("limit_price", action.limit_price),
+            ("stop_price", action.stop_price),
+            ("stop_loss", action.stop_loss),
+            ("take_profit", action.take_profit),
+        ):
+            if value is not None:
+                changes[name] = value
+        for name in sorted(action.clear):
+            changes[name] = None
+        order = branch.order
+        if order is not None:
+            for name in ("limit_price", "stop_price"):
+                if name in changes and getattr(order, name) is None:
+                    refuse(RejectReason.INVALID_ACTION, f"this order has no {name} to change")
+            if "stop_price" in changes and _has_turned(branch):
+                refuse(RejectReason.INVALID_ACTION, "its stop was reached: it has no stop any more")
+        if branch.spot and not branch.working.buy and changes.keys() & _PROTECTION:
+            refuse(RejectReason.NOT_SUPPORTED, "a spot sell has no stop_loss or take_profit")
+        if branch.reduces and changes.keys() & _PROTECTION:
+            refuse_protection()
+        return changes
+
+    def _instruct(self, branch: Branch, action: Amend, changes: dict[str, Any]) -> None:
+        """Add changes of instructions: how far the order trails, when it expires."""
+        if action.trail is None and action.trail_percent is None and action.expires_at is None:
+            return
+        order, book = branch.order, branch.book
+        if order is None:
+            refuse(RejectReason.ALREADY_DONE, "nothing of this order is pending any more")
+        own = order.instructions
+        try:
+            if action.trail is not None or action.trail_percent is not None:
+                check_grid(book.pair, None, action.trail)
+                if not own.is_trailing or _has_turned(branch):
+                    refuse(RejectReason.INVALID_ACTION, "this order trails nothing (any more)")
+                own = evolve(own, trail=action.trail, trail_percent=action.trail_percent)
+                buy = branch.working.buy
+                changes["stop_price"] = trail_from(book, buy, action.stop_price, own)
+            if action.expires_at is not None:
+                if own.time_in_force in IMMEDIATE:
+                    force = own.time_in_force.value
+                    refuse(RejectReason.INVALID_ACTION, f"an {force} order lives for no time")
+                own = evolve(own, time_in_force=TimeInForce.GTD, expires_at=action.expires_at)
+                expiry_of(own, self._venue.now, book.day_end)
+        except (FieldError, FieldTypeError) as wrong:
+            refuse(RejectReason.INVALID_ACTION, str(wrong))
+        changes["instructions"] = own
+
+    def _check_protections(self, branch: Branch, changes: dict[str, Any], stays: bool) -> None:
+        """Refuse a protection on the wrong side; ``stays``: of what goes on pending, too."""
+        book = branch.book
+        order = branch.order
+        if order is not None and stays:
+            limit = changes.get("limit_price", order.limit_price)
+            stop = changes.get("stop_price", order.stop_price)
+            price = limit or stop or book.last
+            if price is not None:
+                stop_loss = changes.get("stop_loss", order.stop_loss)
+                take_profit = changes.get("take_profit", order.take_profit)
+                check_protection(branch.working.buy, price, stop_loss, take_profit)
+        if branch.holdings and book.last is not None and changes.keys() & _PROTECTION:
+            for holding in branch.holdings:
+                check_protection(
+                    holding.part.long,
+                    book.last,
+                    changes.get("stop_loss"),
+                    changes.get("take_profit"),
+                )
+
+    async def _modify_order(
+        self, branch: Branch, leaves: Decimal, changes: dict[str, Any], command: int
+    ) -> None:
+        venue, book = self._venue, branch.book
+        order = branch.order
+        assert order is not None
+        increase = max(ZERO, sub(leaves, order.volume))
+        before = branch.worst, branch.taker, branch.offset
+        limit = changes.get("limit_price", order.limit_price)
+        stop = changes.get("stop_price", order.stop_price)
+        moves = "limit_price" in changes or "stop_price" in changes
+        if moves or leaves != order.volume:
+            price = limit or stop or book.last
+            check_least(book, leaves, price)
+            if not branch.spot and price is not None:
+                check_tier(book, leaves, price, branch.leverage)
+        # Only a decrease keeps the place in the queue; all else is as if it were accepted now.
+        keeps_place = not changes and leaves <= order.volume
+        kind, buy = branch.working.kind, branch.working.buy
+        if order.instructions.post_only and not keeps_place:
+            check_post_only(kind, buy, limit, stop, book.meets(buy), order.instructions)
+        if not keeps_place:
+            if moves or increase:
+                branch.worst = book.worst_price(buy, limit, stop, book.meets(buy))
+            branch.taker = takes(buy, limit, stop if kind == "stop_limit" else book.meets(buy))
+        if branch.nets:
+            if increase:
+                branch.offset = venue.offset(branch, leaves, branch.oco)
+            else:
+                branch.offset = min(branch.offset, leaves)
+        reserve = order.reserved
+        if (branch.worst, branch.taker) != before[:2] or leaves != order.volume:
+            reserve = venue.reserve(branch, leaves)
+        fee = ZERO
+        if increase and book.fees_more:
+            margin = venue.order_margin(branch, increase)
+            fee = book.fee(book.fees_more, increase, branch.worst, margin)
+        balances: Balances = {}
+        legs = change_reserve(
+            branch.account, branch.asset, order.reserved, reserve, fee, book.quote
+        )
+        try:
+            if branch.spot and (moves or leaves != order.volume):
+                price = branch.worst if buy else limit or stop or branch.worst
+                check_dust(book, buy, branch.sums, leaves, price)
+                if not buy and book.fees.may_exceed:
+                    check_sale(venue, branch, leaves, price, fee)
+            if venue.cross and reserve > order.reserved:
+                check_cross(venue, branch, add(sub(reserve, order.reserved), fee))
+        except OrderRejected:
+            branch.worst, branch.taker, branch.offset = before
+            raise
+        if legs:
+            try:
+                balances = await venue.post(legs, branch.id, "order modified")
+            except InsufficientFunds as short:
+                branch.worst, branch.taker, branch.offset = before
+                refuse(
+                    RejectReason.INSUFFICIENT_FUNDS,
+                    f"the change needs {short.needed:f} {short.asset}, "
+                    f"{short.available:f} available",
+                )
+        replaced, child = modify(
+            order,
+            at=venue.at,
+            new_id=venue.ids.draw(),
+            leaves=leaves,
+            changes=changes,
+            reserved=reserve,
+            fee=fee,
+        )
+        venue.records.keep(replaced)
+        venue.live_on(branch, child)
+        if keeps_place:
+            branch.working.volume = leaves
+        else:
+            if branch.terms is not None or "instructions" in changes:
+                self._renew_terms(branch, child)
+            self._requeue(branch, child)
+        place = "keeps its place in the queue" if keeps_place else "goes to the end of the queue"
+        if kind == "trailing_stop" and not branch.working.triggered:
+            place += f"; trailing stop at {plain(branch.working.price)}"  # type: ignore[arg-type]
+        venue.herald.tell(
+            EventKind.MODIFIED, branch, child, detail=place, command=command, balances=balances
+        )
+
+    def _renew_terms(self, branch: Branch, child: SpotOrder | TradingOrder) -> None:
+        """Prices or instructions changed, and with them what the walk needs to know."""
+        venue, own = self._venue, child.instructions
+        stands = branch.terms is not None and branch.terms.limit is not None
+        branch.terms = terms_of(child.limit_price if stands else None, own)
+        if own.expires_at is not None:
+            due = to_ns(own.expires_at, "expires_at")
+            if due != branch.expires:
+                branch.expires = due
+                venue.watch(branch, due)
+
+    def _requeue(self, branch: Branch, child: SpotOrder | TradingOrder) -> None:
+        """The order loses its place: it is as if it had been accepted now."""
+        venue, book = self._venue, branch.book
+        old = branch.working
+        book.waiting = [item for item in book.waiting if item[1] is not old]
+        kind: WorkingKind = "market" if old.triggered else old.kind
+        venue.enter(branch, child, kind, old.buy)
+        if old.triggered:
+            branch.working.kind, branch.working.price = old.kind, old.price
+            branch.working.triggered = True
+        # The order of acceptance is the order of the table: out, and in again at its end.
+        book.unlist_order(branch)
+        book.list_order(branch)
+        book.waiting.append((venue.now, branch.working))
+
+    def _modify_positions(self, branch: Branch, changes: dict[str, Any], command: int) -> None:
+        venue, book = self._venue, branch.book
+        last = branch.holdings[-1]
+        for holding in list(branch.holdings):
+            old = holding.order
+            replaced, child = modify(old, at=venue.at, new_id=venue.ids.draw(), changes=changes)
+            venue.records.keep(replaced)
+            venue.take_on(child, branch)
+            holding.order = child
+            for kind in _PROTECTIONS:
+                if kind in changes:
+                    self._protect(holding, kind, changes[kind])
+            book.groups = None
+            venue.herald.tell(
+                EventKind.MODIFIED,
+                branch,
+                child,
+                positions=((old.id, None), (child.id, child)),
+                detail=" and ".join(sorted(changes)),
+                command=command if holding is last else 0,
+            )
+
+    def _protect(self, holding: Holding, kind: WorkingKind, price: Decimal | None) -> None:
+        """Give a position a stop-loss or take-profit accepted now, in the place of the old one."""
+        venue = self._venue
+        old = holding.closing(kind)
+        if old is not None:
+            holding.take(old)
+        if price is not None:
+            closing = Closing(venue.ids.draw(), kind, holding)
+            working = Working(
+                closing,
+                kind,
+                not holding.part.long,
+                price,
+                holding.part.volume,
+                sequence=venue.next_sequence(),
+                fresh=True,
+            )
+            holding.put(closing, working)
+            holding.branch.book.waiting.append((venue.now, working))
+
+
+def _has_turned(branch: Branch) -> bool:
+    """Whether it is an order whose stop was reached: a limit order now, or one at the market."""
+    working, terms = branch.working, branch.terms
+    if working.kind == "limit":
+        return terms is not None and terms.limit is not None
+    return working.triggered

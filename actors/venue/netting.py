@@ -1,0 +1,160 @@
+"""Orders that close what is open on the other side before they open anything, or instead."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from uuid import UUID
+
+from attrs import evolve
+
+from backtest.actors.protocol import Balances, EventKind
+from backtest.errors import RejectReason
+from backtest.models import MarketEvent, TradingOrder
+from backtest.money import ZERO, add, sub
+from backtest.services.fills.walk import Hit, Walk
+from backtest.services.ledger.entries import release
+from backtest.services.orders.operations import offset
+from backtest.services.settlement.amounts import Sums
+
+from .branch import Branch, Closing
+from .cancel import Cancellation
+from .exit_fills import ClosingDesk
+from .fill_plans import opening_plan
+from .pair_book import PairBook
+from .venue import Venue
+
+__all__ = ["NettingDesk", "netted"]
+
+
+def netted(
+    venue: Venue,
+    branch: Branch,
+    price: Decimal,
+    volume: Decimal,
+    kept: Decimal,
+    leaves_id: UUID | None,
+    balances: Balances,
+) -> None:
+    """``volume`` of an order is done, for it closed as much of the other side: make and tell that.
+
+    Its leaves keep ``kept`` in reserve, under ``leaves_id`` where that is known already.
+    """
+    order = branch.order
+    assert isinstance(order, TradingOrder)
+    if leaves_id is None and volume != order.volume:
+        leaves_id = venue.ids.draw()
+    done, leaves = offset(
+        order,
+        at=venue.at,
+        price=price,
+        volume=volume,
+        leaves_id=leaves_id,
+        reserved_left=kept,
+        step=branch.book.step,
+    )
+    branch.total_filled = add(branch.total_filled, volume)
+    venue.records.keep(done)
+    if leaves is None:
+        venue.unlist(branch)
+    else:
+        venue.live_on(branch, leaves)
+    venue.herald.tell(
+        EventKind.NETTED,
+        branch,
+        done,
+        detail=f"closed {volume:f} of the other side at {price:f}",
+        balances=balances,
+    )
+
+
+class NettingDesk:
+    """Fills orders of netting accounts, and reduce-only orders, against the opposite positions."""
+
+    def __init__(self, venue: Venue, cancellation: Cancellation, closing_desk: ClosingDesk) -> None:
+        self._venue = venue
+        self._cancellation = cancellation
+        self._closing_desk = closing_desk
+
+    async def close(
+        self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit, branch: Branch
+    ) -> tuple[Decimal, Decimal]:
+        """Close opposite positions, oldest first, at the price of ``hit``; how much was closed, and
+        how much of the hit is left to open.
+
+        Of a reduce-only order nothing is: what has nothing to close is cancelled.
+        """
+        left, closed, there = hit.volume, ZERO, ZERO
+        for holding in book.opposite(branch.account, hit.working.buy):
+            there = add(there, holding.part.volume)
+            volume = min(left, holding.part.volume)
+            # A close can call a cross margin account, which cancels the rest of this very order.
+            if volume <= ZERO or branch.order is None:
+                continue
+            closing = branch.closing
+            if closing is None:
+                closing = branch.closing = Closing(branch.id, "netting", holding)
+                closing.tally = branch.own_tally()
+            closing.holding, closing.working = holding, hit.working
+            terms = self._closing_desk.priced(book, closing, hit.price, volume, taker=hit.taker)
+            await self._settle(branch, hit.price, volume, terms.sums)
+            own = evolve(hit, part=holding.part, volume=volume)
+            await self._closing_desk.close(book, bar, walk, own, closing)
+            left, closed = sub(left, volume), add(closed, volume)
+        if branch.reduces:
+            await self._cancel_rest(walk, hit, branch, sub(there, closed))
+        if branch.reduces or branch.order is None:
+            left = ZERO
+        return closed, left
+
+    def fills_whole(self, book: PairBook, hit: Hit, branch: Branch) -> bool:
+        """Whether all of the order could fill: there is enough to close, or the money to open what
+        is beyond that, with what the closes bring."""
+        venue, order = self._venue, branch.order
+        assert isinstance(order, TradingOrder)
+        opens, closes, sums = hit.volume, self._closing_desk, branch.sums
+        money = add(order.reserved, venue.spendable(branch.account, branch.asset))
+        for holding in book.opposite(branch.account, hit.working.buy):
+            opens = sub(opens, holding.part.volume)
+            freed, sums = closes.worth(book, holding, hit.price, not hit.taker, sums)
+            money = add(money, freed)
+        if opens <= ZERO or branch.reduces:
+            return opens <= ZERO
+        plan = opening_plan(
+            venue,
+            branch,
+            opens,
+            hit.price,
+            maker=not hit.taker,
+            money=money,
+            sums=sums,
+            leaves=opens,
+            whole=True,
+        )
+        return plan.volume == opens
+
+    async def _settle(self, branch: Branch, price: Decimal, volume: Decimal, sums: Sums) -> None:
+        """``volume`` of the order is done: it closed as much, and opened nothing; its fills came to
+        ``sums`` by that."""
+        venue, order = self._venue, branch.order
+        assert isinstance(order, TradingOrder)
+        branch.offset = max(ZERO, sub(branch.offset, volume))
+        kept = venue.reserve(branch, sub(order.volume, volume), sums)
+        kept = min(kept, order.reserved)
+        balances: Balances = {}
+        legs = release(branch.account, branch.asset, sub(order.reserved, kept))
+        if legs:
+            balances = await venue.post(legs, order.id, f"closed {volume:f} at {price:f}")
+        netted(venue, branch, price, volume, kept, None, balances)
+
+    async def _cancel_rest(self, walk: Walk, hit: Hit, branch: Branch, there: Decimal) -> None:
+        """Cancel what a reduce-only order is more than the ``there`` that is left to close."""
+        if branch.order is None or branch.order.volume <= there:
+            return
+        if not there:
+            walk.drop(hit.working)
+        await self._cancellation.cancel(
+            branch,
+            sub(branch.order.volume, there),
+            RejectReason.REDUCE_ONLY,
+            f"at {hit.price:f}, at the {hit.point}, there was no more than that to close",
+        )

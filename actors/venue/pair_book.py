@@ -1,0 +1,412 @@
+"""What the venue knows of one pair: rules and prices, pending orders, open positions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from decimal import Decimal
+
+from attrs import evolve
+
+from backtest.models import (
+    Fee,
+    FeeStage,
+    LeverageKind,
+    MarketEvent,
+    Quote,
+    TradingPair,
+    TradingRules,
+)
+from backtest.money import ONE, ZERO
+from backtest.services.cadence import Cadence
+from backtest.services.calendars import calendar_of
+from backtest.services.fills.walk import Group, PathRules, QueueAhead, Working
+from backtest.services.margin.linear import (
+    exact_margin,
+    liquidation_price,
+    required_margin,
+    worst_price_buy,
+    worst_price_sell,
+)
+from backtest.services.settlement.fees import FeeTable, fee_amount, proportional
+
+from .branch import Branch, Closing, Holding
+from .coverage import Coverage
+from .oco import OcoGroup
+from .standing_quote import StandingQuote
+
+__all__ = ["PairBook"]
+
+
+class PairBook:
+    """The venue's state of one pair."""
+
+    __slots__ = (
+        "alarm",
+        "backs",
+        "bar",
+        "base",
+        "branches",
+        "cadences",
+        "calendar",
+        "charges",
+        "charges_create",
+        "code",
+        "coverage",
+        "cross_groups",
+        "crossed",
+        "day_end",
+        "due",
+        "eligibility",
+        "expiring",
+        "fees",
+        "fees_cancel",
+        "fees_create",
+        "fees_filled",
+        "fees_more",
+        "fees_pending",
+        "fills_at_close",
+        "groups",
+        "has_oco",
+        "holdings",
+        "immediate",
+        "is_strict",
+        "is_watched",
+        "is_watchful",
+        "joint_groups",
+        "last",
+        "last_quote",
+        "least_notional",
+        "least_volume",
+        "left",
+        "maintenance",
+        "next_funding",
+        "next_rollover",
+        "one_sided",
+        "own_branches",
+        "own_holdings",
+        "pair",
+        "path",
+        "queue",
+        "quote",
+        "rules",
+        "standing",
+        "step",
+        "takes_spot",
+        "tick_path",
+        "volume_policy",
+        "waiting",
+    )
+
+    def __init__(self, pair: TradingPair, rules: TradingRules) -> None:
+        self.code = pair.code
+        self.pair = pair
+        self.rules = rules
+        self.path = PathRules.of(rules, pair)
+        own = rules.fills
+        self.eligibility = None if own is None else own.eligibility
+        self.volume_policy = None if own is None else own.volume
+        self.base, self.quote = pair.base.code, pair.quote.code
+        self.step = pair.quote.step
+        """The smallest amount of the quote asset, in which fees, margin and PnL are paid."""
+        self.least_volume = pair.least_volume if rules.min_volume is None else rules.min_volume
+        self.least_notional = (
+            pair.min_notional if rules.min_notional is None else rules.min_notional
+        )
+        self.one_sided = len(rules.allowed_directions) < 2
+        self.takes_spot = rules.spot_allowed and pair.contract_size == ONE
+        """Whether spot orders may be had: what is exchanged is the base itself, not contracts."""
+        self.is_strict = bool(self.one_sided or self.least_notional or not self.takes_spot)
+        """Whether more than the least volume is asked of plain spot orders."""
+        self.fills_at_close = rules.fill_on == "this_close"
+        self.maintenance = rules.maintenance
+        """What positions must maintain: a rate, or tiers."""
+        self.fees = FeeTable(rules.fees_at(FeeStage.FILL), rules.fees_at(FeeStage.CLOSE), self.step)
+        """What fills cost, that open and that close."""
+        self.fees_create = rules.fees_at(FeeStage.CREATE)
+        self.fees_more = proportional(self.fees_create)
+        """What it costs to make an order larger."""
+        self.charges_create = bool(self.fees_create) or rules.min_margin is not None
+        """Whether the margin of a new order is tested, or anything charged for it."""
+        self.fees_cancel = rules.fees_at(FeeStage.CANCEL)
+        self.fees_pending = rules.fees_at(FeeStage.OVERNIGHT_PENDING)
+        self.fees_filled = rules.fees_at(FeeStage.OVERNIGHT_FILLED)
+        self.bar: MarketEvent | None = None
+        """The last market event that was matched."""
+        self.tick_path = evolve(self.path, slippage_beyond_bar=True)
+        """The path rules for quotes and trades, which have no range to stay in."""
+        self.last_quote: Quote | None = None
+        self.cadences: tuple[Cadence, ...] = (Cadence(),)
+        """How the bars of each of its sources follow each other."""
+        self.standing = StandingQuote(pair, rules)
+        """What new orders meet at once, where the pair is quoted."""
+        self.coverage: Coverage | None = None
+        """What its sources have told by now; None where nothing asks: there is one, of bars, and
+        nothing expires."""
+        self.queue = QueueAhead() if rules.queue == "conservative" else None
+        """What stands ahead of resting limits on quotes and trades; None: nothing does."""
+        self.last: Decimal | None = None
+        """The last price: the mark."""
+        self.left: tuple[Decimal | None, Decimal | None] = (None, None)
+        """Volume that the last bar has left for buys and sells."""
+        self.branches: dict[int, Branch] = {}
+        """Branches with a pending order, by number: in the order of acceptance."""
+        self.holdings: dict[Holding, None] = {}
+        """Open positions, oldest first; one that lives on in part keeps its place."""
+        self.own_branches: dict[str, dict[int, Branch]] = {}
+        """The same branches by account: with thousands of accounts nobody looks through all."""
+        self.own_holdings: dict[str, tuple[dict[Holding, None], dict[Holding, None]]] = {}
+        """The same positions by account: its shorts and its longs."""
+        self.has_oco = False
+        """Whether there ever was an order here with one-cancels-other partners."""
+        self.groups: list[Group] | None = None
+        """What walks the next bar; None when it must be listed anew."""
+        self.waiting: list[tuple[int, Working]] = []
+        """When they were accepted, and the orders since which no bar has opened yet."""
+        self.immediate: list[Working] = []
+        """Orders that must fill on the bar at hand or be cancelled."""
+        self.calendar = calendar_of(rules.calendar)
+        self.day_end: Callable[[int], int] = self.calendar.day_end
+        """When a ``DAY`` order expires that is sent at a time, both in nanoseconds."""
+        self.expiring: list[tuple[int, int, Branch]] = []
+        """A heap: when orders expire, the numbers of their branches, the branches."""
+        self.due: int | None = None
+        """When the first of these expires; None for never."""
+        self.alarm: int | None = None
+        """When the venue looks at them next if no bar comes before; None for not at all."""
+        self.crossed: frozenset[str] = frozenset()
+        """The names of the accounts with cross margin."""
+        self.cross_groups: list[Group] = []
+        """Their groups, which walk the next bar account by account; see `all_groups`."""
+        self.joint_groups: dict[str, list[Group]] = {}
+        """By account the groups of those that have such orders pending, and so walk as one."""
+        self.is_watched = False
+        """Whether there ever were such orders here, or there are accounts with cross margin."""
+        self.backs = False
+        """Whether an account with cross margin has the base of this pair as collateral."""
+        self.next_rollover: int | None = None
+        """When the next overnight charge falls due; None before the first bar."""
+        self.next_funding: tuple[int, Decimal] | None = None
+        """When the next funding falls due, and at what rate; None for never."""
+        self.charges = bool(self.fees_pending or self.fees_filled or rules.funding is not None)
+        """Whether anything is charged as time passes."""
+        self.is_watchful = self.charges
+        """Whether a bar may find something due, or finer data that has told of its time: never
+        without charges, expiries and such data."""
+
+    def settled_ns(self, due: int) -> int | None:
+        """From when on no bar can count any more that opened before ``due``, which is over.
+
+        None where the next bar must say it. What ended since covers all bars that are as long or
+        longer; those of finer sources have ended when they can be no longer.
+        """
+        told = None if self.coverage is None else self.coverage.told_since(due)
+        at = due
+        for cadence in self.cadences:
+            if told is None or (cadence.longest is not None and cadence.longest < told):
+                settled = cadence.settled_ns(due)
+                if settled is None:
+                    return None
+                at = max(at, settled)
+        return at
+
+    def expect(self, cadences: Iterable[Cadence]) -> None:
+        """Its sources of bars are such."""
+        self.cadences = tuple(cadences)
+        if len(self.cadences) > 1:
+            self.cover()
+
+    def cover(self) -> Coverage:
+        """What the pair's sources have told, from now on noted."""
+        if self.coverage is None:
+            self.coverage = Coverage()
+            self.is_watchful = True
+        return self.coverage
+
+    def meets(self, buy: bool) -> Decimal | None:
+        """The price at which an order would meet the market now: of a quote its side of it, else
+        the last price; None before there was one.
+
+        A quote counts until a bar was walked after it, whether or not it still stands.
+        """
+        quote = self.standing.quote or self.bar
+        if type(quote) is not Quote:
+            return self.last
+        return quote.ask if buy else quote.bid
+
+    def follows(self, buy: bool) -> Decimal | None:
+        """The price that a trailing stop follows, as it is now; None before there was one."""
+        return self.meets(buy)
+
+    def worst_price(
+        self, buy: bool, limit: Decimal | None, stop: Decimal | None, now: Decimal | None
+    ) -> Decimal:
+        """The price that an order reserves for which would meet the market at ``now``."""
+        worst = worst_price_buy if buy else worst_price_sell
+        return worst(limit, stop, now, self.rules.market_buffer, self.pair)
+
+    def list_order(self, branch: Branch) -> None:
+        """Something of ``branch`` is pending, last in the order of acceptance."""
+        number, account = branch.number, branch.account
+        self.branches[number] = branch
+        own = self.own_branches.get(account)
+        if own is None:
+            own = self.own_branches[account] = {}
+        own[number] = branch
+        self.groups = None
+
+    def unlist_order(self, branch: Branch) -> None:
+        """Nothing of ``branch`` is pending any more, if there was."""
+        if self.branches.pop(branch.number, None) is not None:
+            del self.own_branches[branch.account][branch.number]
+            self.groups = None
+
+    def list_holding(self, holding: Holding) -> None:
+        """A position was opened."""
+        self.holdings[holding] = None
+        own = self.own_holdings.get(holding.branch.account)
+        if own is None:
+            own = self.own_holdings[holding.branch.account] = ({}, {})
+        own[holding.part.long][holding] = None
+        self.groups = None
+
+    def unlist_holding(self, holding: Holding) -> None:
+        """A position is closed, or has been replaced."""
+        del self.holdings[holding]
+        del self.own_holdings[holding.branch.account][holding.part.long][holding]
+        self.groups = None
+
+    def facing(self, account: str, long: bool) -> Collection[Holding]:
+        """The positions of ``account`` on the other side than ``long``, oldest first, as they are
+        now: for who only looks at them."""
+        own = self.own_holdings.get(account)
+        return () if own is None else own[not long]
+
+    def opposite(self, account: str, long: bool) -> list[Holding]:
+        """The same, listed: for who closes some of them as he goes."""
+        return list(self.facing(account, long))
+
+    def fee(
+        self, fees: tuple[Fee, ...], volume: Decimal, price: Decimal, margin: Decimal
+    ) -> Decimal:
+        """What one charge of ``fees``, those of a stage at which nothing fills, comes to for
+        ``volume`` at ``price``."""
+        if not fees:
+            return ZERO
+        worth = self.pair.worth(volume, price)
+        return fee_amount(fees, volume=volume, worth=worth, margin=margin, step=self.step)
+
+    def margin(self, volume: Decimal, price: Decimal, leverage: Decimal) -> Decimal:
+        """The margin of ``volume`` contracts at ``price``."""
+        return required_margin(
+            self.rules,
+            volume=volume,
+            price=price,
+            contract_size=self.pair.contract_size,
+            leverage=leverage,
+            step=self.step,
+        )
+
+    def exact_margin(self, volume: Decimal, price: Decimal, leverage: Decimal) -> Decimal:
+        """The same unrounded."""
+        return exact_margin(
+            self.rules,
+            volume=volume,
+            price=price,
+            contract_size=self.pair.contract_size,
+            leverage=leverage,
+        )
+
+    def can_liquidate(self, long: bool, leverage: Decimal) -> bool:
+        """Whether a position could be liquidated: a fully paid long without maintenance cannot."""
+        rules = self.rules
+        paid = leverage == 1 and rules.leverage_kind is not LeverageKind.FLAT_MARGIN_PER_VOLUME
+        kept = rules.maintenance_rate or rules.maintenance_tiers is not None
+        return not (long and paid and not kept)
+
+    def liquidation(
+        self, long: bool, price: Decimal, volume: Decimal, margin: Decimal
+    ) -> Decimal | None:
+        """The price at which a position is liquidated; None for never."""
+        return liquidation_price(
+            long,
+            price,
+            volume,
+            self.pair.contract_size,
+            margin,
+            self.maintenance,
+            self.pair.price_increment,
+        )
+
+    def all_groups(self) -> list[Group]:
+        """The groups on this pair: orders, then positions, each in the order of acceptance."""
+        if self.groups is None:
+            if self.has_oco:
+                self.groups = self._order_groups()
+            else:
+                self.groups = [branch.group for branch in self.branches.values()]
+            self.groups += [holding.group for holding in self.holdings]
+            if self.is_watched:
+                own, crossed = self.groups, self.crossed
+                self.cross_groups = [one for one in own if _account(one) in crossed]
+                self.groups = self._join([one for one in own if _account(one) not in crossed])
+        return self.groups
+
+    def _join(self, groups: list[Group]) -> list[Group]:
+        """Take those groups out which walk as one: what an account has beside an order of its own
+        that closes the other side, but for spot; what is left."""
+        joint: dict[str, list[Group]] = {}
+        if not self.path.in_queue_order:
+            joint = {branch.account: [] for branch in self.branches.values() if branch.nets}
+        alone: list[Group] = []
+        for group in groups:
+            own = None if _is_spot(group) else joint.get(_account(group))
+            (alone if own is None else own).append(group)
+        self.joint_groups = {name: own for name, own in joint.items() if len(own) > 1}
+        for own in joint.values():
+            if len(own) == 1:
+                alone += own
+        return alone
+
+    def groups_of(self, account: str) -> list[Group]:
+        """The groups of a cross margin account on this pair."""
+        self.all_groups()
+        return [one for one in self.cross_groups if _account(one) == account]
+
+    def accounts(self) -> set[str]:
+        """The names of the cross margin accounts with orders or positions on this pair."""
+        self.all_groups()
+        return {_account(one) for one in self.cross_groups}
+
+    def _order_groups(self) -> list[Group]:
+        """The groups of orders, where one-cancels-other partners on this pair are one group."""
+        together: dict[OcoGroup, list[Group]] = {}
+        listed: list[list[Group]] = []
+        for branch in self.branches.values():
+            oco = branch.oco
+            partners = None if oco is None else together.get(oco)
+            if partners is not None:
+                partners.append(branch.group)
+                continue
+            own = [branch.group]
+            listed.append(own)
+            if oco is not None:
+                together[oco] = own
+        return [one[0] if len(one) == 1 else Group(None, partners=one) for one in listed]
+
+
+def _account(group: Group) -> str:
+    """Whose a group is."""
+    return _branch(group.partners[0] if group.partners else group).account
+
+
+def _is_spot(group: Group) -> bool:
+    """Whether there is nothing but spot in a group."""
+    return all(_branch(one).spot for one in group.partners or (group,))
+
+
+def _branch(group: Group) -> Branch:
+    key = group.parts[0].key if group.entry is None else group.entry.key
+    if type(key) is Closing:
+        key = key.holding
+    branch: Branch = key.branch if type(key) is Holding else key
+    return branch

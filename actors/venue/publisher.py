@@ -1,0 +1,270 @@
+"""What the venue says: order events and refusals, on record and to those whom they concern."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from uuid import UUID
+
+from backtest.actors.kernel.actor import Actor
+from backtest.actors.kernel.channel import Channel
+from backtest.actors.kernel.message import ORDER_EVENT
+from backtest.actors.protocol import Balances, BalanceUpdate, EventKind, OrderEvent
+from backtest.errors import RejectReason
+from backtest.models import (
+    Fill,
+    SpotOrder,
+    TradingOrder,
+)
+from backtest.money import plain
+from backtest.services.margin.accounts import CrossAccount
+
+from .branch import Branch
+from .client import Desk
+from .pending_closes import closes_of
+from .records import EventRecord, Records
+
+__all__ = ["Herald"]
+
+_new = tuple.__new__
+_OF_CLOSES = frozenset(
+    {
+        EventKind.CLOSING,
+        EventKind.CLOSE_CANCELLED,
+        EventKind.CLOSED,
+        EventKind.LIQUIDATED,
+        EventKind.TRIGGERED,
+        EventKind.TRAILED,
+    }
+)
+"""Events after which other closes may be pending than before."""
+_NONE: Mapping[tuple[str, str], tuple[Decimal, Decimal]] = {}
+
+
+class Herald:
+    """Records what happens to orders, and sends it to their owners and to sharers of accounts."""
+
+    def __init__(
+        self,
+        actor: Actor,
+        records: Records,
+        cross: Mapping[str, CrossAccount],
+        sharers: dict[str, list[Desk]],
+    ) -> None:
+        self._actor = actor
+        self._records = records
+        self._cross = cross
+        """The accounts with cross margin, by name."""
+        self._sharers = sharers
+        """Desks by the account they trade on."""
+        self._shared: set[str] = set()
+        """The accounts of several desks."""
+        self.told: list[tuple[Branch, tuple[tuple[int, SpotOrder | TradingOrder], ...]]] | None
+        """What was told of since somebody looked: branches, and what came of a split; None where
+        nobody looks."""
+        self.told = None
+        self.held: list[tuple[Channel, OrderEvent | BalanceUpdate]] | None = None
+        """What is to be sent once all that a command does is done; None where each is sent at
+        once."""
+
+    def attend(self, desk: Desk, account: str) -> None:
+        """``desk`` trades on ``account``: it hears what happens to it."""
+        sharing = self._sharers.setdefault(account, [])
+        sharing.append(desk)
+        if len(sharing) > 1:
+            self._shared.add(account)
+
+    def tell(
+        self,
+        kind: EventKind,
+        branch: Branch,
+        order: SpotOrder | TradingOrder | None,
+        *,
+        positions: tuple[tuple[UUID, TradingOrder | None], ...] = (),
+        fill: Fill | None = None,
+        reason: RejectReason | None = None,
+        detail: str = "",
+        command: int = 0,
+        children: tuple[tuple[int, SpotOrder | TradingOrder], ...] = (),
+        balances: Balances = _NONE,
+        level: Decimal | None = None,
+        close: int = 0,
+    ) -> None:
+        """Record an order event and send it to the owner; sharers of the account get balances."""
+        desk, actor, records = branch.desk, self._actor, self._records
+        if self.told is not None:
+            self.told.append((branch, children))
+        now = actor.system.now
+        heard = actor.fiber.handling
+        entry = records.entry if balances else 0
+        records.events.append(
+            _new(
+                EventRecord,
+                (
+                    now,
+                    heard[2],  # type: ignore[index]
+                    kind,
+                    branch.number,
+                    0 if order is None else order.order_number,
+                    reason,
+                    detail,
+                    entry,
+                    heard[5],  # type: ignore[index]
+                    heard[3].sender,  # type: ignore[index]
+                    None if order is None else order.volume,
+                    None,
+                    actor.bars + actor.ticks,  # type: ignore[attr-defined]
+                    None if fill is None else fill.executed_ns,
+                ),
+            )
+        )
+        event = _new(
+            OrderEvent,
+            (
+                kind,
+                now,
+                branch.number,
+                branch.id,
+                order,
+                branch.order,
+                positions,
+                fill,
+                reason,
+                detail,
+                command,
+                children,
+                balances,
+                level,
+                False,
+                close,
+                closes_of(branch) if kind in _OF_CLOSES else None,
+            ),
+        )
+        if self.held is None:
+            desk.channel.post(event, ORDER_EVENT)
+        else:
+            self.held.append((desk.channel, event))
+        if branch.account in self._shared:
+            if branch.account in self._cross:
+                if balances or positions:
+                    self.share(desk, branch.account, balances, positions)
+            elif balances:
+                self.share(desk, branch.account, balances)
+
+    def tell_uncovered(
+        self,
+        branch: Branch,
+        order: SpotOrder | TradingOrder,
+        uncovered: Decimal,
+        asset: str,
+        what: str,
+    ) -> None:
+        """Tell of what the account could not pay, and the insurance account bore."""
+        if uncovered:
+            self.tell(
+                EventKind.BANKRUPTCY,
+                branch,
+                order,
+                detail=f"{plain(uncovered)} {asset} of {what} borne by the insurance account",
+            )
+
+    def share(
+        self,
+        desk: Desk | None,
+        account: str,
+        balances: Balances,
+        positions: tuple[tuple[UUID, TradingOrder | None], ...] = (),
+    ) -> None:
+        """Tell the other strategies on the account what its balances are now, and of a cross margin
+        account its ``positions`` that changed."""
+        sharing = self._sharers[account]
+        if len(sharing) > 1 or desk is None:
+            for other in sharing:
+                if other is not desk:
+                    self._send(other.channel, BalanceUpdate(balances, positions))
+
+    def _send(self, channel: Channel, event: OrderEvent | BalanceUpdate) -> None:
+        if self.held is None:
+            channel.post(event, ORDER_EVENT)
+        else:
+            self.held.append((channel, event))
+
+    def release(self) -> None:
+        """Send what was held back: a command is answered by the last of the events that it led to,
+        so that who awaited it sees all that it did. What comes is held back as before."""
+        held = self.held
+        if not held:
+            return
+        self.held = []
+        if len(held) > 1:
+            last: dict[Channel, int] = {}
+            for place, (channel, event) in enumerate(held):
+                if type(event) is OrderEvent:
+                    last[channel] = place
+            asker: Channel | None = None
+            for place, (channel, event) in enumerate(held):
+                if type(event) is not OrderEvent:
+                    continue
+                if event.command:
+                    asker = channel
+                if channel is asker and place < last[channel]:
+                    held[place] = (channel, event._replace(later=True))
+        for channel, event in held:
+            channel.post(event, ORDER_EVENT)
+
+    def refuse(
+        self,
+        desk: Desk,
+        command: int,
+        reason: RejectReason,
+        detail: str,
+        branch: Branch | None,
+        asked: UUID | None = None,
+        order_id: UUID | None = None,
+    ) -> None:
+        """Record a refusal (of a command that named ``asked``) and send it to the one who asked.
+
+        ``order_id`` is the id that a refused new order would have had.
+        """
+        number = 0 if branch is None else branch.number
+        order = None if branch is None else branch.order
+        about = order
+        if about is None and branch is not None and branch.holdings:
+            about = branch.holdings[-1].order
+        heard = self._actor.fiber.handling
+        self._records.events.append(
+            EventRecord(
+                self._actor.system.now,
+                heard.id,  # type: ignore[union-attr]
+                EventKind.REJECTED,
+                number,
+                0 if about is None else about.order_number,
+                reason,
+                detail,
+                0,
+                heard.cause,  # type: ignore[union-attr]
+                heard.channel.sender,  # type: ignore[union-attr]
+                None if about is None else about.volume,
+                asked,
+                self._actor.bars + self._actor.ticks,  # type: ignore[attr-defined]
+                None,
+            )
+        )
+        self._send(
+            desk.channel,
+            OrderEvent(
+                EventKind.REJECTED,
+                self._actor.system.now,
+                number,
+                order_id if branch is None else branch.id,
+                order,
+                order,
+                (),
+                None,
+                reason,
+                detail,
+                command,
+                (),
+                _NONE,
+            ),
+        )

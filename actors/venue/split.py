@@ -1,0 +1,215 @@
+"""One order or position made into several, each a branch of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from backtest.actors.protocol import Amend, Balances, EventKind
+from backtest.errors import InsufficientFunds, RejectReason
+from backtest.models import SpotOrder, TradingOrder
+from backtest.money import ZERO, add, plain, sub
+from backtest.services.ledger.entries import change_reserve
+from backtest.services.orders.expiry import terms_of
+from backtest.services.orders.operations import apportion, split
+from backtest.services.settlement.amounts import NOTHING
+
+from .branch import Branch
+from .checks import (
+    check_cross,
+    check_dust,
+    check_grid,
+    check_least,
+    check_post_only,
+    check_protection,
+    check_room,
+    check_sale,
+    has_expired,
+    refuse,
+    refuse_expired,
+    takes,
+)
+from .fill_plans import owed
+from .split_positions import PositionSplitting
+from .spot_exits import ExitDesk
+from .venue import Venue
+
+__all__ = ["Splitting"]
+
+
+class Splitting:
+    """Carries out split commands; raises `OrderRejected` with nothing changed."""
+
+    def __init__(self, venue: Venue, exits: ExitDesk) -> None:
+        self._venue = venue
+        self._exits = exits
+        self._positions = PositionSplitting(venue)
+
+    async def split(self, branch: Branch, action: Amend) -> None:
+        """Make two or more branches of a pending order, or of what is open of one."""
+        volumes = action.volumes
+        prices = action.limit_prices
+        for volume in volumes:
+            check_grid(branch.book.pair, volume)
+        targets = action.take_profits
+        if prices is not None:
+            check_grid(branch.book.pair, None, *prices)
+        if targets is not None:
+            check_grid(branch.book.pair, None, *targets)
+            if len(targets) != len(volumes):
+                refuse(RejectReason.INVALID_PRICE, "give one take-profit per part")
+        if branch.order is not None:
+            check_room(branch.book, branch.account, len(volumes) - 1)
+        if branch.part is not None:
+            if prices is not None and targets is not None:
+                refuse(RejectReason.INVALID_ACTION, "an exit's limit price is its take-profit")
+            self._exits.split(branch, volumes, prices or targets, action.command)
+        elif branch.order is not None:
+            await self._split_order(branch, volumes, prices, targets, action.command)
+        elif branch.holdings:
+            if prices is not None:
+                refuse(RejectReason.INVALID_ACTION, "a position has no limit prices")
+            self._positions.split(branch, volumes, targets, action.command)
+        else:
+            refuse(RejectReason.ALREADY_DONE, "this order is done")
+
+    async def _split_order(
+        self,
+        branch: Branch,
+        volumes: Sequence[Decimal],
+        prices: Sequence[Decimal] | None,
+        targets: Sequence[Decimal | None] | None,
+        command: int,
+    ) -> None:
+        venue, book = self._venue, branch.book
+        order = branch.order
+        assert order is not None
+        if has_expired(branch, venue.now):
+            refuse_expired(branch)
+        if owed(branch):
+            refuse(
+                RejectReason.INSUFFICIENT_FUNDS,
+                f"its fills cost {plain(owed(branch))} {book.quote} more than "
+                "could be paid: that is due "
+                "from what it brings next, or when it ends",
+            )
+        if targets is not None and branch.spot and not branch.working.buy:
+            refuse(RejectReason.NOT_SUPPORTED, "a spot sell has no take_profit")
+        if prices is not None and order.limit_price is None:
+            refuse(RejectReason.INVALID_ACTION, "only a limit order can be split to other prices")
+        ids = [venue.ids.draw() for _ in volumes]
+        parts = split(
+            order,
+            at=venue.at,
+            volumes=volumes,
+            ids=ids,
+            limit_prices=prices,
+            step=book.step,
+        )
+        for target, made in zip(targets or (), parts.parts, strict=False):
+            if target is not None:
+                made.__dict__["take_profit"] = target  # a copy that is ours alone still
+        balances: Balances = {}
+        branches = [
+            self._part_branch(branch, part, prices is None or prices[place] == order.limit_price)
+            for place, part in enumerate(parts.parts)
+        ]
+        if branch.nets:
+            _share_offset(branch, branches)
+        moved = prices is not None or targets is not None
+        total = ZERO
+        for own in branches:
+            # Each part is an order of its own: nothing of it has filled or was charged, and it
+            # reserves for all of itself.
+            part = own.order
+            assert part is not None
+            self._check_part(own, part, moved)
+            part.__dict__["reserved"] = venue.reserve(own, part.volume)
+            total = add(total, part.reserved)
+        if venue.cross and total > order.reserved:
+            check_cross(venue, branch, sub(total, order.reserved))
+        legs = change_reserve(branch.account, branch.asset, order.reserved, total)
+        if legs:
+            try:
+                balances = await venue.post(legs, branch.id, "order split")
+            except InsufficientFunds as short:
+                refuse(
+                    RejectReason.INSUFFICIENT_FUNDS,
+                    f"the parts need {short.needed:f} {short.asset}, {short.available:f} available",
+                )
+        venue.records.keep(parts.replaced)
+        waiting = [at for at, working in book.waiting if working is branch.working]
+        book.waiting = [item for item in book.waiting if item[1] is not branch.working]
+        for own in branches:
+            kept = own.working.sequence == branch.working.sequence
+            part = own.order
+            assert part is not None
+            venue.list_branch(own)
+            venue.ocos.inherit(own, branch)
+            accepted = book.waiting.pop()
+            if not kept:
+                book.waiting.append(accepted)
+            elif waiting:
+                book.waiting.append((waiting[0], own.working))
+            venue.take_on(part, own)
+        venue.unlist(branch)
+        venue.herald.tell(
+            EventKind.SPLIT,
+            branch,
+            parts.replaced,
+            detail=f"into {' + '.join(map(plain, volumes))}",
+            command=command,
+            children=tuple((own.number, own.order) for own in branches),  # type: ignore[misc]
+            balances=balances,
+        )
+
+    def _check_part(self, own: Branch, part: SpotOrder | TradingOrder, moved: bool) -> None:
+        """Refuse a part that would be refused as an order; ``moved``: its prices may be others."""
+        venue, book, buy = self._venue, own.book, own.working.buy
+        price = part.limit_price or part.stop_price or book.last
+        check_least(book, part.volume, price)
+        if moved and price is not None:
+            check_protection(buy, price, part.stop_loss, part.take_profit)
+        if own.spot:
+            price = own.worst if buy else part.limit_price or part.stop_price or own.worst
+            check_dust(book, buy, NOTHING, part.volume, price)
+            if not buy and book.fees.may_exceed:
+                check_sale(venue, own, part.volume, price)
+
+    def _part_branch(
+        self, parent: Branch, part: SpotOrder | TradingOrder, keeps_place: bool
+    ) -> Branch:
+        venue = self._venue
+        own = Branch(
+            part.id, parent.desk, parent.account, parent.book, parent.spot, parent.leverage
+        )
+        own.asset, own.taker = parent.asset, parent.taker
+        own.terms, own.expires = parent.terms, parent.expires
+        own.worst, own.accepted, own.charged = parent.worst, parent.accepted, parent.charged
+        own.nets, own.reduces = parent.nets, parent.reduces
+        old = parent.working
+        if not keeps_place:
+            buy, limit, stop = old.buy, part.limit_price, part.stop_price
+            now = parent.book.meets(buy)
+            own.worst = parent.book.worst_price(buy, limit, stop, now)
+            waits = old.kind == "stop_limit"
+            own.taker = takes(buy, limit, stop if waits else now)
+            own.terms = terms_of(limit if waits else None, part.instructions)
+            if part.instructions.post_only:
+                check_post_only(old.kind, buy, limit, stop, now, part.instructions)
+        venue.enter(own, part, old.kind, old.buy)
+        own.working.triggered = old.triggered
+        if keeps_place:
+            own.working.sequence, own.working.fresh = old.sequence, old.fresh
+            own.working.start = old.start
+        return own
+
+
+def _share_offset(parent: Branch, parts: Sequence[Branch]) -> None:
+    """Let each part close its share of what the whole was to close of the other side."""
+    left, whole = parent.offset, parent.working.volume
+    for own in parts:
+        volume = own.working.volume
+        share, left = apportion(left, volume, whole, own.book.pair.volume_increment)
+        own.offset = min(share, volume)
+        whole = sub(whole, volume)

@@ -1,0 +1,249 @@
+"""Exits: what a spot bracket bought, or an account owned, sold by one order at two prices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from backtest.actors.protocol import Amend, Balances, EventKind
+from backtest.errors import RejectReason
+from backtest.models import OrderDirection, SpotOrder
+from backtest.money import ONE, ZERO, plain, sub
+from backtest.services.fills.walk import Group, OpenPart, Working, WorkingKind
+from backtest.services.ledger.entries import change_reserve
+from backtest.services.orders.operations import create_spot, modify, split
+
+from .branch import Branch
+from .cancel import Cancellation
+from .checks import check_grid, check_protection, refuse
+from .venue import Venue
+
+__all__ = ["ExitDesk"]
+
+_LEGS: tuple[tuple[WorkingKind, str], ...] = (
+    ("stop_loss", "stop_price"),
+    ("take_profit", "limit_price"),
+)
+"""The legs of an exit as the walk knows them, and the prices of the order that they stand at."""
+
+
+class ExitDesk:
+    """Opens exits, of spot brackets and of what is owned, and changes them when their owner asks.
+
+    An exit walks the bar as the protection of a position does: as a part that the account owns,
+    with a stop-loss and a take-profit that share what is left of it.
+    """
+
+    def __init__(self, venue: Venue, cancellation: Cancellation) -> None:
+        self._venue = venue
+        self._cancellation = cancellation
+
+    def open(self, entry: Branch, filled: SpotOrder) -> Branch:
+        """The exit of what ``filled`` bought, whose base is in reserve already; not yet told of."""
+        venue, book = self._venue, entry.book
+        assert filled.fill_price is not None
+        order = create_spot(
+            id=venue.ids.draw(),
+            order_number=venue.next_number(),
+            at=venue.at,
+            pair=book.code,
+            direction=OrderDirection.SHORT,
+            volume=filled.volume,
+            agent_id=filled.agent_id,
+            account_id=filled.account_id,
+            broker_id=filled.broker_id,
+            run_id=filled.backtest_run_id,
+            limit_price=filled.take_profit,
+            stop_price=filled.stop_loss,
+            reserved=filled.volume,
+            entry_order_id=filled.id,
+        )
+        branch = self._branch(entry, order, filled.fill_price)
+        branch.tally = entry.protecting_tally()
+        for kind, name in _LEGS:
+            self._put(branch, kind, getattr(order, name), venue.next_sequence())
+        self._list(branch, order)
+        return branch
+
+    def sell_owned(self, branch: Branch, order: SpotOrder) -> None:
+        """Let ``order``, accepted under ``branch``, sell what the account owned already."""
+        venue = self._venue
+        part = OpenPart(branch, True, order.volume, branch.worst, ZERO, [])
+        branch.order, branch.accepted = order, venue.now
+        branch.part, branch.group = part, Group(None, parts=[part])
+        for kind, name in _LEGS:
+            self._put_anew(branch, kind, getattr(order, name))
+        self._list(branch, order)
+
+    def _branch(self, parent: Branch, order: SpotOrder, price: Decimal) -> Branch:
+        book = parent.book
+        branch = Branch(order.id, parent.desk, parent.account, book, True, ONE)
+        branch.asset, branch.order, branch.accepted = book.base, order, self._venue.now
+        branch.worst = price
+        part = OpenPart(branch, True, order.volume, price, ZERO, [])
+        branch.part, branch.group = part, Group(None, parts=[part])
+        return branch
+
+    def _put(
+        self, branch: Branch, kind: WorkingKind, price: Decimal | None, sequence: int
+    ) -> Working | None:
+        if price is None:
+            return None
+        part = branch.part
+        assert part is not None
+        working = Working(branch, kind, False, price, part.volume, sequence=sequence)
+        part.exits.append(working)
+        branch.working = part.exits[0]
+        return working
+
+    def _put_anew(self, branch: Branch, kind: WorkingKind, price: Decimal | None) -> None:
+        """A leg that is accepted now: it waits for the first price that it sees."""
+        venue = self._venue
+        working = self._put(branch, kind, price, venue.next_sequence())
+        if working is not None:
+            working.fresh = True
+            branch.book.waiting.append((venue.now, working))
+
+    def _list(self, branch: Branch, order: SpotOrder) -> None:
+        """It is pending from now on: on the rest of the path, and from the next bar on."""
+        venue, book = self._venue, branch.book
+        branch.number = venue.next_branch()
+        venue.branch_of[order.id.int] = branch
+        book.list_order(branch)
+        venue.records.keep(order)
+
+    # -- what its owner asks for -------------------------------------------------------------------
+
+    async def modify(self, branch: Branch, action: Amend) -> None:
+        """Other prices, or less volume; the new order is a child in the same branch."""
+        venue, order, part = self._venue, branch.order, branch.part
+        assert isinstance(order, SpotOrder)
+        assert part is not None
+        changes = self._changes(branch, order, action)
+        leaves = order.volume
+        if action.volume is not None:
+            leaves = sub(action.volume, branch.total_filled)
+            if leaves > order.volume:
+                refuse(
+                    RejectReason.INVALID_VOLUME,
+                    f"an exit can only be made smaller: {plain(order.volume)} are left of it",
+                )
+            if leaves <= ZERO:
+                await self._cancellation.modify_away(branch, action.volume, action.command)
+                return
+        balances: Balances = {}
+        legs = change_reserve(branch.account, branch.asset, order.reserved, leaves)
+        if legs:
+            balances = await venue.post(legs, branch.id, "order modified")
+        replaced, child = modify(
+            order,
+            at=venue.at,
+            new_id=venue.ids.draw(),
+            leaves=leaves,
+            changes=changes,
+            reserved=leaves,
+        )
+        venue.records.keep(replaced)
+        venue.live_on(branch, child)
+        branch.resize(leaves)
+        for kind, name in _LEGS:
+            if name in changes:
+                self._replace(branch, kind, getattr(child, name))
+        branch.book.groups = None
+        venue.herald.tell(
+            EventKind.MODIFIED,
+            branch,
+            child,
+            detail=" and ".join(sorted(changes)),
+            command=action.command,
+            balances=balances,
+        )
+
+    def _changes(
+        self, branch: Branch, order: SpotOrder, action: Amend
+    ) -> dict[str, Decimal | None]:
+        """The prices that a modify asks for; ``stop_loss`` is another name for the stop price,
+        ``take_profit`` for the limit."""
+        pair, last = branch.book.pair, branch.book.last
+        if action.trail is not None or action.trail_percent is not None or action.expires_at:
+            refuse(RejectReason.INVALID_ACTION, "an exit has two prices: it trails and expires not")
+        changes: dict[str, Decimal | None] = {}
+        for kind, name in _LEGS:
+            own, other = getattr(action, name), getattr(action, kind)
+            if own is not None and other is not None and own != other:
+                refuse(RejectReason.INVALID_ACTION, f"{name} and {kind} are the same price here")
+            price = other if own is None else own
+            if price is not None:
+                changes[name] = price
+            elif kind in action.clear:
+                changes[name] = None
+        check_grid(pair, action.volume, *changes.values())
+        if not changes and action.volume is None:
+            refuse(RejectReason.NOTHING_TO_CHANGE, "the modify names nothing to change")
+        stop = changes.get("stop_price", order.stop_price)
+        limit = changes.get("limit_price", order.limit_price)
+        if stop is None and limit is None:
+            refuse(RejectReason.INVALID_ACTION, "an exit without a price: cancel it instead")
+        if changes and last is not None:
+            check_protection(True, last, stop, limit)
+        return changes
+
+    def _replace(self, branch: Branch, kind: WorkingKind, price: Decimal | None) -> None:
+        """Give the exit a leg accepted now, in the place of the old one."""
+        part = branch.part
+        assert part is not None
+        part.exits[:] = [one for one in part.exits if one.kind != kind]
+        self._put_anew(branch, kind, price)
+        branch.working = part.exits[0]
+
+    def split(
+        self,
+        branch: Branch,
+        volumes: Sequence[Decimal],
+        prices: Sequence[Decimal | None] | None,
+        command: int,
+    ) -> None:
+        """Make several exits of one, each with its own take-profit if ``prices`` are given."""
+        venue, book, order = self._venue, branch.book, branch.order
+        assert isinstance(order, SpotOrder)
+        assert branch.part is not None
+        parts = split(
+            order,
+            at=venue.at,
+            volumes=volumes,
+            ids=[venue.ids.draw() for _ in volumes],
+            limit_prices=prices,
+            step=book.step,
+            reserves=volumes,
+        )
+        if prices is not None and book.last is not None:
+            for part in parts.parts:
+                check_protection(True, book.last, part.stop_price, part.limit_price)
+        venue.records.keep(parts.replaced)
+        old = {working.kind: working for working in branch.part.exits}
+        waits = {working: at for at, working in book.waiting}
+        children = []
+        for part in parts.parts:
+            own = self._branch(branch, part, branch.part.entry_price)
+            for kind, name in _LEGS:
+                was, price = old.get(kind), getattr(part, name)
+                if was is None or price != was.price:
+                    self._put_anew(own, kind, price)
+                    continue
+                kept = self._put(own, kind, price, was.sequence)
+                assert kept is not None
+                kept.triggered, kept.start, kept.fresh = was.triggered, was.start, was.fresh
+                if was in waits:
+                    book.waiting.append((waits[was], kept))
+            part.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone still
+            self._list(own, part)
+            children.append((own.number, part))
+        venue.unlist(branch)
+        venue.herald.tell(
+            EventKind.SPLIT,
+            branch,
+            parts.replaced,
+            detail=f"into {' + '.join(map(plain, volumes))}",
+            command=command,
+            children=tuple(children),
+        )

@@ -1,0 +1,84 @@
+"""What is said of stops: that one was reached, and where a trailing one stands."""
+
+from __future__ import annotations
+
+from backtest.actors.protocol import EventKind
+from backtest.models._fast import derive
+from backtest.money import plain
+from backtest.services.fills.walk import Working
+
+from .branch import Branch
+from .venue import Venue
+
+__all__ = ["catch_up", "tell_moved", "tell_trailed", "tell_triggered"]
+
+
+def tell_trailed(venue: Venue, working: Working) -> None:
+    """Say of a trailing stop where it stands now."""
+    key = working.key
+    level = working.price
+    if type(key) is Branch:
+        if key.order is None or key.working is not working:
+            return
+        catch_up(venue, key)
+        branch, order = key, key.order
+    else:
+        if key not in key.holding.closings:
+            return
+        key.level = level
+        branch, order = key.holding.branch, key.holding.order
+    venue.herald.tell(
+        EventKind.TRAILED,
+        branch,
+        order,
+        detail=f"trailing stop at {plain(level)}",  # type: ignore[arg-type]
+        level=level,
+        close=0 if type(key) is Branch else key.command,
+    )
+
+
+def tell_moved(venue: Venue, working: Working) -> None:
+    """Say of a trailing stop that is reached that on this very path it had moved before."""
+    key = working.key
+    stood = key.order and key.order.stop_price if type(key) is Branch else key.level
+    if working.price is not None and working.price != stood:
+        tell_trailed(venue, working)
+
+
+def catch_up(venue: Venue, branch: Branch) -> None:
+    """Let the order of a trailing stop say where the walk has moved it to."""
+    order, level = branch.order, branch.working.price
+    if order is not None and order.stop_price != level:
+        branch.order = derive(order, stop_price=level)
+        venue.records.keep(branch.order)
+
+
+def tell_triggered(venue: Venue, working: Working) -> None:
+    """Say of a stop that it was reached, if there is something left for it to fill."""
+    key = working.key
+    if type(key) is Branch:
+        part = key.part
+        acts = key.working is working if part is None else working in part.exits
+        branch, order = key, key.order if acts else None
+        left = working.volume if part is None else part.volume
+    else:
+        branch = key.holding.branch
+        order = key.holding.order if key in key.holding.closings else None
+        left = key.holding.part.volume
+    if order is None:
+        return
+    price = plain(working.price)  # type: ignore[arg-type]
+    if working.kind == "limit":
+        what = f"the stop was reached, it is a limit order at {price} from here on"
+    else:
+        what = f"{working.kind} at {price} was reached"
+    if working.kind == "trailing_stop":
+        tell_moved(venue, working)
+        order = key.order if type(key) is Branch else order
+    venue.herald.tell(
+        EventKind.TRIGGERED,
+        branch,
+        order,
+        detail=f"{what}; {plain(left)} is left to fill",
+        close=0 if type(key) is Branch else key.command,
+    )

@@ -1,0 +1,1 @@
+"""The figures of a run, and the page of text that people read."""

@@ -1,0 +1,223 @@
+"""The report of a run: what happened, what it earned, where every cent went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from backtest.analysis.metrics import COVERED, flows_of
+from backtest.analysis.report.path_interval import path_lines
+from backtest.analysis.report.refusals import refused_lines
+from backtest.analysis.report.waiting import waiting
+from backtest.analysis.text import columns, grouped, moment, money_column, signed
+from backtest.models import OrderStatus, TradingOrder
+from backtest.money import ZERO, add, round_half_even
+from backtest.services.margin.linear import unrealised_pnl
+from backtest.strategies.parameters import parameters_of
+
+if TYPE_CHECKING:
+    from backtest.analysis.result import RunResult
+
+__all__ = ["report"]
+
+_FLOWS = {
+    "ADJUSTMENT": "paid in",
+    "FILL_BUY": "paid for buys",
+    "FILL_SELL": "delivered for sells",
+    "SPOT_EXCHANGE": "received in exchange",
+    "CLOSE_PNL": "realised PnL of positions",
+    COVERED: "borne by the insurance",
+    "FEE_CREATE": "create fees",
+    "FEE_FILL": "fill fees",
+    "FEE_CLOSE": "close fees",
+    "FEE_CANCEL": "cancel fees",
+    "FEE_OVERNIGHT": "overnight charges",
+}
+_CENT = Decimal("0.01")
+_UNDEFINED = "not defined"
+
+
+def report(result: RunResult) -> str:
+    """The report as text; the same run gives the same text."""
+    figures = result.summary
+    lines = [
+        *_head(result, figures),
+        "",
+        "Summary",
+        *_summary(figures),
+        "",
+        "Fees by stage",
+        *_fees(figures["fees"]),
+        "",
+        "Where the money went",
+        *_flows(result),
+        "",
+        "Balances",
+        *_balances(result),
+    ]
+    if result.interval is not None:
+        told = (f"  {line}" for line in path_lines(result.interval))
+        lines += ["", "Over the path policies", *told]
+    positions = _positions(result)
+    if positions:
+        lines += ["", "Open positions", *positions]
+    pending = waiting(result)
+    if pending:
+        lines += ["", "Pending at the end", *(f"  {line}" for line in pending)]
+    refused = refused_lines(result)
+    if refused:
+        lines += ["", "Refused, and the first of each reason", *refused]
+    if result.notices:
+        lines += ["", "Notices", *(f"  {notice}" for notice in result.notices)]
+    return "\n".join([*lines, "", "Receipt", *_receipt(result)]) + "\n"
+
+
+def _head(result: RunResult, figures: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for name, strategy in result.strategies.items():
+        parameters = ", ".join(f"{key}={value}" for key, value in parameters_of(strategy).items())
+        lines.append(f"{type(strategy).__name__}({parameters})")
+        accounts = result.accounts_of[name]
+        if len(result.strategies) > 1 or accounts != ("main",):
+            lines[-1] += f" as {name!r} on {', '.join(accounts)}"
+    period = f"{moment(figures['start'])} to {moment(figures['end'])} UTC"
+    given = f"{figures['bars']:,} bars"
+    if result.ticks:
+        ticks = f"{result.ticks:,} quotes and trades"
+        given = f"{given} and {ticks}" if figures["bars"] else ticks
+    lines.append(f"{period}: {given} of {', '.join(result.pairs)}")
+    return lines
+
+
+def _summary(figures: Mapping[str, Any]) -> list[str]:
+    cash = figures["cash_asset"]
+    start, final = money_column([figures["start_equity"], figures["final_equity"]])
+    gained, sharpe = figures["return_percent"], figures["sharpe"]
+    profit, fall = signed(figures["profit"]), grouped(figures["max_drawdown"])
+    deepest, basis = grouped(figures["max_drawdown_percent"]), figures["sharpe_basis"]
+    rows = [
+        ("start equity", f"{start} {cash}"),
+        ("final equity", f"{final} {cash}"),
+        ("return", f"{_UNDEFINED if gained is None else f'{signed(gained)} %'}  ({profit} {cash})"),
+        ("max drawdown", f"{deepest} %  ({fall} {cash})"),
+        ("Sharpe", f"{_short(sharpe)}  (annualised, from {basis} equity)"),
+        ("exposure", f"{_short(figures['exposure_percent'])} % of the bars"),
+        ("trades", _trades(figures)),
+        ("orders", _counted(figures["orders"], figures["orders_by_status"])),
+        ("fills", f"{figures['fills']:,}" + _of(figures["ambiguous_fills"], "ambiguous")),
+        ("refused", _counted(figures["rejections"], figures["rejections_by_reason"])),
+    ]
+    if figures["liquidations"]:
+        rows.append(("liquidations", f"{figures['liquidations']:,}"))
+    for asset, amount in figures["uncovered_loss"].items():
+        rows.append(("uncovered loss", f"{grouped(amount)} {asset}, beyond the insurance fund"))
+    if figures["unpriced_assets"]:
+        rows.append(("not counted", f"{', '.join(figures['unpriced_assets'])}: no price in {cash}"))
+    return columns(rows)
+
+
+def _short(value: Decimal | None) -> str:
+    return _UNDEFINED if value is None else grouped(round_half_even(value, _CENT))
+
+
+def _trades(figures: Mapping[str, Any]) -> str:
+    if not figures["trades"]:
+        return "0"
+    rate, factor = _short(figures["win_rate_percent"]), _short(figures["profit_factor"])
+    return f"{figures['trades']:,}, {figures['wins']:,} won ({rate} %), profit factor {factor}"
+
+
+def _counted(total: int, parts: Mapping[str, int]) -> str:
+    told = ", ".join(f"{count:,} {name.lower()}" for name, count in parts.items())
+    return f"{total:,}" + (f": {told}" if told else "")
+
+
+def _of(count: int, what: str) -> str:
+    return f", {count:,} {what}" if count else ""
+
+
+def _fees(fees: Mapping[str, Mapping[str, Decimal]]) -> list[str]:
+    paid = [
+        (stage, asset, amount) for stage, assets in fees.items() for asset, amount in assets.items()
+    ]
+    if not paid:
+        return ["  none"]
+    texts = money_column([amount for _, _, amount in paid])
+    return columns(
+        [(stage, f"{text} {asset}") for (stage, asset, _), text in zip(paid, texts, strict=True)]
+    )
+
+
+def _flows(result: RunResult) -> list[str]:
+    """Per asset, every kind of transaction and what it sums to: together the final balance."""
+    lines = []
+    for asset, kinds in flows_of(result).items():
+        total = ZERO
+        for change in kinds.values():
+            total = add(total, change)
+        named = [(label, kinds[kind]) for kind, label in _FLOWS.items() if kind in kinds]
+        texts = money_column([*(change for _, change in named), total], sign=True)
+        rows = [(label, text) for (label, _), text in zip(named, texts, strict=False)]
+        lines.append(f"  {asset}")
+        lines += columns([*rows, ("= final balance", texts[-1])], indent="    ")
+    return lines or ["  there was none"]
+
+
+def _balances(result: RunResult) -> list[str]:
+    rows = []
+    for account, assets in result.balances.items():
+        for asset, both in assets.items():
+            worth = ""
+            if asset != result.cash_asset:
+                total = add(both["available"], both["unavailable"])
+                value = result.valuation.worth(asset, total)
+                worth = (
+                    "no price" if value is None else f"worth {grouped(value)} {result.cash_asset}"
+                )
+            rows.append(
+                (
+                    account,
+                    asset,
+                    f"available {grouped(both['available'])}",
+                    f"in reserve {grouped(both['unavailable'])}",
+                    worth,
+                )
+            )
+    return columns(rows) or ["  none"]
+
+
+def _positions(result: RunResult) -> list[str]:
+    rows = []
+    for order in result.records.orders:
+        if not isinstance(order, TradingOrder) or order.status is not OrderStatus.FILLED:
+            continue
+        mark = result.valuation.prices[order.trading_pair_code]
+        price, volume = order.fill_price or ZERO, order.volume
+        gain = unrealised_pnl(order.direction.sign, price, mark, volume, order.contract_size)
+        asset = result.pairs[order.trading_pair_code].quote.code
+        rows.append(
+            (
+                result.account_name(order.account_id),
+                order.direction.value.lower(),
+                f"{grouped(volume, 0)} {order.trading_pair_code}",
+                f"at {grouped(price)}",
+                f"margin {grouped(order.margin_reserved)}",
+                f"now {grouped(mark)}: {signed(gain)} {asset}",
+            )
+        )
+    return columns(rows)
+
+
+def _receipt(result: RunResult) -> list[str]:
+    receipt = result.receipt
+    rows = [
+        ("seed", str(receipt["seed"])),
+        ("run", receipt["run_id"]),
+        ("versions", ", ".join(f"{name} {number}" for name, number in receipt["versions"].items())),
+        ("config", receipt["config_sha256"]),
+        *((f"input {code}", digest) for code, digest in receipt["input_sha256"].items()),
+        *((f"source {name}", digest) for name, digest in receipt["source_sha256"].items()),
+        ("journal", receipt["journal_sha256"]),
+    ]
+    return columns(rows)

@@ -1,0 +1,1 @@
+"""A run as tables of text, and the files they are written to."""

@@ -1,0 +1,68 @@
+"""What stands in ``run.json`` beside the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from backtest.analysis.metrics import plain_summary
+from backtest.analysis.tables.tables import Row, rows_of
+from backtest.money import plain
+
+if TYPE_CHECKING:
+    from backtest.analysis.result import RunResult
+
+__all__ = ["RunTables", "facts_of"]
+
+
+def facts_of(result: RunResult) -> dict[str, Any]:
+    """Configuration, receipt, summary, prices and final balances, as JSON takes them.
+
+    The hash of the configuration, the figures and the balances are there to be compared with what
+    the tables give; no check takes them for granted.
+    """
+    valuation = result.valuation
+    return {
+        "receipt": result.receipt,
+        "config": dict(result.config),
+        "files": {code: list(names) for code, names in result.files.items()},
+        "cash_asset": result.cash_asset,
+        "accounts": {
+            name: {"id": str(account.account_id), "house": account.is_house}
+            for name, account in result.accounts.items()
+        },
+        "prices": {
+            "first": _texts(valuation.first_prices),
+            "last": _texts(valuation.prices),
+        },
+        "balances": {
+            account: {
+                asset: {"available": plain(both[0]), "unavailable": plain(both[1])}
+                for asset, both in assets.items()
+            }
+            for account, assets in result.ledger.balances().items()
+        },
+        "summary": plain_summary(result.summary),
+        **({} if result.interval is None else {"paths": result.interval.plain()}),
+    }
+
+
+def _texts(prices: Mapping[str, Any]) -> dict[str, str]:
+    return {code: plain(price) for code, price in prices.items()}
+
+
+class RunTables:
+    """A run in memory as `backtest.analysis.tables.tables.Tables`."""
+
+    def __init__(self, result: RunResult) -> None:
+        self._result = result
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What stands in ``run.json``."""
+        return facts_of(self._result)
+
+    def rows(self, name: str) -> Iterator[Row]:
+        """The rows of a table."""
+        return rows_of(self._result, name)

@@ -1,0 +1,1 @@
+"""The checks of a finished run: every figure worked out again from its tables."""

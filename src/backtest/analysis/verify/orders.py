@@ -1,0 +1,376 @@
+"""Orders, fills and events against each other and against what the journal adds up to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from backtest.analysis.tables.exact import ONE_UNIT, text_of
+from backtest.analysis.tables.times import as_moment
+from backtest.analysis.verify.journal import Journal
+from backtest.analysis.verify.lines import FillLine, Material, OrderLine
+from backtest.analysis.verify.moments import execution_time
+from backtest.analysis.verify.verification import Finding
+
+__all__ = ["OFFSET", "chains", "enters", "fills", "orders", "reserves", "trades"]
+
+_PENDING, _FILLED, _CLOSED = "PENDING", "FILLED", "CLOSED"
+_CANCELLED, _REPLACED = "CANCELLED", "REPLACED"
+OFFSET = "offset"
+"""The closing reason of what closed positions on the other side, and opened none."""
+_STATES = {
+    # filled, closed, cancelled, replaced: which of the times an order in that state has. A
+    # position that was replaced has its fill, an order that was replaced before it filled has not.
+    _PENDING: (False, False, False, False),
+    _FILLED: (True, False, False, False),
+    _CLOSED: (True, True, False, False),
+    _CANCELLED: (False, False, True, False),
+    _REPLACED: (None, False, False, True),
+}
+
+
+def orders(material: Material, finding: Finding) -> str:
+    """Each order by itself, and its place in its family."""
+    seen: dict[str, OrderLine] = {}
+    for place, order in enumerate(material.orders, 1):
+        what = f"order {order.id}"
+        finding.differ(f"the number of {what}", order.number, str(place))
+        if order.id in seen:
+            finding.wrong(f"{what} is there twice")
+        seen[order.id] = order
+        if order.account not in material.agents or order.pair not in material.pairs:
+            finding.wrong(f"{what} is of an unknown account or pair: {order.account}, {order.pair}")
+        _state(order, what, finding)
+        if order.status != _PENDING and order.reserved:
+            finding.wrong(
+                f"{what} is {order.status} and still has {text_of(order.reserved)} reserved"
+            )
+    for order in material.orders:
+        parent = seen.get(order.parent)
+        if order.parent and parent is None:
+            finding.wrong(f"order {order.id} has a parent that is not there, {order.parent}")
+        root = order.id if not order.parent else ("" if parent is None else parent.root)
+        if parent is not None or not order.parent:
+            finding.differ(f"the root of order {order.id}", order.root, root)
+        if order.branch not in seen:
+            finding.wrong(f"order {order.id} is of a branch that is not there, {order.branch}")
+        if parent is not None and (order.pair, order.account, order.kind, order.direction) != (
+            parent.pair, parent.account, parent.kind, parent.direction,
+        ):  # fmt: skip
+            finding.wrong(f"order {order.id} is not of its parent's pair, account, kind and side")
+        if order.entry_order:
+            _exit(order, parent, seen.get(order.entry_order), finding)
+    return f"{len(seen)} orders"
+
+
+def _exit(
+    order: OrderLine, parent: OrderLine | None, entry: OrderLine | None, finding: Finding
+) -> None:
+    """An exit of a spot bracket sells what one fill of its entry bought; one of what was owned
+    names itself."""
+    if parent is not None:
+        finding.differ(f"the entry of order {order.id}", order.entry_order, parent.entry_order)
+    elif order.entry_order == order.id and (order.kind, order.direction) == ("spot", "SHORT"):
+        return  # of what was owned
+    elif (
+        entry is None
+        or (entry.kind, entry.direction, entry.status) != ("spot", "LONG", _FILLED)
+        or (entry.pair, entry.account, entry.filled) != (order.pair, order.account, order.created)
+        or (order.kind, order.direction) != ("spot", "SHORT")
+    ):
+        finding.wrong(f"order {order.id} is no exit of order {order.entry_order}")
+
+
+def _state(order: OrderLine, what: str, finding: Finding) -> None:
+    times = (order.filled, order.closed, order.cancelled, order.replaced)
+    wanted = _STATES.get(order.status)
+    if wanted is None:
+        finding.wrong(f"{what} has an unknown status, {order.status}")
+        return
+    for name, time, has in zip(("fill", "close", "cancel", "replaced"), times, wanted, strict=True):
+        if has is not None and bool(time) != has:
+            word = "no" if has else "a"
+            finding.wrong(f"{what} is {order.status} and has {word} {name} timestamp")
+    if order.volume <= 0:
+        finding.wrong(f"{what} has a volume of {text_of(order.volume)}")
+    if order.status in (_FILLED, _CLOSED):
+        finding.differ(
+            f"the filled volume of {what}", text_of(order.fill_volume), text_of(order.volume)
+        )
+        limit = order.limit_price
+        worse = order.fill_price > limit if order.direction == "LONG" else order.fill_price < limit
+        # A stop-loss is below the take-profit of the same exit, and fills there.
+        if limit and worse and not order.entry_order:
+            finding.wrong(
+                f"{what} filled at {text_of(order.fill_price)}, beyond its {text_of(limit)}"
+            )
+    if order.status == _CANCELLED:
+        finding.differ(
+            f"the cancelled volume of {what}", text_of(order.cancel_volume), text_of(order.volume)
+        )
+    if any(time and time < order.created for time in times):
+        finding.wrong(f"{what} ended before it was created")
+
+
+def reserves(material: Material, journal: Journal, finding: Finding) -> str:
+    """What is in reserve is there for a pending order or an open position, to the last digit."""
+    explained: dict[tuple[str, str], int] = {}
+    by_chain: dict[str, int] = {}
+    live = 0
+    for order in material.orders:
+        pair = material.pairs[order.pair]
+        held = 0
+        if order.status == _PENDING:
+            held = order.reserved
+        elif order.status == _FILLED and order.kind == "trading":
+            held = order.margin
+        live += bool(held)
+        base = order.kind == "spot" and order.direction == "SHORT"
+        key = (order.account, pair.base if base else pair.quote)
+        explained[key] = explained.get(key, 0) + held
+        by_chain[order.root] = by_chain.get(order.root, 0) + held
+        entry = material.order_by_id.get(order.entry_order)
+        if entry is not None and not order.parent:
+            # What the exit sells was put in reserve with the fill of its entry, and stands there.
+            by_chain[entry.root] = by_chain.get(entry.root, 0) + entry.volume
+            by_chain[order.root] -= entry.volume
+    for key in sorted({*explained, *journal.held}):
+        if key[0] in material.agents:
+            found = journal.held.get(key, (0, 0))[1]
+            if found != explained.get(key, 0):
+                finding.wrong(
+                    f"{key[0]} has {text_of(found)} {key[1]} in reserve, orders and positions "
+                    f"explain {text_of(explained.get(key, 0))}"
+                )
+    for root, sums in _by_chain(material, journal).items():
+        found = sum(reserved for _, reserved in sums.values())
+        if found != by_chain.get(root, 0):
+            finding.wrong(
+                f"chain {root} has {text_of(found)} in reserve, its orders explain "
+                f"{text_of(by_chain.get(root, 0))}"
+            )
+    return f"{live} orders and positions hold all that is in reserve"
+
+
+def _by_chain(
+    material: Material, journal: Journal
+) -> dict[str, dict[tuple[str, str], tuple[int, int]]]:
+    """The journal's sums per order, added up per chain."""
+    chains: dict[str, dict[tuple[str, str], tuple[int, int]]] = {}
+    for order_id, sums in journal.by_order.items():
+        order = material.order_by_id.get(order_id)
+        if order is None:
+            continue
+        chain = chains.setdefault(order.root, {})
+        for key, (total, reserved) in sums.items():
+            before = chain.get(key, (0, 0))
+            chain[key] = (before[0] + total, before[1] + reserved)
+    return chains
+
+
+# -- volumes ---------------------------------------------------------------------------------------
+
+
+def chains(material: Material, finding: Finding) -> str:
+    """Ordered + increased = pending + filled or closed + cancelled, per chain.
+
+    What was ordered and what modifies asked for is told by the events, what became of it by the
+    orders.
+    """
+    put_in: dict[str, int] = {}
+    became: dict[str, int] = {}
+    filled: dict[str, int] = {}
+    closed: dict[str, int] = {}
+    for order in material.orders:
+        if order.status != _REPLACED:
+            became[order.root] = became.get(order.root, 0) + order.volume
+        if order.closing_reason == OFFSET:
+            continue  # it closed others and opened nothing: `fills` looks at it
+        if order.status in (_FILLED, _CLOSED):
+            filled[order.root] = filled.get(order.root, 0) + order.volume
+        if order.status == _CLOSED:
+            closed[order.root] = closed.get(order.root, 0) + order.volume
+    for event in material.events:
+        if event.kind == "accepted":
+            put_in[event.root] = put_in.get(event.root, 0) + event.volume
+        elif event.kind == "modified":
+            # An increase adds to what was put in. A decrease is volume that was cancelled without
+            # an order to show for it: both are the difference of the child and its parent.
+            child = material.order_by_id[event.order]
+            parent = material.order_by_id[child.parent]
+            put_in[event.root] = put_in.get(event.root, 0) + event.volume - parent.volume
+    for root in {**put_in, **became}:
+        found, expected = became.get(root, 0), put_in.get(root, 0)
+        if found != expected:
+            finding.wrong(
+                f"chain {root}: {text_of(expected)} was ordered, {text_of(found)} is accounted for"
+            )
+    for what, volumes, counted in (
+        ("filled", filled, _volumes(material.fills, enters)),
+        ("closed", closed, _volumes(material.fills, lambda fill: not enters(fill))),
+    ):
+        for root in {**volumes, **counted}:
+            if volumes.get(root, 0) != counted.get(root, 0):
+                finding.wrong(
+                    f"chain {root}: {text_of(volumes.get(root, 0))} was {what} by its orders, "
+                    f"{text_of(counted.get(root, 0))} by its fills"
+                )
+    return f"{len(put_in)} chains"
+
+
+def enters(fill: FillLine) -> bool:
+    """Whether it filled an order, and did not close a position."""
+    return fill.kind == "entry" or fill.order_kind == "spot"
+
+
+def _volumes(fills: Iterable[FillLine], counts: Callable[[FillLine], bool]) -> dict[str, int]:
+    volumes: dict[str, int] = {}
+    for fill in fills:
+        if counts(fill):
+            volumes[fill.root] = volumes.get(fill.root, 0) + fill.volume
+    return volumes
+
+
+# -- fills -----------------------------------------------------------------------------------------
+
+
+def fills(material: Material, finding: Finding) -> str:
+    """Each fill against its order: price, time, money."""
+    ended: dict[str, int] = {}
+    for fill in material.fills:
+        order = material.order_by_id.get(fill.order)
+        what = f"the fill of order {fill.order} at {fill.time}"
+        if order is None:
+            finding.wrong(f"{what} is of an unknown order")
+            continue
+        pair = material.pairs[fill.pair]
+        worth = fill.price * fill.volume * pair.contract_size
+        if not _is_near(fill.notional, worth, pair.quote_step):
+            finding.wrong(f"the notional of {what} is {text_of(fill.notional)}")
+        if (fill.root, fill.branch, fill.account, fill.pair, fill.order_kind) != (
+            order.root, order.branch, order.account, order.pair, order.kind,
+        ):  # fmt: skip
+            finding.wrong(f"{what} is not of its order's chain, account, pair and kind")
+        execution_time(fill, what, finding)
+        if enters(fill):
+            _entry(fill, order, what, finding)
+        else:
+            _closing(fill, order, what, pair.quote_step, pair.contract_size, finding)
+        if fill.kind != "entry" or order.kind == "spot":
+            ended[fill.order] = ended.get(fill.order, 0) + 1
+    _offsets(material, finding)
+    for order in material.orders:
+        if order.closing_reason == OFFSET:
+            continue
+        final = order.status == _CLOSED or (order.kind == "spot" and order.status == _FILLED)
+        if ended.get(order.id, 0) != int(final):
+            finding.wrong(
+                f"order {order.id} is {order.status} and has {ended.get(order.id, 0)} fills"
+            )
+    return f"{len(material.fills)} fills agree with their orders"
+
+
+def _offsets(material: Material, finding: Finding) -> None:
+    """What an order closed of the other side is what the positions there say that it closed."""
+    told: dict[str, int] = {}
+    for order in material.orders:
+        if order.closing_reason == OFFSET:
+            told[order.branch] = told.get(order.branch, 0) + order.volume
+            what = f"order {order.id}, which closed others,"
+            finding.differ(
+                f"the closing price of {what}",
+                text_of(order.close_price),
+                text_of(order.fill_price),
+            )
+            finding.differ(f"the PnL of {what}", text_of(order.gross_pnl), text_of(0))
+    closed: dict[str, int] = {}
+    for fill in material.fills:
+        if fill.kind == "netting":
+            closed[fill.closing] = closed.get(fill.closing, 0) + fill.volume
+    for branch in {**told, **closed}:
+        finding.differ(
+            f"what order {branch} closed of the other side",
+            text_of(told.get(branch, 0)),
+            text_of(closed.get(branch, 0)),
+        )
+
+
+def _entry(fill: FillLine, order: OrderLine, what: str, finding: Finding) -> None:
+    finding.differ(f"the price of {what}", text_of(fill.price), text_of(order.fill_price))
+    finding.differ(f"the side of {what}", fill.direction, order.direction)
+    finding.differ(f"the time of {what}", as_moment(fill.time), order.filled)
+    if order.kind == "spot":
+        finding.differ(f"the volume of {what}", text_of(fill.volume), text_of(order.volume))
+        finding.differ(f"the fee of {what}", text_of(fill.fee), text_of(order.fee_fill))
+
+
+def _closing(
+    fill: FillLine, order: OrderLine, what: str, step: int, contract_size: int, finding: Finding
+) -> None:
+    opposite = {"LONG": "SHORT", "SHORT": "LONG"}.get(order.direction)
+    finding.differ(f"the side of {what}", fill.direction, opposite)
+    finding.differ(f"the time of {what}", as_moment(fill.time), order.closed)
+    finding.differ(f"the kind of {what}", fill.kind, order.closing_reason)
+    for name, found, expected in (
+        ("price", fill.price, order.close_price),
+        ("volume", fill.volume, order.volume),
+        ("fee", fill.fee, order.fee_close),
+        ("PnL", fill.pnl, order.gross_pnl),
+    ):
+        finding.differ(f"the {name} of {what}", text_of(found), text_of(expected))
+    moved = fill.price - order.fill_price
+    if order.direction == "SHORT":
+        moved = -moved
+    if not _is_near(fill.pnl, moved * fill.volume * contract_size, step):
+        finding.wrong(f"the PnL of {what} is {text_of(fill.pnl)}")
+
+
+def _is_near(amount: int, exact: int, step: int) -> bool:
+    """Whether an amount is within a step of ``exact``, a product of three. How it is rounded hangs
+    on the fills before it: that what they come to in all is right is `check_value`'s to tell."""
+    unit = ONE_UNIT * ONE_UNIT
+    return abs(amount * unit - exact) < step * unit
+
+
+# -- PnL and fees ----------------------------------------------------------------------------------
+
+
+def trades(material: Material, journal: Journal, finding: Finding) -> str:
+    """PnL and fees that orders show are the sums of their chains' own transactions."""
+    shown: dict[str, dict[str, int]] = {}
+    for order in material.orders:
+        if order.status == _CLOSED:
+            paid = order.fee_create + order.fee_fill + order.fee_close + order.fee_cancel
+            net = order.gross_pnl - paid - order.fee_overnight
+            finding.differ(f"the net PnL of order {order.id}", text_of(order.net_pnl), text_of(net))
+        for name, status, fee in (
+            ("close", _CLOSED, order.fee_close), ("cancel", _CANCELLED, order.fee_cancel),
+        ):  # fmt: skip
+            if fee and order.status != status:
+                finding.wrong(f"order {order.id} is {order.status} and has a {name} fee")
+        if order.status == _REPLACED:
+            continue
+        sums = shown.setdefault(order.root, {})
+        for kind, units in (
+            ("FEE_CREATE", -order.fee_create),
+            ("FEE_FILL", -order.fee_fill),
+            ("FEE_CLOSE", -order.fee_close),
+            ("FEE_CANCEL", -order.fee_cancel),
+            ("FEE_OVERNIGHT", -order.fee_overnight),
+            ("CLOSE_PNL", order.gross_pnl if order.status == _CLOSED else 0),
+        ):
+            sums[kind] = sums.get(kind, 0) + units
+    booked = _by_chain(material, journal)
+    for root, sums in shown.items():
+        chain: dict[str, int] = {}
+        for (kind, _), (total, _) in booked.get(root, {}).items():
+            chain[kind] = chain.get(kind, 0) + total
+        spot = material.order_by_id[root].kind == "spot" if root in material.order_by_id else False
+        for kind, units in sums.items():
+            if kind == "FEE_OVERNIGHT" and spot:
+                continue  # spot orders do not carry it: it stands in the journal alone
+            if chain.get(kind, 0) != units:
+                finding.wrong(
+                    f"chain {root}: its orders show {text_of(units)} of {kind}, its transactions "
+                    f"sum to {text_of(chain.get(kind, 0))}"
+                )
+    return f"PnL and fees of {len(shown)} chains"

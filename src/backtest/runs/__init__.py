@@ -1,0 +1,1 @@
+"""A run from what people ask for to its result: configuration, sources, actors, manifest."""

@@ -1,0 +1,449 @@
+"""The runner: it assembles the actors of a run, runs them, and gives back the result."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta, tzinfo
+from typing import Any
+from uuid import UUID
+
+from attrs import define, evolve, field
+
+from backtest.actors import (
+    AccountActor,
+    BrokerActor,
+    Envelope,
+    Latency,
+    LinkLatencies,
+    MarketData,
+    Network,
+    SimulatedClock,
+    StrategyHost,
+    System,
+)
+from backtest.actors.kernel.deadlock import stall_bound_of
+from backtest.analysis.result import RunResult
+from backtest.data import BarSource, TickSource, merge, open_data, parts_of
+from backtest.errors import ConfigError, DataError, NotRepeatable
+from backtest.ids import IdSource
+from backtest.models import HOUSE, Account, Agent, BacktestRun, TradingPair
+from backtest.receipt import run_id_of
+from backtest.runs.assembly import Assembly
+from backtest.runs.config import RuleBook, cash_of, check_precision, latency_of, read_rules
+from backtest.runs.in_thread import run_in_thread
+from backtest.runs.manifest import manifest, versions
+from backtest.runs.notices import (
+    kinds_of,
+    notices_in_vain,
+    notices_of_data,
+    notices_of_trading,
+    notices_of_unseen,
+)
+from backtest.runs.participants import (
+    account_options,
+    accounts_of,
+    acquaint,
+    check_bounds,
+    named,
+    told_clashes,
+    told_oddities,
+)
+from backtest.runs.rerun import book_on_path, restored, snapshot
+from backtest.runs.sources import cadences_of, counting, files_of, opened
+from backtest.services.valuation import Valuation
+from backtest.strategies import Strategy
+
+__all__ = ["BacktestRunner", "refuse_running_loop"]
+
+Lengths = int | str | timedelta | Sequence[Any] | Mapping[Any, Any] | None
+"""Of bars: one for all data, by pair, or one for each of several sources of a pair."""
+Zones = str | tzinfo | Sequence[Any] | Mapping[Any, Any] | None
+"""Of time stamps, likewise."""
+Latencies = (
+    Latency
+    | LinkLatencies
+    | Network
+    | Mapping[str, Latency | str | int | float | timedelta]
+    | str
+    | int
+    | float
+    | timedelta
+    | None
+)
+"""How long messages between strategies and the venue take."""
+
+_NIL = UUID(int=0)
+"""Of accounts, until the run's id is known."""
+_APART_FROM_DATA = {"seed", "accounts", "netting", "latency", "insurance_fund", "inbox_bound"}
+"""Settings that have nothing to do with how data is read."""
+
+
+@define(kw_only=True)
+class BacktestRunner:
+    """A backtest described; `run` carries it out. One runner runs once, like its strategies.
+
+    Args:
+        strategies: one `Strategy`, several, or a mapping of names to them.
+        data: what `backtest.data.open_data` takes (a path, a dataframe, bars, quotes, trades), for
+            one ``pair``; a list of those where there are several of it (bars of two lengths, say,
+            or bars and quotes); or a mapping of pair codes (or `TradingPair`) to that.
+        pair: the pair of ``data``: a code or a `TradingPair`.
+        cash: opening balances: ``"100000 USD"``, ``{"USD": "100000", "BTC": 2}``, or those by
+            account name. The first asset is the one in which equity is expressed.
+        accounts: which account (or accounts) each strategy trades on, by strategy name. Left out:
+            the account of its name if there is one, else the only one there is.
+        netting: accounts (or True for all) on which a fill first closes what is open on the other
+            side; on the others each filled order is a position of its own. A rules file can say
+            it, too, under ``[accounts.NAME]``.
+        rules: `TradingRules` for all pairs, a mapping of them by pair, or the path of a TOML file.
+        margin_mode: ``"isolated"`` (the default) or ``"cross"``, for all accounts; a rules file can
+            say it for each of them, under ``[accounts.NAME]``.
+        collateral: further assets that count for cross margin accounts, with their weights:
+            ``{"BTC": "0.9"}``.
+        profile: the fill rules of another engine, by name (`backtest.profiles`), for what ``rules``
+            do not say.
+        bar, stamp, tz, decimal, stream: how ``data`` is read; see `backtest.data.open_data`. The
+            first four each for all data, by pair, or in a list, one for each of several sources of
+            a pair.
+        seed: the root of every id and random stream.
+        latency: between strategies and the venue, both ways: a length of time or a `Latency`; or
+            by link: ``{"orders": "20ms", "market_data": "5ms", "order_events": "10ms"}``; or a
+            `DistanceLatency`, which holds among the strategies, too.
+        insurance_fund: what the insurance account starts with, by asset.
+        inbox_bound: messages that may wait for a strategy.
+        stall_bound: steps at one simulated time beyond which the run ends with a `Livelock`;
+            left out: 100 000, or more for a crowd.
+        progress: called with the number of bars now and then.
+
+    Raises `ConfigError` and `DataError` for what cannot be run, and what a strategy raises.
+    """
+
+    strategies: Strategy | Sequence[Strategy] | Mapping[str, Strategy]
+    data: Any
+    cash: Any
+    pair: str | TradingPair | None = None
+    accounts: Mapping[str, str | Sequence[str]] = field(factory=dict)
+    netting: bool | str | Sequence[str] = False
+    rules: Any = None
+    margin_mode: str | None = None
+    collateral: Mapping[str, Any] = field(factory=dict)
+    profile: str | None = None
+    bar: Lengths = None
+    stamp: str | Sequence[str | None] | Mapping[Any, Any] = "open"
+    tz: Zones = None
+    decimal: str | Sequence[str | None] | Mapping[Any, Any] = "."
+    stream: bool = False
+    seed: int = 0
+    latency: Latencies = None
+    insurance_fund: Mapping[str, Any] = field(factory=dict)
+    inbox_bound: int = 100_000
+    stall_bound: int | None = None
+    progress: Callable[[int], None] | None = None
+    observer: Callable[[System, Envelope], None] | None = None
+    tracer: Callable[[Envelope], None] | None = None
+    system: System = field(init=False)
+    _parts: Assembly | None = field(init=False, default=None)
+    _given: Any = field(init=False, default=None)
+    _opened: Any = field(init=False, default=None)
+
+    def run(self) -> RunResult:
+        """Run to the end of the data. Not inside a running event loop: there, `run_async`."""
+        self.prepare()
+        refuse_running_loop("await backtest.run_async(...)")
+        self._simulate()
+        return self.result()
+
+    async def run_async(self) -> RunResult:
+        """The same from inside a running loop: the simulation runs in a thread of its own."""
+        self.prepare()
+        await run_in_thread(self.system, self._simulate)
+        return self.result()
+
+    def _simulate(self) -> None:
+        parts = self._parts
+        assert parts is not None, "prepare it first"
+        try:
+            self.system.simulate()
+        finally:  # an error may well come of it: 'NoneType' object is not callable
+            notices = parts.manifest.notices
+            notices += told_clashes(parts.strategies.values(), self.system.log, notices)
+
+    # -- assembling --------------------------------------------------------------------------------
+
+    def prepare(self) -> System:
+        """Read the configuration, open the data and assemble the actors; nothing runs yet."""
+        if self._parts is not None:
+            raise ConfigError("this runner has run already: make a new one, with new strategies")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise ConfigError(f"seed must be a whole number, not {self.seed!r}")
+        check_bounds(self.inbox_bound, self.stall_bound)
+        cash = cash_of(self.cash)
+        book = read_rules(self.rules, self.profile)
+        strategies = named(self.strategies)
+        for name in self.accounts:
+            if name not in strategies:
+                raise ConfigError(
+                    f"accounts are given for {name!r}, and no strategy is called that: there are "
+                    f"{', '.join(strategies)}"
+                )
+        assets = list(dict.fromkeys(asset for owned in cash.values() for asset in owned))
+        sources, pairs = self._open(assets, book)
+        acquaint(strategies.values(), pairs)
+        self._given = {name: snapshot(strategy) for name, strategy in strategies.items()}
+        rules = {code: book.rules(code) for code in pairs}
+        for code in (*book.by_pair, *book.pairs):
+            if code not in pairs:
+                raise ConfigError(f"the rules name pair {code!r}, which is not in the data")
+        check_precision(cash, pairs, book)
+        system = self.system = System(self.seed, SimulatedClock())
+        system.stall_bound = stall_bound_of(self.stall_bound, len(strategies), len(pairs))
+        options = account_options(
+            cash,
+            book,
+            margin_mode=self.margin_mode,
+            collateral=self.collateral,
+            netting=self.netting,
+        )
+        accounts = {
+            name: Account(_NIL, name, next(iter(cash[name])), **options.get(name, {}))
+            for name in cash
+        }
+        owners = {name: accounts_of(name, self.accounts.get(name), accounts) for name in strategies}
+        told = manifest(
+            seed=self.seed,
+            strategies=strategies,
+            owners=owners,
+            cash=cash,
+            accounts=accounts,
+            pairs=pairs,
+            rules=rules,
+            sources=sources,
+            stamp=self.stamp,
+            tz=self.tz,
+            latency=self.latency,
+            insurance_fund=self.insurance_fund,
+            bounds={"inbox_bound": self.inbox_bound, "stall_bound": system.stall_bound},
+        )
+        told.notices += told_oddities(strategies.values(), system.log)
+        run_id = run_id_of(told.config)
+        ids = IdSource(run_id, "party")
+        broker_id = ids.draw()
+        accounts = {name: evolve(one, account_id=ids.draw()) for name, one in accounts.items()}
+        house = {name: Account(ids.draw(), name, assets[0], is_house=True) for name in HOUSE}
+        agents = {}
+        for name, owned in owners.items():
+            own = tuple(accounts[one] for one in owned)
+            agent = Agent(ids.draw(), name, tuple(one.account_id for one in own))
+            agents[f"strategy/{name}"] = (agent, own)
+        valuation = Valuation(assets[0], list(pairs.values()))
+        parts = [part for source in sources.values() for part in parts_of(source)]
+        events = merge(parts)
+        market = MarketData(events if self.progress is None else counting(events, self.progress))
+        first = market.first
+        if first is None:
+            raise DataError("there are no bars in the data")
+        for code, one in rules.items():
+            if one.funding is not None:
+                one.funding.check_units(first.open_ns, code)
+        cadences = {code: cadences_of(source) for code, source in sources.items()}
+        system.now = system.clock.ns = first.open_ns  # type: ignore[attr-defined]
+        opening = [
+            (name, asset, sum_) for name, owned in cash.items() for asset, sum_ in owned.items()
+        ]
+        fund = [
+            (asset, cash_of({asset: sum_})["main"][asset])
+            for asset, sum_ in self.insurance_fund.items()
+        ]
+        ledger = AccountActor(list(accounts), opening, fund)
+        trading = {code: (pair, rules[code]) for code, pair in pairs.items()}
+        broker = BrokerActor(broker_id, run_id, trading, agents, valuation, cadences)
+        for actor in (ledger, broker, market):
+            system.add(actor)
+        for name, strategy in strategies.items():
+            system.add(self._host(name, strategy))
+        self._watch(system)
+        self._parts = Assembly(
+            run=BacktestRun(run_id, self.seed, first.open_ns),
+            manifest=told,
+            ledger=ledger,
+            broker=broker,
+            accounts={**accounts, **house},
+            owners=owners,
+            agents={
+                agent.agent_id: name.removeprefix("strategy/")
+                for name, (agent, _) in agents.items()
+            },
+            strategies=strategies,
+            pairs=pairs,
+            book=book,
+            rules=rules,
+            cash=cash,
+            sources=sources,
+            valuation=valuation,
+        )
+        return system
+
+    def _open(self, assets: list[str], book: RuleBook) -> tuple[dict[str, Any], dict[str, Any]]:
+        if self._opened is None:
+            settings = {
+                "bar": self.bar,
+                "stamp": self.stamp,
+                "tz": self.tz,
+                "decimal": self.decimal,
+            }
+            self._opened = opened(self.data, self.pair, assets, book, self._source, settings)
+        sources, pairs = self._opened
+        return sources, pairs
+
+    def anew(self, strategies: Mapping[str, Strategy], **settings: Any) -> BacktestRunner:
+        """Another run of the same kind, with fresh ``strategies`` and other ``settings``: a seed.
+
+        The data is opened once for all of them, unless the settings say how to read it. Raises
+        `NotRepeatable` for a second run of what can be read only once.
+        """
+        other = evolve(self, strategies=strategies, **settings)
+        if settings.keys() <= _APART_FROM_DATA:
+            again = self._opened is not None
+            cash = cash_of(self.cash)
+            assets = list(dict.fromkeys(asset for owned in cash.values() for asset in owned))
+            sources, _ = self._open(assets, read_rules(self.rules, self.profile))
+            if again:
+                _refuse_spent(sources)
+            other._opened = self._opened
+        return other
+
+    def end_ns(self) -> int | None:
+        """When the data ends; None where that is known only when it does."""
+        parts = self._parts
+        assert parts is not None, "prepare it first"
+        ends: list[int] = []
+        for source in parts.sources.values():
+            for part in parts_of(source):
+                if not hasattr(part, "end_ns"):
+                    return None
+                ends.append(part.end_ns)
+        return max(ends)
+
+    def _host(self, name: str, strategy: Strategy) -> StrategyHost:
+        return StrategyHost(
+            f"strategy/{name}",
+            strategy,
+            inbox_bound=self.inbox_bound,
+            latency=latency_of(self.latency),
+        )
+
+    def _watch(self, system: System) -> None:
+        if self.observer is not None:
+            observer = self.observer
+            system.observer = lambda envelope: observer(system, envelope)
+        system.tracer = self.tracer
+
+    def _source(
+        self, data: Any, pair: TradingPair, how: Mapping[str, Any]
+    ) -> BarSource | TickSource:
+        return open_data(data, pair, stream=self.stream, **how)
+
+    # -- the result --------------------------------------------------------------------------------
+
+    def result(self) -> RunResult:
+        """What the run has come to; `run` gives it, so only who runs the system himself asks."""
+        parts = self._parts
+        assert parts is not None, "prepare it first"
+        run, broker = parts.run, parts.broker
+        # What the strategies did after the last bar, at its time, belongs to the run too.
+        parts.valuation.sample(self.system.now)
+        parts.manifest.complete()
+        return RunResult(
+            run=BacktestRun(run.run_id, run.seed, run.start_ns, self.system.now),
+            config=parts.manifest.config,
+            notices=self._notices(parts),
+            cash_asset=parts.valuation.cash,
+            pairs=parts.pairs,
+            rules=parts.rules,
+            accounts=parts.accounts,
+            strategies=parts.strategies,
+            accounts_of=parts.owners,
+            agents=parts.agents,
+            ledger=parts.ledger.ledger,
+            records=broker.venue.records,
+            valuation=parts.valuation,
+            bars=broker.bars,
+            ticks=broker.ticks,
+            inputs=parts.manifest.inputs,
+            sources=parts.sources,
+            files=files_of(self.data, parts.sources),
+            versions=versions(),
+            again=self._again,
+        )
+
+    def _notices(self, parts: Assembly) -> list[str]:
+        """What a reader of the figures should know; what was not logged before is logged."""
+        records = parts.broker.venue.records
+        trading = notices_of_trading(parts.rules, records.orders, records.fills)
+        hosts = [one for one in self.system.actors.values() if isinstance(one, StrategyHost)]
+        trading += notices_of_unseen(hosts) + notices_in_vain(hosts, kinds_of(parts.sources))
+        for notice in trading:
+            self.system.log.warning("run.notice", notice=notice)
+        return [*parts.manifest.notices, *notices_of_data(parts.sources), *trading]
+
+    def _again(self, path: str) -> RunResult:
+        """The same run under another path policy: the same sources, read again from the start."""
+        parts = self._parts
+        assert parts is not None
+        _refuse_spent(parts.sources)
+        runner = evolve(
+            self,
+            strategies={name: restored(one) for name, one in self._given.items()},
+            rules=book_on_path(parts.book, parts.rules, path),
+            profile=None,
+            progress=None,
+            observer=None,
+            tracer=None,
+        )
+        runner._opened = self._opened
+        bars = parts.broker.bars
+        try:
+            runner.prepare()
+        except DataError as error:
+            raise NotRepeatable(f"cannot be read again: {error}", source="the data") from error
+        result = runner._simulated()
+        if result.bars != bars:
+            raise NotRepeatable(
+                f"gave {bars} bars the first time and {result.bars} the second: a source must give "
+                "the same bars whenever it is read",
+                source="the data",
+            )
+        return result
+
+    def _simulated(self) -> RunResult:
+        """Run what is prepared, in a thread of its own where an event loop is running."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self._simulate()
+        else:
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(self._simulate).result()
+        return self.result()
+
+
+def _refuse_spent(sources: Mapping[str, Any]) -> None:
+    """Refuse to read a second time what can be read only once."""
+    for code, source in sources.items():
+        if isinstance(source, Iterator):
+            raise NotRepeatable(
+                "can be read only once, and the run is to be repeated: give a file, a "
+                "dataframe or a list",
+                source=f"the source of {code}",
+            )
+
+
+def refuse_running_loop(instead: str) -> None:
+    """Raise `ConfigError` where an event loop is running; ``instead`` is what to do there."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise ConfigError(f"an event loop is running here: use {instead} instead")

@@ -1,0 +1,357 @@
+"""Fills against a quote or a trade: one point, at which every condition is met or is not."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from decimal import Decimal
+from heapq import heappop, heappush
+from typing import Any
+
+from attrs import define
+
+from backtest.errors import FieldError
+from backtest.models.bar import trusted_bar
+from backtest.models.market_event import MarketEvent, Tick
+from backtest.models.quote import Quote
+from backtest.money import ZERO, add, sub, to_step
+from backtest.services.fills.events import (
+    AT_ONE_PRICE,
+    STOPS,
+    Event,
+    acting_exits,
+    event_of,
+    price_of,
+)
+from backtest.services.fills.path import Group, Hit, OpenPart, Working, protection_passed, trailed
+from backtest.services.fills.queue_ahead import QueueAhead
+from backtest.services.fills.rules import PathRules
+from backtest.services.fills.tick_prices import flat_bar, meets, point_of
+
+__all__ = ["TickWalk"]
+
+_NO_BAR = trusted_bar("", 0, 0, ZERO, ZERO, ZERO, ZERO, None)
+
+
+@define(eq=False)
+class _Lane:
+    """The coming events of one open part, the next one last."""
+
+    part: OpenPart
+    events: list[Event]
+    stopped: bool
+
+
+class TickWalk:
+    """One tick met by many groups; used like `BarWalk`: `next` gives hits, `report` what filled.
+
+    Of a quote buys meet the ask and sells the bid; of a trade both meet its price. Hits come in
+    order: market orders and what triggered by acceptance, then limits by better price, then by
+    acceptance; of one part's exits the stop-loss before the liquidation before the take-profit.
+
+    A resting limit fills at its own price, a marketable one (``fresh``) at the tick's, as a taker.
+    `Working.start` and `Working.end` are not looked at: a tick that comes after the acceptance
+    counts.
+    """
+
+    forked = False
+    """Nothing hangs on the order of extremes."""
+    inside = 0
+
+    __slots__ = (
+        "_before",
+        "_buy_at",
+        "_buy_bar",
+        "_buy_pool",
+        "_dropped",
+        "_heap",
+        "_is_trade",
+        "_made",
+        "_only",
+        "_queue",
+        "_quoted",
+        "_rooms",
+        "_rules",
+        "_sell_at",
+        "_sell_bar",
+        "_sell_pool",
+        "_serial",
+        "_tick",
+        "opened",
+        "trailed",
+        "triggered",
+    )
+
+    def __init__(
+        self,
+        tick: Tick,
+        groups: Sequence[Group],
+        rules: PathRules,
+        pools: tuple[Decimal | None, Decimal | None] = (None, None),
+        queue: QueueAhead | None = None,
+        *,
+        before: MarketEvent | None = None,
+        quoted: bool = False,
+        only: Container[Working] | None = None,
+    ) -> None:
+        """``pools``: the volume there is for buys and for sells; None: no cap. ``rules`` with
+        ``slippage_beyond_bar``: a tick has no range to stay in. ``queue``: what stands ahead of
+        resting limits; None: nothing. ``before``: what was in force until now; a new limit that it
+        did not meet was posted, and rests. ``quoted``: the tick is a trade of a market that is
+        quoted, too, and meets nothing but resting limits. ``only``: what is new to a quote that
+        stands; the rest of the groups has met it before. A trailing stop among it begins where it
+        stands, and follows the quotes that come.
+        """
+        self.triggered: list[Working] = []
+        self.trailed: list[Working] = []
+        self.opened: list[OpenPart] = []
+        """The parts that entries have opened, in order."""
+        self._tick = tick
+        self._is_trade = not isinstance(tick, Quote)
+        self._rules = rules
+        self._buy_pool, self._sell_pool = pools
+        if isinstance(tick, Quote):
+            self._buy_at, self._sell_at = tick.ask, tick.bid
+        else:
+            self._buy_at = self._sell_at = tick.price
+        # What policies are asked about; without them nobody looks at it.
+        self._buy_bar = self._sell_bar = _NO_BAR
+        if rules.slippage_policy is not None or rules.delays_exits is not None:
+            self._buy_bar, self._sell_bar = flat_bar(tick, True), flat_bar(tick, False)
+        self._queue = queue
+        self._before, self._quoted, self._only = before, quoted, only
+        self._rooms: dict[Working, Decimal] = {}
+        self._made = {True: ZERO, False: ZERO}
+        """What resting limits have had of this tick, by whether they buy (with a queue)."""
+        self._heap: list[tuple[Any, ...]] = []
+        self._serial = 0
+        self._dropped: set[Working] = set()
+        limits: list[Working] = []
+        for group in groups:
+            for one in group.partners or (group,):
+                if one.entry is not None:
+                    for event in self._events((one.entry,), limits):
+                        self._push(event, None, one)
+                for part in one.parts:
+                    self._add_lane(part, self._events(part.exits, limits), one)
+        if queue is not None and only is None:
+            queue.forget_all_but(limits)
+        self._only = None  # what a hit opens is new, too
+
+    @property
+    def pools(self) -> tuple[Decimal | None, Decimal | None]:
+        """What is left for buys and for sells; None: no cap."""
+        return self._buy_pool, self._sell_pool
+
+    def next(self) -> Hit | None:
+        """The next execution, or None when the tick is done.
+
+        A hit neither reported nor dropped counts as refused: nothing filled, and it does not come
+        again on this tick.
+        """
+        heap = self._heap
+        while heap:
+            *_, event, lane, group = heappop(heap)
+            if lane is not None and lane.events:
+                self._push(lane.events.pop(), lane, group)
+            if event.is_trigger:
+                self._trigger(event, lane)
+                continue
+            hit = self._attempt(event, lane, group)
+            if hit is not None:
+                return hit
+        return None
+
+    def report(self, hit: Hit, volume: Decimal, part: OpenPart | None = None) -> None:
+        """What really filled of ``hit`` (0 for a refusal): taken off pool, leaves and part here.
+
+        ``part``: the OpenPart that an entry opened; its exits are tested at once, on the side that
+        they would meet. Raises `FieldError` for more than the hit's volume.
+        """
+        if not ZERO <= volume <= hit.volume:
+            raise FieldError("volume", f"must be within 0 and the hit's {hit.volume}, not {volume}")
+        working = hit.working
+        if working.kind != "liquidation":
+            if working.buy:
+                if self._buy_pool is not None:
+                    self._buy_pool = sub(self._buy_pool, volume)
+            elif self._sell_pool is not None:
+                self._sell_pool = sub(self._sell_pool, volume)
+        if working in self._rooms:
+            self._made[working.buy] = add(self._made[working.buy], volume)
+        working.volume = sub(working.volume, volume)
+        if hit.part is not None:
+            hit.part.volume = sub(hit.part.volume, volume)
+        if part is not None:
+            self.opened.append(part)
+        if part is not None and part.exits:
+            bar = self._buy_bar if working.buy else self._sell_bar
+            exits = acting_exits(hit.group, working, part.exits, bar, self._rules)
+            for exit in exits:
+                exit.fresh = exit.is_limit  # one that is marketable already takes
+            self._add_lane(part, self._events(exits, []), hit.group)
+
+    def drop(self, working: Working) -> None:
+        """``working`` takes no further part in this walk (it was cancelled, its part is closed)."""
+        self._dropped.add(working)
+
+    # -- what is met -------------------------------------------------------------------------------
+
+    def _events(self, workings: Sequence[Working], limits: list[Working]) -> list[Event]:
+        """What of ``workings`` the tick meets, the exits of one part in their order."""
+        events = []
+        only = self._only
+        for working in workings:
+            if working.blocked or working.volume <= ZERO:
+                continue
+            if only is not None and working not in only:
+                continue
+            if working.fresh and working.is_limit and self._is_posted(working):
+                working.fresh = False
+            if self._quoted and (working.fresh or not working.is_limit):
+                continue
+            event = self._event_of(working)
+            working.fresh = False
+            if working.is_limit and self._queue is not None:
+                limits.append(working)
+                took = event is not None and event.taker
+                room = self._queue.arrive(working, self._tick, took=took)
+                if room is not None:
+                    self._rooms[working] = room
+            if event is not None:
+                events.append(event)
+                if event.then is not None:
+                    events.append(event.then)
+        if len(events) > 1:
+            events.sort(key=_order)
+        return events
+
+    def _event_of(self, working: Working) -> Event | None:
+        at, bar = self._buy_at, self._buy_bar
+        if not working.buy:
+            at, bar = self._sell_at, self._sell_bar
+        # The one price is a path on which nothing moves.
+        event = event_of(working, 0, at, (at,) * 4, bar, self._rules)
+        if event is None:
+            trails = working.kind == "trailing_stop" and working.terms is not None
+            if trails and self._only is None:
+                self._trail(working, at)
+            return None
+        if self._queue is not None and event.taker and event.limit == at and self._is_trade:
+            event.taker = False  # that somebody traded there does not say that one could take there
+        if working.is_limit and not event.taker:
+            assert working.price is not None
+            event.price = working.price  # whoever came down to it, or up, met it there
+        return event
+
+    def _is_posted(self, working: Working) -> bool:
+        """Whether a new limit found nothing to meet when it came, and so has rested since."""
+        before, price = self._before, working.price
+        if before is None or price is None:
+            return False
+        at = meets(before, working.buy)
+        return at > price if working.buy else at < price
+
+    def _trail(self, working: Working, at: Decimal) -> None:
+        """Let a trailing stop that is not reached follow the price."""
+        assert working.terms is not None
+        assert working.price is not None
+        follows = trailed(working.buy, at, working.terms, self._rules.price_increment)
+        level = (min if working.buy else max)(working.price, follows)
+        if level != working.price:
+            working.price = level
+            self.trailed.append(working)
+
+    def _trigger(self, event: Event, lane: _Lane | None) -> None:
+        """The stop of a stop-limit order is reached: it is a limit order from here on."""
+        working = event.working
+        if working in self._dropped or (lane is not None and lane.part.volume <= ZERO):
+            return
+        working.to_limit()
+        self.triggered.append(working)
+
+    def _attempt(self, event: Event, lane: _Lane | None, group: Group) -> Hit | None:
+        """The hit that ``event`` comes to now, if it is still to happen and there is volume."""
+        working = event.working
+        if working in self._dropped:
+            return None
+        kind, volume = working.kind, working.volume
+        part = None
+        if lane is not None:
+            part = lane.part
+            if lane.stopped and kind != "liquidation" and kind != "stop_loss":
+                return None
+            if kind == "liquidation" or part.volume < volume:
+                volume = part.volume
+            lane.stopped = lane.stopped or kind == "stop_loss"
+        if volume <= ZERO:
+            return None
+        if not working.triggered and kind in STOPS:
+            working.triggered = True
+            self.triggered.append(working)
+        terms = working.terms
+        takes = terms is not None and terms.maker_only and event.taker
+        if kind != "liquidation" and not takes:
+            left = self._left(working)
+            if left is not None and left < volume:
+                volume = to_step(left, self._rules.volume_increment)
+                if volume <= ZERO:
+                    return None
+                if terms is not None and terms.whole:
+                    working.lacked = volume
+                    return None
+        price = event.price
+        if self._rules.slippage_policy is not None:
+            bar = self._buy_bar if working.buy else self._sell_bar
+            price = price_of(event, volume, bar, self._rules)
+        passed = takes or (
+            part is None
+            and self._rules.guards
+            and protection_passed(working.buy, price, group.stop_loss, group.take_profit)
+        )
+        at = event.reached
+        return Hit(
+            group,
+            working,
+            part,
+            price,
+            volume,
+            0,
+            point_of(self._tick, working.buy),
+            event.taker,
+            False,
+            passed,
+            at,
+            (at,) * 4,
+        )
+
+    def _left(self, working: Working) -> Decimal | None:
+        """The volume that is left for ``working``; None: no cap."""
+        left = self._buy_pool if working.buy else self._sell_pool
+        room = self._rooms.get(working)
+        if room is None:
+            return left
+        room = max(ZERO, sub(room, self._made[working.buy]))
+        return room if left is None else min(left, room)
+
+    def _add_lane(self, part: OpenPart, events: list[Event], group: Group) -> None:
+        if events and part.volume > ZERO:
+            events.reverse()
+            self._push(events.pop(), _Lane(part, events, part.is_stopped), group)
+
+    def _push(self, event: Event, lane: _Lane | None, group: Group) -> None:
+        """Queue ``event``: market and stops before limits, better price, acceptance."""
+        self._serial += 1
+        limit = event.limit
+        price = ZERO
+        if limit is not None:
+            price = limit.copy_negate() if event.working.buy else limit
+        item = (limit is not None, price, event.working.sequence, self._serial)
+        heappush(self._heap, (*item, event, lane, group))
+
+
+def _order(event: Event) -> tuple[int, Decimal, int]:
+    """The order of one part's exits at one point: by kind, then better limit, then acceptance."""
+    working, limit = event.working, event.limit
+    if limit is None:
+        return AT_ONE_PRICE[working.kind], ZERO, working.sequence
+    return 4, limit.copy_negate() if working.buy else limit, working.sequence

@@ -1,0 +1,1 @@
+"""Margin, profit and liquidation of linear contracts, isolated and cross."""

@@ -1,0 +1,1 @@
+"""What a fill comes to: exchanged, charged, reserved, earned; for both venues."""

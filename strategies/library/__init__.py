@@ -1,0 +1,1 @@
+"""Worked strategies, to run and to learn from; none is advice."""

@@ -1,0 +1,313 @@
+"""The orders of a strategy: how it places them, and how it commands by values."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Never
+
+from backtest.actors import StrategyHost
+from backtest.errors import FieldError, OrderRejected, RejectReason
+from backtest.models import (
+    PLAIN,
+    ActionType,
+    DecisionAction,
+    Instructions,
+    OrderDirection,
+    TimeInForce,
+)
+from backtest.money import decimal_of
+
+from .client import OrderDesk
+from .command import Command
+from .handle import Number, OrderHandle
+from .keywords import WORDS, unknown_keyword
+
+__all__ = ["Ordering"]
+
+_LONG, _SHORT = OrderDirection.LONG, OrderDirection.SHORT
+_GTC = TimeInForce.GTC
+
+
+class Ordering:
+    """The part of `Strategy` that gives orders; write strategies from `Strategy`, not from this."""
+
+    warmup_bars: ClassVar[int] = 0
+    """How many bars of each pair a strategy must have seen before it may order; until then
+    `is_warming_up`."""
+    logs_refusals: ClassVar[bool] = True
+    """Whether refusals of commands that nobody awaited are logged."""
+
+    computation_delay: ClassVar[float | timedelta | str] = 0
+    """How long each wake-up keeps it busy: what it sends leaves it that much later, and it is not
+    woken again before. See `think`."""
+
+    _host: StrategyHost
+    _desk: OrderDesk
+
+    def buy(
+        self,
+        pair: str,
+        volume: Number,
+        *,
+        limit_price: Number | None = None,
+        stop_price: Number | None = None,
+        stop_loss: Number | None = None,
+        take_profit: Number | None = None,
+        trail: Number | None = None,
+        trail_percent: Number | None = None,
+        time_in_force: TimeInForce | str = _GTC,
+        expires: datetime | float | timedelta | str | None = None,
+        post_only: bool = False,
+        oco: str | None = None,
+        account: str | None = None,
+        **unknown: Never,
+    ) -> OrderHandle:
+        """Buy ``volume`` of the base asset for the quote asset.
+
+        Without a price a market order; with a limit, a stop, or both, such an order (both: once
+        the stop is reached, a limit order). ``trail`` (a distance in price) or ``trail_percent``
+        (2 means 2 %) makes it a trailing stop, which may begin at ``stop_price``.
+        ``time_in_force`` is ``"GTC"``, ``"DAY"``, ``"IOC"``, ``"FOK"``, or ``"GTD"`` with
+        ``expires``: a moment, or how long from now. ``post_only``: it must not take liquidity.
+        Orders with the same label ``oco`` are one-cancels-other. ``stop_loss`` and
+        ``take_profit`` sell what was bought, whichever is reached first.
+
+        The order is sent at once. Await the handle to wait for its acceptance; that raises
+        `OrderRejected` when the venue refuses.
+        """
+        if unknown:
+            raise unknown_keyword(unknown, Ordering.buy, WORDS)
+        self._may_order()
+        terms = self._terms(trail, trail_percent, time_in_force, expires, post_only, False, oco)
+        return self._desk.create(
+            True,
+            pair,
+            _LONG,
+            volume,
+            limit_price,
+            stop_price,
+            account,
+            None,
+            stop_loss,
+            take_profit,
+            terms,
+        )
+
+    def sell(
+        self,
+        pair: str,
+        volume: Number,
+        *,
+        limit_price: Number | None = None,
+        stop_price: Number | None = None,
+        stop_loss: Number | None = None,
+        take_profit: Number | None = None,
+        trail: Number | None = None,
+        trail_percent: Number | None = None,
+        time_in_force: TimeInForce | str = _GTC,
+        expires: datetime | float | timedelta | str | None = None,
+        post_only: bool = False,
+        oco: str | None = None,
+        account: str | None = None,
+        **unknown: Never,
+    ) -> OrderHandle:
+        """Sell ``volume`` of the base asset that the account owns; otherwise like `buy`.
+
+        With ``stop_loss``, ``take_profit`` or both, and no other price, it is an exit: one order
+        that sells at the one or the other, whichever is reached first.
+        """
+        if unknown:
+            raise unknown_keyword(unknown, Ordering.sell, WORDS)
+        self._may_order()
+        terms = self._terms(trail, trail_percent, time_in_force, expires, post_only, False, oco)
+        return self._desk.create(
+            True,
+            pair,
+            _SHORT,
+            volume,
+            limit_price,
+            stop_price,
+            account,
+            None,
+            stop_loss,
+            take_profit,
+            terms,
+        )
+
+    def long(
+        self,
+        pair: str,
+        volume: Number,
+        *,
+        leverage: Number = 1,
+        limit_price: Number | None = None,
+        stop_price: Number | None = None,
+        stop_loss: Number | None = None,
+        take_profit: Number | None = None,
+        trail: Number | None = None,
+        trail_percent: Number | None = None,
+        time_in_force: TimeInForce | str = _GTC,
+        expires: datetime | float | timedelta | str | None = None,
+        post_only: bool = False,
+        reduce_only: bool = False,
+        oco: str | None = None,
+        account: str | None = None,
+        **unknown: Never,
+    ) -> OrderHandle:
+        """Open a long position of ``volume`` contracts on margin; otherwise like `buy`.
+
+        ``stop_loss`` and ``take_profit`` close it at those prices, whichever is reached first.
+        """
+        if unknown:
+            raise unknown_keyword(unknown, Ordering.long, WORDS)
+        self._may_order()
+        terms = self._terms(
+            trail, trail_percent, time_in_force, expires, post_only, reduce_only, oco
+        )
+        return self._desk.create(
+            False,
+            pair,
+            _LONG,
+            volume,
+            limit_price,
+            stop_price,
+            account,
+            leverage,
+            stop_loss,
+            take_profit,
+            terms,
+        )
+
+    def short(
+        self,
+        pair: str,
+        volume: Number,
+        *,
+        leverage: Number = 1,
+        limit_price: Number | None = None,
+        stop_price: Number | None = None,
+        stop_loss: Number | None = None,
+        take_profit: Number | None = None,
+        trail: Number | None = None,
+        trail_percent: Number | None = None,
+        time_in_force: TimeInForce | str = _GTC,
+        expires: datetime | float | timedelta | str | None = None,
+        post_only: bool = False,
+        reduce_only: bool = False,
+        oco: str | None = None,
+        account: str | None = None,
+        **unknown: Never,
+    ) -> OrderHandle:
+        """Open a short position of ``volume`` contracts on margin; otherwise like `long`."""
+        if unknown:
+            raise unknown_keyword(unknown, Ordering.short, WORDS)
+        self._may_order()
+        terms = self._terms(
+            trail, trail_percent, time_in_force, expires, post_only, reduce_only, oco
+        )
+        return self._desk.create(
+            False,
+            pair,
+            _SHORT,
+            volume,
+            limit_price,
+            stop_price,
+            account,
+            leverage,
+            stop_loss,
+            take_profit,
+            terms,
+        )
+
+    def _terms(
+        self,
+        trail: Number | None,
+        trail_percent: Number | None,
+        time_in_force: TimeInForce | str,
+        expires: datetime | float | timedelta | str | None,
+        post_only: bool,
+        reduce_only: bool,
+        oco: str | None,
+    ) -> Instructions:
+        """What an order asks for beside its prices; most ask for nothing."""
+        if (
+            time_in_force is _GTC
+            and trail is None
+            and trail_percent is None
+            and expires is None
+            and oco is None
+            and not post_only
+            and not reduce_only
+        ):
+            return PLAIN
+        force = _force(time_in_force)
+        if expires is not None:
+            if force not in (_GTC, TimeInForce.GTD):
+                raise FieldError(
+                    "expires",
+                    f"is for GTD orders, and time_in_force is {force.value}: leave out one of the "
+                    "two (expires= alone makes the order GTD)",
+                )
+            force = TimeInForce.GTD
+        elif force is TimeInForce.GTD:
+            raise FieldError(
+                "expires", 'is missing: time_in_force GTD needs it, such as expires="4h"'
+            )
+        return Instructions(
+            force,
+            None if expires is None else self._desk.moment(expires),
+            post_only,
+            reduce_only,
+            None if trail is None else decimal_of(trail, "trail"),
+            None if trail_percent is None else decimal_of(trail_percent, "trail_percent"),
+            oco,
+        )
+
+    def open_orders(self, pair: str | None = None) -> list[OrderHandle]:
+        """Orders with something pending, in the order of their acceptance; then pending closes of
+        positions (`CloseHandle`). What protects a position, a stop-loss or take-profit, is none."""
+        return self._desk.open_orders(pair)
+
+    async def close_all(self, pair: str | None = None) -> None:
+        """Cancel what is pending and close, at the market, what is open; of all pairs or of one."""
+        for handle in self._desk.open_orders(pair):
+            await handle.cancel()
+        for handle in self._desk.handles_with_positions(pair):
+            await handle.close()
+
+    def action(
+        self, action_type: ActionType, pair: str, *, account: str | None = None, **fields: Any
+    ) -> DecisionAction:
+        """A command as a value, for `submit`: ids and time are filled in here, ``fields`` are the
+        others of `DecisionAction`."""
+        return self._desk.action(action_type, pair, account, fields)
+
+    def submit(self, action: DecisionAction) -> Command[Any]:
+        """Send a command that is a value; await what is given back for its outcome.
+
+        For a new order that is its `OrderHandle`, for a split the handles of the parts.
+        Raises `OrderRejected` for one that is not complete in itself.
+        """
+        self._may_order()
+        good, problem = action.validate()
+        if not good:
+            raise OrderRejected(RejectReason.INVALID_ACTION, problem, action.order_id)
+        return self._desk.submit(action)
+
+    def _may_order(self) -> None:
+        warm_up = self._host.warm_up
+        if warm_up is not None:
+            raise OrderRejected(
+                RejectReason.WARMING_UP,
+                f"{self._host.bars_warmed(warm_up)} of {warm_up.needed} warm-up bars seen: "
+                "check self.is_warming_up before ordering",
+            )
+
+
+def _force(given: TimeInForce | str) -> TimeInForce:
+    """The time in force that ``given`` names, in capitals or not."""
+    try:
+        return TimeInForce(given.upper() if isinstance(given, str) else given)
+    except ValueError:
+        known = ", ".join(one.value for one in TimeInForce)
+        raise FieldError("time_in_force", f"must be one of {known}, not {given!r}") from None
