@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from backtest.errors import Livelock
+from backtest.errors import Livelock, Stubborn
 from backtest.times import format_ns
 
 from .dispatch import STRIDE
@@ -110,8 +110,18 @@ class StallWatch:
             return
         made, self._steps = self._steps, 0
         # What is wound down now may be as restless; nobody should wait as long for that again.
-        system.stall_bound = min(system.stall_bound, 16 * STRIDE)
+        system.stall_bound = min(system.stall_bound, 2 * STRIDE)
+        if refusing := _refusing(system):
+            raise Stubborn(refusing)
         raise Livelock(_busy(system), made, format_ns(system.now))
+
+
+def _refusing(system: System) -> list[tuple[str, str]]:
+    """Whom their task groups cancel again and again while the run is wound down, and where."""
+    if not system._ending:
+        return []
+    refusing = [task for task in system.loop.children if task.cancelling()]
+    return [(task.get_name(), line_of(task)) for task in refusing]
 
 
 def _busy(system: System) -> list[str]:

@@ -13,7 +13,6 @@ the task, so anyio's cancel scopes and timeouts are exactly themselves.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import decimal
 import sys
@@ -23,10 +22,12 @@ from collections.abc import Callable, Coroutine, Iterator
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
+from .copies import ends_in_copies
+from .garbage import never_end
+
 if TYPE_CHECKING:
     from .message import Envelope
     from .system import System
-from .copies import ends_in_copies
 
 __all__ = ["ARITHMETIC", "EAGER", "HANDLE", "OWNER", "PARK", "RECEIVE", "Fiber"]
 
@@ -113,6 +114,7 @@ class Fiber:
         "_coroutine",
         "_future",
         "_handoff",
+        "_killed",
         "_outcome",
         "_run",
         "_send",
@@ -189,6 +191,7 @@ class Fiber:
         self._future: asyncio.Future[None] | None = None
         self._handoff: Any = _NOTHING
         self._outcome: Any = _NOTHING
+        self._killed = False
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -209,9 +212,8 @@ class Fiber:
         if self.waiting is None:
             self.system.loose -= 1
         self.waiting = None
-        with contextlib.suppress(RuntimeError):
-            # Cancelled before it began, or ended by force; one that ignores this has been reported.
-            self._run(self._coroutine.close)  # type: ignore[union-attr]
+        if not self._killed:
+            self._run(self._coroutine.close)  # type: ignore[union-attr]  # cancelled unbegun
         try:
             self.system.fiber_ended(self, task)
         except Exception as error:
@@ -220,6 +222,8 @@ class Fiber:
 
     def kill(self) -> None:
         """End the task whatever its coroutine says: for one that refuses to be cancelled."""
+        self._killed = True
+        never_end(self._coroutine)
         self._handoff = _NOTHING
         self._outcome = asyncio.CancelledError("refused to be cancelled")
         if self.task is not None:

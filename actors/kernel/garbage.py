@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
-__all__ = ["calm_collector"]
+__all__ = ["calm_collector", "never_end"]
 
 _COLLECT: Final = (25_000, 20, 100)
 """The collector's thresholds during a simulation (Python's own are 700, 10, 10)."""
@@ -24,6 +25,17 @@ _users = 0
 _left_behind = 0
 _before = 0
 _thresholds: tuple[int, int, int] = gc.get_threshold()
+
+
+def never_end(coroutine: Any) -> None:
+    """Keep ``coroutine`` as it is, suspended, for as long as the process lives.
+
+    Whoever throws one away closes it: Python raises `GeneratorExit` where it waits. One that
+    catches whatever is raised, and waits again where no loop runs any more, meets the next error
+    there, and the next: the collector, or the end of the process, would never return.
+    """
+    # By a reference that nobody holds: what is in a variable goes when the interpreter ends.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(coroutine))
 
 
 def _batches() -> int:

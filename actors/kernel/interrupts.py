@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import os
 import signal
 import sysconfig
 from collections.abc import Callable, Iterator
@@ -17,10 +18,12 @@ from backtest.times import format_ns
 if TYPE_CHECKING:
     from .system import System
 
-__all__ = ["at_once", "interruptible", "on_interrupt", "place_of", "place_of_line"]
+__all__ = ["INTERRUPTED", "at_once", "interruptible", "on_interrupt", "place_of", "place_of_line"]
 
 Handler = Callable[[int, FrameType | None], NoReturn]
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
 _LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 
 
@@ -51,20 +54,36 @@ def on_interrupt(handler: Handler) -> Iterator[None]:
 @contextmanager
 def interruptible(system: System) -> Iterator[None]:
     """Let Ctrl-C end the simulation at once; the message of the `KeyboardInterrupt` says which
-    actor was at work, at which line, and at what simulated time. A handler of SIGINT of the user's
-    own is left alone, and so is everything in another thread than the main one."""
+    actor was at work, at which line, and at what simulated time. Code that catches whatever is
+    raised catches that, too: on the command line a second Ctrl-C ends the process. A handler of
+    SIGINT of the user's own is left alone, and so is everything in another thread than the main
+    one."""
+    before = signal.getsignal(signal.SIGINT)
+    asked = False
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        nonlocal asked
         who = "the simulation" if system.current is None else system.current.name
         where = place_of(frame)
         told = "" if where is None else f": {where}"
-        raise KeyboardInterrupt(f"{who} was at work at {format_ns(system.now)}{told}")
+        told = f"{who} was at work at {format_ns(system.now)}{told}"
+        if asked and before is at_once:
+            _leave(told)
+        asked = True
+        raise KeyboardInterrupt(told)
 
-    if signal.getsignal(signal.SIGINT) not in (signal.default_int_handler, at_once):
+    if before not in (signal.default_int_handler, at_once):
         yield
         return
     with on_interrupt(interrupt):
         yield
+
+
+def _leave(told: str) -> NoReturn:
+    """End the process where it is."""
+    end = "error: interrupted twice: nothing was written\n  "
+    os.write(2, f"\n{end}{told}\n".encode(errors="backslashreplace"))
+    os._exit(INTERRUPTED)
 
 
 def place_of(frame: FrameType | None) -> str | None:

@@ -15,7 +15,7 @@ from backtest.times import DAY, format_ns
 from .actor import Life
 from .deadlock import in_vain, line_of
 from .fiber import ARITHMETIC
-from .garbage import calm_collector
+from .garbage import calm_collector, never_end
 from .interrupts import interruptible
 from .realtime import GRACE_S, MOMENT_S
 from .simulated_loop import SimulatedLoop, SimulatedTask
@@ -204,6 +204,9 @@ class Course:
         for fiber in system._fibers:
             if fiber.alive:
                 fiber.kill()
+        if system.simulated:
+            for task in system.loop.children:
+                never_end(task.get_coro())
         await self._until_done(killed)
         for actor in system.actors.values():
             actor.fiber.shut()

@@ -195,6 +195,9 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         for task in asyncio.all_tasks(self):
             asyncio.tasks._unregister_task(task)
             task._log_destroy_pending = False  # type: ignore[attr-defined]
+        for generator in list(self._asyncgens):  # type: ignore[attr-defined]
+            if generator.ag_running:  # held by such a task: it cannot be closed
+                self._asyncgens.discard(generator)  # type: ignore[attr-defined]
         self.children.clear()
 
     # -- the world outside -------------------------------------------------------------------------

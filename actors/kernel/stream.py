@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -33,6 +34,7 @@ class Stream(Generic[T]):
     __slots__ = (
         "__weakref__",
         "_items",
+        "_missed",
         "_name",
         "_signal",
         "_system",
@@ -51,6 +53,8 @@ class Stream(Generic[T]):
         self.bound = bound
         self.conflate = conflate
         self.closed = False
+        self._missed = False
+        """Whether its end has been told, or came while nobody waited for it."""
         self.late: Lateness | None = None
         """Where it is noted that items are taken late; None: nowhere."""
         self.held: Callable[[], None] | None = None
@@ -74,6 +78,7 @@ class Stream(Generic[T]):
     def close(self) -> None:
         """No more items will come."""
         self.closed = True
+        self._missed = self._signal is None
         self._notify()
 
     def _notify(self) -> None:
@@ -88,6 +93,10 @@ class Stream(Generic[T]):
     async def __anext__(self) -> T:
         while not self._items:
             if self.closed:
+                if self._missed:
+                    # Or who asks again and again would never let anybody come by who stops it.
+                    await asyncio.sleep(0)
+                self._missed = True
                 raise StopAsyncIteration
             if self._signal is None:
                 self._signal = Signal(self._system)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -125,26 +126,36 @@ class Mine(Strategy):
 """
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there is no SIGINT to send")
-def test_the_command_line_says_so_too(tmp_path: Path) -> None:
-    (tmp_path / "my.py").write_text(MINE)
-    (tmp_path / "btc.csv").write_text(
+def write_bars(folder: Path) -> None:
+    (folder / "btc.csv").write_text(
         "timestamp,open,high,low,close\n1577836800,1,1,1,1\n1577836860,1,1,1,1\n"
     )
+
+
+def entered(folder: Path) -> subprocess.Popen[str]:
+    """A run of ``Mine`` in a process of its own, which is in its handler by now."""
     command = "run my.py:Mine --data btc.csv --pair BTCUSD --cash 10USD".split()
     process = subprocess.Popen(
         [sys.executable, "-m", "backtest", *command],
-        cwd=tmp_path,
+        cwd=folder,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
     )
+    for _ in range(600):
+        if (folder / "entered").exists():
+            break
+        time.sleep(0.05)
+    time.sleep(0.1)
+    return process
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGINT to send")
+def test_the_command_line_says_so_too(tmp_path: Path) -> None:
+    (tmp_path / "my.py").write_text(MINE)
+    write_bars(tmp_path)
+    process = entered(tmp_path)
     try:
-        for _ in range(600):
-            if (tmp_path / "entered").exists():
-                break
-            time.sleep(0.05)
-        time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=20)
     finally:
@@ -172,5 +183,144 @@ async def _stubborn() -> None:
     while True:
         try:
             await anyio.sleep(3600)
-        except asyncio.CancelledError:  # not GeneratorExit: the collector must be able to end it
+        except asyncio.CancelledError:
             pass
+
+
+CATCHING = """
+import asyncio
+import anyio
+from backtest.strategies import Strategy
+
+class Mine(Strategy):
+    how: str = "run"
+
+    async def run(self):
+        if self.how == "task":
+            self.task = asyncio.create_task(self.work())
+        elif self.how == "run":
+            await self.work()
+        elif self.how == "generator":
+            async for _ in self.numbers():
+                pass
+
+    async def on_bar(self, bar):
+        if self.how == "handler":
+            await self.work()
+
+    async def work(self):
+        while True:
+            try:
+                await anyio.sleep(60)
+            except BaseException:
+                pass
+
+    async def numbers(self):
+        while True:
+            try:
+                await self.sleep(60)
+                yield 1
+            except BaseException:
+                pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "line"),
+    [
+        ("run", "strategy/mine/run at my.py line 25, in work: await anyio.sleep(60)"),
+        ("task", "at my.py line 25, in work: await anyio.sleep(60)"),
+        ("generator", "strategy/mine/run at my.py line 15, in run: async for _ in self.numbers():"),
+        ("handler", "strategy/mine at my.py line 25, in work: await anyio.sleep(60)"),
+    ],
+)
+def test_a_process_ends_though_a_strategy_catches_whatever_is_raised(
+    tmp_path: Path, how: str, line: str
+) -> None:
+    """Not even the end of the interpreter, which closes what is suspended, waits for it."""
+    (tmp_path / "my.py").write_text(CATCHING)
+    write_bars(tmp_path)
+    command = f"run my.py:Mine --data btc.csv --pair BTCUSD --cash 10USD --set how={how}"
+    done = subprocess.run(
+        [sys.executable, "-m", "backtest", *command.split()],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the run is over, and nothing can happen any more")
+    assert f"{line}, and refuses to be cancelled" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_who_is_cancelled_by_its_task_group_in_vain_is_named() -> None:
+    class Grouping(Strategy):
+        async def run(self) -> None:
+            async with anyio.create_task_group() as group:
+                group.start_soon(_shameless)
+
+    with pytest.raises(Stubborn, match=r"_shameless at .* await anyio.sleep\(60\), and refuses"):
+        play(Grouping(), market(100, 100), stall_bound=1_000)
+    gc.collect()
+
+
+async def _shameless() -> None:
+    while True:
+        try:
+            await anyio.sleep(60)
+        except BaseException:
+            pass
+
+
+def test_who_iterates_anew_when_the_data_have_ended_is_named() -> None:
+    class Anew(Strategy):
+        async def run(self) -> None:
+            while True:
+                async for _ in self.bars("BTCUSD"):
+                    pass
+
+    class Same(Strategy):
+        async def run(self) -> None:
+            bars = self.bars("BTCUSD")
+            while True:
+                async for _ in bars:
+                    pass
+
+    for strategy in (Anew(), Same()):
+        with pytest.raises(Livelock) as raised:
+            play(strategy, market(100, 100), stall_bound=1_000)
+        assert raised.value.who == (f"strategy/{type(strategy).__name__.lower()}/run",)
+
+
+SHAMELESS = """
+from backtest.strategies import Strategy
+
+class Mine(Strategy):
+    def on_bar(self, bar):
+        while True:
+            try:
+                open("entered", "w").close()
+            except BaseException:
+                pass
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGINT to send")
+def test_a_second_ctrl_c_ends_the_process_though_the_first_was_caught(tmp_path: Path) -> None:
+    (tmp_path / "my.py").write_text(SHAMELESS)
+    write_bars(tmp_path)
+    process = entered(tmp_path)
+    try:
+        for _ in range(200):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+            if process.poll() is not None:
+                break
+        _, told = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    first, second = told.splitlines()[-2:]
+    assert first.startswith("error: interrupted")
+    assert second.startswith("  strategy/mine was at work at 2020-01-01T00:01:00+00:00: my.py line")

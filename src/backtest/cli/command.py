@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from backtest.actors.kernel.interrupts import at_once, on_interrupt
+from backtest.actors.kernel.interrupts import INTERRUPTED, at_once, on_interrupt
 from backtest.cli.failure import message_of
 from backtest.cli.logs import logged
 from backtest.cli.parser import parser
@@ -16,7 +16,6 @@ from backtest.cli.terminal import say
 
 __all__ = ["main"]
 
-_INTERRUPTED = 130
 _PIPE_CLOSED = 141
 
 
@@ -36,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         where = f"\n  {stop}" if str(stop) else ""
         _tell(arguments, None, f"interrupted: nothing was written{where}")
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has left (`| head`): nobody is there to be told.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
