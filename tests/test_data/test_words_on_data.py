@@ -11,7 +11,7 @@ import pytest
 import backtest
 from backtest.data import open_data, open_quotes
 from backtest.errors import ConfigError, DataError, FieldError
-from backtest.models import Asset, Bar, Funding, Quote, Trade, TradingPair, TradingRules
+from backtest.models import Bar, Funding, Quote, Trade, TradingRules
 from backtest.strategies import Strategy
 from backtest.testing import bar
 from backtest.times import DAY, SECOND
@@ -94,20 +94,6 @@ class TestDigits:
         make(D("1.5" + "0" * 60))  # zeros at the end count for nothing
         with pytest.raises(FieldError, match="has more than 50 digits after the point, 1"):
             make(D("1." + "1" * 51))
-
-    def test_a_volume_increment_is_no_finer_than_its_asset(self) -> None:
-        coarse, usd = Asset("BTC", 2), Asset("USD", 2)
-        with pytest.raises(FieldError) as raised:
-            TradingPair("BTCUSD", coarse, usd, volume_increment=D("0.001"))
-        assert str(raised.value) == (
-            "volume_increment of BTCUSD is 0.001, finer than BTC, which has 2 digits (0.01): no "
-            "balance could hold that; give the asset a higher precision"
-        )
-        with pytest.raises(FieldError, match="finer than BTC"):
-            TradingPair("BTCUSD", coarse, usd, volume_increment=D("0.025"))
-        TradingPair("BTCUSD", coarse, usd, volume_increment=D("0.25"))
-        # Contracts are no amounts of the base asset.
-        TradingPair("BTCUSD", coarse, usd, volume_increment=D("0.001"), contract_size=D(10))
 
     def test_a_parquet_file_of_float16_is_read(self, tmp_path: Path) -> None:
         np, pa = pytest.importorskip("numpy"), pytest.importorskip("pyarrow")

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from backtest.errors import ConfigError, FieldError, FieldTypeError
+from backtest.errors import ConfigError, FieldTypeError
 from backtest.models._show import called
 from backtest.models._validate import (
     NON_NEGATIVE,
@@ -21,9 +21,7 @@ from backtest.money import (
     ONE,
     ZERO,
     decimal_of,
-    is_multiple,
     mul,
-    plain,
     round_half_even,
     setting_of,
     to_step,
@@ -74,15 +72,6 @@ class TradingPair:
         for name, _ in _NUMBERS:
             if values[name] is not None:
                 setting_of(values[name], name)  # in the range of what people give
-
-        step = self.base.step
-        if self.contract_size == ONE and not is_multiple(self.volume_increment, step):
-            raise FieldError(
-                "volume_increment",
-                f"of {self.code} is {plain(self.volume_increment)}, finer than {self.base.code}, "
-                f"which has {self.base.precision} digits ({plain(step)}): no balance could hold "
-                "that; give the asset a higher precision",
-            )
 
     @classmethod
     def from_code(cls, code: str, quote: str | Asset, **settings: Any) -> TradingPair:
