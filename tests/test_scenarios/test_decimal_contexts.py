@@ -163,8 +163,8 @@ def test_the_engine_works_in_no_context_but_its_own(
     ]
     expected = told(quiet(bars), tmp_path / "usual")
     with hostile():
-        for module in ("fiber", "course", "stepwise"):
-            name = f"backtest.actors.{module}.ARITHMETIC"
+        for module in ("fiber", "lifecycle", "stepping"):
+            name = f"backtest.actors.kernel.{module}.ARITHMETIC"
             monkeypatch.setattr(name, decimal.getcontext().copy())
         assert told(quiet(bars), tmp_path / "hostile") == expected
 
