@@ -46,13 +46,13 @@ from .position import take_changes
 if TYPE_CHECKING:
     from .strategy import Strategy
 
-__all__ = ["OrderDesk"]
+__all__ = ["OrderClient"]
 
 _new = tuple.__new__
 _NOTHING = (ZERO, ZERO)
 
 
-class OrderDesk:
+class OrderClient:
     """Made by the strategy when it joins; everything in it is as the last event left it."""
 
     def __init__(self, host: StrategyHost, welcome: Welcome, strategy: Strategy) -> None:
@@ -248,7 +248,7 @@ class OrderDesk:
     def action(
         self, action_type: ActionType, pair: str, account: str | None, fields: dict[str, Any]
     ) -> DecisionAction:
-        """A validated command with this desk's ids."""
+        """A validated command with this client's ids."""
         values = {
             **fields,
             "action_type": action_type,
@@ -288,7 +288,7 @@ class OrderDesk:
         self._commands[number] = command
         if action.command_id is not None:
             self._submitted[action.command_id] = command
-        # Numbers are the desk's own: one of the caller's could be another command's.
+        # Numbers are the client's own: one of the caller's could be another command's.
         self.host.submit(derive(action, command_id=number))
         return command
 

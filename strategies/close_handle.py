@@ -16,7 +16,7 @@ from .command import Command
 from .handle import Expires, Number, OrderHandle
 
 if TYPE_CHECKING:
-    from .client import OrderDesk
+    from .client import OrderClient
 
 __all__ = ["CloseHandle"]
 
@@ -34,10 +34,10 @@ class CloseHandle(OrderHandle):
     live: PendingClose | None = None  # type: ignore[assignment]
     """What is pending now: ``live.limit_price``, ``live.stop_price``, ``live.volume``."""
 
-    def __init__(self, desk: OrderDesk, entry: OrderHandle, volume: Decimal) -> None:
+    def __init__(self, client: OrderClient, entry: OrderHandle, volume: Decimal) -> None:
         opened = entry.direction is OrderDirection.LONG
         side = OrderDirection.SHORT if opened else OrderDirection.LONG
-        super().__init__(desk, entry.pair, side, volume, False)
+        super().__init__(client, entry.pair, side, volume, False)
         self.entry = entry
 
     @property
@@ -73,7 +73,7 @@ class CloseHandle(OrderHandle):
 
     def cancel(self, volume: Number | None = None) -> Command[OrderHandle]:
         """Cancel all, or ``volume``, of what is pending of this close, and of no other."""
-        return self._desk.cancel_close(self, volume)
+        return self._client.cancel_close(self, volume)
 
     def modify(  # type: ignore[override]
         self,
@@ -90,7 +90,7 @@ class CloseHandle(OrderHandle):
     ) -> Command[OrderHandle]:
         """Give it another total ``volume``, what it has closed included, or other prices, of which
         it must have had such. It loses its place in the queue, and keeps its id."""
-        return self._desk.modify(
+        return self._client.modify(
             self,
             frozenset(clear),
             expires,
@@ -112,7 +112,7 @@ class CloseHandle(OrderHandle):
         """A close closes by itself; what it is to close is its `entry`'s."""
         raise FieldError("order", "is a close already: call close() of its entry")
 
-    # -- events, from the desk ---------------------------------------------------------------------
+    # -- events, from the client -------------------------------------------------------------------
 
     def follow(self, event: OrderEvent, state: PendingClose | None) -> None:
         """Bring the handle up to date with an event of the branch, after which ``state`` is

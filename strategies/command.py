@@ -9,7 +9,7 @@ from backtest.actors import Signal
 from backtest.errors import OrderRejected
 
 if TYPE_CHECKING:
-    from .client import OrderDesk
+    from .client import OrderClient
 
 __all__ = ["Command"]
 
@@ -30,8 +30,8 @@ class Command(Generic[T]):
     is_answered = False
     awaited = False
 
-    def __init__(self, desk: OrderDesk, value: T) -> None:
-        self._desk = desk
+    def __init__(self, client: OrderClient, value: T) -> None:
+        self._client = client
         self.value = value
 
     def answer(self, error: OrderRejected | None = None) -> None:
@@ -45,10 +45,10 @@ class Command(Generic[T]):
     def __await__(self) -> Generator[Any, Any, T]:
         self.awaited = True
         if not self.is_answered:
-            self._desk.system.run_ahead(self)
+            self._client.system.run_ahead(self)
         if not self.is_answered:
             if self._signal is None:
-                self._signal = Signal(self._desk.system, "broker")
+                self._signal = Signal(self._client.system, "broker")
             yield from self._signal.wait()
         if self.error is not None:
             raise self.error

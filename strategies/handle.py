@@ -21,7 +21,7 @@ from .keywords import WORDS, unknown_keyword
 from .position import take_changes
 
 if TYPE_CHECKING:
-    from .client import OrderDesk
+    from .client import OrderClient
     from .close_handle import CloseHandle
 
 __all__ = ["Expires", "Number", "OrderHandle"]
@@ -100,9 +100,9 @@ class OrderHandle(Command["OrderHandle"]):
     """How many of `split_into` a split has given back already."""
 
     def __init__(
-        self, desk: OrderDesk, pair: str, direction: OrderDirection, volume: Decimal, spot: bool
+        self, client: OrderClient, pair: str, direction: OrderDirection, volume: Decimal, spot: bool
     ) -> None:
-        self._desk = desk
+        self._client = client
         self.pair = pair
         self.direction = direction
         self.volume = volume
@@ -193,7 +193,7 @@ class OrderHandle(Command["OrderHandle"]):
     def liquidation_price(self) -> Decimal | None:
         """The price at which the venue liquidates a position that this order opened: the one
         nearest to the last price, if there are several. None when no price does."""
-        return self._desk.exposure.position(self.pair, self.parts.values()).liquidation_price
+        return self._client.exposure.position(self.pair, self.parts.values()).liquidation_price
 
     # -- waiting -----------------------------------------------------------------------------------
 
@@ -224,7 +224,7 @@ class OrderHandle(Command["OrderHandle"]):
             return True
         signal = getattr(self, name)
         if signal is None:
-            signal = Signal(self._desk.system)
+            signal = Signal(self._client.system)
             setattr(self, name, signal)
         if timeout is None:
             await signal.wait()
@@ -236,11 +236,11 @@ class OrderHandle(Command["OrderHandle"]):
     @property
     def events(self) -> Stream[OrderEvent]:
         """A new stream of this order's events from now on, for ``async for``."""
-        stream: Stream[OrderEvent] = Stream(self._desk.system, self._desk.name, 100_000)
+        stream: Stream[OrderEvent] = Stream(self._client.system, self._client.name, 100_000)
         if self._events is None:
             self._events = []
         self._events.append(stream)
-        if self._desk.over or (self._is_over and not self.parts):
+        if self._client.over or (self._is_over and not self.parts):
             stream.close()
         return stream
 
@@ -248,7 +248,7 @@ class OrderHandle(Command["OrderHandle"]):
 
     def cancel(self, volume: Number | None = None) -> Command[OrderHandle]:
         """Cancel all, or ``volume``, of what is pending; for a position, its pending closes."""
-        return self._desk.cancel(self, volume)
+        return self._client.cancel(self, volume)
 
     def modify(
         self,
@@ -274,7 +274,7 @@ class OrderHandle(Command["OrderHandle"]):
         """
         if unknown:
             raise unknown_keyword(unknown, OrderHandle.modify, WORDS)
-        return self._desk.modify(
+        return self._client.modify(
             self,
             frozenset(clear),
             expires,
@@ -300,7 +300,7 @@ class OrderHandle(Command["OrderHandle"]):
         is open in several positions is shared out oldest first. This handle is then done,
         ``REPLACED``.
         """
-        return self._desk.split(self, volumes, limit_prices, take_profits)
+        return self._client.split(self, volumes, limit_prices, take_profits)
 
     def close(
         self,
@@ -320,7 +320,7 @@ class OrderHandle(Command["OrderHandle"]):
         """
         if unknown:
             raise unknown_keyword(unknown, OrderHandle.close, WORDS)
-        return self._desk.close(
+        return self._client.close(
             self,
             volume,
             limit_price=limit_price,
@@ -329,7 +329,7 @@ class OrderHandle(Command["OrderHandle"]):
             trail_percent=trail_percent,
         )
 
-    # -- events, from the desk ---------------------------------------------------------------------
+    # -- events, from the client -------------------------------------------------------------------
 
     def apply(self, event: OrderEvent) -> None:
         """Bring the handle up to date with an event of its branch."""

@@ -17,7 +17,7 @@ from backtest.models import (
 )
 from backtest.money import decimal_of
 
-from .client import OrderDesk
+from .client import OrderClient
 from .command import Command
 from .handle import Number, OrderHandle
 from .keywords import WORDS, unknown_keyword
@@ -42,7 +42,7 @@ class Ordering:
     woken again before. See `think`."""
 
     _host: StrategyHost
-    _desk: OrderDesk
+    _client: OrderClient
 
     def buy(
         self,
@@ -79,7 +79,7 @@ class Ordering:
             raise unknown_keyword(unknown, Ordering.buy, WORDS)
         self._may_order()
         terms = self._terms(trail, trail_percent, time_in_force, expires, post_only, False, oco)
-        return self._desk.create(
+        return self._client.create(
             True,
             pair,
             _LONG,
@@ -120,7 +120,7 @@ class Ordering:
             raise unknown_keyword(unknown, Ordering.sell, WORDS)
         self._may_order()
         terms = self._terms(trail, trail_percent, time_in_force, expires, post_only, False, oco)
-        return self._desk.create(
+        return self._client.create(
             True,
             pair,
             _SHORT,
@@ -164,7 +164,7 @@ class Ordering:
         terms = self._terms(
             trail, trail_percent, time_in_force, expires, post_only, reduce_only, oco
         )
-        return self._desk.create(
+        return self._client.create(
             False,
             pair,
             _LONG,
@@ -205,7 +205,7 @@ class Ordering:
         terms = self._terms(
             trail, trail_percent, time_in_force, expires, post_only, reduce_only, oco
         )
-        return self._desk.create(
+        return self._client.create(
             False,
             pair,
             _SHORT,
@@ -255,7 +255,7 @@ class Ordering:
             )
         return Instructions(
             force,
-            None if expires is None else self._desk.moment(expires),
+            None if expires is None else self._client.moment(expires),
             post_only,
             reduce_only,
             None if trail is None else decimal_of(trail, "trail"),
@@ -266,13 +266,13 @@ class Ordering:
     def open_orders(self, pair: str | None = None) -> list[OrderHandle]:
         """Orders with something pending, in the order of their acceptance; then pending closes of
         positions (`CloseHandle`). What protects a position, a stop-loss or take-profit, is none."""
-        return self._desk.open_orders(pair)
+        return self._client.open_orders(pair)
 
     async def close_all(self, pair: str | None = None) -> None:
         """Cancel what is pending and close, at the market, what is open; of all pairs or of one."""
-        for handle in self._desk.open_orders(pair):
+        for handle in self._client.open_orders(pair):
             await handle.cancel()
-        for handle in self._desk.handles_with_positions(pair):
+        for handle in self._client.handles_with_positions(pair):
             await handle.close()
 
     def action(
@@ -280,7 +280,7 @@ class Ordering:
     ) -> DecisionAction:
         """A command as a value, for `submit`: ids and time are filled in here, ``fields`` are the
         others of `DecisionAction`."""
-        return self._desk.action(action_type, pair, account, fields)
+        return self._client.action(action_type, pair, account, fields)
 
     def submit(self, action: DecisionAction) -> Command[Any]:
         """Send a command that is a value; await what is given back for its outcome.
@@ -292,7 +292,7 @@ class Ordering:
         good, problem = action.validate()
         if not good:
             raise OrderRejected(RejectReason.INVALID_ACTION, problem, action.order_id)
-        return self._desk.submit(action)
+        return self._client.submit(action)
 
     def _may_order(self) -> None:
         warm_up = self._host.warm_up

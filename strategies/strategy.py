@@ -22,7 +22,7 @@ from backtest.source_code import stamp_of
 from backtest.times import duration_ns, to_ns
 
 from .balance import BalanceView
-from .client import OrderDesk
+from .client import OrderClient
 from .handle import Number
 from .handlers import HANDLERS, WANTS, handlers_of
 from .orders import Ordering
@@ -117,7 +117,7 @@ class Strategy(Ordering):
     @readable
     def now(self) -> datetime:
         """The time, as an aware UTC `datetime`."""
-        return self._desk.at
+        return self._client.at
 
     @readable
     def now_ns(self) -> int:
@@ -132,12 +132,12 @@ class Strategy(Ordering):
 
     def pair_of(self, code: str) -> TradingPair:
         """The trading pair called ``code``, with its increments."""
-        return self._desk.pair_of(code)
+        return self._client.pair_of(code)
 
     @readable
     def pairs(self) -> Mapping[str, TradingPair]:
         """All pairs of the venue by code."""
-        return self._desk.pairs
+        return self._client.pairs
 
     def balance(self, asset: Asset | str, account: str | None = None) -> BalanceView:
         """What the strategy's account (or another of its own) has of ``asset``, at this moment.
@@ -145,12 +145,12 @@ class Strategy(Ordering):
         Raises `AccountError` for an asset that the run does not know, and for an account that is
         not the strategy's.
         """
-        return self._desk.balance(asset, account)
+        return self._client.balance(asset, account)
 
     def holding(self, pair: str, account: str | None = None) -> Decimal:
         """How much of the base asset of ``pair`` the account owns: what spot orders bought, and
         whatever it began with; pending sells included. `position` tells of margin trades."""
-        return self._desk.balance(self._desk.pair_of(pair).base, account).total
+        return self._client.balance(self._client.pair_of(pair).base, account).total
 
     def position(self, pair: str) -> PositionView:
         """The strategy's open positions in ``pair``, of `long` and `short`, taken together; false
@@ -158,8 +158,8 @@ class Strategy(Ordering):
 
         A long and a short of equal size are two positions: true, with a ``volume`` of 0.
         """
-        self._desk.pair_of(pair)
-        return self._desk.exposure.position(pair, self._desk.positions[pair].values())
+        self._client.pair_of(pair)
+        return self._client.exposure.position(pair, self._client.positions[pair].values())
 
     def affordable(
         self,
@@ -180,12 +180,12 @@ class Strategy(Ordering):
         """
         limit = None if limit_price is None else decimal_of(limit_price, "limit_price")
         lever = None if leverage is None else decimal_of(leverage, "leverage")
-        return self._desk.affordable(pair, limit, account, lever, short)
+        return self._client.affordable(pair, limit, account, lever, short)
 
     def last_price(self, pair: str) -> Decimal | None:
         """The last price of ``pair`` that the strategy was given, at which the venue marks: a bar's
         close, a trade's price, the middle of a quote; None before that."""
-        return self._desk.last.get(pair)
+        return self._client.last.get(pair)
 
     def bars(
         self,
@@ -204,7 +204,7 @@ class Strategy(Ordering):
         close proves it complete. Bars are kept while the loop body waits; ``conflate`` keeps only
         the latest.
         """
-        self._desk.pair_of(pair)
+        self._client.pair_of(pair)
         wanted = None if length is None else BarLength.of(length, "length")
         stream: Stream[Bar]
         if resample is None:
@@ -216,19 +216,19 @@ class Strategy(Ordering):
             raise ConfigError(f"resample must be 'bars', 'quotes' or 'trades', not {resample!r}")
         if wanted is None:
             raise ConfigError("bars that are made by resample need a length: '1h', say")
-        calendar = calendar_of(self._desk.rules[pair].calendar)
+        calendar = calendar_of(self._client.rules[pair].calendar)
         stream = self._host.streams.resampled(pair, conflate, wanted, of, calendar)
         return stream
 
     def quotes(self, pair: str, *, conflate: bool = False) -> AsyncIterator[Quote]:
         """The quotes of ``pair`` from now on; as `bars`."""
-        self._desk.pair_of(pair)
+        self._client.pair_of(pair)
         stream: Stream[Quote] = self._host.streams.tick_stream(Quote, pair, conflate)
         return stream
 
     def trades(self, pair: str, *, conflate: bool = False) -> AsyncIterator[Trade]:
         """The market's trades of ``pair`` from now on; as `bars`."""
-        self._desk.pair_of(pair)
+        self._client.pair_of(pair)
         stream: Stream[Trade] = self._host.streams.tick_stream(Trade, pair, conflate)
         return stream
 
@@ -238,7 +238,7 @@ class Strategy(Ordering):
         """The best ``levels`` of the order book of ``pair`` (0: all), anew with each change of the
         book; as `bars`. On historical data a `Depth` of one level a side with each quote."""
         stream: Stream[Depth] = self._host.streams.depth_stream(
-            pair, conflate, _levels(levels), self._desk.pair_of(pair).price_increment
+            pair, conflate, _levels(levels), self._client.pair_of(pair).price_increment
         )
         return stream
 
@@ -249,13 +249,13 @@ class Strategy(Ordering):
         venue was asked. On historical data: the last quote, one level a side, or no level at all;
         ``last`` is the price at which the venue marks.
         """
-        if pair not in self._desk.pairs:
-            self._desk.pair_of(pair)
+        if pair not in self._client.pairs:
+            self._client.pair_of(pair)
         return await self._host.read_depth(pair, _levels(levels))
 
     def ask_depth(self, pair: str, levels: int = 1) -> None:
         """`depth` for who does not wait, a plain handler say: the answer comes to `on_snapshot`."""
-        self._desk.pair_of(pair)
+        self._client.pair_of(pair)
         self._host.ask_depth(pair, _levels(levels))
 
     def subscribe(
@@ -267,7 +267,7 @@ class Strategy(Ordering):
         again for another.
         ``conflate`` keeps only the latest event of a kind while a handler is busy.
         """
-        self._desk.pair_of(pair)
+        self._client.pair_of(pair)
         ns = None if length is None else BarLength.of(length, "length").ns
         self._host.subscribe(pair, conflate, ns)
 
@@ -346,22 +346,22 @@ class Strategy(Ordering):
     @readable
     def name(self) -> str:
         """The name of the strategy in this run."""
-        return self._desk.short_name
+        return self._client.short_name
 
     @readable
     def agent_id(self) -> UUID:
         """The id of the strategy as an agent: orders and fills carry it."""
-        return self._desk.agent_id
+        return self._client.agent_id
 
     @readable
     def log(self) -> Any:
         """A structlog logger bound to the strategy's name; it stamps the simulated time."""
-        return self._desk.log
+        return self._client.log
 
     def log_refusal(self, refusal: OrderRejected) -> None:
         """Log a refusal that you caught: as a warning the first of its reason, the others (which
         the report counts) at level debug."""
-        self._desk.log_refusal(refusal)
+        self._client.log_refusal(refusal)
 
     @readable
     def parameters(self) -> dict[str, Any]:
@@ -385,10 +385,10 @@ class Strategy(Ordering):
         overridden = handlers_of(kind)
         if getattr(self, "_host", None) is host:
             # Restarted: orders and positions are still there, whatever the strategy has forgotten.
-            self._desk.balances.update(welcome.balances)
+            self._client.balances.update(welcome.balances)
         else:
             self._host = host
-            self._desk = OrderDesk(host, welcome, self)
+            self._client = OrderClient(host, welcome, self)
             host.warm_up = WarmUp(self.warmup_bars) if self.warmup_bars > 0 else None
         return Handlers(
             **{name: getattr(self, name) if name in overridden else None for name in HANDLERS}
@@ -396,11 +396,11 @@ class Strategy(Ordering):
 
     def _host_applies(self, event: OrderEvent | BalanceUpdate) -> None:
         """Called by the host with each event, as it arrives."""
-        self._desk.apply(event)
+        self._client.apply(event)
 
     def _host_ended(self) -> None:
         """Called by the host when the run is over."""
-        self._desk.ended()
+        self._client.ended()
 
 
 def _levels(levels: int) -> int:

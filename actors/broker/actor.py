@@ -12,15 +12,15 @@ from backtest.actors.protocol import Amend, Create, EndOfData, FallDue, Hello, R
 from backtest.actors.venue.actor import VenueActor
 from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.cancel import Cancellation
-from backtest.actors.venue.commands import AtThisClose, CommandDesk
-from backtest.actors.venue.entry_fills import EntryDesk
-from backtest.actors.venue.exit_fills import ClosingDesk
-from backtest.actors.venue.expiry import Dues, hold_back
+from backtest.actors.venue.commands import AtThisClose, Commands
+from backtest.actors.venue.entry_fills import EntryFills
+from backtest.actors.venue.exit_fills import ExitFills
+from backtest.actors.venue.expiry import Expiry, hold_back
 from backtest.actors.venue.financing import Financing
-from backtest.actors.venue.netting import NettingDesk
+from backtest.actors.venue.netting import Netting
 from backtest.actors.venue.pair_book import PairBook
 from backtest.actors.venue.snapshots import give_depth
-from backtest.actors.venue.spot_exits import ExitDesk
+from backtest.actors.venue.spot_exits import SpotExits
 from backtest.actors.venue.venue import Venue
 from backtest.errors import BacktestError, Deadlock
 from backtest.models import (
@@ -41,9 +41,9 @@ from backtest.services.fills.walk import mark_of
 from backtest.services.margin.accounts import cross_accounts
 from backtest.services.valuation import Valuation
 
-from .cross_margin import CrossDesk
+from .cross_margin import CrossMargin
 from .execution import Execution
-from .quotes import QuoteDesk
+from .quotes import StandingQuotes
 
 __all__ = ["BrokerActor"]
 
@@ -74,21 +74,21 @@ class BrokerActor(VenueActor):
         for code, known in (cadences or {}).items():
             self._books[code].expect(known)
         cancellation = Cancellation(self.venue)
-        exits = ExitDesk(self.venue, cancellation)
-        self._closing_desk = ClosingDesk(self.venue)
-        self._financing = Financing(self.venue, self._closing_desk)
-        self._commands = CommandDesk(self.venue, cancellation, exits, self._financing)
-        self._cross = CrossDesk(self.venue, cancellation, self._closing_desk)
+        exits = SpotExits(self.venue, cancellation)
+        self._exit_fills = ExitFills(self.venue)
+        self._financing = Financing(self.venue, self._exit_fills)
+        self._commands = Commands(self.venue, cancellation, exits, self._financing)
+        self._cross = CrossMargin(self.venue, cancellation, self._exit_fills)
         self._execution = Execution(
             self.venue,
             cancellation,
-            self._closing_desk,
-            EntryDesk(self.venue, cancellation, exits),
-            NettingDesk(self.venue, cancellation, self._closing_desk),
+            self._exit_fills,
+            EntryFills(self.venue, cancellation, exits),
+            Netting(self.venue, cancellation, self._exit_fills),
             self._cross,
         )
-        self._dues = Dues(self.venue, cancellation, self._financing)
-        self._quote_desk = QuoteDesk(self.venue, self._execution, self._financing, self._cross)
+        self._dues = Expiry(self.venue, cancellation, self._financing)
+        self._quote_desk = StandingQuotes(self.venue, self._execution, self._financing, self._cross)
         self._is_quoted = False
         """Whether there ever was a quote."""
         self._know_cross()

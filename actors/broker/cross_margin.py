@@ -8,7 +8,7 @@ from decimal import ROUND_CEILING, Decimal
 from backtest.actors.protocol import EventKind
 from backtest.actors.venue.branch import Branch, Closing, Holding
 from backtest.actors.venue.cancel import Cancellation
-from backtest.actors.venue.exit_fills import ClosingDesk, Scene
+from backtest.actors.venue.exit_fills import ExitFills, Scene
 from backtest.actors.venue.fill_records import record_fill
 from backtest.actors.venue.pair_book import PairBook
 from backtest.actors.venue.venue import Venue
@@ -23,46 +23,46 @@ from backtest.services.margin.cross import Standing, standing_of
 from backtest.services.orders.operations import create_spot, fill
 from backtest.services.settlement.amounts import NOTHING, Spot, spot_sold
 
-from .shared_paths import JointWatch, stake_of_part
+from .shared_paths import SharedPath, stake_of_part
 
-__all__ = ["CrossDesk"]
+__all__ = ["CrossMargin"]
 
 
-class _Watch(JointWatch):
+class _Watch(SharedPath):
     """A cross margin account on one pair, for the walk along a bar."""
 
-    __slots__ = ("_desk", "_weight", "account")
+    __slots__ = ("_client", "_weight", "account")
 
     calls = True
 
-    def __init__(self, desk: CrossDesk, account: CrossAccount, book: PairBook) -> None:
+    def __init__(self, client: CrossMargin, account: CrossAccount, book: PairBook) -> None:
         super().__init__(account.name, book, book.groups_of(account.name))
-        self._desk = desk
+        self._client = client
         self.account = account
         self.working = Working(account, "liquidation", False, None, ONE)
         self._weight = account.weights.get(book.code, ZERO)
 
     def standing(self) -> Standing:
-        return self._desk.standing(self.account, self.book)
+        return self._client.standing(self.account, self.book)
 
     def weight(self) -> Decimal:
         return self._weight
 
 
-class CrossDesk:
+class CrossMargin:
     """Calls cross margin accounts, and finds the money for what they owe."""
 
-    def __init__(self, venue: Venue, cancellation: Cancellation, closing_desk: ClosingDesk) -> None:
+    def __init__(self, venue: Venue, cancellation: Cancellation, exit_fills: ExitFills) -> None:
         self._venue = venue
         self._cancellation = cancellation
-        self._closing_desk = closing_desk
+        self._exit_fills = exit_fills
         self._scene: Scene | None = None
         """Where the account is called whose positions on another pair are being closed."""
-        closing_desk.backing = self
+        exit_fills.backing = self
 
-    def watches(self, book: PairBook) -> list[JointWatch]:
+    def watches(self, book: PairBook) -> list[SharedPath]:
         """The accounts with something at stake when the price of ``book`` moves."""
-        found: list[JointWatch] = []
+        found: list[SharedPath] = []
         for account in self._venue.cross.values():
             backed = book.code in account.weights and any(self._holdings(account))
             if backed or account.name in book.accounts():
@@ -163,7 +163,7 @@ class CrossDesk:
             mark = event.close if isinstance(event, Bar) else ZERO
             before, self._scene = self._scene, scene
             try:
-                await self._closing_desk.liquidate(book, event, closing, mark, detail)
+                await self._exit_fills.liquidate(book, event, closing, mark, detail)
             finally:
                 self._scene = before
             return
@@ -183,7 +183,7 @@ class CrossDesk:
             at.reached,
             at.points,
         )
-        await self._closing_desk.close(book, scene.bar, scene.walk, hit, closing, detail)
+        await self._exit_fills.close(book, scene.bar, scene.walk, hit, closing, detail)
 
     # -- the money ---------------------------------------------------------------------------------
 
@@ -237,7 +237,7 @@ class CrossDesk:
         holding.order = order
         part.margin = order.margin_reserved
         venue.records.keep(order)
-        venue.herald.tell(
+        venue.publisher.tell(
             EventKind.MARGIN_USED,
             branch,
             order,
@@ -302,8 +302,8 @@ class CrossDesk:
     ) -> None:
         """A spot order of the venue's own making, filled at once: so that it has a story."""
         volume, amount, fee = plan.volume, plan.amount, plan.fee
-        venue, desk = self._venue, owner.branch.desk
-        branch = Branch(venue.ids.draw(), desk, account.name, book, True, ONE)
+        venue, client = self._venue, owner.branch.client
+        branch = Branch(venue.ids.draw(), client, account.name, book, True, ONE)
         branch.asset, branch.worst = asset, price
         branch.number = venue.next_branch()
         venue.branch_of[branch.id.int] = None
@@ -314,14 +314,14 @@ class CrossDesk:
             pair=book.code,
             direction=OrderDirection.SHORT,
             volume=volume,
-            agent_id=desk.agent.agent_id,
-            account_id=desk.account_ids[account.name],
+            agent_id=client.agent.agent_id,
+            account_id=client.account_ids[account.name],
             broker_id=venue.broker_id,
             run_id=venue.run_id,
         )
         venue.records.keep(order)
         detail = f"collateral sold: account {account.name} needs {account.asset}"
-        venue.herald.tell(EventKind.ACCEPTED, branch, order, detail=detail)
+        venue.publisher.tell(EventKind.ACCEPTED, branch, order, detail=detail)
         legs = sell_collateral(account.name, asset, account.asset, volume, amount, fee)
         balances = await venue.post(legs, order.id, f"collateral sold, {volume:f} at {price:f}")
         filled, _ = fill(order, at=venue.at, price=price, volume=volume, fee=fee)
@@ -345,7 +345,7 @@ class CrossDesk:
         record = record_fill(
             venue, bar, hit, branch, filled, "entry", False, volume, amount, fee, None, None
         )
-        venue.herald.tell(
+        venue.publisher.tell(
             EventKind.FILLED, branch, filled, fill=record, detail=detail, balances=balances
         )
 

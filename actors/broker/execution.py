@@ -8,10 +8,10 @@ from attrs import evolve
 
 from backtest.actors.venue.branch import Branch, Closing, Holding
 from backtest.actors.venue.cancel import Cancellation
-from backtest.actors.venue.entry_fills import EntryDesk
-from backtest.actors.venue.exit_fills import ClosingDesk, Scene
+from backtest.actors.venue.entry_fills import EntryFills
+from backtest.actors.venue.exit_fills import ExitFills, Scene
 from backtest.actors.venue.expiry import shorten
-from backtest.actors.venue.netting import NettingDesk
+from backtest.actors.venue.netting import Netting
 from backtest.actors.venue.pair_book import PairBook
 from backtest.actors.venue.stops import tell_moved, tell_trailed, tell_triggered
 from backtest.actors.venue.venue import Venue
@@ -40,8 +40,8 @@ from backtest.services.fills.walk import (
 from backtest.services.margin.accounts import CrossAccount
 from backtest.services.orders.expiry import ended_because
 
-from .cross_margin import CrossDesk
-from .shared_paths import joint_watches
+from .cross_margin import CrossMargin
+from .shared_paths import shared_paths
 
 __all__ = ["Execution"]
 
@@ -53,14 +53,14 @@ class Execution:
         self,
         venue: Venue,
         cancellation: Cancellation,
-        closing_desk: ClosingDesk,
-        entries: EntryDesk,
-        netting: NettingDesk,
-        cross: CrossDesk,
+        exit_fills: ExitFills,
+        entries: EntryFills,
+        netting: Netting,
+        cross: CrossMargin,
     ) -> None:
         self._venue = venue
         self._cancellation = cancellation
-        self._closing_desk = closing_desk
+        self._exit_fills = exit_fills
         self._entries = entries
         self._netting = netting
         self._cross = cross
@@ -80,7 +80,7 @@ class Execution:
             volume = checked_pool(book.volume_policy, bar, increment)
         groups = book.all_groups()
         if book.is_watched:
-            watches = self._cross.watches(book) + joint_watches(book)
+            watches = self._cross.watches(book) + shared_paths(book)
             if watches:
                 walk: BarWalk = CrossWalk(bar, groups, book.path, (volume, volume), watches)
                 return walk, walk.next()
@@ -272,7 +272,7 @@ class Execution:
         if hit.working.kind == "trailing_stop":
             tell_moved(self._venue, hit.working)
         if type(key) is Closing:
-            await self._closing_desk.close(book, bar, walk, hit, key)
+            await self._exit_fills.close(book, bar, walk, hit, key)
             return
         if type(key) is CrossAccount:
             await self._cross.call(key, Scene(book, bar, walk, hit))

@@ -11,13 +11,13 @@ from backtest.actors.venue.venue import Venue
 from backtest.models import Quote
 from backtest.services.fills.walk import Working
 
-from .cross_margin import CrossDesk
+from .cross_margin import CrossMargin
 from .execution import Execution
 
-__all__ = ["QuoteDesk"]
+__all__ = ["StandingQuotes"]
 
 
-class QuoteDesk:
+class StandingQuotes:
     """Carries out commands, and what follows of them between two quotes.
 
     Whatever a command lets wait for the market (a new order, a modified one, parts at other prices,
@@ -26,7 +26,7 @@ class QuoteDesk:
     """
 
     def __init__(
-        self, venue: Venue, execution: Execution, financing: Financing, cross: CrossDesk
+        self, venue: Venue, execution: Execution, financing: Financing, cross: CrossMargin
     ) -> None:
         self._venue = venue
         self._execution = execution
@@ -36,8 +36,8 @@ class QuoteDesk:
     async def carry_out(self, command: Awaitable[None]) -> None:
         """Carry out ``command``, then let what it made new meet the quotes that stand."""
         venue = self._venue
-        herald, before = venue.herald, venue.sequence
-        herald.held = []
+        publisher, before = venue.publisher, venue.sequence
+        publisher.held = []
         try:
             await command
             for book in venue.books.values():
@@ -47,8 +47,8 @@ class QuoteDesk:
                     if new:
                         await self._meet(book, quote, new)
         finally:
-            herald.release()
-            herald.held = None
+            publisher.release()
+            publisher.held = None
 
     async def _meet(self, book: PairBook, quote: Quote, new: list[Working]) -> None:
         venue = self._venue

@@ -10,10 +10,10 @@ from backtest.money import ONE, ZERO, mul
 from backtest.services.fills.walk import Group, OpenPart, Working
 from backtest.services.margin.cross import Stake, Standing
 
-__all__ = ["JointWatch", "joint_watches", "stake_of_part"]
+__all__ = ["SharedPath", "shared_paths", "stake_of_part"]
 
 
-class JointWatch:
+class SharedPath:
     """An account on one pair, for the walk along a bar; isolated positions, so nothing calls it."""
 
     __slots__ = ("account_name", "book", "groups", "working")
@@ -59,7 +59,7 @@ def stake_of_part(book: PairBook, part: OpenPart) -> Stake:
     return Stake(part, part.long, size, mul(size, part.entry_price), book.maintenance)
 
 
-def joint_watches(book: PairBook) -> list[JointWatch]:
+def shared_paths(book: PairBook) -> list[SharedPath]:
     """The accounts without cross margin that walk the next bar of ``book`` as one group."""
     book.all_groups()
-    return [JointWatch(name, book, groups) for name, groups in book.joint_groups.items()]
+    return [SharedPath(name, book, groups) for name, groups in book.joint_groups.items()]

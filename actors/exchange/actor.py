@@ -24,13 +24,13 @@ from backtest.actors.protocol import (
 from backtest.actors.venue.actor import VenueActor
 from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.cancel import Cancellation
-from backtest.actors.venue.commands import CommandDesk
-from backtest.actors.venue.entry_fills import EntryDesk
-from backtest.actors.venue.exit_fills import ClosingDesk
-from backtest.actors.venue.expiry import Dues
+from backtest.actors.venue.commands import Commands
+from backtest.actors.venue.entry_fills import EntryFills
+from backtest.actors.venue.exit_fills import ExitFills
+from backtest.actors.venue.expiry import Expiry
 from backtest.actors.venue.financing import Financing
 from backtest.actors.venue.snapshots import give_depth
-from backtest.actors.venue.spot_exits import ExitDesk
+from backtest.actors.venue.spot_exits import SpotExits
 from backtest.actors.venue.venue import Venue
 from backtest.errors import BacktestError, ConfigError, RejectReason
 from backtest.models import Account, Agent, DecisionAction, Depth, MarketTrade
@@ -44,7 +44,7 @@ from .market import MarketBook, MarketSpec
 from .matching import Matching
 from .publication import Publication
 from .session import Phase
-from .trades import TradeDesk
+from .trades import Trades
 
 __all__ = ["ExchangeActor"]
 
@@ -128,18 +128,18 @@ class ExchangeActor(VenueActor):
         self.books = books
         self._valuation = valuation
         cancellation = Cancellation(venue)
-        exits = ExitDesk(venue, cancellation)
-        closing_desk = ClosingDesk(venue)
-        self._financing = Financing(venue, closing_desk, between_agents=True)
-        self._commands = CommandDesk(venue, cancellation, exits, self._financing)
+        exits = SpotExits(venue, cancellation)
+        exit_fills = ExitFills(venue)
+        self._financing = Financing(venue, exit_fills, between_agents=True)
+        self._commands = Commands(venue, cancellation, exits, self._financing)
         self.publication = Publication(books)
-        self._trades = TradeDesk(
-            venue, cancellation, closing_desk, EntryDesk(venue, cancellation, exits)
+        self._trades = Trades(
+            venue, cancellation, exit_fills, EntryFills(venue, cancellation, exits)
         )
         self._matching = Matching(
             venue, cancellation, self._trades, self.publication, _owners(agents)
         )
-        self._dues = Dues(venue, cancellation, self._financing)
+        self._dues = Expiry(venue, cancellation, self._financing)
         self._bars_on: set[str] = set()
         self._sample_at = 0
 
@@ -149,13 +149,13 @@ class ExchangeActor(VenueActor):
         return self._trades.tape
 
     async def started(self) -> None:
-        first = not self.venue.desks
+        first = not self.venue.clients
         await super().started()
         for book in self.books.values():
             self._look_ahead(book)
         if first:
-            self.venue.herald.told = []
-            self.venue.herald.held = []
+            self.venue.publisher.told = []
+            self.venue.publisher.held = []
         else:
             self._matching.has_failed = True
 
@@ -193,8 +193,8 @@ class ExchangeActor(VenueActor):
             self._end_bar(payload)
         elif kind is Hello:
             self._welcome(envelope)
-            desk = self._commands.desk_of(envelope)
-            self.publication.welcome(desk.name, desk.channel, payload.wants)
+            client = self._commands.client_of(envelope)
+            self.publication.welcome(client.name, client.channel, payload.wants)
             self._tick_bars()
         elif kind is EndOfData:
             self.venue.valuation.sample(now)
@@ -213,10 +213,10 @@ class ExchangeActor(VenueActor):
         return self.publication.depth(book, asked.levels)
 
     def _subscribe(self, envelope: Envelope, ask: Subscribe) -> None:
-        desk = self._commands.desk_of(envelope)
+        client = self._commands.client_of(envelope)
         if ask.pair not in self.books:
             raise BacktestError(f"there is no pair {ask.pair!r} to subscribe to")
-        self.publication.subscribe(desk.name, desk.channel, ask)
+        self.publication.subscribe(client.name, client.channel, ask)
         self._tick_bars()
 
     # -- commands ----------------------------------------------------------------------------------
@@ -258,14 +258,14 @@ class ExchangeActor(VenueActor):
         return book is not None and book.phase == "closed"
 
     def _refuse_closed(self, envelope: Envelope, command: int) -> None:
-        desk = self._commands.desk_of(envelope)
-        herald = self.venue.herald
-        if command > 0 and not desk.is_new(command):
-            self._commands.refuse_again(desk, command)
+        client = self._commands.client_of(envelope)
+        publisher = self.venue.publisher
+        if command > 0 and not client.is_new(command):
+            self._commands.refuse_again(client, command)
         else:
             closed = RejectReason.MARKET_CLOSED
-            herald.refuse(desk, command, closed, "the market is closed now", None)
-        herald.release()
+            publisher.refuse(client, command, closed, "the market is closed now", None)
+        publisher.release()
 
     # -- time --------------------------------------------------------------------------------------
 

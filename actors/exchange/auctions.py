@@ -17,7 +17,7 @@ from backtest.services.fills.walk import Working
 from .market import MarketBook
 from .pending import branch_of, leaves_of, must_end, passes_protection
 from .placement import Placement
-from .trades import Dealt, TradeDesk
+from .trades import Dealt, Trades
 
 __all__ = ["Auctions", "HaltEnds"]
 
@@ -38,7 +38,7 @@ class Auctions:
     """
 
     def __init__(
-        self, venue: Venue, placement: Placement, trades: TradeDesk, end: End, after: After
+        self, venue: Venue, placement: Placement, trades: Trades, end: End, after: After
     ) -> None:
         self._venue = venue
         self._placement = placement

@@ -12,7 +12,7 @@ from backtest.services.fills.walk import Working
 
 from .market import MarketBook
 from .pending import passes_protection
-from .trades import TradeDesk
+from .trades import Trades
 
 __all__ = ["fillable"]
 
@@ -23,7 +23,7 @@ def fillable(
     owner: int,
     limit: int | None,
     lots: int,
-    trades: TradeDesk,
+    trades: Trades,
 ) -> int:
     """How much of ``lots`` the order of ``owner`` could take, at ``limit`` or better.
 

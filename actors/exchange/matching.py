@@ -22,7 +22,7 @@ from .pending import book_of, branch_of, instructions_of, leaves_of, must_end, p
 from .placement import Placement
 from .publication import Publication
 from .session import PhaseName
-from .trades import Dealt, TradeDesk
+from .trades import Dealt, Trades
 
 __all__ = ["Matching"]
 
@@ -38,7 +38,7 @@ class Matching:
         self,
         venue: Venue,
         cancellation: Cancellation,
-        trades: TradeDesk,
+        trades: Trades,
         publication: Publication,
         owners: dict[str, int],
     ) -> None:
@@ -63,12 +63,12 @@ class Matching:
             book.waiting.clear()
             self._publication.flush(book)
         touched.clear()
-        self._venue.herald.release()
+        self._venue.publisher.release()
 
     async def _follow(self) -> None:
-        herald, coming = self._venue.herald, self._coming
-        while herald.told or coming:
-            if herald.told:
+        publisher, coming = self._venue.publisher, self._coming
+        while publisher.told or coming:
+            if publisher.told:
                 self._placement.catch_up()
                 continue
             working = coming.popleft()

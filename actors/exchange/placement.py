@@ -43,8 +43,8 @@ class Placement:
 
     def catch_up(self) -> None:
         """Look at the branches that were told of."""
-        herald, venue = self._venue.herald, self._venue
-        told, herald.told = herald.told, []
+        publisher, venue = self._venue.publisher, self._venue
+        told, publisher.told = publisher.told, []
         seen: dict[Branch, None] = {}
         for branch, children in told or ():
             seen[branch] = None

@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from backtest.actors.venue.branch import Branch, Closing
-from backtest.actors.venue.exit_fills import CloseTerms, ClosingDesk
+from backtest.actors.venue.exit_fills import CloseTerms, ExitFills
 from backtest.actors.venue.fill_plans import opening_plan, spot_legs, spot_plan
 from backtest.actors.venue.venue import Venue
 from backtest.models import TradingOrder
@@ -51,7 +51,7 @@ class TradeSide:
     def __init__(
         self,
         venue: Venue,
-        desk: ClosingDesk,
+        client: ExitFills,
         book: MarketBook,
         working: Working,
         wanted: Decimal,
@@ -77,7 +77,7 @@ class TradeSide:
             self.branch: Branch = key.holding.branch
             self.account = self.branch.account
             self.order_id = key.holding.order.id
-            self._close(venue, desk, key, wanted)
+            self._close(venue, client, key, wanted)
             return
         self.branch = branch = key
         self.account = branch.account
@@ -86,14 +86,14 @@ class TradeSide:
         if branch.spot:
             self._spot(venue, wanted)
         else:
-            self._trading(venue, desk, wanted)
+            self._trading(venue, client, wanted)
 
-    def _close(self, venue: Venue, desk: ClosingDesk, closing: Closing, wanted: Decimal) -> None:
+    def _close(self, venue: Venue, client: ExitFills, closing: Closing, wanted: Decimal) -> None:
         """A close of a position, whoever asked for it: it needs no money."""
         book = self.book
-        terms = desk.priced(book, closing, self.price, wanted, taker=self.taker)
+        terms = client.priced(book, closing, self.price, wanted, taker=self.taker)
         free = venue.available(self.account, book.quote)
-        self._add_close(desk.covered(terms, free))
+        self._add_close(client.covered(terms, free))
         self.volume = wanted
 
     def _add_close(self, terms: CloseTerms) -> None:
@@ -117,12 +117,12 @@ class TradeSide:
             self.plan = plan
             self.segments.append((self.order_id, spot_legs(branch, plan, None)))
 
-    def _trading(self, venue: Venue, desk: ClosingDesk, wanted: Decimal) -> None:
+    def _trading(self, venue: Venue, client: ExitFills, wanted: Decimal) -> None:
         book, branch = self.book, self.branch
         order = branch.order
         assert isinstance(order, TradingOrder)
         money = add(order.reserved, venue.spendable(self.account, book.quote))
-        closed, money, sums = self._nets(venue, desk, wanted, money)
+        closed, money, sums = self._nets(venue, client, wanted, money)
         wanted = ZERO if branch.reduces else sub(wanted, closed)
         leaves, kept, before = sub(order.volume, closed), order.reserved, branch.offset
         branch.offset = max(ZERO, sub(before, closed))
@@ -160,7 +160,7 @@ class TradeSide:
             self.segments.append((self.opens_id or order.id, legs))
 
     def _nets(
-        self, venue: Venue, desk: ClosingDesk, wanted: Decimal, money: Decimal
+        self, venue: Venue, client: ExitFills, wanted: Decimal, money: Decimal
     ) -> tuple[Decimal, Decimal, Sums]:
         """Close what is open on the other side, oldest first: how much, the money then, and what
         the fills of the order come to then."""
@@ -174,9 +174,9 @@ class TradeSide:
                 break
             own = Closing(branch.id, "netting", holding)
             own.working, own.tally = self.working, branch.own_tally()
-            terms = desk.priced(book, own, self.price, volume, taker=self.taker, sums=sums)
+            terms = client.priced(book, own, self.price, volume, taker=self.taker, sums=sums)
             # What the order has reserved can pay for a close as well as what is available.
-            terms = desk.covered(terms, money)
+            terms = client.covered(terms, money)
             self._add_close(terms)
             money = add(money, add(add(terms.margin, terms.pnl), terms.uncovered))
             money = add(sub(money, terms.fee), terms.fee_uncovered)

@@ -10,8 +10,8 @@ from uuid import UUID
 from backtest.actors.protocol import Balances
 from backtest.actors.venue.branch import Branch, Closing
 from backtest.actors.venue.cancel import Cancellation
-from backtest.actors.venue.entry_fills import EntryDesk
-from backtest.actors.venue.exit_fills import ClosingDesk
+from backtest.actors.venue.entry_fills import EntryFills
+from backtest.actors.venue.exit_fills import ExitFills
 from backtest.actors.venue.fill_plans import rest_is_dust
 from backtest.actors.venue.fill_records import Match
 from backtest.actors.venue.netting import netted
@@ -27,7 +27,7 @@ from backtest.services.settlement.amounts import Spot
 from .market import MarketBook
 from .trade_side import TradeSide
 
-__all__ = ["Dealt", "TradeDesk"]
+__all__ = ["Dealt", "Trades"]
 
 
 class Dealt(NamedTuple):
@@ -38,19 +38,19 @@ class Dealt(NamedTuple):
     short: tuple[Working, ...]
 
 
-class TradeDesk:
+class Trades:
     """Lets two orders trade: whoever meets, both or neither has it in the books."""
 
     def __init__(
         self,
         venue: Venue,
         cancellation: Cancellation,
-        closing_desk: ClosingDesk,
-        entries: EntryDesk,
+        exit_fills: ExitFills,
+        entries: EntryFills,
     ) -> None:
         self._venue = venue
         self._cancellation = cancellation
-        self._closing_desk = closing_desk
+        self._exit_fills = exit_fills
         self._entries = entries
         self.tape: list[MarketTrade] = []
         """Every trade, with both sides by name."""
@@ -71,12 +71,12 @@ class TradeDesk:
 
         In an auction neither takes: both are charged as makers.
         """
-        venue, desk = self._venue, self._closing_desk
+        venue, client = self._venue, self._exit_fills
         wanted = volume
         short: list[Working] = []
         while True:
-            one = TradeSide(venue, desk, book, taker, volume, price, not in_auction)
-            other = TradeSide(venue, desk, book, maker, volume, price, False)
+            one = TradeSide(venue, client, book, taker, volume, price, not in_auction)
+            other = TradeSide(venue, client, book, maker, volume, price, False)
             for side in (one, other):
                 if side.volume < volume and side.working not in short:
                     short.append(side.working)
@@ -125,14 +125,14 @@ class TradeDesk:
         The taker is asked for all of it at the last, the worst price, so that it may be refused
         what it could just have paid: a fill-or-kill order must never fill in part.
         """
-        venue, desk, asset = self._venue, self._closing_desk, book.quote
+        venue, client, asset = self._venue, self._exit_fills, book.quote
         total = ZERO
         left: dict[str, Decimal] = {}
         """What is available to those who are met, once the ones before have filled: one account can
         have several of them, of which it could pay for each, but not for all."""
         for maker, volume, price in met:
             total = add(total, volume)
-            side = TradeSide(venue, desk, book, maker, volume, price, False)
+            side = TradeSide(venue, client, book, maker, volume, price, False)
             if side.volume < volume:
                 return False
             account = side.account
@@ -148,7 +148,7 @@ class TradeDesk:
             if free < ZERO:
                 return False
             left[account] = free
-        return TradeSide(venue, desk, book, taker, total, met[-1][2], True).volume == total
+        return TradeSide(venue, client, book, taker, total, met[-1][2], True).volume == total
 
     async def _post(
         self, one: TradeSide, other: TradeSide, price: Decimal, volume: Decimal
@@ -228,7 +228,7 @@ class TradeDesk:
             closing = terms.closing
             if closing.kind == "netting":
                 side.branch.closing = closing
-            self._closing_desk.settled(side.book, tick, match, terms, balances)
+            self._exit_fills.settled(side.book, tick, match, terms, balances)
 
     async def _reduce(self, book: MarketBook, branch: Branch) -> None:
         """Cancel what a reduce-only order is more than what is left to close."""

@@ -59,7 +59,7 @@ from .interface import Handler, Handlers, Hosted, Timer, Unseen
 from .links import charge_links
 from .streams import MarketStreams
 from .subscriptions import Subscriptions
-from .topics import TopicDesk
+from .topics import Topics
 from .warm_up import WarmUp
 
 __all__ = ["StrategyHost"]
@@ -126,7 +126,7 @@ class StrategyHost(Actor):
         """What it was given and has not begun with, for it is thinking."""
         self._timers: set[int] = set()
         self._line: Fiber | None = None
-        self._topics: TopicDesk | None = None
+        self._topics: Topics | None = None
 
     def attach(self) -> None:
         self.streams = MarketStreams(
@@ -489,11 +489,11 @@ class StrategyHost(Actor):
                 return
 
     @property
-    def topics(self) -> TopicDesk:
+    def topics(self) -> Topics:
         """What it says to other agents, and hears from them."""
         if self._topics is None:
             # Most never need it, and there may be ten thousand of them.
-            self._topics = TopicDesk(self, self._handlers.on_message is not None)
+            self._topics = Topics(self, self._handlers.on_message is not None)
         return self._topics
 
     # -- for the strategy --------------------------------------------------------------------------

@@ -15,10 +15,10 @@ from backtest.services.payloads import check_payload
 if TYPE_CHECKING:
     from .host import StrategyHost
 
-__all__ = ["TopicDesk"]
+__all__ = ["Topics"]
 
 
-class TopicDesk:
+class Topics:
     """Listens and speaks for one strategy; the actor of the topics joins when first it is needed.
 
     ``has_handler``: whether the strategy hears by a handler, too. Then it listens for ever, else as

@@ -13,7 +13,7 @@ from backtest.errors import BacktestError
 
 from .channel import Answer
 from .clock import Clock
-from .event_queue import NEVER, Agenda, is_stale
+from .event_queue import NEVER, EventQueue, is_stale
 from .fiber import HANDLE, RECEIVE, Fiber
 from .message import Envelope
 from .signal import Signal
@@ -42,7 +42,7 @@ class Awaited(Protocol):
     is_answered: bool
 
 
-class Delivery(Agenda):
+class Delivery(EventQueue):
     """The middle part of a `System`: it hands what is due to whom it is for.
 
     A base and not a part of its own, for this is the hot path: each look at another object here

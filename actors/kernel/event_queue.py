@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .fiber import Fiber
     from .realtime import Live
 
-__all__ = ["NEVER", "Agenda", "is_stale"]
+__all__ = ["NEVER", "EventQueue", "is_stale"]
 
 NEVER = 1 << 80
 """Later than any time: what the market feed answers when there is nothing more."""
@@ -39,7 +39,7 @@ def is_stale(what: Any) -> bool:
     return type(what) is Signal and what.is_set
 
 
-class Agenda(ABC):
+class EventQueue(ABC):
     """The lowest part of a `System`: what is due now, what is due later, and the time it is."""
 
     __slots__ = (

@@ -23,13 +23,13 @@ from .simulated_loop import SimulatedLoop, SimulatedTask
 if TYPE_CHECKING:
     from .system import System
 
-__all__ = ["Course"]
+__all__ = ["Lifecycle"]
 
 STAGES = 3
 """Steps in which the actors of a finished run are wound down; see `Actor.closing`."""
 
 
-class Course:
+class Lifecycle:
     """Carries one run of a system through, and knows how far it has come and what broke it."""
 
     __slots__ = ("_error", "_finished", "_main", "_system", "is_closing", "is_over")

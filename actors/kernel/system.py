@@ -1,7 +1,7 @@
 """The kernel: it delivers messages in one order, moves the clock, and supervises the actors.
 
-`Agenda` knows what is due and when, `Delivery` hands it over, `Course` carries the run from its
-start to its end, `Supervisor` decides what a failure means. Here they come together, with the
+`EventQueue` knows what is due and when, `Delivery` hands it over, `Lifecycle` carries the run from
+its start to its end, `Supervisor` decides what a failure means. Here they come together, with the
 actors and the links between them.
 """
 
@@ -28,7 +28,7 @@ from .dispatch import Delivery
 from .event_queue import NEVER
 from .fiber import OWNER, Fiber
 from .latency import Latency, Network
-from .lifecycle import Course
+from .lifecycle import Lifecycle
 from .message import TIMER
 from .realtime import Live
 from .signal import Signal
@@ -91,7 +91,7 @@ class System(Delivery):
         self._randoms: dict[str, Random] = {}
         self._supervisor = Supervisor(self)
         self._live = Live(self)
-        self._course = Course(self)
+        self._course = Lifecycle(self)
         self._stalls = StallWatch(self)
         self.drive: Drive | None = None
         """What makes it stand still and go on (`Drive.pause`); None in an ordinary run."""

@@ -38,9 +38,9 @@ from .checks import (
     takes,
     trail_from,
 )
-from .client import Desk
+from .client import Client
 from .pair_book import PairBook
-from .spot_exits import ExitDesk
+from .spot_exits import SpotExits
 from .venue import Venue
 
 __all__ = ["Acceptance"]
@@ -95,11 +95,11 @@ def _buffered(
 class Acceptance:
     """Turns `Create` messages into pending orders with their money reserved, or refuses them."""
 
-    def __init__(self, venue: Venue, exits: ExitDesk) -> None:
+    def __init__(self, venue: Venue, exits: SpotExits) -> None:
         self._venue = venue
         self._exits = exits
 
-    async def create(self, desk: Desk, ask: Create, order_id: UUID) -> Branch:
+    async def create(self, client: Client, ask: Create, order_id: UUID) -> Branch:
         """Accept one order under ``order_id``; raises `OrderRejected`, with nothing changed."""
         venue = self._venue
         command, account, code, spot, kind, direction, volume, limit, stop = ask[:9]
@@ -108,9 +108,9 @@ class Acceptance:
         if book is None:
             known = ", ".join(venue.books)
             refuse(RejectReason.UNKNOWN_PAIR, f"there is no pair {code!r} here; there are: {known}")
-        account_id = desk.account_ids.get(account)
+        account_id = client.account_ids.get(account)
         if account_id is None:
-            refuse(RejectReason.NOT_YOURS, f"account {account!r} is not {desk.name}'s")
+            refuse(RejectReason.NOT_YOURS, f"account {account!r} is not {client.name}'s")
         if volume is None or direction is None:
             refuse(RejectReason.INVALID_ACTION, "an order needs a volume and a direction")
         has_limit, has_stop = _PRICES[kind]
@@ -122,7 +122,7 @@ class Acceptance:
         if special:
             _check_sense(kind, instructions)
             if instructions.oco is not None:
-                venue.ocos.check(desk, account, instructions.oco)
+                venue.ocos.check(client, account, instructions.oco)
             check_grid(book.pair, None, stop, instructions.trail)
             if instructions.is_trailing:
                 stop = trail_from(book, buy, stop, instructions)
@@ -155,7 +155,7 @@ class Acceptance:
             else:
                 leverage = self._check_trading(book, ask, price, buy)
         check_room(book, account)
-        branch = Branch(order_id, desk, account, book, spot, leverage)
+        branch = Branch(order_id, client, account, book, spot, leverage)
         if special:
             branch.terms, branch.expires = terms, expires
         now = book.meets(buy)
@@ -194,7 +194,7 @@ class Acceptance:
                 f"{account} has {plain(short.available)} {short.asset} available, "
                 f"{plain(short.needed)} needed" + _buffered(branch, buy, limit, stop, now),
             )
-        agent_id = desk.agent.agent_id
+        agent_id = client.agent.agent_id
         order: SpotOrder | TradingOrder
         if spot:
             order = create_spot(
@@ -251,7 +251,7 @@ class Acceptance:
             venue.ocos.join(branch, instructions.oco)
             book.has_oco = True
         detail = "" if instructions is PLAIN else _asked(branch, stop)
-        venue.herald.tell(
+        venue.publisher.tell(
             EventKind.ACCEPTED, branch, order, detail=detail, command=command, balances=balances
         )
         return branch

@@ -12,8 +12,8 @@ from backtest.actors.protocol import ACCOUNT, BROKER, Balances, ReadBalances, We
 from backtest.errors import RejectReason
 from backtest.models import Account, Agent, DecisionAction, TradingPair, TradingRules
 
-from .client import Desk
-from .commands import CommandDesk
+from .client import Client
+from .commands import Commands
 from .venue import Venue
 
 __all__ = ["VenueActor"]
@@ -32,7 +32,7 @@ class VenueActor(Actor):
     """Whether it sends market data to subscribers only (`Hello.wants`, `Subscribe`)."""
 
     venue: Venue
-    _commands: CommandDesk
+    _commands: Commands
 
     def __init__(self, agents: Mapping[str, tuple[Agent, tuple[Account, ...]]]) -> None:
         super().__init__(BROKER)
@@ -51,7 +51,7 @@ class VenueActor(Actor):
     async def started(self) -> None:
         venue = self.venue
         balances = await self.link(ACCOUNT).request(ReadBalances())
-        if venue.desks:
+        if venue.clients:
             venue.learn(balances)  # restarted: all else is as it was
             return
         venue.attach()
@@ -62,16 +62,16 @@ class VenueActor(Actor):
             opening.setdefault(key[0], {})[key] = both
         self._opening.update(opening)
         for name, (agent, accounts) in self._agents.items():
-            desk = Desk(
+            client = Client(
                 name, agent, {one.account_id: one.name for one in accounts}, self.link(name)
             )
-            desk.channel.forgives = self._forget
-            venue.desks[name] = desk
+            client.channel.forgives = self._forget
+            venue.clients[name] = client
             for one in accounts:
-                venue.herald.attend(desk, one.name)
+                venue.publisher.attend(client, one.name)
                 if one.netting:
                     venue.netting.add(one.name)
-            self._listeners.append(desk.channel)
+            self._listeners.append(client.channel)
         venue.learn(balances)
         venue.valuation.begin(self.system.now)
 
@@ -84,14 +84,14 @@ class VenueActor(Actor):
         command = getattr(envelope.payload, "command", None)
         if type(envelope.payload) is DecisionAction:
             command = envelope.payload.command_id
-        desk = self.venue.desks.get(envelope.channel.sender)
+        client = self.venue.clients.get(envelope.channel.sender)
         events = self.venue.records.events
-        if desk is None or not isinstance(command, int):
+        if client is None or not isinstance(command, int):
             return
         if not events or events[-1].message != envelope.id:
             asked = getattr(envelope.payload, "order_id", None)
-            self.venue.herald.refuse(
-                desk,
+            self.venue.publisher.refuse(
+                client,
                 command,
                 RejectReason.VENUE_FAILED,
                 f"the venue failed: {error!r}",
@@ -99,31 +99,31 @@ class VenueActor(Actor):
                 asked,
             )
         # What was told before it broke is true: nothing is held back for ever.
-        self.venue.herald.release()
+        self.venue.publisher.release()
 
     def _welcome(self, envelope: Envelope) -> None:
         venue = self.venue
-        desk = self._commands.desk_of(envelope)
+        client = self._commands.client_of(envelope)
         welcome = Welcome(
             self._pairs,
-            tuple(desk.accounts.items()),
-            self._balances_of(desk),
-            desk.agent.agent_id,
+            tuple(client.accounts.items()),
+            self._balances_of(client),
+            client.agent.agent_id,
             venue.broker_id,
             venue.run_id,
             self._rules,
             {
                 account_id: venue.cross[name]
-                for account_id, name in desk.accounts.items()
+                for account_id, name in client.accounts.items()
                 if name in venue.cross
             },
             self.publishes,
         )
         self.answer(envelope, welcome)
 
-    def _balances_of(self, desk: Desk) -> Balances:
-        """What the accounts of ``desk`` have now."""
-        money, names = self.venue.money, desk.accounts.values()
+    def _balances_of(self, client: Client) -> Balances:
+        """What the accounts of ``client`` have now."""
+        money, names = self.venue.money, client.accounts.values()
         if all(name in self._opening for name in names):
             # The first welcome of one of ten thousand: never look through the others' money.
             return {key: money[key] for name in names for key in self._opening.pop(name)}

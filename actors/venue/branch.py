@@ -11,7 +11,7 @@ from backtest.money import ZERO
 from backtest.services.fills.walk import Group, OpenPart, Terms, Working
 from backtest.services.settlement.amounts import NO_GAINS, NOTHING, Sums, Tally
 
-from .client import Desk
+from .client import Client
 from .oco import OcoGroup
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ class Branch:
         "asset",
         "book",
         "charged",
+        "client",
         "closing",
-        "desk",
         "expires",
         "group",
         "holdings",
@@ -57,7 +57,7 @@ class Branch:
     def __init__(
         self,
         branch_id: UUID,
-        desk: Desk,
+        client: Client,
         account: str,
         book: PairBook,
         spot: bool,
@@ -66,7 +66,7 @@ class Branch:
         self.number = 0
         """Its number at the venue, from 1; 0 until it is accepted."""
         self.id = branch_id
-        self.desk = desk
+        self.client = client
         self.account = account
         self.book = book
         self.spot = spot

@@ -92,7 +92,7 @@ class Cancellation:
             venue.live_on(branch, leaves)
             branch.resize(leaves.volume)
         dust = leaves is not None and rest_is_dust(branch)
-        venue.herald.tell(
+        venue.publisher.tell(
             EventKind.CANCELLED,
             branch,
             cancelled,
@@ -101,7 +101,7 @@ class Cancellation:
             command=0 if dust else command,
             balances=balances,
         )
-        venue.herald.tell_uncovered(branch, cancelled, uncovered, quote, "a cancel fee")
+        venue.publisher.tell_uncovered(branch, cancelled, uncovered, quote, "a cancel fee")
         if dust:
             # The command is answered by the last of the events that tell of it.
             await self.cancel_dust(branch, command)
@@ -164,7 +164,7 @@ class Cancellation:
             closing.holding.take(closing)
         last = pending[-1].holding.order
         ids = " + ".join(str(closing.id) for closing in pending)
-        venue.herald.tell(
+        venue.publisher.tell(
             EventKind.CLOSE_CANCELLED,
             branch,
             last,

@@ -8,10 +8,10 @@ from uuid import UUID
 from backtest.actors.kernel.channel import Channel
 from backtest.models import Agent
 
-__all__ = ["Desk"]
+__all__ = ["Client"]
 
 
-class Desk:
+class Client:
     """One agent at the venue: who it is, where its messages go, which accounts are its own."""
 
     __slots__ = (

@@ -97,7 +97,7 @@ class CloseOrders:
         # Told when the new ones stand: whoever hears of it sees them pending all along.
         detail = f"modified; order {' + '.join(map(str, ids))}"
         order = branch.holdings[0].order
-        venue.herald.tell(
+        venue.publisher.tell(
             EventKind.CLOSE_CANCELLED,
             branch,
             order,
@@ -121,7 +121,11 @@ class CloseOrders:
                 if volume == one.volume:
                     pending = pending_closes(branch, action.close)
                     self._cancel(
-                        branch, pending, RejectReason.REQUESTED, branch.desk.request, action.command
+                        branch,
+                        pending,
+                        RejectReason.REQUESTED,
+                        branch.client.request,
+                        action.command,
                     )
                     return []
                 closed = pending_closes(branch, action.close)[0].tally.closed
@@ -140,7 +144,7 @@ class CloseOrders:
         for closing in pending:
             closing.holding.take(closing)
         ids = " + ".join(str(closing.id) for closing in pending)
-        self._venue.herald.tell(
+        self._venue.publisher.tell(
             EventKind.CLOSE_CANCELLED,
             branch,
             pending[-1].holding.order,
@@ -203,7 +207,7 @@ class CloseOrders:
         if kind == "stop_limit" and more is not None and more.limit is not None:
             how += f" with limit {plain(more.limit)}"
         ids = " + ".join(str(closing.id) for closing in accepted)
-        self._venue.herald.tell(
+        self._venue.publisher.tell(
             EventKind.CLOSING,
             branch,
             branch.holdings[0].order,

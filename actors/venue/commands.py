@@ -13,16 +13,16 @@ from backtest.models import DecisionAction
 from .accept import Acceptance
 from .branch import Branch, Closing
 from .cancel import Cancellation
-from .client import Desk
+from .client import Client
 from .close import CloseOrders
 from .financing import Financing
 from .modify import Modification
 from .split import Splitting
-from .spot_exits import ExitDesk
+from .spot_exits import SpotExits
 from .translation import message_of
 from .venue import Venue
 
-__all__ = ["AtThisClose", "CommandDesk"]
+__all__ = ["AtThisClose", "Commands"]
 
 
 class AtThisClose:
@@ -34,11 +34,11 @@ class AtThisClose:
         self.what = what
 
 
-class CommandDesk:
+class Commands:
     """Takes commands one at a time, each once; answers those that are refused."""
 
     def __init__(
-        self, venue: Venue, cancellation: Cancellation, exits: ExitDesk, financing: Financing
+        self, venue: Venue, cancellation: Cancellation, exits: SpotExits, financing: Financing
     ) -> None:
         self._venue = venue
         self._financing = financing
@@ -51,16 +51,16 @@ class CommandDesk:
 
     async def create(self, envelope: Envelope, ask: Create) -> None:
         """Accept or refuse a new order."""
-        desk = self.desk_of(envelope)
-        if ask[0] > 0 and not desk.is_new(ask[0]):
-            self.refuse_again(desk, ask[0])
+        client = self.client_of(envelope)
+        if ask[0] > 0 and not client.is_new(ask[0]):
+            self.refuse_again(client, ask[0])
             return
         order_id = self._venue.ids.draw()  # a refused order has an id, too
         try:
-            branch = await self._acceptance.create(desk, ask, order_id)
+            branch = await self._acceptance.create(client, ask, order_id)
         except OrderRejected as refusal:
-            self._venue.herald.refuse(
-                desk, ask.command, refusal.reason, refusal.detail, None, order_id, order_id
+            self._venue.publisher.refuse(
+                client, ask.command, refusal.reason, refusal.detail, None, order_id, order_id
             )
             return
         if branch.book.fills_at_close and branch.working.kind == "market":
@@ -68,13 +68,13 @@ class CommandDesk:
 
     async def amend(self, envelope: Envelope, ask: Amend) -> None:
         """Cancel, modify, split or close what is there, or refuse to."""
-        desk = self.desk_of(envelope)
-        if ask[0] > 0 and not desk.is_new(ask[0]):
-            self.refuse_again(desk, ask[0])
+        client = self.client_of(envelope)
+        if ask[0] > 0 and not client.is_new(ask[0]):
+            self.refuse_again(client, ask[0])
             return
         branch = None
         try:
-            branch = self._find(desk, ask.order_id)
+            branch = self._find(client, ask.order_id)
             if branch.book.charges:
                 await self._financing.charge_order(branch, ask.verb is Verb.SPLIT)
             verb = ask.verb
@@ -83,10 +83,10 @@ class CommandDesk:
             elif ask.close and verb is Verb.CANCEL and ask.volume is not None:
                 self._closes.cancel(branch, ask.volume, ask)
             elif verb is Verb.CANCEL and ask.close:
-                self._cancellation.cancel_close(branch, ask.close, desk.request, ask.command)
+                self._cancellation.cancel_close(branch, ask.close, client.request, ask.command)
             elif verb is Verb.CANCEL:
                 await self._cancellation.cancel(
-                    branch, ask.volume, RejectReason.REQUESTED, desk.request, ask.command
+                    branch, ask.volume, RejectReason.REQUESTED, client.request, ask.command
                 )
             elif verb is Verb.MODIFY:
                 if branch.part is not None:
@@ -100,46 +100,46 @@ class CommandDesk:
                     if branch.book.fills_at_close and closing.working.kind == "market":
                         self._at_this_close(closing)
         except OrderRejected as refusal:
-            self._venue.herald.refuse(
-                desk, ask.command, refusal.reason, refusal.detail, branch, ask.order_id
+            self._venue.publisher.refuse(
+                client, ask.command, refusal.reason, refusal.detail, branch, ask.order_id
             )
 
     def act(self, envelope: Envelope, action: DecisionAction) -> Awaitable[None] | None:
         """The same for a command in the words of a `DecisionAction`."""
-        desk = self.desk_of(envelope)
+        client = self.client_of(envelope)
         given = action.command_id
         if given is not None and not (isinstance(given, int) and given > 0):
-            if not desk.is_new_id(given):
-                self.refuse_again(desk, given)
+            if not client.is_new_id(given):
+                self.refuse_again(client, given)
                 return None
         try:
-            ask = message_of(action, desk.accounts)
+            ask = message_of(action, client.accounts)
         except OrderRejected as refusal:
             command = action.command_id if isinstance(action.command_id, int) else 0
-            self._venue.herald.refuse(
-                desk, command, refusal.reason, refusal.detail, None, action.order_id
+            self._venue.publisher.refuse(
+                client, command, refusal.reason, refusal.detail, None, action.order_id
             )
             return None
         if isinstance(ask, Create):
             return self.create(envelope, ask)
         return self.amend(envelope, ask)
 
-    def refuse_again(self, desk: Desk, command: UUID | int) -> None:
+    def refuse_again(self, client: Client, command: UUID | int) -> None:
         """A command that came before has no second effect; its own answer stays what it was."""
         detail = f"command {command} came before: it has one effect"
-        self._venue.herald.refuse(desk, 0, RejectReason.DUPLICATE_COMMAND, detail, None)
+        self._venue.publisher.refuse(client, 0, RejectReason.DUPLICATE_COMMAND, detail, None)
 
-    def desk_of(self, envelope: Envelope) -> Desk:
+    def client_of(self, envelope: Envelope) -> Client:
         """Whose message it is."""
-        desk = self._venue.desks.get(envelope[3].sender)
-        if desk is None:
+        client = self._venue.clients.get(envelope[3].sender)
+        if client is None:
             raise BacktestError(f"no agent called {envelope.channel.sender!r} may trade here")
-        return desk
+        return client
 
-    def _find(self, desk: Desk, order_id: UUID | None) -> Branch:
+    def _find(self, client: Client, order_id: UUID | None) -> Branch:
         known = self._venue.branch_of
         branch = None if order_id is None else known.get(order_id.int)
-        if branch is not None and branch.desk is desk:
+        if branch is not None and branch.client is client:
             return branch
         if order_id is None or order_id.int not in known:
             raise OrderRejected(
@@ -148,7 +148,7 @@ class CommandDesk:
         if branch is None:
             raise OrderRejected(RejectReason.ALREADY_DONE, "this order is done", order_id)
         raise OrderRejected(
-            RejectReason.NOT_YOURS, f"this order belongs to {branch.desk.name}", order_id
+            RejectReason.NOT_YOURS, f"this order belongs to {branch.client.name}", order_id
         )
 
     def _at_this_close(self, what: Branch | Closing) -> None:

@@ -21,19 +21,19 @@ from .fill_records import Execution, record_fill, signed_size
 from .oco import OcoGroup
 from .pair_book import PairBook
 from .positions import open_holding
-from .spot_exits import ExitDesk
+from .spot_exits import SpotExits
 from .venue import Venue
 
-__all__ = ["EntryDesk"]
+__all__ = ["EntryFills"]
 
 _WORDS = {"stop_loss": "its stop-loss was reached", "take_profit": "its take-profit was reached"}
 """What is said of the fill of an exit."""
 
 
-class EntryDesk:
+class EntryFills:
     """Carries out the hits that fill orders, wholly or in parts."""
 
-    def __init__(self, venue: Venue, cancellation: Cancellation, exits: ExitDesk) -> None:
+    def __init__(self, venue: Venue, cancellation: Cancellation, exits: SpotExits) -> None:
         self._venue = venue
         self._cancellation = cancellation
         self._exits = exits
@@ -182,7 +182,7 @@ class EntryDesk:
         self._tell_filled(branch, filled, positions, record, exit, balances)
         if type(plan) is Spot:
             uncovered = plan.uncovered
-            venue.herald.tell_uncovered(branch, filled, uncovered, book.quote, "a fill fee")
+            venue.publisher.tell_uncovered(branch, filled, uncovered, book.quote, "a fill fee")
         return part
 
     def _tell_filled(
@@ -195,9 +195,9 @@ class EntryDesk:
         balances: Balances,
     ) -> None:
         """Tell of a fill, and of the ``exit`` that came of it."""
-        herald = self._venue.herald
+        publisher = self._venue.publisher
         detail = _WORDS.get(record.kind, "") if exit is None else f"{exit.id} sells it again"
-        herald.tell(
+        publisher.tell(
             EventKind.FILLED,
             branch,
             filled,
@@ -208,7 +208,7 @@ class EntryDesk:
             balances=balances,
         )
         if exit is not None:
-            herald.tell(
+            publisher.tell(
                 EventKind.ACCEPTED,
                 exit,
                 exit.order,

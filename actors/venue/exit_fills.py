@@ -21,7 +21,7 @@ from .pair_book import PairBook
 from .positions import drop_holding, set_margin
 from .venue import Venue
 
-__all__ = ["Backing", "CloseTerms", "ClosingDesk", "Scene"]
+__all__ = ["Backing", "CloseTerms", "ExitFills", "Scene"]
 
 _WORDS = {
     "close": "closed",
@@ -76,7 +76,7 @@ class Backing(Protocol):
         """Close positions until it suffices."""
 
 
-class ClosingDesk:
+class ExitFills:
     """Carries out the hits that close positions, wholly or in parts."""
 
     def __init__(self, venue: Venue) -> None:
@@ -273,15 +273,15 @@ class ClosingDesk:
         )
         self._tell_closed(branch, closing, done, positions, record, balances, detail)
         if rest is None and in_vain:
-            venue.herald.tell(
+            venue.publisher.tell(
                 EventKind.CLOSE_CANCELLED,
                 branch,
                 done,
                 reason=RejectReason.ALREADY_DONE,
                 detail="there is nothing left to close",
             )
-        venue.herald.tell_uncovered(branch, done, uncovered, asset, "a loss beyond the margin")
-        venue.herald.tell_uncovered(branch, done, fee_uncovered, asset, "a close fee")
+        venue.publisher.tell_uncovered(branch, done, uncovered, asset, "a loss beyond the margin")
+        venue.publisher.tell_uncovered(branch, done, fee_uncovered, asset, "a close fee")
 
     def worth(
         self, book: PairBook, holding: Holding, price: Decimal, maker: bool, sums: Sums
@@ -324,7 +324,7 @@ class ClosingDesk:
         detail: str,
     ) -> None:
         kind = EventKind.LIQUIDATED if closing.kind == "liquidation" else EventKind.CLOSED
-        self._venue.herald.tell(
+        self._venue.publisher.tell(
             kind,
             branch,
             done,

@@ -15,7 +15,7 @@ from .financing import Financing
 from .pair_book import PairBook
 from .venue import Venue
 
-__all__ = ["Dues", "hold_back", "shorten"]
+__all__ = ["Expiry", "hold_back", "shorten"]
 
 
 def shorten(book: PairBook, bar: Bar) -> None:
@@ -43,7 +43,7 @@ def hold_back(book: PairBook, now: int) -> None:
             branch.working.blocked = True
 
 
-class Dues:
+class Expiry:
     """Settles what has fallen due: before a bar, after it, or when the clock says so.
 
     Whether an order has expired the clock alone cannot tell while a bar may be under way, for its

@@ -12,7 +12,7 @@ from backtest.money import ONE, ZERO, add, mul, plain, round_up, sub
 from backtest.services.ledger.entries import CLEARING, FEES, MARKET, charge, sweep
 
 from .branch import Branch, Holding
-from .exit_fills import ClosingDesk
+from .exit_fills import ExitFills
 from .pair_book import PairBook
 from .positions import set_margin
 from .venue import Venue
@@ -24,10 +24,10 @@ class Financing:
     """Charges each rollover and each funding once, on the mark that the venue has at that time."""
 
     def __init__(
-        self, venue: Venue, closing_desk: ClosingDesk, *, between_agents: bool = False
+        self, venue: Venue, exit_fills: ExitFills, *, between_agents: bool = False
     ) -> None:
         self._venue = venue
-        self._closing_desk = closing_desk
+        self._exit_fills = exit_fills
         self._between_agents = between_agents
         """Whether funding goes from one side to the other, and nights are the house's."""
 
@@ -95,10 +95,10 @@ class Financing:
         the time it is their turn: a charge may call a whole account."""
         if only is not None and only.order is not None:
             return  # it is what is pending that changes
-        desk = self._closing_desk
+        client = self._exit_fills
         for one in list(book.holdings if only is None else only.holdings):
             is_there = one.since <= due and one in one.branch.holdings
-            if is_there and not desk.is_called(one, mark):
+            if is_there and not client.is_called(one, mark):
                 yield one
 
     async def _overnight(
@@ -168,7 +168,7 @@ class Financing:
         if not amount or order is None:
             return
         cross = venue.cross.get(branch.account)
-        backing = self._closing_desk.backing
+        backing = self._exit_fills.backing
         if cross is not None and backing is not None:
             # The whole account stands for it, after the margin of the position itself.
             await backing.raise_money(cross, sub(amount, margin), holding, None)
@@ -203,7 +203,7 @@ class Financing:
         if holding is not None and from_margin:
             # Its level is another now, and with it the price at which it is liquidated.
             set_margin(venue, holding, order.margin_reserved)  # type: ignore[union-attr]
-        venue.herald.tell(
+        venue.publisher.tell(
             EventKind.CHARGED,
             branch,
             order,
@@ -212,6 +212,6 @@ class Financing:
             balances=balances,
         )
         article = "an" if what == "overnight" else "a"
-        venue.herald.tell_uncovered(branch, order, uncovered, asset, f"{article} {what} charge")
+        venue.publisher.tell_uncovered(branch, order, uncovered, asset, f"{article} {what} charge")
         if bar is not None and holding is not None and (from_margin or cross is not None):
-            await self._closing_desk.test(branch.book, bar, holding)
+            await self._exit_fills.test(branch.book, bar, holding)

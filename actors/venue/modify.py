@@ -254,7 +254,7 @@ class Modification:
         place = "keeps its place in the queue" if keeps_place else "goes to the end of the queue"
         if kind == "trailing_stop" and not branch.working.triggered:
             place += f"; trailing stop at {plain(branch.working.price)}"  # type: ignore[arg-type]
-        venue.herald.tell(
+        venue.publisher.tell(
             EventKind.MODIFIED, branch, child, detail=place, command=command, balances=balances
         )
 
@@ -297,7 +297,7 @@ class Modification:
                 if kind in changes:
                     self._protect(holding, kind, changes[kind])
             book.groups = None
-            venue.herald.tell(
+            venue.publisher.tell(
                 EventKind.MODIFIED,
                 branch,
                 child,

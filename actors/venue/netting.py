@@ -18,12 +18,12 @@ from backtest.services.settlement.amounts import Sums
 
 from .branch import Branch, Closing
 from .cancel import Cancellation
-from .exit_fills import ClosingDesk
+from .exit_fills import ExitFills
 from .fill_plans import opening_plan
 from .pair_book import PairBook
 from .venue import Venue
 
-__all__ = ["NettingDesk", "netted"]
+__all__ = ["Netting", "netted"]
 
 
 def netted(
@@ -58,7 +58,7 @@ def netted(
         venue.unlist(branch)
     else:
         venue.live_on(branch, leaves)
-    venue.herald.tell(
+    venue.publisher.tell(
         EventKind.NETTED,
         branch,
         done,
@@ -67,13 +67,13 @@ def netted(
     )
 
 
-class NettingDesk:
+class Netting:
     """Fills orders of netting accounts, and reduce-only orders, against the opposite positions."""
 
-    def __init__(self, venue: Venue, cancellation: Cancellation, closing_desk: ClosingDesk) -> None:
+    def __init__(self, venue: Venue, cancellation: Cancellation, exit_fills: ExitFills) -> None:
         self._venue = venue
         self._cancellation = cancellation
-        self._closing_desk = closing_desk
+        self._exit_fills = exit_fills
 
     async def close(
         self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit, branch: Branch
@@ -95,10 +95,10 @@ class NettingDesk:
                 closing = branch.closing = Closing(branch.id, "netting", holding)
                 closing.tally = branch.own_tally()
             closing.holding, closing.working = holding, hit.working
-            terms = self._closing_desk.priced(book, closing, hit.price, volume, taker=hit.taker)
+            terms = self._exit_fills.priced(book, closing, hit.price, volume, taker=hit.taker)
             await self._settle(branch, hit.price, volume, terms.sums)
             own = evolve(hit, part=holding.part, volume=volume)
-            await self._closing_desk.close(book, bar, walk, own, closing)
+            await self._exit_fills.close(book, bar, walk, own, closing)
             left, closed = sub(left, volume), add(closed, volume)
         if branch.reduces:
             await self._cancel_rest(walk, hit, branch, sub(there, closed))
@@ -111,7 +111,7 @@ class NettingDesk:
         is beyond that, with what the closes bring."""
         venue, order = self._venue, branch.order
         assert isinstance(order, TradingOrder)
-        opens, closes, sums = hit.volume, self._closing_desk, branch.sums
+        opens, closes, sums = hit.volume, self._exit_fills, branch.sums
         money = add(order.reserved, venue.spendable(branch.account, branch.asset))
         for holding in book.opposite(branch.account, hit.working.buy):
             opens = sub(opens, holding.part.volume)

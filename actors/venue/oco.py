@@ -8,7 +8,7 @@ from backtest.errors import OrderRejected, RejectReason
 
 if TYPE_CHECKING:
     from .branch import Branch
-    from .client import Desk
+    from .client import Client
 
 __all__ = ["OcoGroup", "OcoGroups"]
 
@@ -50,10 +50,10 @@ class OcoGroups:
     def __init__(self) -> None:
         self._groups: dict[Key, OcoGroup] = {}
 
-    def check(self, desk: Desk, account: str, label: str) -> None:
+    def check(self, client: Client, account: str, label: str) -> None:
         """Refuse an order under a label of which an order has filled, and lives on with its rest:
         that fill would have cancelled it."""
-        group = self._groups.get((desk.name, account, label))
+        group = self._groups.get((client.name, account, label))
         if group is not None and group.has_filled:
             _refuse(
                 f"an order of the group {label!r} has filled: use another label, or wait until "
@@ -64,11 +64,11 @@ class OcoGroups:
         """The group that ``branch``, not accepted yet, would join under ``label``."""
         if label is None:
             return None
-        return self._groups.get((branch.desk.name, branch.account, label))
+        return self._groups.get((branch.client.name, branch.account, label))
 
     def join(self, branch: Branch, label: str) -> None:
         """``branch``, just accepted, is a member."""
-        key = (branch.desk.name, branch.account, label)
+        key = (branch.client.name, branch.account, label)
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = OcoGroup(key)

@@ -70,7 +70,7 @@ def drop_closing(venue: Venue, closing: Closing, reason: RejectReason, detail: s
     """An order to close a position acts no more: the position stays as it is."""
     holding = closing.holding
     holding.take(closing)
-    venue.herald.tell(
+    venue.publisher.tell(
         EventKind.CLOSE_CANCELLED,
         holding.branch,
         holding.order,

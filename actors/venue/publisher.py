@@ -20,11 +20,11 @@ from backtest.money import plain
 from backtest.services.margin.accounts import CrossAccount
 
 from .branch import Branch
-from .client import Desk
+from .client import Client
 from .pending_closes import closes_of
 from .records import EventRecord, Records
 
-__all__ = ["Herald"]
+__all__ = ["Publisher"]
 
 _new = tuple.__new__
 _OF_CLOSES = frozenset(
@@ -41,7 +41,7 @@ _OF_CLOSES = frozenset(
 _NONE: Mapping[tuple[str, str], tuple[Decimal, Decimal]] = {}
 
 
-class Herald:
+class Publisher:
     """Records what happens to orders, and sends it to their owners and to sharers of accounts."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Herald:
         actor: Actor,
         records: Records,
         cross: Mapping[str, CrossAccount],
-        sharers: dict[str, list[Desk]],
+        sharers: dict[str, list[Client]],
     ) -> None:
         self._actor = actor
         self._records = records
@@ -58,7 +58,7 @@ class Herald:
         self._sharers = sharers
         """Desks by the account they trade on."""
         self._shared: set[str] = set()
-        """The accounts of several desks."""
+        """The accounts of several clients."""
         self.told: list[tuple[Branch, tuple[tuple[int, SpotOrder | TradingOrder], ...]]] | None
         """What was told of since somebody looked: branches, and what came of a split; None where
         nobody looks."""
@@ -67,10 +67,10 @@ class Herald:
         """What is to be sent once all that a command does is done; None where each is sent at
         once."""
 
-    def attend(self, desk: Desk, account: str) -> None:
-        """``desk`` trades on ``account``: it hears what happens to it."""
+    def attend(self, client: Client, account: str) -> None:
+        """``client`` trades on ``account``: it hears what happens to it."""
         sharing = self._sharers.setdefault(account, [])
-        sharing.append(desk)
+        sharing.append(client)
         if len(sharing) > 1:
             self._shared.add(account)
 
@@ -91,7 +91,7 @@ class Herald:
         close: int = 0,
     ) -> None:
         """Record an order event and send it to the owner; sharers of the account get balances."""
-        desk, actor, records = branch.desk, self._actor, self._records
+        client, actor, records = branch.client, self._actor, self._records
         if self.told is not None:
             self.told.append((branch, children))
         now = actor.system.now
@@ -141,15 +141,15 @@ class Herald:
             ),
         )
         if self.held is None:
-            desk.channel.post(event, ORDER_EVENT)
+            client.channel.post(event, ORDER_EVENT)
         else:
-            self.held.append((desk.channel, event))
+            self.held.append((client.channel, event))
         if branch.account in self._shared:
             if branch.account in self._cross:
                 if balances or positions:
-                    self.share(desk, branch.account, balances, positions)
+                    self.share(client, branch.account, balances, positions)
             elif balances:
-                self.share(desk, branch.account, balances)
+                self.share(client, branch.account, balances)
 
     def tell_uncovered(
         self,
@@ -170,7 +170,7 @@ class Herald:
 
     def share(
         self,
-        desk: Desk | None,
+        client: Client | None,
         account: str,
         balances: Balances,
         positions: tuple[tuple[UUID, TradingOrder | None], ...] = (),
@@ -178,9 +178,9 @@ class Herald:
         """Tell the other strategies on the account what its balances are now, and of a cross margin
         account its ``positions`` that changed."""
         sharing = self._sharers[account]
-        if len(sharing) > 1 or desk is None:
+        if len(sharing) > 1 or client is None:
             for other in sharing:
-                if other is not desk:
+                if other is not client:
                     self._send(other.channel, BalanceUpdate(balances, positions))
 
     def _send(self, channel: Channel, event: OrderEvent | BalanceUpdate) -> None:
@@ -214,7 +214,7 @@ class Herald:
 
     def refuse(
         self,
-        desk: Desk,
+        client: Client,
         command: int,
         reason: RejectReason,
         detail: str,
@@ -251,7 +251,7 @@ class Herald:
             )
         )
         self._send(
-            desk.channel,
+            client.channel,
             OrderEvent(
                 EventKind.REJECTED,
                 self._actor.system.now,

@@ -31,7 +31,7 @@ from .checks import (
 )
 from .fill_plans import owed
 from .split_positions import PositionSplitting
-from .spot_exits import ExitDesk
+from .spot_exits import SpotExits
 from .venue import Venue
 
 __all__ = ["Splitting"]
@@ -40,7 +40,7 @@ __all__ = ["Splitting"]
 class Splitting:
     """Carries out split commands; raises `OrderRejected` with nothing changed."""
 
-    def __init__(self, venue: Venue, exits: ExitDesk) -> None:
+    def __init__(self, venue: Venue, exits: SpotExits) -> None:
         self._venue = venue
         self._exits = exits
         self._positions = PositionSplitting(venue)
@@ -153,7 +153,7 @@ class Splitting:
                 book.waiting.append((waiting[0], own.working))
             venue.take_on(part, own)
         venue.unlist(branch)
-        venue.herald.tell(
+        venue.publisher.tell(
             EventKind.SPLIT,
             branch,
             parts.replaced,
@@ -181,7 +181,7 @@ class Splitting:
     ) -> Branch:
         venue = self._venue
         own = Branch(
-            part.id, parent.desk, parent.account, parent.book, parent.spot, parent.leverage
+            part.id, parent.client, parent.account, parent.book, parent.spot, parent.leverage
         )
         own.asset, own.taker = parent.asset, parent.taker
         own.terms, own.expires = parent.terms, parent.expires

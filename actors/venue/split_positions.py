@@ -131,7 +131,7 @@ class PositionSplitting:
             venue.take_on(part, own)
             children.append((own.number, part))
             positions.append((part.id, part))
-        venue.herald.tell(
+        venue.publisher.tell(
             EventKind.SPLIT,
             branch,
             venue.records.orders[replaced.order_number - 1],
@@ -142,7 +142,7 @@ class PositionSplitting:
         )
 
     def _new_branch(self, branch: Branch, part: TradingOrder) -> Branch:
-        own = Branch(part.id, branch.desk, branch.account, branch.book, False, branch.leverage)
+        own = Branch(part.id, branch.client, branch.account, branch.book, False, branch.leverage)
         own.number = self._venue.next_branch()
         own.asset, own.taker = branch.asset, branch.taker
         own.worst, own.working = branch.worst, branch.working

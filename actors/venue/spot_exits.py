@@ -18,7 +18,7 @@ from .cancel import Cancellation
 from .checks import check_grid, check_protection, refuse
 from .venue import Venue
 
-__all__ = ["ExitDesk"]
+__all__ = ["SpotExits"]
 
 _LEGS: tuple[tuple[WorkingKind, str], ...] = (
     ("stop_loss", "stop_price"),
@@ -27,7 +27,7 @@ _LEGS: tuple[tuple[WorkingKind, str], ...] = (
 """The legs of an exit as the walk knows them, and the prices of the order that they stand at."""
 
 
-class ExitDesk:
+class SpotExits:
     """Opens exits, of spot brackets and of what is owned, and changes them when their owner asks.
 
     An exit walks the bar as the protection of a position does: as a part that the account owns,
@@ -77,7 +77,7 @@ class ExitDesk:
 
     def _branch(self, parent: Branch, order: SpotOrder, price: Decimal) -> Branch:
         book = parent.book
-        branch = Branch(order.id, parent.desk, parent.account, book, True, ONE)
+        branch = Branch(order.id, parent.client, parent.account, book, True, ONE)
         branch.asset, branch.order, branch.accepted = book.base, order, self._venue.now
         branch.worst = price
         part = OpenPart(branch, True, order.volume, price, ZERO, [])
@@ -150,7 +150,7 @@ class ExitDesk:
             if name in changes:
                 self._replace(branch, kind, getattr(child, name))
         branch.book.groups = None
-        venue.herald.tell(
+        venue.publisher.tell(
             EventKind.MODIFIED,
             branch,
             child,
@@ -239,7 +239,7 @@ class ExitDesk:
             self._list(own, part)
             children.append((own.number, part))
         venue.unlist(branch)
-        venue.herald.tell(
+        venue.publisher.tell(
             EventKind.SPLIT,
             branch,
             parts.replaced,

@@ -27,7 +27,7 @@ def tell_trailed(venue: Venue, working: Working) -> None:
             return
         key.level = level
         branch, order = key.holding.branch, key.holding.order
-    venue.herald.tell(
+    venue.publisher.tell(
         EventKind.TRAILED,
         branch,
         order,
@@ -75,7 +75,7 @@ def tell_triggered(venue: Venue, working: Working) -> None:
     if working.kind == "trailing_stop":
         tell_moved(venue, working)
         order = key.order if type(key) is Branch else order
-    venue.herald.tell(
+    venue.publisher.tell(
         EventKind.TRIGGERED,
         branch,
         order,

@@ -30,10 +30,10 @@ from backtest.services.settlement.amounts import Sums, buy_reserve, opening_rese
 from backtest.services.valuation import Valuation
 
 from .branch import Branch
-from .client import Desk
+from .client import Client
 from .oco import OcoGroup, OcoGroups
 from .pair_book import PairBook
-from .publisher import Herald
+from .publisher import Publisher
 from .records import Records
 
 __all__ = ["Venue"]
@@ -44,7 +44,7 @@ _NOTHING = (ZERO, ZERO)
 
 
 class Venue:
-    """The books, the desks, and what acceptance and execution both need.
+    """The books, the clients, and what acceptance and execution both need.
 
     ``money`` mirrors the agents' balances as the account actor last told them; the ledger stays
     the judge of every entry.
@@ -62,8 +62,8 @@ class Venue:
         self.broker_id = broker_id
         self.run_id = run_id
         self.books = {code: self.new_book(pair, rules) for code, (pair, rules) in pairs.items()}
-        self.desks: dict[str, Desk] = {}
-        self.sharers: dict[str, list[Desk]] = {}
+        self.clients: dict[str, Client] = {}
+        self.sharers: dict[str, list[Client]] = {}
         """Desks by the account they trade on."""
         self.cross: dict[str, CrossAccount] = {}
         """The accounts with cross margin, by name."""
@@ -75,7 +75,7 @@ class Venue:
         self.netting: set[str] = set()
         """The accounts on which a fill first closes what is open on the other side."""
         self.records = Records()
-        self.herald = Herald(actor, self.records, self.cross, self.sharers)
+        self.publisher = Publisher(actor, self.records, self.cross, self.sharers)
         self.valuation = valuation
         self.ids = IdSource(run_id, "order")
         self._account: Channel = None  # type: ignore[assignment]

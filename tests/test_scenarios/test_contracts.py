@@ -22,8 +22,8 @@ def _action(me: Any) -> DecisionAction:
     return DecisionAction(
         ActionType.CREATE_SPOT_MARKET,
         me.now,
-        agent_id=venue.desks[me.name].agent.agent_id,
-        account_id=next(iter(me._desk.accounts.values())),
+        agent_id=venue.clients[me.name].agent.agent_id,
+        account_id=next(iter(me._client.accounts.values())),
         broker_id=venue.broker_id,
         backtest_run_id=venue.run_id,
         trading_pair_code="XAUUSD",

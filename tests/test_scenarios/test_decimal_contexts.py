@@ -129,7 +129,7 @@ class Quiet(Strategy):
             await self.buy(self.pair, "0.123", stop_price="101.03", limit_price="101.97")
             await self.long(self.pair, "0.321", leverage=9, trail_percent="1.7")
         elif self.number == 3:
-            for order in self._desk.handles_with_positions(self.pair):
+            for order in self._client.handles_with_positions(self.pair):
                 await order.close("0.011")
 
 

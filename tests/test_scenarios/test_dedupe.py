@@ -118,7 +118,7 @@ def test_a_late_command_is_no_repeat() -> None:
 
     world = play([bar(0, 100), bar(1, 100)], script)
     assert [one.limit_price for one in world.records.orders] == [81, 85, 83, 82, 84]
-    assert world.venue.desks["s0"].skipped == []
+    assert world.venue.clients["s0"].skipped == []
 
 
 def test_an_action_submitted_twice_under_one_id_is_sent_once() -> None:
@@ -179,7 +179,7 @@ def test_timers_take_no_numbers_of_commands() -> None:
         await me.buy("BTCUSD", 1, limit_price=90)
 
     world = play([bar(0, 100), bar(1, 100)], script)
-    assert world.venue.desks["s0"].skipped == []
+    assert world.venue.clients["s0"].skipped == []
 
 
 def test_a_repeat_changes_no_id() -> None:

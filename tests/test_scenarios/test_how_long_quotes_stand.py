@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import backtest
-from backtest.actors.broker.quotes import QuoteDesk
+from backtest.actors.broker.quotes import StandingQuotes
 from backtest.actors.venue.standing_quote import StandingQuote
 from backtest.models import TradingRules
 from backtest.services.calendars import Session
@@ -258,7 +258,7 @@ async def _twice(me: Any) -> None:
         (StandingQuote, "use", lambda self, left: None, "I16"),
         (StandingQuote, "end_by", lambda self, event: None, "I15"),
         (StandingQuote, "at", lambda self, now: self.quote, "I15"),
-        (QuoteDesk, "carry_out", lambda self, command: command, "I15"),
+        (StandingQuotes, "carry_out", lambda self, command: command, "I15"),
     ],
 )
 def test_the_oracle_finds_what_is_wrong_with_it(

@@ -297,8 +297,8 @@ def test_commands_as_values_are_carried_out() -> None:
 def _action(me: Any, kind: ActionType, **fields: Any) -> DecisionAction:
     venue = me._host.system.actors["broker"].venue
     values = {
-        "agent_id": venue.desks[me.name].agent.agent_id,
-        "account_id": next(iter(me._desk.accounts.values())),
+        "agent_id": venue.clients[me.name].agent.agent_id,
+        "account_id": next(iter(me._client.accounts.values())),
         "broker_id": venue.broker_id,
         "backtest_run_id": venue.run_id,
     }

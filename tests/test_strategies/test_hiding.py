@@ -140,7 +140,7 @@ def test_close_all_works_whatever_is_hidden() -> None:
             except OrderRejected:
                 pass
             await self.close_all()
-            self.left = list(self._desk.open)
+            self.left = list(self._client.open)
 
     strategy = Closing()
     play(strategy, market(100, 100))

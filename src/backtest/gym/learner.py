@@ -110,7 +110,7 @@ class Learner(Strategy):
     @property
     def takes_spot(self) -> bool:
         """Whether the pair takes spot orders: a market of agents takes those or others."""
-        return self._desk.rules[self.pair].spot_allowed and self.terms.contract_size == ONE
+        return self._client.rules[self.pair].spot_allowed and self.terms.contract_size == ONE
 
     @property
     def time_left(self) -> float:
@@ -167,12 +167,12 @@ class Learner(Strategy):
 
     def _reckon(self) -> Decimal:
         """Everything at its last price, in cash, as the result of a run values it."""
-        desk = self._desk
+        client = self._client
         amounts: dict[str, Decimal] = {}
-        for (account, asset), both in desk.balances.items():
-            if account in desk.accounts:
+        for (account, asset), both in client.balances.items():
+            if account in client.accounts:
                 amounts[asset] = add(amounts.get(asset, ZERO), add(*both))
-        for code, parts in desk.positions.items():
+        for code, parts in client.positions.items():
             if parts:
                 asset, gain = self.pairs[code].settlement.code, self.position(code).unrealised_pnl
                 amounts[asset] = add(amounts.get(asset, ZERO), gain)
@@ -204,7 +204,7 @@ class Learner(Strategy):
         volume = self.terms.round_volume(self.held)
         if volume >= self.terms.least_volume:
             self.sell(self.pair, volume)
-        for order in self._desk.handles_with_positions(self.pair):
+        for order in self._client.handles_with_positions(self.pair):
             order.close()
 
     # -- when it decides ---------------------------------------------------------------------------

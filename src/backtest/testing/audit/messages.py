@@ -73,7 +73,7 @@ class MessageAudit:
                 f"way, {self.lost} were dropped on purpose",
             )
         # An exchange tells what a command did once all of it is done.
-        told += sum(type(one[1]) is OrderEvent for one in self._broker.venue.herald.held or ())
+        told += sum(type(one[1]) is OrderEvent for one in self._broker.venue.publisher.held or ())
         happened = len(self._broker.venue.records.events)
         if happened != self._told + told:
             self._fail(

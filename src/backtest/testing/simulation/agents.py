@@ -81,7 +81,7 @@ class Trader(Strategy):
             self._dropped(self.create(event.order.trading_pair_code))
 
     def _keep_book(self, event: OrderEvent) -> None:
-        """Note what is live of every branch, also of those that its desk does not know."""
+        """Note what is live of every branch, also of those that its client does not know."""
         assert event.branch_id is not None
         mine = self.ids.setdefault(event.branch_id, {})
         mine[None] = event.live is not None
@@ -112,7 +112,7 @@ class Trader(Strategy):
             return
         chance = self.random
         habits = _HABITS[self.plan.style]
-        if len(self.ids) + sum(map(len, self._desk.positions.values())) > _MANY:
+        if len(self.ids) + sum(map(len, self._client.positions.values())) > _MANY:
             # Enough is enough: what a bar costs grows with all that is pending and open.
             await self.once("close_all", pair)
             self.end_unknown()
@@ -306,7 +306,7 @@ class Trader(Strategy):
             direction=OrderDirection.LONG,
         )
         stranger = UUID(int=100 + chance.randrange(8))
-        if stranger not in [one for one, _ in self._desk._ids.accounts]:
+        if stranger not in [one for one, _ in self._client._ids.accounts]:
             self._host.submit(derive(action, account_id=stranger, command_id=0))
 
     async def do_twice(self, pair: str) -> None:
@@ -314,7 +314,7 @@ class Trader(Strategy):
         number = self._host.next_command()
         ask = Create(
             number,
-            self._desk.default_account,
+            self._client.default_account,
             pair,
             self.random.random() < 0.5,
             "market",
@@ -336,7 +336,7 @@ class Trader(Strategy):
         self.wound_down[pair] = now
         for handle in self.open_orders(pair):
             self._end(handle.cancel)
-        for handle in self._desk.handles_with_positions(pair):
+        for handle in self._client.handles_with_positions(pair):
             self._end(handle.cancel)  # a pending close at a limit that is never reached
             self._end(handle.close)
         if now - self.wound_down.get("", 0) < 2 * rest:
@@ -345,9 +345,9 @@ class Trader(Strategy):
         self.end_unknown()
 
     def end_unknown(self) -> None:
-        """End what its desk does not know: from before a restart, or sent behind its back."""
+        """End what its client does not know: from before a restart, or sent behind its back."""
         known = {one.id for one in self.open_orders()}
-        known |= {one.id for one in self._desk.handles_with_positions(None)}
+        known |= {one.id for one in self._client.handles_with_positions(None)}
         for order_id in [one for one in self.ids if one not in known]:
             for verb in (Verb.CANCEL, Verb.CLOSE):
                 self._host.submit(Amend(self._host.next_command(), verb, order_id))
@@ -397,7 +397,7 @@ class Trader(Strategy):
         terms = {name: value for name, value in terms.items() if name in known and value}
         account = None
         if chance.random() < 0.3:
-            account = chance.choice([name for _, name in self._desk._ids.accounts])
+            account = chance.choice([name for _, name in self._client._ids.accounts])
         handle: OrderHandle = getattr(self, what)(
             pair, self._volume(pair), account=account, **terms
         )

@@ -66,7 +66,7 @@ class ExchangeWorld(World):
         gone = {
             trader.agent_id
             for name, trader in self.traders.items()
-            if name in self.faults.crashed and hasattr(trader, "_desk")
+            if name in self.faults.crashed and hasattr(trader, "_client")
         }
         for order in self.broker.venue.records.orders:
             if order.agent_id in gone and order.status.name in ("FILLED", "PENDING"):

@@ -7,7 +7,7 @@ from typing import Any
 from backtest.actors.exchange.matching import Matching
 from backtest.actors.exchange.placement import Placement
 from backtest.actors.exchange.trade_side import TradeSide
-from backtest.actors.exchange.trades import TradeDesk
+from backtest.actors.exchange.trades import Trades
 from backtest.actors.venue.financing import Financing
 from backtest.models import TransactionType
 from backtest.money import add
@@ -177,10 +177,10 @@ def _funded_by_the_market(real: Any) -> Any:
 
 EXCHANGE_PLANTS: tuple[tuple[str, str, Any, str, Any], ...] = (
     ("all-take", "who rested pays the taker's fee", TradeSide, "__init__", _everybody_takes),
-    ("one-side", "the legs of who rested are not posted", TradeDesk, "_post", _one_side),
-    ("market-pays", "PnL is settled with the market", TradeDesk, "_post", _against_the_market),
-    ("pnl-lost", "who rested gets no PnL", TradeDesk, "_post", _pnl_lost),
-    ("tick-off", "trades are a tick above who rested", TradeDesk, "trade", _a_tick_off),
+    ("one-side", "the legs of who rested are not posted", Trades, "_post", _one_side),
+    ("market-pays", "PnL is settled with the market", Trades, "_post", _against_the_market),
+    ("pnl-lost", "who rested gets no PnL", Trades, "_post", _pnl_lost),
+    ("tick-off", "trades are a tick above who rested", Trades, "trade", _a_tick_off),
     ("last-first", "who comes last stands first", OrderBook, "add", _last_first),
     ("second-best", "the second-best price is met first", OrderBook, "front", _worse_first),
     ("self-trade", "agents trade with themselves", Placement, "owner_of", _nobodys),

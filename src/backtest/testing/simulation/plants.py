@@ -17,13 +17,13 @@ from typing import Any
 import attrs
 
 from backtest.actors import AccountActor, BrokerActor, EventKind, MarketData
-from backtest.actors.broker.quotes import QuoteDesk
+from backtest.actors.broker.quotes import StandingQuotes
 from backtest.actors.kernel.channel import Channel
 from backtest.actors.protocol import BalanceUpdate
-from backtest.actors.venue.client import Desk
-from backtest.actors.venue.exit_fills import ClosingDesk
+from backtest.actors.venue.client import Client
+from backtest.actors.venue.exit_fills import ExitFills
 from backtest.actors.venue.pair_book import PairBook
-from backtest.actors.venue.publisher import Herald
+from backtest.actors.venue.publisher import Publisher
 from backtest.actors.venue.records import Records
 from backtest.actors.venue.standing_quote import StandingQuote
 from backtest.actors.venue.venue import Venue
@@ -34,7 +34,7 @@ from backtest.services.fills.bar_walk import BarWalk
 from backtest.services.ledger.ledger import Ledger
 from backtest.services.settlement.fees import FeeTable
 from backtest.services.valuation import Valuation
-from backtest.strategies.client import OrderDesk
+from backtest.strategies.client import OrderClient
 
 from .bank_plants import BANK_PLANTS, STORAGE_PLANTS
 from .exchange_plants import EXCHANGE_PLANTS
@@ -205,11 +205,11 @@ def _silent(kind: EventKind, *, recorded: bool) -> Change:
             if told is not kind:
                 real(self, told, branch, *more, **given)
             elif recorded:
-                desk, branch.desk = branch.desk, _Deaf(branch.desk)
+                client, branch.client = branch.client, _Deaf(branch.client)
                 try:
                     real(self, told, branch, *more, **given)
                 finally:
-                    branch.desk = desk
+                    branch.client = client
 
         return tell
 
@@ -217,11 +217,11 @@ def _silent(kind: EventKind, *, recorded: bool) -> Change:
 
 
 class _Deaf:
-    """A desk whose channel leads nowhere."""
+    """A client whose channel leads nowhere."""
 
-    def __init__(self, desk: Any) -> None:
+    def __init__(self, client: Any) -> None:
         self.channel = self
-        self.name = desk.name
+        self.name = client.name
 
     def post(self, *_: Any) -> int:
         return 1
@@ -483,13 +483,13 @@ PLANTS: dict[str, Plant] = {
         (
             "silent-cancel",
             "a cancel is recorded and not told",
-            _on(Herald, "tell", _silent(EventKind.CANCELLED, recorded=True)),
+            _on(Publisher, "tell", _silent(EventKind.CANCELLED, recorded=True)),
             False,
         ),
         (
             "lost-cancel",
             "a cancel is neither recorded nor told",
-            _on(Herald, "tell", _silent(EventKind.CANCELLED, recorded=False)),
+            _on(Publisher, "tell", _silent(EventKind.CANCELLED, recorded=False)),
             False,
         ),
         (
@@ -513,7 +513,7 @@ PLANTS: dict[str, Plant] = {
         (
             "apply-twice",
             "a command that comes twice has two effects",
-            _on(Desk, "is_new", lambda real: lambda *_: True),
+            _on(Client, "is_new", lambda real: lambda *_: True),
             False,
         ),
         (
@@ -568,7 +568,7 @@ PLANTS: dict[str, Plant] = {
         (
             "no-insurance",
             "nobody bears a loss beyond the margin",
-            _on(ClosingDesk, "covered", _uncovered),
+            _on(ExitFills, "covered", _uncovered),
             False,
         ),
         (
@@ -580,7 +580,7 @@ PLANTS: dict[str, Plant] = {
         (
             "old-view",
             "a strategy sees old balances",
-            _on(OrderDesk, "apply", _view_of_yesterday),
+            _on(OrderClient, "apply", _view_of_yesterday),
             False,
         ),
         (
@@ -598,7 +598,7 @@ PLANTS: dict[str, Plant] = {
         (
             "no-quote",
             "new orders do not meet the quote that stands",
-            _on(QuoteDesk, "carry_out", _meets_nothing),
+            _on(StandingQuotes, "carry_out", _meets_nothing),
             False,
         ),
         ("new-ids", "ids are new in every run", _on(IdSource, "draw", _new_ids), True),

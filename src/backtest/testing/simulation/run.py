@@ -169,7 +169,7 @@ class World:
         alive = {
             trader.agent_id: name
             for name, trader in self.traders.items()
-            if name not in gone and hasattr(trader, "_desk")
+            if name not in gone and hasattr(trader, "_client")
         }
         found = []
         for order in self.broker.venue.records.orders:
@@ -249,10 +249,10 @@ class World:
         """What every strategy sees is what there is."""
         live = self.account.ledger.balances()
         for name, trader in self.traders.items():
-            for (account, asset), both in trader._desk.balances.items():
+            for (account, asset), both in trader._client.balances.items():
                 if live[account].get(asset, both) != both:
                     self._fail("view", f"{name} sees {both} {asset} on {account}")
-            if any(trader._desk.positions.values()) and not self.unresolved():
+            if any(trader._client.positions.values()) and not self.unresolved():
                 self._fail("view", f"{name} sees positions that are closed")
 
     def _check_equity(self) -> None:
