@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
-from types import CodeType
+from inspect import (
+    getattr_static,
+    isasyncgenfunction,
+    iscoroutinefunction,
+    isgeneratorfunction,
+    signature,
+)
+from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 import attrs
@@ -83,6 +90,7 @@ def handlers_of(kind: Any) -> tuple[str, ...]:
         raise ConfigError(
             f"{kind.__name__}.run must be an 'async def' without 'yield': it is one coroutine that "
             "runs beside the handlers; take bars with 'async for bar in self.bars(pair)'"
+            f"{_place(kind.run)}"
         )
     parameters = {one.name for one in attrs.fields(kind)} if attrs.has(kind) else ()
     for name in HANDLERS:
@@ -93,8 +101,38 @@ def handlers_of(kind: Any) -> tuple[str, ...]:
                 "it something else"
             )
         if isasyncgenfunction(handler) or isgeneratorfunction(handler):
-            raise ConfigError(f"{kind.__name__}.{name} contains 'yield': a handler yields nothing")
+            raise ConfigError(
+                f"{kind.__name__}.{name} contains 'yield': a handler yields nothing"
+                f"{_place(handler)}"
+            )
+        _check_arguments(kind, name, getattr(base, name))
     return tuple(name for name in HANDLERS if getattr(kind, name) is not getattr(base, name))
+
+
+def _check_arguments(kind: Any, name: str, ours: FunctionType) -> None:
+    """Refuse a handler that cannot be called with what it is called with."""
+    handler = getattr(kind, name)
+    given = list(signature(ours).parameters)
+    try:
+        # Of a static or a class method, nobody gives ``self``.
+        is_plain = isinstance(getattr_static(kind, name), FunctionType)
+        taken = signature(handler, follow_wrapped=False)
+    except (TypeError, ValueError):  # written in another language: it says nothing of itself
+        return
+    try:
+        taken.bind(*(given if is_plain else given[1:]))
+    except TypeError:
+        word = "async def" if iscoroutinefunction(handler) else "def"
+        raise ConfigError(
+            f"{kind.__name__}.{name} is called with {' and '.join(given[1:]) or 'nothing'}, and "
+            f"takes {taken}: write '{word} {name}({', '.join(given)})'{_place(handler)}"
+        ) from None
+
+
+def _place(function: Any) -> str:
+    """`` (my.py line 3)``: where a function is written, as far as it says so."""
+    code = getattr(function, "__code__", None)
+    return f" ({Path(code.co_filename).name} line {code.co_firstlineno})" if code else ""
 
 
 def base_of(kind: Any) -> Any:
@@ -121,7 +159,8 @@ def oddities(kind: Any) -> tuple[str, ...]:
                 told += _strange(base, name)
             elif name not in vars(base).get("__annotations__", {}):
                 told += _misspelt(base, name)
-    if told and not handlers_of(kind):
+    handlers = handlers_of(kind)
+    if told and not handlers:
         raise ConfigError(f"{kind.__name__} has no handler and would do nothing: {told[0]}")
     return tuple(told)
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import wraps
 from inspect import Parameter, signature
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from backtest.errors import FieldTypeError
 from backtest.spelling import suggestion
 
-__all__ = ["WORDS", "unknown_keyword"]
+__all__ = ["WORDS", "known_words", "unknown_keyword"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 WORDS = {
     "price": "limit_price",
@@ -40,6 +44,33 @@ WORDS = {
     "trailingstop": "trail",
 }
 """How else people call what an order takes, capitals and underscores left out."""
+
+
+def known_words(function: Callable[P, R]) -> Callable[P, R]:
+    """Have the method ``function`` say of a keyword that it does not know which one was meant, and
+    what is missing: Python itself would name the latter alone, however nearly it was given."""
+    parameters = signature(function).parameters
+    needed = [one.name for one in parameters.values() if one.default is Parameter.empty]
+
+    @wraps(function)
+    def called(*given: P.args, **named: P.kwargs) -> R:
+        if named and not parameters.keys() >= named.keys():
+            strange = [name for name in named if name not in parameters]
+            raise unknown_keyword(strange, function, WORDS)
+        if len(given) < len(needed):
+            for name in needed[len(given) :]:
+                if name not in named:
+                    raise _missing(name, function)
+        return function(*given, **named)
+
+    return called
+
+
+def _missing(name: str, function: Callable[..., Any]) -> FieldTypeError:
+    call = f"self.{function.__name__}({name})"
+    if function.__annotations__.get("return", "").startswith("AsyncIterator"):
+        call = f"async for one in {call}"
+    return FieldTypeError(name, f"is missing in {function.__name__}(): {call}")
 
 
 def unknown_keyword(

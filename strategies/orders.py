@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Never
+from typing import Any, ClassVar
 
 from backtest.actors import StrategyHost
 from backtest.errors import FieldError, OrderRejected, RejectReason
@@ -20,7 +20,7 @@ from backtest.money import decimal_of
 from .client import OrderClient
 from .command import Command
 from .handle import Number, OrderHandle
-from .keywords import WORDS, unknown_keyword
+from .keywords import known_words
 
 __all__ = ["Ordering"]
 
@@ -44,6 +44,7 @@ class Ordering:
     _host: StrategyHost
     _client: OrderClient
 
+    @known_words
     def buy(
         self,
         pair: str,
@@ -60,7 +61,6 @@ class Ordering:
         post_only: bool = False,
         oco: str | None = None,
         account: str | None = None,
-        **unknown: Never,
     ) -> OrderHandle:
         """Buy ``volume`` of the base asset for the quote asset.
 
@@ -75,8 +75,6 @@ class Ordering:
         The order is sent at once. Await the handle to wait for its acceptance; that raises
         `OrderRejected` when the venue refuses.
         """
-        if unknown:
-            raise unknown_keyword(unknown, Ordering.buy, WORDS)
         self._may_order()
         terms = self._terms(trail, trail_percent, time_in_force, expires, post_only, False, oco)
         return self._client.create(
@@ -93,6 +91,7 @@ class Ordering:
             terms,
         )
 
+    @known_words
     def sell(
         self,
         pair: str,
@@ -109,15 +108,12 @@ class Ordering:
         post_only: bool = False,
         oco: str | None = None,
         account: str | None = None,
-        **unknown: Never,
     ) -> OrderHandle:
         """Sell ``volume`` of the base asset that the account owns; otherwise like `buy`.
 
         With ``stop_loss``, ``take_profit`` or both, and no other price, it is an exit: one order
         that sells at the one or the other, whichever is reached first.
         """
-        if unknown:
-            raise unknown_keyword(unknown, Ordering.sell, WORDS)
         self._may_order()
         terms = self._terms(trail, trail_percent, time_in_force, expires, post_only, False, oco)
         return self._client.create(
@@ -134,6 +130,7 @@ class Ordering:
             terms,
         )
 
+    @known_words
     def long(
         self,
         pair: str,
@@ -152,14 +149,11 @@ class Ordering:
         reduce_only: bool = False,
         oco: str | None = None,
         account: str | None = None,
-        **unknown: Never,
     ) -> OrderHandle:
         """Open a long position of ``volume`` contracts on margin; otherwise like `buy`.
 
         ``stop_loss`` and ``take_profit`` close it at those prices, whichever is reached first.
         """
-        if unknown:
-            raise unknown_keyword(unknown, Ordering.long, WORDS)
         self._may_order()
         terms = self._terms(
             trail, trail_percent, time_in_force, expires, post_only, reduce_only, oco
@@ -178,6 +172,7 @@ class Ordering:
             terms,
         )
 
+    @known_words
     def short(
         self,
         pair: str,
@@ -196,11 +191,8 @@ class Ordering:
         reduce_only: bool = False,
         oco: str | None = None,
         account: str | None = None,
-        **unknown: Never,
     ) -> OrderHandle:
         """Open a short position of ``volume`` contracts on margin; otherwise like `long`."""
-        if unknown:
-            raise unknown_keyword(unknown, Ordering.short, WORDS)
         self._may_order()
         terms = self._terms(
             trail, trail_percent, time_in_force, expires, post_only, reduce_only, oco

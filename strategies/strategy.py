@@ -25,6 +25,7 @@ from .balance import BalanceView
 from .client import OrderClient
 from .handle import Number
 from .handlers import HANDLERS, WANTS, handlers_of
+from .keywords import known_words
 from .orders import Ordering
 from .parameters import checking, parameters_of, take_defaults
 from .position import PositionView
@@ -187,6 +188,7 @@ class Strategy(Ordering):
         close, a trade's price, the middle of a quote; None before that."""
         return self._client.last.get(pair)
 
+    @known_words
     def bars(
         self,
         pair: str,
@@ -220,18 +222,21 @@ class Strategy(Ordering):
         stream = self._host.streams.resampled(pair, conflate, wanted, of, calendar)
         return stream
 
+    @known_words
     def quotes(self, pair: str, *, conflate: bool = False) -> AsyncIterator[Quote]:
         """The quotes of ``pair`` from now on; as `bars`."""
         self._client.pair_of(pair)
         stream: Stream[Quote] = self._host.streams.tick_stream(Quote, pair, conflate)
         return stream
 
+    @known_words
     def trades(self, pair: str, *, conflate: bool = False) -> AsyncIterator[Trade]:
         """The market's trades of ``pair`` from now on; as `bars`."""
         self._client.pair_of(pair)
         stream: Stream[Trade] = self._host.streams.tick_stream(Trade, pair, conflate)
         return stream
 
+    @known_words
     def depths(
         self, pair: str, *, levels: int = 10, conflate: bool = False
     ) -> AsyncIterator[Depth]:
@@ -291,6 +296,7 @@ class Strategy(Ordering):
         """
         self._host.topics.publish(topic, payload, to)
 
+    @known_words
     def listen(self, topic: str, *, conflate: bool = False) -> AsyncIterator[Message]:
         """From now on hear what other agents say on ``topic``: in `on_message`, and by iterating
         over what this gives, as `bars`. A `Message` has ``topic``, ``payload`` and ``sender``."""

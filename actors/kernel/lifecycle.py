@@ -169,7 +169,6 @@ class Lifecycle:
                 await self._end_tasks()
             self.is_over = True
             if system.simulated and (error := system.loop.unseen_failure()) is not None:
-                error.add_note("in a task that an actor started and nobody awaited")
                 self.fail(error)
         if self._error is not None:
             raise self._error

@@ -18,8 +18,10 @@ import anyio.to_thread
 from anyio._backends import _asyncio as backend
 
 from backtest.errors import ConfigError
+from backtest.times import format_ns
 
 from .clock import Instant
+from .fiber import OWNER
 
 if TYPE_CHECKING:
     from .system import System
@@ -90,7 +92,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         self.tasks_made = 0
         self.children: dict[asyncio.Task[Any], None] = {}
         """The living tasks that are no fiber, in the order of their making."""
-        self._failures: list[asyncio.Task[Any]] = []
+        self._failures: list[tuple[asyncio.Task[Any], str]] = []
         self.ready: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]
         self.cancelling = 0
         """How many calls of `SimulatedTask.cancel` are under way, one inside the other."""
@@ -153,16 +155,26 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
                 self.system.loose -= 1
         if not task.cancelled() and task._log_traceback:
             # Kept, or asyncio would complain whenever the collector comes by.
-            self._failures = [*self._unseen(), task]
+            owner = OWNER.get(None)  # a callback runs in the context of who made the task
+            name = "the system" if owner is None else owner.name
+            now = self.base if self.system is None else self.system.now
+            place = f"in {name} at {format_ns(now)}"
+            self._failures = [*self._unseen(), (task, place)]
 
-    def _unseen(self) -> list[asyncio.Task[Any]]:
-        return [task for task in self._failures if task._log_traceback]
+    def _unseen(self) -> list[tuple[asyncio.Task[Any], str]]:
+        return [failed for failed in self._failures if failed[0]._log_traceback]
 
     def unseen_failure(self) -> BaseException | None:
         """The error of the first task that failed and that nobody ever awaited."""
         unseen = self._unseen()
         self._failures = []
-        return unseen[0].exception() if unseen else None
+        if not unseen:
+            return None
+        # All are asked, or asyncio would log the others.
+        error, *_ = [task.exception() for task, _ in unseen]
+        if error is not None:
+            error.add_note(f"{unseen[0][1]}\n  in a task that it started and nobody awaited")
+        return error
 
     def hold_back(self, number: int, wakeups: list[asyncio.Handle]) -> None:
         """Keep what wakes the cancelled task ``number`` until all of this moment are known."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Never, TypeVar
 
 from backtest.errors import InboxOverflow
 from backtest.models import Bar, MarketEvent
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["BarStream", "ResampledStream", "Stream"]
 
 T = TypeVar("T")
+_HOW = (
+    "what comes over time is taken by 'async for', in a coroutine: neither by 'for' nor by "
+    "'await': async for bar in self.bars(pair)"
+)
 
 
 class Stream(Generic[T]):
@@ -86,6 +90,11 @@ class Stream(Generic[T]):
         if signal is not None:
             self._signal = None
             signal.resolve()
+
+    def __iter__(self) -> Never:
+        raise TypeError(_HOW)
+
+    __await__ = __iter__
 
     def __aiter__(self) -> Stream[T]:
         return self

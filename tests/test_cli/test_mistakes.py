@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,15 @@ class Mistaken(Strategy):
         elif self.what == "crash":
             self.trade()
             raise RuntimeError("out of ideas")
+        elif self.what == "task":
+            import asyncio
+            self.task = asyncio.create_task(self.failing())
         elif self.what == "poor":
             self.buy("BTCUSD", 100)
             self.sell("BTCUSD", 1)
+
+    async def failing(self):
+        raise RuntimeError("out of ideas")
 
     async def trade(self):
         await self.buy("BTCUSD", 1)
@@ -116,3 +123,29 @@ def test_an_unknown_level_is_refused(home: Path) -> None:
     done = run(home, "poor", "--log-level", "loud")
     assert done.code == 2
     assert "invalid choice: 'loud'" in done.err
+
+
+def test_a_task_of_a_strategy_fails_as_the_strategy_does(home: Path) -> None:
+    outcome = run(home, "task")
+    assert outcome.code == 1
+    first, second = outcome.err.splitlines()[-2:]
+    assert first == "error: strategy 'mistaken' raised RuntimeError: out of ideas"
+    assert re.fullmatch(
+        r"  at \d{4}-\S+ \(simulated time\), mistaken\.py line \d+, in failing: raise .*", second
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--chas", "5 USD"], "there is no option --chas; did you mean --cash?"),
+        (["--cahs=5USD"], "there is no option --cahs; did you mean --cash?"),
+        (["--piar", "BTCUSD"], "there is no option --piar; did you mean --pair?"),
+    ],
+)
+def test_a_misspelt_option_is_told_before_the_one_that_is_missing(
+    home: Path, given: list[str], told: str
+) -> None:
+    outcome = backtest_command(home, "run", "mistaken.py", "--data", "btc.csv", *given)
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"error: {told}")

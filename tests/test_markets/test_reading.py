@@ -232,6 +232,10 @@ BAD = {
         GOOD.replace("ABMUSD", "ABMEUR"),
         ": [pairs.ABMEUR]: cannot tell the quote asset of pair 'ABMEUR'",
     ),
+    "cash that nobody has": (
+        GOOD.replace("cash = ", "description = "),
+        ": [pairs.ABMUSD]: cannot tell the quote asset of pair 'ABMUSD': nobody has any cash ",
+    ),
     "self-trade": (
         HEAD + PAIR + 'self_trade = "newest"\n' + NOISE,
         (

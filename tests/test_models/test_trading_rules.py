@@ -170,7 +170,13 @@ def test_fees_and_members_given_as_values_are_kept() -> None:
 @pytest.mark.parametrize(
     ("mapping", "error", "message"),
     [
-        ({"fee": {}}, ConfigError, "no trading rule is called 'fee'; known: fees, leverage_kind"),
+        ({"fee": {}}, ConfigError, "no trading rule is called 'fee'; did you mean 'fees'?"),
+        ({"best": 1}, ConfigError, "no trading rule is called 'best'; known: fees, leverage_kind"),
+        (
+            {"paticipation": 1},
+            ConfigError,
+            "no trading rule is called 'paticipation'; did you mean 'participation'?",
+        ),
         ({"slippage": 0.1}, FieldTypeError, "slippage must be a Decimal, not the float"),
         ({"slippage": "much"}, FieldError, "slippage must be a number, not 'much'"),
         ({"leverage_kind": "big"}, FieldError, "leverage_kind must be one of none, flat_margin"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -225,3 +226,110 @@ class TestRun:
         for name, one in of_runner.items():
             if name not in ("accounts", "collateral", "insurance_fund"):  # None here: an empty one
                 assert told[name].default == one.default, name
+
+
+class TestHandlersThatCannotBeCalled:
+    """Said before the run, with the file and the line of the handler."""
+
+    @staticmethod
+    def refused(strategy: Strategy) -> str:
+        with pytest.raises(ConfigError) as raised:
+            play(strategy, market(1, 2, 3))
+        return str(raised.value)
+
+    def test_a_missing_argument(self) -> None:
+        class Short(Strategy):
+            def on_bar(self) -> None:  # type: ignore[override]
+                pass
+
+        line = Short.on_bar.__code__.co_firstlineno
+        assert self.refused(Short()) == (
+            "Short.on_bar is called with bar, and takes (self) -> 'None': write "
+            f"'def on_bar(self, bar)' (test_misspelt.py line {line})"
+        )
+
+    def test_one_too_many(self) -> None:
+        class Long(Strategy):
+            async def on_start(self, market: Any) -> None:  # type: ignore[override]
+                pass
+
+        assert "is called with nothing, and takes (self, market" in self.refused(Long())
+        assert "write 'async def on_start(self)' (test_misspelt.py line " in self.refused(Long())
+
+    @pytest.mark.parametrize("how", ["plain run", "yield"])
+    def test_no_coroutine(self, how: str) -> None:
+        class Plain(Strategy):
+            def run(self) -> None:  # type: ignore[override]
+                pass
+
+        class Yielding(Strategy):
+            def on_bar(self, bar: Bar) -> Any:
+                yield bar
+
+        refused = self.refused(Plain() if how == "plain run" else Yielding())
+        line = (Plain.run if how == "plain run" else Yielding.on_bar).__code__.co_firstlineno
+        assert refused.endswith(f" (test_misspelt.py line {line})")
+
+    def test_those_that_can_be_called_are_let_be(self) -> None:
+        called: list[Any] = []
+
+        def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+            @functools.wraps(function)
+            def wrapper(self: Any, *given: Any) -> None:
+                called.append(given)
+                function(self)
+
+            return wrapper
+
+        class Odd(Strategy):
+            @staticmethod
+            def on_start() -> None:
+                called.append("start")
+
+            @counted
+            def on_bar(self, *_: Any, **__: Any) -> None:
+                pass
+
+            @classmethod
+            def on_stop(cls, more: int = 1) -> None:
+                called.append(cls)
+
+        play(Odd(), market(1, 2))
+        assert called[0] == "start"
+        assert [type(one) for one in called[1:3]] == [tuple, tuple]
+        assert called[3] is Odd
+
+
+class TestMissingArguments:
+    @pytest.mark.parametrize(
+        ("call", "told"),
+        [
+            (lambda one: one.buy(quantity=1), "quantity is no argument of buy(); did you mean vol"),
+            (lambda one: one.sell("BTCUSD"), "volume is missing in sell(): self.sell(volume)"),
+            (lambda one: one.short(size=1), "size is no argument of short(); did you mean volume?"),
+            (
+                lambda one: list(one.bars()),
+                "pair is missing in bars(): async for one in self.bars(pair)",
+            ),
+            (
+                lambda one: list(one.bars("BTCUSD")),
+                "what comes over time is taken by 'async for', in a coroutine: neither by 'for' ",
+            ),
+        ],
+    )
+    def test_say_what_was_meant(self, call: Callable[[Any], Any], told: str) -> None:
+        class Calling(Strategy):
+            def on_bar(self, bar: Bar) -> None:
+                call(self)
+
+        with pytest.raises(TypeError) as raised:
+            play(Calling(), market(1, 2, 3))
+        assert str(raised.value).startswith(told)
+
+    def test_bars_are_not_awaited(self) -> None:
+        class Awaiting(Strategy):
+            async def run(self) -> None:
+                await self.bars("BTCUSD")  # type: ignore[misc]
+
+        with pytest.raises(TypeError, match="taken by 'async for'"):
+            play(Awaiting(), market(1, 2, 3))

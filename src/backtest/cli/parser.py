@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from backtest import __version__
@@ -11,6 +12,7 @@ from backtest.analysis.tables.files import FORMATS
 from backtest.cli.logs import LEVELS
 from backtest.cli.terminal import say
 from backtest.profiles import PROFILES
+from backtest.spelling import suggestion
 
 __all__ = ["parser"]
 
@@ -31,7 +33,26 @@ time, price. It may have volumes; docs/data.md tells.
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one message."""
+    """Says what is wrong in one message, and of a misspelt option which one was meant."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        known = [name[2:] for name in self._option_string_actions if name.startswith("--")]
+        for name in self._misspelt(sys.argv[1:] if args is None else list(args)):
+            meant = suggestion(name[2:], known)
+            if meant is not None:
+                self.error(f"there is no option {name}; did you mean --{meant}?")
+        return super().parse_known_args(args, namespace)
+
+    def _misspelt(self, args: list[str]) -> Iterator[str]:
+        """The options in ``args`` that nobody knows; a command's own are for its own parser."""
+        if self._subparsers is not None:
+            return
+        for text in args:
+            if text == "--":
+                return
+            name = text.partition("=")[0]
+            if name.startswith("--") and name not in self._option_string_actions:
+                yield name
 
     def error(self, message: str) -> NoReturn:
         say(f"error: {message} (for help: {self.prog} -h)", error=True)

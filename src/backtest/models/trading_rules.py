@@ -26,6 +26,7 @@ from backtest.models.funding import Funding, funding_of
 from backtest.models.lifecycle import OrderDirection
 from backtest.models.tiers import Tiers, tiers_of
 from backtest.money import ONE, ZERO, setting_of
+from backtest.spelling import suggestion
 from backtest.times import DAY, age_ns
 
 __all__ = ["LeverageKind", "TradingRules"]
@@ -271,7 +272,9 @@ class TradingRules:
         settings: dict[str, Any] = {}
         for name, value in mapping.items():
             if name not in known:
-                raise ConfigError(f"no trading rule is called {name!r}; known: {', '.join(known)}")
+                meant = suggestion(name, known)
+                told = f"did you mean {meant!r}?" if meant else f"known: {', '.join(known)}"
+                raise ConfigError(f"no trading rule is called {name!r}; {told}")
             settings[name] = _READERS[name](value, name) if name in _READERS else value
         return cls(**settings)
 

@@ -269,10 +269,13 @@ def _parts(
     for asset in (quote,) if quote else cash_assets:
         if code.endswith(asset) and code != asset:
             return base or code.removesuffix(asset), asset
+    why = f"it does not end with the cash asset ({', '.join(cash_assets)})"
+    if not cash_assets:
+        why = "nobody has any cash (cash = '10000 USD'), whose asset its code could end with"
     raise ConfigError(
-        f"cannot tell the quote asset of pair {code!r}: it does not end with the cash asset "
-        f"({', '.join(cash_assets)}). Write it as BASE/QUOTE, or name base and quote under "
-        f"[pairs.{code}] in the rules file, or give TradingPair({code!r}, base=..., quote=...)"
+        f"cannot tell the quote asset of pair {code!r}: {why}. Write it as BASE/QUOTE, or name "
+        f"base and quote under [pairs.{code}] in the rules file, or give TradingPair({code!r}, "
+        "base=..., quote=...)"
     )
 
 
