@@ -29,12 +29,14 @@ from backtest.services.margin.accounts import CrossAccount
 __all__ = [
     "ACCOUNT",
     "BROKER",
+    "NO_FACTS",
     "Amend",
     "BalanceUpdate",
     "Balances",
     "Create",
     "EndOfData",
     "EventKind",
+    "Facts",
     "FallDue",
     "Hello",
     "Kind",
@@ -110,6 +112,40 @@ class PendingClose(NamedTuple):
     instructions: Instructions = PLAIN
 
 
+class Facts(NamedTuple):
+    """What an event tells beside its order, fill and reason; its sentence is made from this, and
+    nobody reads it back from there. What does not concern an event is empty. Immutable."""
+
+    keeps_place: bool | None = None
+    """Of a pending order that was modified: whether it kept its place in the queue."""
+    parts: tuple[Decimal, ...] = ()
+    """Of a split: the volumes of the parts."""
+    changed: tuple[str, ...] = ()
+    """Of a position or an exit that was modified: the prices that were."""
+    closing_orders: tuple[UUID, ...] = ()
+    """Which orders to close positions are meant."""
+    condition: str = ""
+    """What was reached, or what a close is: ``market``, ``limit``, ``stop``, ``stop_limit``,
+    ``trailing_stop``, ``stop_loss``, ``take_profit``. ``collateral``: the venue sells it."""
+    price: Decimal | None = None
+    """Where ``condition`` is met; what an order netted at; where there was no more to close."""
+    limit_price: Decimal | None = None
+    """The limit of a close by a stop-limit order."""
+    level: Decimal | None = None
+    """Where a trailing stop stands."""
+    expires: int | None = None
+    """When an accepted order expires, in nanoseconds."""
+    point: str = ""
+    """Where on a bar there was no more to close."""
+    quantity: Decimal | None = None
+    """How much a close is to close, an order netted, is left to fill of an order that was
+    triggered, or was there for one that could not fill whole."""
+
+
+NO_FACTS = Facts()
+"""Those of most events."""
+
+
 class OrderEvent(NamedTuple):
     """What happened to one order; strategies get it in `on_order`. Immutable."""
 
@@ -129,6 +165,7 @@ class OrderEvent(NamedTuple):
     fill: Fill | None
     reason: RejectReason | None
     detail: str
+    """What happened, in a sentence for people."""
     command: int
     """The command that this answers; 0 when it answers none."""
     children: tuple[tuple[int, SpotOrder | TradingOrder], ...]
@@ -144,6 +181,7 @@ class OrderEvent(NamedTuple):
     closes: tuple[PendingClose, ...] | None = None
     """All orders to close positions of the branch that are pending after the event; None where it
     does not tell of them."""
+    facts: Facts = NO_FACTS
 
     def __repr__(self) -> str:
         reason = None if self.reason is None else self.reason.name

@@ -180,11 +180,8 @@ def _closings(records: Any) -> Iterator[tuple[str, str]]:
     """The orders that close positions, by id, and their kinds."""
     for event in records.events:
         if event.kind.value == "closing":
-            asked, _, ids = event.detail.partition("; order ")
-            words = asked.split(" ")
-            kind = words[4] if words[2] == "by" else "market" if words[3] == "the" else "limit"
-            for one in ids.split(" + "):
-                yield one, kind
+            for one in event.facts.closing_orders:
+                yield str(one), event.facts.condition
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

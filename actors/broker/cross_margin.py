@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, Decimal
 
-from backtest.actors.protocol import EventKind
+from backtest.actors.protocol import EventKind, Facts
 from backtest.actors.venue.branch import Branch, Closing, Holding
 from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.exit_fills import ExitFills, Scene
@@ -321,7 +321,8 @@ class CrossMargin:
         )
         venue.records.keep(order)
         detail = f"collateral sold: account {account.name} needs {account.asset}"
-        venue.publisher.tell(EventKind.ACCEPTED, branch, order, detail=detail)
+        facts = Facts(condition="collateral")
+        venue.publisher.tell(EventKind.ACCEPTED, branch, order, detail=detail, facts=facts)
         legs = sell_collateral(account.name, asset, account.asset, volume, amount, fee)
         balances = await venue.post(legs, order.id, f"collateral sold, {volume:f} at {price:f}")
         filled, _ = fill(order, at=venue.at, price=price, volume=volume, fee=fee)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from attrs import evolve
 
+from backtest.actors.protocol import NO_FACTS, Facts
 from backtest.actors.venue.branch import Branch, Closing, Holding
 from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.entry_fills import EntryFills
@@ -200,8 +201,10 @@ class Execution:
 
     async def _end(self, branch: Branch, order: SpotOrder | TradingOrder) -> None:
         """Cancel an order that fills at its first opportunity or not at all."""
-        reason, detail = ended_because(order.instructions, branch.working.lacked)
-        await self._cancellation.cancel(branch, None, reason, detail)
+        reason, lacked = ended_because(order.instructions), branch.working.lacked
+        told = lacked is not None and reason is RejectReason.FILL_OR_KILL
+        facts = Facts(quantity=lacked) if told else NO_FACTS
+        await self._cancellation.cancel(branch, None, reason, facts=facts)
 
     async def match_close(self, branch: Branch) -> None:
         """Fill a market order at the close that has just been (``fill_on="this_close"``)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from backtest.actors.protocol import NO_FACTS, Facts
 from backtest.actors.venue.branch import Closing, is_live
 from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.fill_plans import rest_is_dust
@@ -108,7 +109,7 @@ class Matching:
         """Match what comes in; what is left of it rests, waits or is cancelled."""
         if book.phase != "continuous":
             if working.terms is not None and working.terms.immediate:
-                await self._end(working, *ended_because(instructions_of(working), ZERO))
+                await self._end_at_once(working, ZERO)
             else:
                 self._auctions.collect(book, working)
             return
@@ -122,7 +123,7 @@ class Matching:
             there = fillable(book, working, owner, limit, lots, self._trades)
             if there < lots:
                 working.lacked = book.volume_of(there)
-                await self._end(working, *ended_because(instructions_of(working), working.lacked))
+                await self._end_at_once(working, working.lacked)
                 return
         if await self._meet(book, working, limit) and is_live(working):
             await self._leave(book, working, limit)
@@ -130,7 +131,7 @@ class Matching:
     async def _leave(self, book: MarketBook, working: Working, limit: int | None) -> None:
         """What is left of an order that has met all it could: it rests, waits or ends."""
         if working.terms is not None and working.terms.immediate:
-            await self._end(working, *ended_because(instructions_of(working)))
+            await self._end_at_once(working, None)
         elif book.phase != "continuous":
             self._auctions.collect(book, working)  # its own match would have been beyond the band
         elif rest_is_dust(branch_of(working)):
@@ -224,13 +225,21 @@ class Matching:
             return False
         return True
 
-    async def _end(self, working: Working, reason: RejectReason, detail: str) -> None:
+    async def _end_at_once(self, working: Working, lacked: Decimal | None) -> None:
+        """Its first opportunity was its last: of a fill-or-kill order, ``lacked`` was there."""
+        reason = ended_because(instructions_of(working))
+        told = lacked is not None and reason is RejectReason.FILL_OR_KILL
+        await self._end(working, reason, facts=Facts(quantity=lacked) if told else NO_FACTS)
+
+    async def _end(
+        self, working: Working, reason: RejectReason, detail: str = "", facts: Facts = NO_FACTS
+    ) -> None:
         """Nothing more comes of it: cancel an order, drop a close."""
         key = working.key
         if type(key) is Closing:
-            drop_closing(self._venue, key, reason, detail)
+            drop_closing(self._venue, key, reason, detail, facts)
             return
-        await self._cancellation.cancel(key, None, reason, detail)
+        await self._cancellation.cancel(key, None, reason, detail, facts=facts)
 
 
 def _short_of(working: Working, price: Decimal) -> tuple[RejectReason, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from uuid import UUID
 
-from backtest.actors.protocol import Balances, Create, EventKind
+from backtest.actors.protocol import NO_FACTS, Balances, Create, EventKind, Facts
 from backtest.errors import InsufficientFunds, RejectReason
 from backtest.models import (
     PLAIN,
@@ -20,7 +20,6 @@ from backtest.services.ledger.entries import create_order
 from backtest.services.orders.expiry import expiry_of, terms_of
 from backtest.services.orders.operations import create_spot, create_trading
 from backtest.services.settlement.amounts import NOTHING
-from backtest.times import format_ns
 
 from .branch import Branch
 from .checks import (
@@ -63,14 +62,12 @@ def _check_sense(kind: str, instructions: Instructions) -> None:
         refuse(RejectReason.INVALID_ACTION, f"trail and trail_percent do not make a {kind} order")
 
 
-def _asked(branch: Branch, stop: Decimal | None) -> str:
+def _facts(branch: Branch, stop: Decimal | None) -> Facts:
     """What the venue made of an order's instructions."""
-    words = []
-    if branch.working.kind == "trailing_stop":
-        words.append(f"trailing stop at {plain(stop)}")  # type: ignore[arg-type]
-    if branch.expires is not None:
-        words.append(f"good till {format_ns(branch.expires)}")
-    return "; ".join(words)
+    level = stop if branch.working.kind == "trailing_stop" else None
+    if level is None and branch.expires is None:
+        return NO_FACTS
+    return Facts(level=level, expires=branch.expires)
 
 
 def _buffered(
@@ -250,9 +247,9 @@ class Acceptance:
         if special and instructions.oco is not None:
             venue.ocos.join(branch, instructions.oco)
             book.has_oco = True
-        detail = "" if instructions is PLAIN else _asked(branch, stop)
+        facts = NO_FACTS if instructions is PLAIN else _facts(branch, stop)
         venue.publisher.tell(
-            EventKind.ACCEPTED, branch, order, detail=detail, command=command, balances=balances
+            EventKind.ACCEPTED, branch, order, command=command, balances=balances, facts=facts
         )
         return branch
 

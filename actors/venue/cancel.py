@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from backtest.actors.protocol import Balances, EventKind
+from backtest.actors.protocol import NO_FACTS, Balances, EventKind, Facts
 from backtest.errors import (
     RejectReason,
 )
@@ -33,14 +33,15 @@ class Cancellation:
         branch: Branch,
         volume: Decimal | None,
         reason: RejectReason,
-        detail: str,
+        detail: str = "",
         command: int = 0,
+        facts: Facts = NO_FACTS,
     ) -> None:
         """Cancel ``volume`` of what is pending (None: all of it), or the pending closes."""
         venue, book = self._venue, branch.book
         order = branch.order
         if order is None:
-            self._cancel_closes(branch, reason, detail, command)
+            self._cancel_closes(branch, reason, detail, command, facts=facts)
             return
         left = kept = ZERO
         if volume is None:
@@ -100,6 +101,7 @@ class Cancellation:
             detail=detail,
             command=0 if dust else command,
             balances=balances,
+            facts=facts,
         )
         venue.publisher.tell_uncovered(branch, cancelled, uncovered, quote, "a cancel fee")
         if dust:
@@ -152,7 +154,13 @@ class Cancellation:
         self._cancel_closes(branch, RejectReason.REQUESTED, detail, command, close)
 
     def _cancel_closes(
-        self, branch: Branch, reason: RejectReason, detail: str, command: int, close: int = 0
+        self,
+        branch: Branch,
+        reason: RejectReason,
+        detail: str,
+        command: int,
+        close: int = 0,
+        facts: Facts = NO_FACTS,
     ) -> None:
         """Cancel the pending closes, or only those that command ``close`` asked for."""
         venue = self._venue
@@ -163,13 +171,13 @@ class Cancellation:
         for closing in pending:
             closing.holding.take(closing)
         last = pending[-1].holding.order
-        ids = " + ".join(str(closing.id) for closing in pending)
         venue.publisher.tell(
             EventKind.CLOSE_CANCELLED,
             branch,
             last,
             reason=reason,
-            detail=f"{detail}; order {ids}",
+            detail=detail,
             command=command,
             close=close,
+            facts=facts._replace(closing_orders=tuple(closing.id for closing in pending)),
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from uuid import UUID
 
-from backtest.actors.protocol import Amend, EventKind
+from backtest.actors.protocol import Amend, EventKind, Facts
 from backtest.errors import (
     FieldError,
     RejectReason,
@@ -95,15 +95,15 @@ class CloseOrders:
             closing.holding.take(closing)
         accepted = self._put(branch, left, terms, command, tally, ids)
         # Told when the new ones stand: whoever hears of it sees them pending all along.
-        detail = f"modified; order {' + '.join(map(str, ids))}"
         order = branch.holdings[0].order
         venue.publisher.tell(
             EventKind.CLOSE_CANCELLED,
             branch,
             order,
             reason=RejectReason.REQUESTED,
-            detail=detail,
+            detail="modified",
             close=command,
+            facts=Facts(closing_orders=tuple(ids)),
         )
         self._tell(branch, accepted, left, terms, action.command)
         return accepted
@@ -143,15 +143,15 @@ class CloseOrders:
     ) -> None:
         for closing in pending:
             closing.holding.take(closing)
-        ids = " + ".join(str(closing.id) for closing in pending)
         self._venue.publisher.tell(
             EventKind.CLOSE_CANCELLED,
             branch,
             pending[-1].holding.order,
             reason=reason,
-            detail=f"{detail or 'a modify left nothing of it'}; order {ids}",
+            detail=detail or "a modify left nothing of it",
             command=command,
             close=pending[0].command,
+            facts=Facts(closing_orders=tuple(closing.id for closing in pending)),
         )
 
     def _put(
@@ -201,20 +201,23 @@ class CloseOrders:
         command: int,
     ) -> None:
         kind, price, more = terms
-        how = "at the market"
-        if price is not None:
-            how = f"at {plain(price)}" if kind == "limit" else f"by a {kind} at {plain(price)}"
-        if kind == "stop_limit" and more is not None and more.limit is not None:
-            how += f" with limit {plain(more.limit)}"
-        ids = " + ".join(str(closing.id) for closing in accepted)
+        level = price if kind == "trailing_stop" else None
+        facts = Facts(
+            closing_orders=tuple(closing.id for closing in accepted),
+            condition=kind,
+            price=price,
+            limit_price=more.limit if kind == "stop_limit" and more is not None else None,
+            level=level,
+            quantity=volume,
+        )
         self._venue.publisher.tell(
             EventKind.CLOSING,
             branch,
             branch.holdings[0].order,
-            detail=f"close {plain(volume)} {how}; order {ids}",
             command=command,
-            level=price if kind == "trailing_stop" else None,
+            level=level,
             close=accepted[0].command,
+            facts=facts,
         )
 
 

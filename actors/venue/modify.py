@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import evolve
 
-from backtest.actors.protocol import Amend, Balances, EventKind
+from backtest.actors.protocol import Amend, Balances, EventKind, Facts
 from backtest.errors import (
     FieldError,
     FieldTypeError,
@@ -16,7 +16,7 @@ from backtest.errors import (
     RejectReason,
 )
 from backtest.models import SpotOrder, TimeInForce, TradingOrder
-from backtest.money import ZERO, add, plain, sub
+from backtest.money import ZERO, add, sub
 from backtest.services.fills.walk import Working, WorkingKind
 from backtest.services.ledger.entries import change_reserve
 from backtest.services.orders.expiry import IMMEDIATE, expiry_of, terms_of
@@ -251,11 +251,10 @@ class Modification:
             if branch.terms is not None or "instructions" in changes:
                 self._renew_terms(branch, child)
             self._requeue(branch, child)
-        place = "keeps its place in the queue" if keeps_place else "goes to the end of the queue"
-        if kind == "trailing_stop" and not branch.working.triggered:
-            place += f"; trailing stop at {plain(branch.working.price)}"  # type: ignore[arg-type]
+        trails = kind == "trailing_stop" and not branch.working.triggered
+        facts = Facts(keeps_place, level=branch.working.price if trails else None)
         venue.publisher.tell(
-            EventKind.MODIFIED, branch, child, detail=place, command=command, balances=balances
+            EventKind.MODIFIED, branch, child, command=command, balances=balances, facts=facts
         )
 
     def _renew_terms(self, branch: Branch, child: SpotOrder | TradingOrder) -> None:
@@ -302,8 +301,8 @@ class Modification:
                 branch,
                 child,
                 positions=((old.id, None), (child.id, child)),
-                detail=" and ".join(sorted(changes)),
                 command=command if holding is last else 0,
+                facts=Facts(changed=tuple(sorted(changes))),
             )
 
     def _protect(self, holding: Holding, kind: WorkingKind, price: Decimal | None) -> None:

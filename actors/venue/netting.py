@@ -7,7 +7,7 @@ from uuid import UUID
 
 from attrs import evolve
 
-from backtest.actors.protocol import Balances, EventKind
+from backtest.actors.protocol import Balances, EventKind, Facts
 from backtest.errors import RejectReason
 from backtest.models import MarketEvent, TradingOrder
 from backtest.money import ZERO, add, sub
@@ -62,8 +62,8 @@ def netted(
         EventKind.NETTED,
         branch,
         done,
-        detail=f"closed {volume:f} of the other side at {price:f}",
         balances=balances,
+        facts=Facts(price=price, quantity=volume),
     )
 
 
@@ -156,5 +156,5 @@ class Netting:
             branch,
             sub(branch.order.volume, there),
             RejectReason.REDUCE_ONLY,
-            f"at {hit.price:f}, at the {hit.point}, there was no more than that to close",
+            facts=Facts(price=hit.price, point=hit.point),
         )

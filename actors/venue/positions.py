@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from backtest.actors.protocol import EventKind
+from backtest.actors.protocol import NO_FACTS, EventKind, Facts
 from backtest.errors import RejectReason
 from backtest.models import (
     OrderDirection,
@@ -66,7 +66,13 @@ def set_margin(venue: Venue, holding: Holding, margin: Decimal) -> None:
         holding.put(closing, working)
 
 
-def drop_closing(venue: Venue, closing: Closing, reason: RejectReason, detail: str) -> None:
+def drop_closing(
+    venue: Venue,
+    closing: Closing,
+    reason: RejectReason,
+    detail: str = "",
+    facts: Facts = NO_FACTS,
+) -> None:
     """An order to close a position acts no more: the position stays as it is."""
     holding = closing.holding
     holding.take(closing)
@@ -75,8 +81,9 @@ def drop_closing(venue: Venue, closing: Closing, reason: RejectReason, detail: s
         holding.branch,
         holding.order,
         reason=reason,
-        detail=f"{detail}; order {closing.id}",
+        detail=detail,
         close=closing.command,
+        facts=facts._replace(closing_orders=(closing.id,)),
     )
 
 

@@ -9,7 +9,14 @@ from uuid import UUID
 from backtest.actors.kernel.actor import Actor
 from backtest.actors.kernel.channel import Channel
 from backtest.actors.kernel.message import ORDER_EVENT
-from backtest.actors.protocol import Balances, BalanceUpdate, EventKind, OrderEvent
+from backtest.actors.protocol import (
+    NO_FACTS,
+    Balances,
+    BalanceUpdate,
+    EventKind,
+    Facts,
+    OrderEvent,
+)
 from backtest.errors import RejectReason
 from backtest.models import (
     Fill,
@@ -23,6 +30,7 @@ from .branch import Branch
 from .client import Client
 from .pending_closes import closes_of
 from .records import EventRecord, Records
+from .words import sentence
 
 __all__ = ["Publisher"]
 
@@ -89,8 +97,14 @@ class Publisher:
         balances: Balances = _NONE,
         level: Decimal | None = None,
         close: int = 0,
+        facts: Facts = NO_FACTS,
     ) -> None:
-        """Record an order event and send it to the owner; sharers of the account get balances."""
+        """Record an order event and send it to the owner; sharers of the account get balances.
+
+        ``detail`` is what only the caller knows how to say; the rest is said from the ``facts``.
+        """
+        if facts is not NO_FACTS or (reason is not None and not detail):
+            detail = sentence(kind, reason, facts, detail)
         client, actor, records = branch.client, self._actor, self._records
         if self.told is not None:
             self.told.append((branch, children))
@@ -115,6 +129,7 @@ class Publisher:
                     None,
                     actor.bars + actor.ticks,  # type: ignore[attr-defined]
                     None if fill is None else fill.executed_ns,
+                    facts,
                 ),
             )
         )
@@ -138,6 +153,7 @@ class Publisher:
                 False,
                 close,
                 closes_of(branch) if kind in _OF_CLOSES else None,
+                facts,
             ),
         )
         if self.held is None:
@@ -248,6 +264,7 @@ class Publisher:
                 asked,
                 self._actor.bars + self._actor.ticks,  # type: ignore[attr-defined]
                 None,
+                NO_FACTS,
             )
         )
         self._send(

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-from backtest.actors.protocol import EventKind
+from backtest.actors.protocol import EventKind, Facts
 from backtest.errors import RejectReason
 from backtest.models import Fill, SpotOrder, TradingOrder
 
@@ -25,6 +25,7 @@ class EventRecord(NamedTuple):
     """Of the order in the table of orders; 0 for a command that never became one."""
     reason: RejectReason | None
     detail: str
+    """A sentence for people; what is in it to be reckoned with is in the other fields."""
     entry: int
     """The ledger entry that was posted for it; 0 for none."""
     cause: int
@@ -40,6 +41,7 @@ class EventRecord(NamedTuple):
     of this one, all else came after it and before the next."""
     executed: int | None
     """Of a fill: when it happened, where that is known (`Fill.executed_ns`)."""
+    facts: Facts
 
 
 class Records:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from backtest.actors.protocol import Amend, Balances, EventKind
+from backtest.actors.protocol import Amend, Balances, EventKind, Facts
 from backtest.errors import InsufficientFunds, RejectReason
 from backtest.models import SpotOrder, TradingOrder
 from backtest.money import ZERO, add, plain, sub
@@ -157,8 +157,8 @@ class Splitting:
             EventKind.SPLIT,
             branch,
             parts.replaced,
-            detail=f"into {' + '.join(map(plain, volumes))}",
             command=command,
+            facts=Facts(parts=tuple(volumes)),
             children=tuple((own.number, own.order) for own in branches),  # type: ignore[misc]
             balances=balances,
         )

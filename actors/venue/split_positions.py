@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from backtest.actors.protocol import EventKind
+from backtest.actors.protocol import EventKind, Facts
 from backtest.errors import RejectReason
 from backtest.models import TradingOrder
 from backtest.money import ZERO, add, plain, sub
@@ -135,8 +135,8 @@ class PositionSplitting:
             EventKind.SPLIT,
             branch,
             venue.records.orders[replaced.order_number - 1],
-            detail=f"into {' + '.join(plain(part.volume) for part in parts)}",
             command=command,
+            facts=Facts(parts=tuple(part.volume for part in parts)),
             children=tuple(children),
             positions=tuple(positions),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from backtest.actors.protocol import Amend, Balances, EventKind
+from backtest.actors.protocol import Amend, Balances, EventKind, Facts
 from backtest.errors import RejectReason
 from backtest.models import OrderDirection, SpotOrder
 from backtest.money import ONE, ZERO, plain, sub
@@ -154,9 +154,9 @@ class SpotExits:
             EventKind.MODIFIED,
             branch,
             child,
-            detail=" and ".join(sorted(changes)),
             command=action.command,
             balances=balances,
+            facts=Facts(changed=tuple(sorted(changes))),
         )
 
     def _changes(
@@ -243,7 +243,7 @@ class SpotExits:
             EventKind.SPLIT,
             branch,
             parts.replaced,
-            detail=f"into {' + '.join(map(plain, volumes))}",
             command=command,
+            facts=Facts(parts=tuple(volumes)),
             children=tuple(children),
         )

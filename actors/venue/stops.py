@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from backtest.actors.protocol import EventKind
+from backtest.actors.protocol import EventKind, Facts
 from backtest.models._fast import derive
-from backtest.money import plain
 from backtest.services.fills.walk import Working
 
 from .branch import Branch
@@ -31,9 +30,9 @@ def tell_trailed(venue: Venue, working: Working) -> None:
         EventKind.TRAILED,
         branch,
         order,
-        detail=f"trailing stop at {plain(level)}",  # type: ignore[arg-type]
         level=level,
         close=0 if type(key) is Branch else key.command,
+        facts=Facts(level=level),
     )
 
 
@@ -67,11 +66,6 @@ def tell_triggered(venue: Venue, working: Working) -> None:
         left = key.holding.part.volume
     if order is None:
         return
-    price = plain(working.price)  # type: ignore[arg-type]
-    if working.kind == "limit":
-        what = f"the stop was reached, it is a limit order at {price} from here on"
-    else:
-        what = f"{working.kind} at {price} was reached"
     if working.kind == "trailing_stop":
         tell_moved(venue, working)
         order = key.order if type(key) is Branch else order
@@ -79,6 +73,6 @@ def tell_triggered(venue: Venue, working: Working) -> None:
         EventKind.TRIGGERED,
         branch,
         order,
-        detail=f"{what}; {plain(left)} is left to fill",
         close=0 if type(key) is Branch else key.command,
+        facts=Facts(condition=working.kind, price=working.price, quantity=left),
     )

@@ -85,5 +85,5 @@ def test_what_the_walk_is_told() -> None:
 
 
 def test_why_the_rest_is_cancelled() -> None:
-    assert ended_because(Instructions(TimeInForce.IOC))[0] is RejectReason.IMMEDIATE_OR_CANCEL
-    assert ended_because(Instructions(TimeInForce.FOK))[0] is RejectReason.FILL_OR_KILL
+    assert ended_because(Instructions(TimeInForce.IOC)) is RejectReason.IMMEDIATE_OR_CANCEL
+    assert ended_because(Instructions(TimeInForce.FOK)) is RejectReason.FILL_OR_KILL

@@ -16,6 +16,7 @@ from attrs import define, field
 from backtest.analysis.explain.queues import OutOfLine, Queues
 from backtest.analysis.explain.waits import Line
 from backtest.analysis.tables.exact import amount, text_of
+from backtest.analysis.tables.tables import items
 from backtest.analysis.text import grouped
 
 __all__ = ["BookStory"]
@@ -121,7 +122,7 @@ class BookStory:
             elif kind == "cancelled":
                 self._stops.discard(branch)
         elif kind == "modified" and branch in self._queues:
-            if event["detail"].startswith("keeps"):
+            if event["keeps_place"] == "true":
                 left = self._queues.place(branch).volume - volume
                 if left > 0:
                     self._queues.reduce(branch, left)
@@ -137,9 +138,8 @@ class BookStory:
             self._stops.discard(branch)
             self._stops.update(part["branch_id"] for part in parts)
             return
-        volumes = event["detail"].removeprefix("into ").split(" + ")
         self._queues.divide(branch, {})
-        for part, volume in zip(parts, volumes, strict=False):
+        for part, volume in zip(parts, items(event["parts"]), strict=False):
             self._rest(part, amount(volume))
 
     def _rest(self, order: Line, volume: int) -> None:

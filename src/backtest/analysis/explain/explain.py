@@ -15,7 +15,7 @@ from backtest.analysis.explain.no_fill_words import told as why_not
 from backtest.analysis.explain.replay import waits_of
 from backtest.analysis.explain.waits import MARKET, Line, PairRules
 from backtest.analysis.explain.words import REASONS, cause, fill_lines, prices, state, what
-from backtest.analysis.tables.tables import COLUMNS, Tables
+from backtest.analysis.tables.tables import COLUMNS, Tables, items
 from backtest.analysis.text import columns, grouped, moment, signed
 from backtest.errors import AccountError, BacktestError
 from backtest.models import TradingRules
@@ -96,7 +96,7 @@ def _find(tables: Tables, orders: list[Line], asked: str) -> Line:
             closings[fill["closing_order_id"]] = fill["order_id"]
     for event in _lines(tables, "events"):
         if event["kind"] == "closing":
-            for one in event["detail"].rpartition("; order ")[2].split(" + "):
+            for one in items(event["closing_orders"]):
                 closings.setdefault(one, event["order_id"])
     known = {order["order_id"]: order for order in orders}
     if asked in closings:

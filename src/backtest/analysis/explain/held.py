@@ -14,6 +14,7 @@ from attrs import define, field
 from backtest.analysis.explain.chain import Chain
 from backtest.analysis.explain.margins import Margins, from_margin
 from backtest.analysis.explain.waits import Line, Opened, Since, Wait, Waits
+from backtest.analysis.tables.tables import items
 from backtest.money import ZERO, sub
 from backtest.services.fills.walk import Terms, Working
 from backtest.times import parse_ns
@@ -188,7 +189,7 @@ class Positions:
             held.volume = Decimal(event["volume"])
         for role, name in _LEGS.items():
             column = name if is_exit else role
-            if column not in event["detail"]:
+            if column not in items(event["changed"]):
                 continue
             for wait in list(held.waits):
                 if wait.role == role:
@@ -246,7 +247,7 @@ class Positions:
     def triggered(self, event: Line, number: int) -> None:
         """A stop-loss, or an order to close by a stop, was reached."""
         held = self.held[event["order_id"]]
-        kind = event["detail"].partition(" ")[0]
+        kind = event["condition"]
         if kind == "stop_loss":
             for wait in list(held.waits):
                 is_it = wait.role == kind
@@ -258,7 +259,7 @@ class Positions:
                     )  # fmt: skip
                     held.change(wait, new)
             return
-        limit = event["detail"].partition("it is a limit order at ")[2].partition(" ")[0]
+        limit = event["price"] if kind == "limit" else ""
         kinds = ("stop_limit",) if limit else ("stop", "trailing_stop")
         for wait in held.waits:
             if wait.role == "close" and wait.working.kind in kinds and not wait.working.triggered:
@@ -282,11 +283,8 @@ class Positions:
 
     def closing(self, event: Line, number: int, _: bool) -> None:
         """Orders to close positions of a branch were accepted, the oldest first."""
-        # close 1 at the market / at 99 / by a stop at 99 / by a stop_limit at 99 with limit 98
-        asked, _by, ids = event["detail"].partition("; order ")
-        words, orders = asked.split(" "), iter(ids.split(" + "))
-        left, price = Decimal(words[1]), words[words.index("at") + 1]
-        kind = words[4] if words[2] == "by" else "market" if price == "the" else "limit"
+        kind, left = event["condition"], Decimal(event["quantity"])
+        orders = iter(items(event["closing_orders"]))
         branch = self._chain.orders[event["order_id"]]["branch_id"]
         for held in self._of(branch):
             part = min(left, held.volume)
@@ -294,11 +292,11 @@ class Positions:
                 break
             left = sub(left, part)
             since = Since(parse_ns(event["timestamp"]))
-            at = None if kind == "market" else price
-            wait = self._exit(held, "close", kind, at, part, since, number)
+            price = event["price"] or None
+            wait = self._exit(held, "close", kind, price, part, since, number)
             wait.closing_id = next(orders)
             if kind == "stop_limit":
-                wait.working.terms = Terms(Decimal(words[-1]))
+                wait.working.terms = Terms(Decimal(event["limit_price"]))
             if self._chain.rules.fills_at_once(kind):
                 wait.at_once_after = number
 
@@ -310,7 +308,7 @@ class Positions:
         """Orders to close were cancelled."""
         if event["reason"] == "ALREADY_DONE":
             return  # they ended with their position
-        orders = event["detail"].partition("; order ")[2].split(" + ")
+        orders = items(event["closing_orders"])
         for held in self._of(self._chain.orders[event["order_id"]]["branch_id"]):
             for wait in list(held.waits):
                 if wait.role == "close" and wait.closing_id in orders:

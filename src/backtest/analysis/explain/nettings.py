@@ -143,11 +143,11 @@ def _when(link: _Link, event: Line) -> str:
     """When that was, and why it came before ``event``."""
     if link.event["market_event"] != event["market_event"]:
         return f", at {moment(link.event['timestamp'])}"
-    own = event["detail"].partition(", at the ")[2].partition(",")[0]
+    own = event["point"]
     point = link.fill["point"]
     if own and own != point:
         return f", at the {point} of this bar, which the venue took before its {own}"
-    if point in ("high", "low") and not event["detail"].startswith(f"at {link.fill['price']},"):
+    if point in ("high", "low") and event["price"] != link.fill["price"]:
         return f", on the way to the {point} of this bar, where that price came first"
     text = f", at the same price at the {point}"
     if link.by is None:

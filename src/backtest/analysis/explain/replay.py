@@ -17,6 +17,7 @@ from backtest.analysis.explain.waits import (
     Wait,
     Waits,
 )
+from backtest.analysis.tables.tables import items
 from backtest.models import TimeInForce
 from backtest.money import ZERO, sub
 from backtest.services.fills.walk import Terms
@@ -123,12 +124,8 @@ class _Replay:
         if order["order_type"] == "exit":
             self.positions.bracket(order, event, number, in_event)
             return
-        level, expires = "", None
-        for part in event["detail"].split("; "):
-            if part.startswith("trailing stop at "):
-                level = part.removeprefix("trailing stop at ")
-            elif part.startswith("good till "):
-                expires = parse_ns(part.removeprefix("good till "))
+        level = event["level"]
+        expires = parse_ns(event["expires_at"]) if event["expires_at"] else None
         since = Since(parse_ns(event["timestamp"]))
         volume = Decimal(event["volume"])
         wait = self._enter(order, volume, since, number, level=level, expires=expires)
@@ -188,9 +185,8 @@ class _Replay:
         wait = self._live.pop(order["branch_id"])
         if not here and (event["reason"] in _ASKED or not wait.met_at_once(number)):
             outcome = ""
-        there = event["detail"].partition(": the volume there was ")[2]
-        if there:
-            self.waits.lacked(wait, Decimal(there), number)
+        if event["quantity"]:
+            self.waits.lacked(wait, Decimal(event["quantity"]), number)
         left = sub(wait.working.volume, volume)
         if left <= ZERO:
             self.waits.end(wait, number, outcome)
@@ -206,7 +202,7 @@ class _Replay:
             return
         old = self._live.pop(child["branch_id"])
         volume = Decimal(event["volume"])
-        if event["detail"].startswith("keeps"):
+        if event["keeps_place"] == "true":
             self._live[child["branch_id"]] = self.waits.go_on(
                 old, number, volume=volume, order_id=child["order_id"]
             )
@@ -214,14 +210,14 @@ class _Replay:
         self.waits.end(old, number)
         since = Since(parse_ns(event["timestamp"]))
         expires = parse_ns(child["expires_at"]) if child["expires_at"] else old.expires
-        level = event["detail"].partition("; trailing stop at ")[2]
+        level = event["level"]
         wait = self._enter(child, volume, since, number, level=level, expires=expires, old=old)
         if self._chain.rules.stands:
             wait.at_once_after = number
 
     def _split(self, event: Line, number: int, _: bool) -> None:
         order = self._chain.orders[event["order_id"]]
-        volumes = [Decimal(one) for one in event["detail"].removeprefix("into ").split(" + ")]
+        volumes = [Decimal(one) for one in items(event["parts"])]
         parts = self._chain.parts_of(order, len(volumes))
         since = parse_ns(event["timestamp"])
         if order["order_id"] in self.positions.held:
@@ -257,7 +253,7 @@ class _Replay:
         )
 
     def _trailed(self, event: Line, number: int, _: bool) -> None:
-        level = Decimal(event["detail"].removeprefix("trailing stop at "))
+        level = Decimal(event["level"])
         if event["order_id"] in self.positions.held:
             self.positions.trailed(event["order_id"], level, number)
             return

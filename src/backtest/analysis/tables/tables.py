@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
+from backtest.actors.protocol import NO_FACTS, Facts
 from backtest.models import SpotOrder, TradingOrder
 from backtest.money import ZERO, exact_add, plain
 from backtest.services.ledger.ledger import describe, entry_uuid
@@ -26,16 +27,21 @@ __all__ = [
     "BOOLEANS",
     "COLUMNS",
     "INTEGERS",
+    "LIST",
     "NUMBERS",
     "TAPE_COLUMNS",
     "TIMES",
     "Row",
     "Tables",
+    "items",
     "names_of",
     "rows_of",
 ]
 
 Row = tuple[str, ...]
+
+LIST = "; "
+"""Between the items of a field that holds several."""
 
 COLUMNS: dict[str, Row] = {
     "orders": (
@@ -66,7 +72,8 @@ COLUMNS: dict[str, Row] = {
     "events": (
         "timestamp", "sequence", "kind", "order_id", "branch_id", "root_id", "pair", "volume",
         "reason", "detail", "message", "cause", "sender", "entry", "entry_id",
-        "market_event", "executed_at",
+        "market_event", "executed_at", "keeps_place", "parts", "changed", "closing_orders",
+        "condition", "price", "limit_price", "level", "expires_at", "point", "quantity",
     ),
     "equity": ("timestamp", "equity"),
 }  # fmt: skip
@@ -88,7 +95,7 @@ TIMES = frozenset(
     }
 )  # fmt: skip
 INTEGERS = frozenset({"order_number", "sequence", "entry", "message", "cause", "market_event"})
-BOOLEANS = frozenset({"maker", "ambiguous", "post_only", "reduce_only"})
+BOOLEANS = frozenset({"maker", "ambiguous", "post_only", "reduce_only", "keeps_place"})
 NUMBERS = frozenset(
     {
         "volume", "limit_price", "stop_price", "leverage", "stop_loss", "take_profit",
@@ -97,7 +104,7 @@ NUMBERS = frozenset(
         "fee_cancel", "fee_overnight", "gross_pnl", "net_pnl", "available_balance_change",
         "unavailable_balance_change", "available_balance", "unavailable_balance", "price",
         "notional", "fee", "realised_pnl", "other_price", "other_volume", "equity", "trail",
-        "trail_percent",
+        "trail_percent", "level", "quantity",
     }
 )  # fmt: skip
 
@@ -111,6 +118,11 @@ class Tables(Protocol):
 
     def rows(self, name: str) -> Iterator[Row]:
         """The rows of the table called ``name``, as often as one likes."""
+
+
+def items(field: str) -> list[str]:
+    """What a field holds that may hold several."""
+    return field.split(LIST) if field else []
 
 
 def names_of(facts: Mapping[str, Any]) -> tuple[str, ...]:
@@ -282,7 +294,7 @@ def _fills(result: RunResult) -> Iterator[Row]:
             _flag(fill.ambiguous),
             _number(fill.other_price),
             _number(fill.other_volume),
-            "; ".join(
+            LIST.join(
                 f"{one.kind} {plain(one.volume)} @ {plain(one.price)}" for one in fill.otherwise
             ),
             format_ns(fill.bar_open_ns),
@@ -321,7 +333,25 @@ def _events(result: RunResult) -> Iterator[Row]:
             str(entry_uuid(run_id, event.entry)) if event.entry else "",
             str(event.market_event),
             "" if event.executed is None else format_ns(event.executed),
+            *(_NO_FACTS if event.facts is NO_FACTS else _facts(event.facts)),
         )
+
+
+_NO_FACTS = ("",) * len(Facts._fields)
+
+
+def _facts(facts: Facts) -> Iterator[str]:
+    yield "" if facts.keeps_place is None else _flag(facts.keeps_place)
+    yield LIST.join(map(plain, facts.parts))
+    yield LIST.join(facts.changed)
+    yield LIST.join(map(str, facts.closing_orders))
+    yield facts.condition
+    yield _number(facts.price)
+    yield _number(facts.limit_price)
+    yield _number(facts.level)
+    yield "" if facts.expires is None else format_ns(facts.expires)
+    yield facts.point
+    yield _number(facts.quantity)
 
 
 def _equity(result: RunResult) -> Iterator[Row]:

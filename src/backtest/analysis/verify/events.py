@@ -6,6 +6,7 @@ from backtest.analysis.tables.times import as_moment
 from backtest.analysis.verify.journal import Journal
 from backtest.analysis.verify.lines import Material, derived_id
 from backtest.analysis.verify.orders import OFFSET, enters
+from backtest.analysis.verify.told import told
 from backtest.analysis.verify.verification import Finding
 
 __all__ = ["events"]
@@ -54,6 +55,7 @@ def events(material: Material, journal: Journal, finding: Finding) -> str:
             if order_id and order_id not in ids:
                 finding.wrong(f"entry {entry} books for order {order_id}, and no event says why")
     _count(material, counts, finding)
+    told(material, finding)
     return f"{len(material.events)} events"
 
 

@@ -156,6 +156,17 @@ class EventLine(NamedTuple):
     pair: str
     sender: str
     market_event: str
+    keeps_place: str
+    parts: str
+    changed: str
+    closing_orders: str
+    condition: str
+    price: int
+    limit_price: int
+    level: int
+    expires_at: str
+    point: str
+    quantity: int
 
 
 _EVENT = {"time": "timestamp", "order": "order_id", "root": "root_id", "branch": "branch_id"}

@@ -46,7 +46,10 @@ UNPROVEN = (
         "or refused",
         (
             "events.timestamp", "events.kind", "events.volume", "events.order_id",
-            "events.branch_id", "events.root_id", "events.pair",
+            "events.branch_id", "events.root_id", "events.pair", "events.keeps_place",
+            "events.parts", "events.changed", "events.closing_orders", "events.condition",
+            "events.price", "events.limit_price", "events.level", "events.expires_at",
+            "events.point", "events.quantity",
         ),
     ),
     Doubt(

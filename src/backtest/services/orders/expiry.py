@@ -8,7 +8,6 @@ from decimal import Decimal
 from backtest.errors import OrderRejected, RejectReason
 from backtest.models.bar import Bar
 from backtest.models.instructions import PLAIN, Instructions, TimeInForce
-from backtest.money import plain
 from backtest.services.fills.path import Terms
 from backtest.times import DAY, to_ns
 
@@ -71,15 +70,8 @@ def terms_of(limit: Decimal | None, instructions: Instructions) -> Terms | None:
     )
 
 
-def ended_because(
-    instructions: Instructions, lacked: Decimal | None = None
-) -> tuple[RejectReason, str]:
-    """Why what is left of an ``IOC`` or ``FOK`` order after its first opportunity is cancelled.
-
-    ``lacked``: the volume that there was then, where it was less than all.
-    """
+def ended_because(instructions: Instructions) -> RejectReason:
+    """Why what is left of an ``IOC`` or ``FOK`` order after its first opportunity is cancelled."""
     if instructions.time_in_force is TimeInForce.FOK:
-        there = "" if lacked is None else f": the volume there was {plain(lacked)}"
-        detail = f"not all of it could fill at its first opportunity{there}"
-        return RejectReason.FILL_OR_KILL, detail
-    return RejectReason.IMMEDIATE_OR_CANCEL, "it did not fill at its first opportunity"
+        return RejectReason.FILL_OR_KILL
+    return RejectReason.IMMEDIATE_OR_CANCEL

@@ -15,7 +15,7 @@ they wait: of these it takes the exchange's word for what rests, and holds it to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from decimal import Decimal
 from typing import Any, NoReturn
 from uuid import UUID
@@ -30,8 +30,8 @@ __all__ = ["BookAudit"]
 
 _GONE = frozenset(("SELF_TRADE", "INSUFFICIENT_FUNDS", "PROTECTION_PASSED"))
 """Why an order may drop out of an auction's trades, which are settled on before."""
-_REACHED = ("the stop was reached", "stop at", "trailing_stop at")
-"""How the event begins that tells that the stop of an order was reached."""
+_STOPS = frozenset({"limit", "stop", "trailing_stop"})
+"""What was reached of an order, or is in force from then on; of a position it is a stop-loss."""
 
 Side = list[tuple[int, int, int]]
 
@@ -178,7 +178,7 @@ class BookAudit:
             else:
                 lines.stops.add(key)
         elif kind == "TRIGGERED":
-            if key in lines.stops and event.detail.startswith(_REACHED):
+            if key in lines.stops and event.facts.condition in _STOPS:
                 lines.stops.remove(key)
                 # It comes in once what made that price is done; so far it may have traded, though.
                 lines.coming[key] = [order, lines.lots(event.volume)]
@@ -193,13 +193,13 @@ class BookAudit:
             elif key in lines.queues:
                 lines.queues.reduce(key, lines.lots(event.volume))
         elif kind == "MODIFIED":
-            self._modified(lines, order, event.volume, event.detail)
+            self._modified(lines, order, event.volume, event.facts.keeps_place)
         elif kind == "SPLIT":
             lines.has_split = True
             if order.fill_price is None:
-                self._split(lines, order, event.detail)
+                self._split(lines, order, event.facts.parts)
 
-    def _split(self, lines: Lines, order: Any, detail: str) -> None:
+    def _split(self, lines: Lines, order: Any, volumes: Sequence[Decimal]) -> None:
         """Parts of a pending order have its place, those with other prices go to the end."""
         key = order.branch_id
         parts = [
@@ -210,7 +210,6 @@ class BookAudit:
         if key not in lines.queues:
             return
         price = lines.queues.place(key).price
-        volumes = map(Decimal, detail.removeprefix("into ").split(" + "))
         stay: dict[Hashable, int] = {}
         moved = []
         for part, volume in zip(parts, volumes, strict=True):
@@ -223,7 +222,7 @@ class BookAudit:
         for part, volume in moved:
             self._rest(lines, part, volume)
 
-    def _modified(self, lines: Lines, order: Any, volume: Any, detail: str) -> None:
+    def _modified(self, lines: Lines, order: Any, volume: Any, keeps_place: bool | None) -> None:
         """A decrease keeps its place, anything else goes to the end of the line."""
         key = order.branch_id
         parent = self._records.orders[self._places[order.parent_id]]
@@ -231,7 +230,7 @@ class BookAudit:
             return  # it waits for its stop; or it is a position, beside what is left of its order
         lots = lines.lots(volume)
         place = lines.queues.place(key)
-        if not detail.startswith("keeps"):
+        if not keeps_place:
             lines.queues.leave(key)
             self._rest(lines, order, volume)
             return

@@ -127,18 +127,18 @@ class ChainAudit:
                 order = self._records.orders[event.order_number - 1]
                 self._born[order.id] = units(event.volume)
             elif event.kind.name == "SPLIT":
-                self._read_parts(self._records.orders[event.order_number - 1], event.detail)
+                self._read_parts(self._records.orders[event.order_number - 1], event.facts.parts)
         return named
 
-    def _read_parts(self, order: Any, detail: str) -> None:
+    def _read_parts(self, order: Any, volumes: Iterable[Decimal]) -> None:
         """The parts of a pending order began with the volumes that were told: by now one may have
         met a quote that stands."""
         if order.fill_volume is not None:
             return
         later = self._records.orders[order.order_number :]
         parts = [one for one in later if one.parent_id == order.id]
-        for part, volume in zip(parts, detail.removeprefix("into ").split(" + "), strict=False):
-            self._born[part.id] = units(Decimal(volume))
+        for part, volume in zip(parts, volumes, strict=False):
+            self._born[part.id] = units(volume)
 
     # -- reading -----------------------------------------------------------------------------------
 

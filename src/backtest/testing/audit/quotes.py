@@ -85,7 +85,7 @@ class QuoteAudit:
             if order is not None and event.kind in _BEGINS:
                 self._begun[order.root_id] = event.message, event.time
                 new.append(event)
-                if event.detail.startswith("collateral sold"):
+                if event.facts.condition == "collateral":
                     self._forced.add(order.root_id)
             if event.kind in _FILLS:
                 fill = records.fills[self._fills]
@@ -172,10 +172,7 @@ class QuoteAudit:
 
     def _check_met(self, event: Any) -> None:
         """What was accepted while a quote stood has met it: nothing waits with size to spare."""
-        if (
-            event.kind not in (EventKind.ACCEPTED, EventKind.MODIFIED)
-            or event.detail[:5] == "keeps"
-        ):
+        if event.kind not in (EventKind.ACCEPTED, EventKind.MODIFIED) or event.facts.keeps_place:
             return
         orders = self._venue.records.orders
         first = orders[event.order_number - 1]
