@@ -34,6 +34,7 @@ from .checks import (
     check_tier,
     refuse,
     refuse_protection,
+    sold_at,
     takes,
     trail_from,
 )
@@ -164,8 +165,10 @@ class Acceptance:
                 self._reserve_as_quoted(branch, buy, volume, now)
         branch.taker = takes(buy, limit, stop if kind == "stop_limit" else now)
         branch.asset = book.base if spot and not buy else book.quote
-        if spot and mul(volume, branch.worst if buy else price) < book.step:
-            check_dust(book, buy, NOTHING, volume, branch.worst if buy else price)
+        if spot:
+            near = branch.worst if buy else sold_at(book, limit or stop, price)
+            if mul(volume, near) < book.step:
+                check_dust(book, buy, NOTHING, volume, near)
         working = branch.working = venue.working(
             branch, kind, buy, price if stop is None else stop, volume
         )

@@ -32,6 +32,7 @@ __all__ = [
     "refuse_expired",
     "refuse_more",
     "refuse_protection",
+    "sold_at",
     "takes",
     "trail_from",
 ]
@@ -121,6 +122,11 @@ def refuse_more(book: PairBook, account: str, there: int, what: str) -> NoReturn
         f"{book.rules.max_open_orders:,}: cancel some, or give the rule another bound (none: no "
         "bound)",
     )
+
+
+def sold_at(book: PairBook, asked: Decimal | None, price: Decimal) -> Decimal:
+    """What a sell is worth a unit: its limit or stop, else what it would meet, else ``price``."""
+    return asked or book.meets(False) or price
 
 
 def check_dust(book: PairBook, buy: bool, sums: Sums, volume: Decimal, price: Decimal) -> None:

@@ -38,6 +38,7 @@ from .checks import (
     refuse,
     refuse_expired,
     refuse_protection,
+    sold_at,
     takes,
     trail_from,
 )
@@ -215,7 +216,7 @@ class Modification:
         )
         try:
             if branch.spot and (moves or leaves != order.volume):
-                price = branch.worst if buy else limit or stop or branch.worst
+                price = branch.worst if buy else sold_at(book, limit or stop, branch.worst)
                 check_dust(book, buy, branch.sums, leaves, price)
                 if not buy and book.fees.may_exceed:
                     check_sale(venue, branch, leaves, price, fee)

@@ -27,6 +27,7 @@ from .checks import (
     has_expired,
     refuse,
     refuse_expired,
+    sold_at,
     takes,
 )
 from .fill_plans import owed
@@ -171,7 +172,8 @@ class Splitting:
         if moved and price is not None:
             check_protection(buy, price, part.stop_loss, part.take_profit)
         if own.spot:
-            price = own.worst if buy else part.limit_price or part.stop_price or own.worst
+            asked = part.limit_price or part.stop_price
+            price = own.worst if buy else sold_at(book, asked, own.worst)
             check_dust(book, buy, NOTHING, part.volume, price)
             if not buy and book.fees.may_exceed:
                 check_sale(venue, own, part.volume, price)
@@ -192,9 +194,9 @@ class Splitting:
             buy, limit, stop = old.buy, part.limit_price, part.stop_price
             now = parent.book.meets(buy)
             own.worst = parent.book.worst_price(buy, limit, stop, now)
-            waits = old.kind == "stop_limit"
-            own.taker = takes(buy, limit, stop if waits else now)
-            own.terms = terms_of(limit if waits else None, part.instructions)
+            own.taker = takes(buy, limit, stop if old.kind == "stop_limit" else now)
+            was_stop = parent.terms is not None and parent.terms.limit is not None
+            own.terms = terms_of(limit if was_stop else None, part.instructions)
             if part.instructions.post_only:
                 check_post_only(old.kind, buy, limit, stop, now, part.instructions)
         venue.enter(own, part, old.kind, old.buy)

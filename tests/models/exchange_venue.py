@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from tests.models.answers import AnyOf, refusal
+from tests.models.common import Unclear
 from tests.models.purse import NONE, Order, Purse, Terms, steps
 from tests.models.tick_desk import parts_of
 
@@ -115,7 +116,10 @@ class Exchange:
         order.volume -= volume
         order.cancelled += volume
         order.reason = "REQUESTED"
-        self.purses[order.owner].hold(order, order.leaves)
+        purse = self.purses[order.owner]
+        purse.hold(order, order.leaves)
+        if purse.is_dust(order, order.limit or order.stop or self.last):
+            self.end(order, "MIN_NOTIONAL")
         return "ok"
 
     def modify(self, order: Order, changes: dict[str, Fraction]) -> Any:
@@ -133,7 +137,7 @@ class Exchange:
         for name, value in changes.items():
             setattr(order, name, value)
         if (order.volume, order.limit, order.stop) == old[:3]:
-            return AnyOf(("ok", "NOTHING_TO_CHANGE"))
+            raise Unclear("a modify that changes nothing")
         moved = (order.limit, order.stop) != old[1:3] or order.volume > old[0]
         there = self.stops if order in self.stops else self.resting
         there.remove(order)

@@ -164,7 +164,7 @@ class Desk:
         for name, value in changes.items():
             setattr(order, name, value)
         if (order.volume, order.limit, order.stop) == old[:3]:
-            return AnyOf(("ok", "NOTHING_TO_CHANGE", "WOULD_TAKE"))
+            raise Unclear("a modify that changes nothing")
         moved = (order.limit, order.stop) != old[1:3] or order.volume > old[0]
         if moved:
             self.value(order, order.leaves)
@@ -195,6 +195,8 @@ class Desk:
             if part.limit != order.limit:
                 self.value(part, part.volume)
         reasons = {reason for part in parts for reason in self.problems(part, part.volume)}
+        if all(part.limit == order.limit for part in parts):
+            reasons.discard("WOULD_TAKE")  # what keeps its place has been tested when it came
         if sum(volumes) != order.leaves:
             reasons.add("STALE")
         if reasons:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from backtest.actors import EventKind
+from backtest.errors import OrderRejected, RejectReason
 from tests.harness import D
 from tests.market_harness import Does
 
@@ -108,6 +109,19 @@ class TestTrailing:
 
 
 class TestStopLimit:
+    def test_the_parts_of_one_that_was_reached_have_no_stop_either(self) -> None:
+        """The last price of 100 is below the stop of a sell: it rests as a limit order, at once."""
+
+        async def owner(me: Does) -> None:
+            order = await me.sell(PAIR, 5, limit_price=97, stop_price=103)
+            same, other = await order.split([3, 2], limit_prices=[97, 101])
+            for part in (same, other):
+                with pytest.raises(OrderRejected) as refused:
+                    await part.modify(stop_price=102)
+                assert refused.value.reason is RejectReason.INVALID_ACTION
+
+        play({"owner": owner}, btc="20", spot=True)
+
     def test_once_reached_it_is_a_limit_order_and_rests_with_what_is_left(self) -> None:
         """Stop 101, limit 102: the trade at 101 makes it a limit order, which takes 2 at 102 and
         bids for the third, as the next offer is at 104."""

@@ -13,7 +13,7 @@ import pytest
 
 from backtest.actors import EventKind
 from backtest.errors import RejectReason
-from tests.harness import DAY, D, Me, play, quote, refused, rules, trade
+from tests.harness import DAY, D, Me, pair_of, play, quote, refused, rules, trade
 from tests.test_scenarios.standing import LATER, S, stands, times
 
 # -- what it is ------------------------------------------------------------------------------------
@@ -36,6 +36,18 @@ def test_a_market_order_and_a_marketable_limit_meet_what_is_asked_when_they_come
     assert [one.bar_open_ns for one in world.records.fills] == [0, 0]
     assert world.balance() == (D(1000) - 2 * D("102.01"), D(0))
     assert world.strategies["s0"].told() == [("accepted", None), ("filled", None)] * 2
+
+
+def test_a_sell_of_less_than_a_step_at_the_bid_is_refused() -> None:
+    """0.01 at a bid of 99 is 0.99, no whole dollar, though between bid and ask it would be one."""
+
+    async def script(me: Me) -> None:
+        await refused(me, lambda: me.sell("BTCUSD", "0.01"), RejectReason.MIN_NOTIONAL)
+        await me.sell("BTCUSD", "0.02")
+
+    world = stands(script, bid=99, ask=101, cash={"USD": 1, "BTC": 1}, pairs=[pair_of(precision=0)])
+    # 1.98 is rounded down.
+    assert (world.balance(), world.balance("BTC")) == ((D(2), D(0)), (D("0.98"), D(0)))
 
 
 def test_each_fill_is_an_entry_of_its_own_behind_its_acceptance() -> None:
