@@ -40,6 +40,8 @@ MODELS_ARGS ?=
 RUN ?=
 AGAINST ?=
 ONLY ?=
+# For `make walk`: broker or exchange.
+WALK ?=
 # A Parquet file of bars, for `make bench`.
 BENCH_DATA ?=
 # For `make bench-market`: an interpreter that can run ABIDES, and its checkout.
@@ -52,7 +54,7 @@ MADE := $(VENV)/.made-with-$(subst /,_,$(PYTHON))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-hash test lint format types imports wheel examples bench bench-market conformance simulate \
-	models planted soak same same-baseline coverage mutation docs clean
+	models planted soak same same-baseline walk coverage mutation docs clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -118,6 +120,9 @@ soak: $(VENV)/.with-test ## the long tests too, then seeds for SOAK_HOURS
 
 same: $(VENV)/.with-test ## which runs a change made different; RUN=NAME: the first row that does
 	$(BIN)/python tools/same.py $(if $(RUN),show '$(RUN)' $(if $(AGAINST),--against '$(AGAINST)'),$(if $(ONLY),--only '$(ONLY)'))
+
+walk: $(VENV)/.with-test ## what an order passes from the call to its fill; WALK=exchange: every frame
+	$(BIN)/python tools/walk.py $(if $(WALK),--list '$(WALK)')
 
 same-baseline: $(VENV)/.with-test ## say that what runs come to now is right: tests/same/baseline.txt
 	$(BIN)/python tools/same.py --renew $(if $(ONLY),--only '$(ONLY)')

@@ -1,0 +1,43 @@
+"""The counter of what an order passes, from the call to the handler of the fill."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "src").is_dir(), reason="the tools are not here: this is the suite of the wheel"
+)
+
+
+def _told(*arguments: str) -> list[str]:
+    command = [sys.executable, str(ROOT / "tools" / "walk.py"), *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_it_counts_both_venues() -> None:
+    for line, venue in zip(_told(), ("broker", "exchange"), strict=True):
+        name, _, figures = line.partition(": ")
+        frames, files = (int(word) for word in figures.split() if word.isdigit())
+        assert name == venue
+        assert frames > files > 5
+
+
+@pytest.mark.parametrize(
+    ("venue", "fills"),
+    [("broker", "actors/broker/execution.py"), ("exchange", "actors/exchange/matching.py")],
+)
+def test_it_names_every_stop_from_the_call_to_the_fill(venue: str, fills: str) -> None:
+    title, *stops = _told("--list", venue)
+    files = [stop.split()[0] for stop in stops]
+    assert title.split()[1] == str(len(stops))
+    assert files[0].startswith("strategies/")
+    assert files.index("actors/venue/accept.py") < files.index(fills)
+    assert files.index(fills) < len(files) - 1 - files[::-1].index("actors/host/host.py")
