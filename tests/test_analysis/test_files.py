@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from decimal import Decimal as D
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -380,3 +381,9 @@ def test_dataframes_hold_decimals_and_moments(small: RunResult) -> None:
     assert list(fills["ambiguous"]) == [False] * 5
     assert list(frames["orders"]["order_number"]) == [1, 2, 3, 4]
     assert frames["equity"]["equity"].iloc[-1] == D("1007.34")
+
+
+@pytest.mark.parametrize("target", [None, 5, b"run"])
+def test_what_names_no_folder_is_refused(small: RunResult, target: Any) -> None:
+    with pytest.raises(ConfigError, match="a run is written into a folder, 'results' say, not "):
+        small.write(target)

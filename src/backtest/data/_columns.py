@@ -8,8 +8,8 @@ from typing import Protocol
 
 from attrs import frozen
 
+from backtest.data._stamps import UNITS
 from backtest.errors import DataError
-from backtest.times import SECOND
 
 __all__ = [
     "Columns",
@@ -32,8 +32,10 @@ _FIELDS = {
 }
 _TIMES = ("open_time", "timestamp", "datetime", "ts", "unix", "epoch", "time", "date")
 """In order of preference, when a table has several; ``date`` with ``time`` are read as one."""
+_INDEX = ("index", "__index_level_0__", "unnamed:_0", "")
+"""What the index of a pandas frame is called that has no name, once it is a column: the time, where
+there is no other."""
 _WITH_UNIT = re.compile(r"(?:ts|timestamp|time|datetime|date|unix|epoch|open_time)_(ns|us|ms|s)")
-_UNITS = {"s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _CLOSING = re.compile(r"close_?time(?:_(ns|us|ms|s))?")
 _TICK_FIELDS = {
     "bid": ("bid", "bid_price", "bidprice"),
@@ -359,7 +361,7 @@ def _find_closing(at: _Places, names: Sequence[str]) -> tuple[int | None, int | 
     if place is None:
         return None, None
     match = _CLOSING.fullmatch(found[0][1])
-    return place, None if match is None or match[1] is None else _UNITS[match[1]]
+    return place, None if match is None or match[1] is None else UNITS[match[1]]
 
 
 def _find_time(at: _Places, names: Sequence[str]) -> tuple[tuple[int, ...], int | None]:
@@ -367,8 +369,8 @@ def _find_time(at: _Places, names: Sequence[str]) -> tuple[tuple[int, ...], int 
     for name in at:
         match = _WITH_UNIT.fullmatch(name)
         if match is not None:
-            return (_one(at, name, names),), _UNITS[match[1]]
-    for name in _TIMES:
+            return (_one(at, name, names),), UNITS[match[1]]
+    for name in (*_TIMES, *_INDEX):
         if name not in at:
             continue
         if name in ("time", "date") and "time" in at and "date" in at:

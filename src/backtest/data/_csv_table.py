@@ -8,6 +8,7 @@ many fields as the header.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, repeat
 from typing import TextIO
@@ -26,6 +27,8 @@ _LONGEST_HEADER = 1 << 16
 _YFINANCE = {"price", "ticker"}
 """What begins the first two lines of a table of several tickers, as yfinance saves it."""
 
+_ADDRESS = re.compile(r"https?://[^\s,;]+", re.ASCII | re.IGNORECASE)
+
 _Row = list[str]
 _Columns = list[Sequence[str]]
 
@@ -34,7 +37,8 @@ class CsvTable:
     """The header and the rows of a CSV file; the delimiter is the one that makes a header of it.
 
     A few kinds of file are read without a header (`bare_names`), and yfinance's header of three
-    lines (prices, tickers, the name of the time) as one.
+    lines (prices, tickers, the name of the time) as one. An address above the header, as
+    CryptoDataDownload writes it, is passed over.
 
     Raises `DataError` with file and line for what is not a table of UTF-8 text with a header.
     """
@@ -42,13 +46,13 @@ class CsvTable:
     def __init__(self, file: InputFile) -> None:
         self._file = file
         self.name = file.name
+        self._header_rows = 1
         self.header_line, header = self._read_header()
         self._skipped = self.header_line
-        self._header_rows = 1
         bare = bare_names(header)
         if bare is not None:
             self._delimiter, self.names = bare
-            self._header_rows = 0
+            self._header_rows -= 1
             self._skipped -= 1
             return
         self._delimiter = max(_DELIMITERS, key=lambda delimiter: _merit(_split(header, delimiter)))
@@ -77,7 +81,7 @@ class CsvTable:
             )
         self.names = [levels[2][0], *levels[kinds.index("price")][1:]]
         self._skipped += 2
-        self._header_rows = 3
+        self._header_rows += 2
 
     def _read_header(self) -> tuple[int, str]:
         number = 0
@@ -85,7 +89,9 @@ class CsvTable:
             with self._file.text() as text:
                 while line := text.readline(_LONGEST_HEADER):
                     number += 1
-                    if line.strip():
+                    if _ADDRESS.fullmatch(line.strip()):
+                        self._header_rows += 1
+                    elif line.strip():
                         return number, line.strip("\r\n")
         except UnicodeDecodeError:
             raise self._not_utf8() from None

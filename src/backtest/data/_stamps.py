@@ -16,7 +16,7 @@ from backtest.data._zones import Zone, zone_of
 from backtest.money import mul
 from backtest.times import DAY, HOUR, MINUTE, SECOND
 
-__all__ = ["EARLIEST", "LATEST", "StampReader", "Zone", "zone_of"]
+__all__ = ["EARLIEST", "LATEST", "UNITS", "StampReader", "Zone", "zone_of"]
 
 EARLIEST = -2_208_988_800 * SECOND
 """1900-01-01: an earlier time in market data is a mistake."""
@@ -31,7 +31,11 @@ _GUESSES = (
 )
 """Unit by magnitude; each range spans the years 1973 to 2286, so that they cannot overlap."""
 
+UNITS = {"s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
+"""Nanoseconds of each unit, as columns of times name it."""
+
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_PLAIN = re.compile(r"(\d{1,30})(?:\.\d*)?", re.ASCII)
 _COMPACT = re.compile(
     r"(19|2[0-2])\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{6}|([01]\d|2[0-3])[0-5]\d)?",
     re.ASCII,
@@ -155,6 +159,10 @@ class StampReader:
         if unit is not None:
             self._low, self._high = -(-EARLIEST // unit), LATEST // unit
         self._epoch: bool | None = None if unit is None else True
+        self._strange = ""
+        """Why the numbers are of another unit, where they are."""
+        self._trusted = unit is None
+        """Whether the numbers are known not to be of another unit than the column's name tells."""
         self._days = _Days(zone)
         self._clocks = _Clocks(zone)
 
@@ -175,6 +183,10 @@ class StampReader:
         """`read` of each text; the fast way for the common spellings."""
         if self._epoch is None and texts:
             self._settle(texts[0].strip())
+        if not self._trusted and texts:
+            self._check_unit(texts[:2])
+        if self._strange:
+            raise ValueError(self._strange)
         try:
             if not self._epoch:
                 days, clocks = self._days, self._clocks
@@ -190,6 +202,8 @@ class StampReader:
     def read(self, text: str) -> int:
         """Nanoseconds of one text."""
         text = text.strip()
+        if self._strange:
+            raise ValueError(self._strange)
         if not text:
             raise ValueError(f"is empty: {_HOW}")
         if self._epoch is None:
@@ -209,6 +223,28 @@ class StampReader:
                 self._epoch = True
                 return
         raise ValueError(_no_unit(text, magnitude))
+
+    def _check_unit(self, texts: Sequence[str]) -> None:
+        """Note where the first numbers are of another unit than their name tells.
+
+        By their size they are, and as they are named they are of 1970, or of no time at all, and
+        not even whole seconds apart.
+        """
+        self._trusted = True
+        plain = [_PLAIN.fullmatch(text.strip()) for text in texts]
+        numbers = [int(match[1]) for match in plain if match is not None]
+        if len(numbers) < len(texts):
+            return
+        gap, told = numbers[-1] - numbers[0], self._unit or 1
+        if gap and not gap * told % SECOND and self._low <= numbers[0] < self._high:
+            return
+        for name, low, high, unit in _GUESSES:
+            if unit != told and low <= numbers[0] < high:
+                short = next(short for short, own in UNITS.items() if own == unit)
+                self._strange = (
+                    f"{texts[0].strip()!r} has the size of an epoch number in {name}, and the "
+                    f"column's name tells another unit: call it ts_{short}"
+                )
 
     def _read_epoch(self, text: str) -> int:
         if _NUMBER.fullmatch(text) is None:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from attrs import frozen
 
 from backtest.data._columns import known_names
+from backtest.data._stamps import UNITS
 from backtest.data._symbols import choose_symbol
 from backtest.errors import DataError, MissingExtra
 from backtest.times import DAY
@@ -22,7 +23,6 @@ from backtest.times import DAY
 __all__ = ["ArrowTable", "Batch", "Column", "PandasTable", "ParquetTable", "Table", "required"]
 
 _BATCH_ROWS = 8192
-_UNITS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _EPOCH = datetime(1970, 1, 1)
 
 
@@ -105,7 +105,7 @@ def _arrow_column(array: Any) -> Column:
     array = _decoded(array)
     types, type_ = pa.types, array.type
     if types.is_timestamp(type_):
-        unit = _UNITS[type_.unit]
+        unit = UNITS[type_.unit]
         kind = "local" if type_.tz is None else "utc"
         return Column(kind, _scaled(_plain(array.cast(pa.int64())), unit))
     if types.is_date(type_):

@@ -37,6 +37,8 @@ class RunFolder:
         known: frozenset[str],
         disk: Disk = DISK,
     ) -> None:
+        if not isinstance(directory, str | os.PathLike):
+            raise ConfigError(f"a run is written into a folder, 'results' say, not {directory!r}")
         self._given = os.fspath(directory)
         self._names = frozenset(names)
         self._known = known
