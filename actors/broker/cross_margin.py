@@ -17,6 +17,7 @@ from backtest.models import Bar, MarketEvent, OrderDirection, Quote, SpotOrder
 from backtest.models._fast import derive
 from backtest.money import ONE, ZERO, add, div, mul, plain, sub, to_step
 from backtest.services.fills.walk import Group, Hit, Working, point_of, slipped
+from backtest.services.ledger.descriptions import traded
 from backtest.services.ledger.entries import sell_collateral, take_margin
 from backtest.services.margin.accounts import CrossAccount
 from backtest.services.margin.cross import Standing, standing_of
@@ -324,7 +325,7 @@ class CrossMargin:
         facts = Facts(condition="collateral")
         venue.publisher.tell(EventKind.ACCEPTED, branch, order, detail=detail, facts=facts)
         legs = sell_collateral(account.name, asset, account.asset, volume, amount, fee)
-        balances = await venue.post(legs, order.id, f"collateral sold, {volume:f} at {price:f}")
+        balances = await venue.post(legs, order.id, traded("collateral sold,", volume, price))
         filled, _ = fill(order, at=venue.at, price=price, volume=volume, fee=fee)
         venue.records.keep(filled)
         working = Working(branch, "market", False, None, volume)

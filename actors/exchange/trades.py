@@ -21,6 +21,7 @@ from backtest.models import MarketTrade, Trade
 from backtest.models.trade import Aggressor, trusted_trade
 from backtest.money import ZERO, add, sub
 from backtest.services.fills.walk import Working
+from backtest.services.ledger.descriptions import traded
 from backtest.services.ledger.entries import Leg, round_off, sweep
 from backtest.services.settlement.amounts import Spot
 
@@ -166,7 +167,7 @@ class Trades:
                 legs += own
         assert first is not None
         legs += round_off(one.book.quote, _left_over(one, other))
-        why = f"traded {volume:f} at {price:f}"
+        why = traded("traded", volume, price)
         balances = await self._venue.post(legs, first, why, tuple(parts))
         for side in (one, other):
             for terms in side.closes:

@@ -10,6 +10,7 @@ from backtest.errors import RejectReason
 from backtest.models import Bar, Fill, MarketEvent, SpotOrder, TradingOrder
 from backtest.money import add, sub
 from backtest.services.fills.walk import CLOSE_ONLY, Hit, OpenPart, Walk
+from backtest.services.ledger.descriptions import traded
 from backtest.services.ledger.entries import Leg, fill_trading
 from backtest.services.orders.operations import fill
 from backtest.services.settlement.amounts import Opening, Spot
@@ -87,7 +88,7 @@ class EntryFills:
         """Post an order's fill, then make and tell what became of it; what it opened, if it did."""
         order = branch.order
         assert order is not None
-        why = f"filled {plan.volume:f} at {hit.price:f}"
+        why = traded("filled", plan.volume, hit.price)
         balances = await self._venue.post(legs, order.id, why)
         return self.settled(book, bar, hit, branch, plan, balances)
 

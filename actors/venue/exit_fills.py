@@ -10,6 +10,7 @@ from backtest.errors import RejectReason
 from backtest.models import Bar, Fill, MarketEvent, TradingOrder
 from backtest.money import ZERO, add, sub
 from backtest.services.fills.walk import CLOSE_ONLY, Hit, Walk, flat_bar, point_of, slipped, walk_of
+from backtest.services.ledger.descriptions import traded
 from backtest.services.ledger.entries import close_position
 from backtest.services.margin.accounts import CrossAccount
 from backtest.services.orders.operations import apportion, close
@@ -163,14 +164,10 @@ class ExitFills:
         terms = self.covered(terms._replace(margin=margin), free)
         uncovered = add(terms.uncovered, terms.fee_uncovered)
         legs = close_position(branch.account, asset, margin, pnl, fee, uncovered)
-        why = self.words(closing, volume, hit.price)
+        why = traded(_WORDS[closing.kind], volume, hit.price)
         balances = await venue.post(legs, order.id, why)
         walk.report(hit, volume)
         self.settled(book, bar, hit, terms, balances, detail)
-
-    def words(self, closing: Closing, volume: Decimal, price: Decimal) -> str:
-        """What the journal says of a close."""
-        return f"{_WORDS[closing.kind]} {volume:f} at {price:f}"
 
     def priced(
         self,

@@ -12,6 +12,7 @@ from backtest.errors import RejectReason
 from backtest.models import MarketEvent, TradingOrder
 from backtest.money import ZERO, add, sub
 from backtest.services.fills.walk import Hit, Walk
+from backtest.services.ledger.descriptions import traded
 from backtest.services.ledger.entries import release
 from backtest.services.orders.operations import offset
 from backtest.services.settlement.amounts import Sums
@@ -143,7 +144,7 @@ class Netting:
         balances: Balances = {}
         legs = release(branch.account, branch.asset, sub(order.reserved, kept))
         if legs:
-            balances = await venue.post(legs, order.id, f"closed {volume:f} at {price:f}")
+            balances = await venue.post(legs, order.id, traded("closed", volume, price))
         netted(venue, branch, price, volume, kept, None, balances)
 
     async def _cancel_rest(self, walk: Walk, hit: Hit, branch: Branch, there: Decimal) -> None:

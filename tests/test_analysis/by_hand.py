@@ -13,7 +13,7 @@ from backtest.analysis.verify.lines import derived_id
 from backtest.models import TransactionType
 from backtest.models.account import HOUSE
 from backtest.money import plain
-from backtest.services.ledger.ledger import describe
+from backtest.services.ledger.descriptions import describe
 
 __all__ = ["ANN", "BOB", "HandRun", "order_id"]
 
@@ -160,6 +160,8 @@ class HandRun:
             "message": str(self._events + 1), "cause": "0", "sender": order["account"],
             "market_event": "0",
         }  # fmt: skip
+        if kind == "netted":
+            values |= {"price": order["close_price"], "quantity": volume}
         if entry:
             values["entry"] = str(entry)
             values["entry_id"] = derived_id(RUN, f"entry/{entry}")

@@ -12,12 +12,14 @@ import backtest
 
 ROOT = Path(backtest.__file__).parent
 ROOMS = ("analysis", "testing/audit")
-SENTENCES = frozenset({"detail"})
+SENTENCES = frozenset({"description", "detail"})
 """The fields and columns that hold sentences."""
 MAY_SHOW = {
     "analysis/explain/explain.py": "prints them",
     "analysis/report/refusals.py": "prints them",
     "analysis/tables/tables.py": "writes them to files",
+    "analysis/verify/journal.py": "compares them with those that fills make",
+    "analysis/verify/kinds.py": "compares those of an entry",
 }
 PARSERS = frozenset(
     {
@@ -51,7 +53,12 @@ def taken_apart(tree: ast.AST) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.Subscript):
             found.append(node.value)
         elif isinstance(node, ast.Compare):
-            found += [node.left, *node.comparators]
+            sides = [node.left, *node.comparators]
+            # With a sentence that is made anew it may be compared.
+            if any(isinstance(one, ast.Constant | ast.Name) for one in sides) or any(
+                isinstance(one, ast.In | ast.NotIn) for one in node.ops
+            ):
+                found += sides
         for one in found:
             name = named(one)
             if name is not None:
@@ -83,11 +90,16 @@ def test_who_reads_a_sentence_at_all_shows_it() -> None:
         '"stop_loss" in event["detail"]',
         're.search("at ([0-9]+)", event.detail)',
         '_TRADE.search(event["detail"])',
+        'leg["description"].partition(": ")[2]',
+        'event.detail == "it was late"',
     ],
 )
 def test_the_search_finds_what_is_taken_apart(line: str) -> None:
     assert list(taken_apart(ast.parse(line)))
 
 
-def test_the_search_lets_sentences_be_shown() -> None:
-    assert not list(taken_apart(ast.parse('print(event["detail"], event.detail)')))
+@pytest.mark.parametrize(
+    "line", ['print(event["detail"], event.detail)', 'leg.description != f"{words}: {why}"']
+)
+def test_the_search_lets_sentences_be_shown_and_compared_with_those_made(line: str) -> None:
+    assert not list(taken_apart(ast.parse(line)))

@@ -12,12 +12,12 @@ import pytest
 
 from backtest.errors import AccountError, InsufficientFunds, LedgerError, UnbalancedEntry
 from backtest.models import TransactionType
+from backtest.services.ledger.descriptions import describe
 from backtest.services.ledger.entries import create_order, deposit
 from backtest.services.ledger.ledger import (
     Entry,
     Ledger,
     Row,
-    describe,
     entry_uuid,
     journal_sha256,
     part_numbers,

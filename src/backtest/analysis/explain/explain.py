@@ -18,8 +18,9 @@ from backtest.analysis.explain.words import REASONS, cause, fill_lines, prices, 
 from backtest.analysis.tables.tables import COLUMNS, Tables, items
 from backtest.analysis.text import columns, grouped, moment, signed
 from backtest.errors import AccountError, BacktestError
-from backtest.models import TradingRules
+from backtest.models import TradingRules, TransactionType
 from backtest.money import ZERO, add
+from backtest.services.ledger.descriptions import told_of
 
 __all__ = ["UnknownOrder", "explain"]
 
@@ -302,7 +303,7 @@ class _Story:
         if not legs:
             return
         own = {leg["account"] for leg in legs}
-        why = legs[0]["description"].partition(": ")[2]
+        why = told_of(TransactionType(legs[0]["transaction_type"]), legs[0]["description"])
         yield f"    entry {entry}, {why}:"
         rows = [
             (

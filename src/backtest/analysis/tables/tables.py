@@ -16,7 +16,8 @@ from uuid import UUID
 from backtest.actors.protocol import NO_FACTS, Facts
 from backtest.models import SpotOrder, TradingOrder
 from backtest.money import ZERO, exact_add, plain
-from backtest.services.ledger.ledger import describe, entry_uuid
+from backtest.services.ledger.descriptions import describe
+from backtest.services.ledger.ledger import entry_uuid
 from backtest.times import format_ns, to_ns
 
 if TYPE_CHECKING:

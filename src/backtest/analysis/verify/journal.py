@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import groupby
@@ -17,6 +16,8 @@ from backtest.analysis.verify.lines import FillLine, Leg, Material, derived_id, 
 from backtest.analysis.verify.trades import Trades
 from backtest.analysis.verify.value import Value
 from backtest.analysis.verify.verification import Check, Finding
+from backtest.models import TransactionType
+from backtest.services.ledger.descriptions import TRADES, describe, traded
 
 __all__ = ["HOUSE", "Journal", "journal_checks"]
 
@@ -238,8 +239,8 @@ class Journal:
         by_order: dict[str, list[Leg]] = {}
         for leg in legs:
             by_order.setdefault(leg.order, []).append(leg)
-        if len(fills) == 1 and not _says(first.why, fills[0]):
-            self.booked.wrong(f"{_of(fills[0])} is described as {first.why!r}")
+        if len(fills) == 1 and not _is_described(first, fills[0]):
+            self.booked.wrong(f"{_of(fills[0])} is described as {first.description!r}")
         self.value.entry(by_order, fills)
         for fill in fills:
             own = by_order.pop(fill.order, None)
@@ -343,7 +344,6 @@ class Journal:
 
 HOUSE = frozenset({"market", "clearing", "fees", "insurance", "world"})
 """The accounts that are nobody's."""
-_TRADE = re.compile(r" ([0-9.]+) at ([0-9.]+)$")
 
 
 def _parts(material: Material) -> dict[str, str]:
@@ -372,13 +372,13 @@ def journal_checks(journal: Journal) -> Iterator[Check]:
         yield finding.done()
 
 
-def _says(why: str, fill: FillLine) -> bool:
-    """Whether a description ends with the volume and the price of ``fill``."""
-    said = _TRADE.search(why)
-    return said is not None and (Decimal(said[1]), Decimal(said[2])) == (
-        Decimal(text_of(fill.volume)),
-        Decimal(text_of(fill.price)),
-    )
+def _is_described(leg: Leg, fill: FillLine) -> bool:
+    """Whether the description of a transaction is the one that ``fill`` makes."""
+    if leg.kind not in TransactionType.__members__:
+        return False  # another check's to tell
+    kind = TransactionType(leg.kind)
+    volume, price = Decimal(text_of(fill.volume)), Decimal(text_of(fill.price))
+    return any(leg.description == describe(kind, traded(one, volume, price)) for one in TRADES)
 
 
 def _of(fill: FillLine) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from backtest.analysis.tables.exact import text_of
 from backtest.analysis.verify.lines import Leg
 from backtest.analysis.verify.verification import Finding
+from backtest.models import TransactionType
+from backtest.services.ledger.descriptions import told_of
 
 __all__ = ["kinds"]
 
@@ -31,15 +33,17 @@ _KINDS = {
 def kinds(legs: Sequence[Leg], whole: Finding, balanced: Finding) -> None:
     """Each transaction does what its kind says, and says why in the words of its entry."""
     sums: dict[tuple[str, str], int] = {}
-    why = legs[0].why.partition(": ")[2]
+    why = ""
+    if legs[0].kind in _KINDS:
+        why = told_of(TransactionType(legs[0].kind), legs[0].description)
     for leg in legs:
         known = _KINDS.get(leg.kind)
         if known is None:
             whole.wrong(f"entry {leg.entry} has a transaction of kind {leg.kind!r}")
             continue
         words, group = known
-        if leg.why != f"{words}: {why}":
-            whole.wrong(f"entry {leg.entry} describes a {leg.kind} as {leg.why!r}")
+        if leg.description != f"{words}: {why}":
+            whole.wrong(f"entry {leg.entry} describes a {leg.kind} as {leg.description!r}")
         if group == "reserve":
             moved = leg.unavailable if leg.kind == "RESERVE_MARGIN" else -leg.unavailable
             if leg.available != -leg.unavailable or moved < 0:

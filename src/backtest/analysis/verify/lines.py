@@ -186,8 +186,8 @@ class Leg(NamedTuple):
     unavailable: int
     order: str
     cause: str
-    why: str
-    """The description: the kind in words, and what came to pass."""
+    description: str
+    """The kind in words, and what came to pass."""
 
 
 class PairFacts(NamedTuple):

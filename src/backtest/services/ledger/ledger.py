@@ -18,6 +18,7 @@ from backtest.ids import derived_id
 from backtest.models.account import HOUSE
 from backtest.models.transaction import Transaction, TransactionType
 from backtest.money import ZERO, exact_add, plain
+from backtest.services.ledger.descriptions import describe
 from backtest.services.ledger.entries import Leg
 from backtest.times import format_ns, from_ns
 
@@ -25,7 +26,6 @@ __all__ = [
     "Entry",
     "Ledger",
     "Row",
-    "describe",
     "entry_uuid",
     "journal_sha256",
     "part_numbers",
@@ -89,27 +89,6 @@ class Row(NamedTuple):
     unavailable: Decimal
     order_id: UUID | None
     description: str
-
-
-_WORDS = {
-    TransactionType.RESERVE_MARGIN: "Reserve",
-    TransactionType.RETURN_MARGIN: "Return of reserve or margin",
-    TransactionType.FEE_CREATE: "Create fee",
-    TransactionType.FEE_FILL: "Fill fee",
-    TransactionType.FEE_CLOSE: "Close fee",
-    TransactionType.FEE_CANCEL: "Cancel fee",
-    TransactionType.FEE_OVERNIGHT: "Overnight charge",
-    TransactionType.FILL_BUY: "Paid for a buy",
-    TransactionType.FILL_SELL: "Delivered for a sell",
-    TransactionType.CLOSE_PNL: "Realised PnL",
-    TransactionType.SPOT_EXCHANGE: "Received in exchange",
-    TransactionType.ADJUSTMENT: "Adjustment",
-}
-
-
-def describe(kind: TransactionType, why: str) -> str:
-    """The description of a transaction: what it is, and in which event."""
-    return f"{_WORDS[kind]}: {why}"
 
 
 class Ledger:
