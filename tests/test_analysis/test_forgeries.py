@@ -11,11 +11,12 @@ from attrs import evolve
 
 from backtest.analysis.rereading import market_events
 from backtest.analysis.result import RunResult
+from backtest.analysis.tables.tables import ALL_COLUMNS
 from backtest.analysis.verify.unproven import UNPROVEN
 from backtest.analysis.verify.verification import Verification
 from backtest.analysis.verify.verify import verify_run, verify_tables
 from tests.test_analysis.forging import Forged, cells, changed, leaves
-from tests.test_analysis.runs import small_run
+from tests.test_analysis.runs import busy_run, small_run
 from tests.test_markets.crowd import CROWD
 
 Verify = Callable[[Forged], Verification]
@@ -77,6 +78,12 @@ def missed_facts(run: Forged, verify: Verify) -> list[str]:
 @pytest.fixture(scope="module")
 def small() -> RunResult:
     return small_run()
+
+
+@pytest.fixture(scope="module")
+def changed_run() -> Forged:
+    """Orders that were cancelled, modified, split, and filled in parts."""
+    return Forged(busy_run(seed=5, bars=14).tables)
 
 
 @pytest.mark.parametrize("followed", [False, True], ids=["files alone", "with the data"])
@@ -143,6 +150,63 @@ def test_a_forged_tape_is_found(tmp_path: Path, soak: bool) -> None:
         assert not alone(run).ok
     (folder := market.write(tmp_path / "run")).joinpath("tape.csv").unlink()
     assert "tape.csv is missing" in str(verify_run(folder))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("CANCELLED", "cancel_timestamp"), "the time of event "),
+        (("REPLACED", "replaced_timestamp"), "the time of event "),
+        (("child", "create_timestamp"), "the creation of order "),
+        (("part", "branch_id"), ", as no event tells"),
+        (("any", "direction"), "is neither LONG nor SHORT but "),
+    ],
+)
+def test_what_became_of_orders_is_told_by_their_parents_and_events(
+    changed_run: Forged, change: tuple[str, str], told: str
+) -> None:
+    which, column = change
+    names = ALL_COLUMNS["orders"]
+    rows = [dict(zip(names, row, strict=True)) for row in changed_run.table["orders"]]
+    status = {row["order_id"]: row["status"] for row in rows}
+    at = next(
+        at
+        for at, row in enumerate(rows)
+        if which in (row["status"], "any")
+        or (which == "child" and row["parent_id"])
+        or (
+            which == "part"
+            and row["branch_id"] == row["order_id"]
+            and status.get(row["parent_id"]) == "REPLACED"
+        )
+    )
+    row, place = changed_run.table["orders"][at], names.index(column)
+    before, receipt = row[place], changed_run.facts["receipt"]["journal_sha256"]
+    row[place] = {
+        "branch_id": rows[at]["parent_id"],
+        "direction": "LONGx",
+        "create_timestamp": "2020-01-01T00:30:00+00:00",
+    }.get(column, "2020-01-01T14:00:00+00:00")
+    changed_run.cover()
+    try:
+        assert told in str(alone(changed_run))
+    finally:
+        row[place] = before
+        changed_run.facts["receipt"]["journal_sha256"] = receipt
+
+
+def test_a_notional_on_margin_is_what_its_fill_rounds_to(changed_run: Forged) -> None:
+    assert alone(changed_run).ok
+    names = ALL_COLUMNS["fills"]
+    kind, place = names.index("order_kind"), names.index("notional")
+    row = next(row for row in changed_run.table["fills"] if row[kind] == "trading")
+    # 1.24 at 296.5: 367.66
+    assert row[place] == "367.66"
+    row[place] = "367.65"
+    try:
+        assert "the notional of the fill of order" in str(alone(changed_run))
+    finally:
+        row[place] = "367.66"
 
 
 def test_what_is_beside_a_run_is_said_not_to_be_proven(small: RunResult, tmp_path: Path) -> None:

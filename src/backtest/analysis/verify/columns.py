@@ -85,6 +85,8 @@ def _prices(order: OrderLine, what: str, finding: Finding) -> None:
     for name, found, must in zip(("limit", "stop", "trail"), has, wanted, strict=True):
         if must is not None and found != must:
             finding.wrong(f"{what} is a {order.type} and has {'a' if found else 'no'} {name}")
+    if order.direction not in ("LONG", "SHORT"):
+        finding.wrong(f"{what} is neither LONG nor SHORT but {order.direction!r}")
     if order.time_in_force not in _FORCES:
         finding.wrong(f"{what} has an unknown time in force, {order.time_in_force!r}")
     if order.time_in_force in ("GTC", "IOC", "FOK") and order.expires_at:

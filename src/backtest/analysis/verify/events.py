@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backtest.analysis.tables.times import as_moment
 from backtest.analysis.verify.journal import Journal
-from backtest.analysis.verify.lines import Material, derived_id
+from backtest.analysis.verify.lines import EventLine, Material, OrderLine, derived_id
 from backtest.analysis.verify.orders import OFFSET, enters
 from backtest.analysis.verify.told import told
 from backtest.analysis.verify.verification import Finding
@@ -43,6 +43,8 @@ def events(material: Material, journal: Journal, finding: Finding) -> str:
             continue
         if event.kind == "accepted":
             finding.differ(f"the time of {what}", as_moment(event.time), order.created)
+        if event.kind in ("cancelled", "split", "modified"):
+            _end(material, event, order, what, finding)
         if event.kind in _OF_FILLS:
             fill = material.fills[next_fill] if next_fill < len(material.fills) else None
             next_fill += 1
@@ -50,6 +52,7 @@ def events(material: Material, journal: Journal, finding: Finding) -> str:
                 event.order, event.time, event.volume, event.executed_at,
             ):  # fmt: skip
                 finding.wrong(f"{what} is not told by fill {next_fill}")
+    _parts(material, finding)
     for entry, ids in named.items():
         for order_id in journal.shared[entry]:
             if order_id and order_id not in ids:
@@ -57,6 +60,29 @@ def events(material: Material, journal: Journal, finding: Finding) -> str:
     _count(material, counts, finding)
     told(material, finding)
     return f"{len(material.events)} events"
+
+
+def _parts(material: Material, finding: Finding) -> None:
+    """What became of a pending order that was split are branches of their own; what became of one
+    by a modify, which is told, is not."""
+    modified = {event.order for event in material.events if event.kind == "modified"}
+    for order in material.orders:
+        parent = material.order_by_id.get(order.parent)
+        if parent is None or parent.status != "REPLACED" or parent.filled:
+            continue
+        if (order.branch == order.id) == (order.id in modified):
+            finding.wrong(f"order {order.id} is of branch {order.branch}, as no event tells")
+
+
+def _end(
+    material: Material, event: EventLine, order: OrderLine, what: str, finding: Finding
+) -> None:
+    """Orders end at the time of the event that tells of it."""
+    ends = order.cancelled if event.kind == "cancelled" else order.replaced
+    if event.kind == "modified":
+        parent = material.order_by_id.get(order.parent)
+        ends = "" if parent is None else parent.replaced
+    finding.differ(f"the time of {what}", as_moment(event.time), ends)
 
 
 def _count(material: Material, counts: dict[str, int], finding: Finding) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from backtest.analysis.tables.exact import ONE_UNIT, text_of
+from backtest.analysis.tables.exact import ONE_UNIT, round_half_even, text_of
 from backtest.analysis.tables.times import as_moment
 from backtest.analysis.verify.journal import Journal
 from backtest.analysis.verify.lines import FillLine, Material, OrderLine
@@ -51,8 +51,10 @@ def orders(material: Material, finding: Finding) -> str:
         root = order.id if not order.parent else ("" if parent is None else parent.root)
         if parent is not None or not order.parent:
             finding.differ(f"the root of order {order.id}", order.root, root)
-        if order.branch not in seen:
-            finding.wrong(f"order {order.id} is of a branch that is not there, {order.branch}")
+        if not _is_of_branch(order, parent, seen):
+            finding.wrong(f"order {order.id} is of another's branch, {order.branch}")
+        if parent is not None:
+            finding.differ(f"the creation of order {order.id}", order.created, parent.created)
         if parent is not None and (order.pair, order.account, order.kind, order.direction) != (
             parent.pair, parent.account, parent.kind, parent.direction,
         ):  # fmt: skip
@@ -60,6 +62,20 @@ def orders(material: Material, finding: Finding) -> str:
         if order.entry_order:
             _exit(order, parent, seen.get(order.entry_order), finding)
     return f"{len(seen)} orders"
+
+
+def _is_of_branch(order: OrderLine, parent: OrderLine | None, seen: dict[str, OrderLine]) -> bool:
+    """Whether its branch is its own or its parent's; or, where a position was split, that of the
+    part which begins with another order that was filled for it."""
+    if parent is None:
+        return order.branch == order.id
+    if order.branch == order.id:
+        return parent.status == _REPLACED
+    first = seen.get(order.branch)
+    if order.branch == parent.branch or first is None:
+        return order.branch == parent.branch
+    before = seen.get(first.parent)
+    return first.branch == first.id and before is not None and before.branch == parent.branch
 
 
 def _exit(
@@ -244,7 +260,7 @@ def fills(material: Material, finding: Finding) -> str:
             continue
         pair = material.pairs[fill.pair]
         worth = fill.price * fill.volume * pair.contract_size
-        if not _is_near(fill.notional, worth, pair.quote_step):
+        if not _is_notional(fill, worth, pair.quote_step):
             finding.wrong(f"the notional of {what} is {text_of(fill.notional)}")
         if (fill.root, fill.branch, fill.account, fill.pair, fill.order_kind) != (
             order.root, order.branch, order.account, order.pair, order.kind,
@@ -322,6 +338,13 @@ def _closing(
         moved = -moved
     if not _is_near(fill.pnl, moved * fill.volume * contract_size, step):
         finding.wrong(f"the PnL of {what} is {text_of(fill.pnl)}")
+
+
+def _is_notional(fill: FillLine, worth: int, step: int) -> bool:
+    """Whether the notional is ``worth``, a product of three, as such fills are rounded."""
+    if fill.order_kind == "spot":
+        return _is_near(fill.notional, worth, step)
+    return fill.notional == round_half_even(worth, step * ONE_UNIT * ONE_UNIT) * step
 
 
 def _is_near(amount: int, exact: int, step: int) -> bool:

@@ -29,12 +29,13 @@ class Doubt:
 UNPROVEN = (
     Doubt(
         "what strategies asked for, where it changed neither price nor money: limits and stops "
-        "that were not reached, protections, leverage, terms, and the names of groups",
+        "that were not reached, protections, leverage, terms, names of groups, and the side of "
+        "what never filled",
         (
             "orders.limit_price", "orders.stop_price", "orders.stop_loss", "orders.take_profit",
             "orders.leverage", "orders.time_in_force", "orders.expires_at", "orders.post_only",
             "orders.reduce_only", "orders.trail", "orders.trail_percent", "orders.oco",
-            "orders.order_type", "orders.entry_order_id", "orders.strategy",
+            "orders.order_type", "orders.entry_order_id", "orders.strategy", "orders.direction",
         ),
     ),
     Doubt(
@@ -70,8 +71,8 @@ UNPROVEN = (
     ),
     Doubt("which request a close was asked for with", ("fills.closing_order_id",)),
     Doubt(
-        "what an order had paid before it was replaced",
-        ("orders.fee_create", "orders.fee_fill", "orders.fee_overnight"),
+        "what an order had paid, and how much of it there was, before it was replaced",
+        ("orders.fee_create", "orders.fee_fill", "orders.fee_overnight", "orders.volume"),
         status="REPLACED",
     ),
     Doubt("the margin that a closed position had had", ("orders.margin_reserved",)),
