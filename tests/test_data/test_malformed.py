@@ -42,7 +42,7 @@ CASES: list[Case] = [
     ("no-header", R1 + R2, {}, 1, "has no header: the first line is '2020-01-01 00:00:00', '10'"),
     ("no-header-after-blank", "\n" + R1 + R2, {}, 2, "has no header"),
     ("a-sentence", "hello world\n", {}, 1, "put a line of column names before it"),
-    ("url-before-header", "https://example.com\n" + GOOD, {}, 1, "has no header"),
+    ("words-before-header", "My download\n" + GOOD, {}, 1, "has no header"),
     ("pipe-delimiter", GOOD.replace(",", "|"), {}, 1, "has no header"),
     ("quotes-no-header", "20200101 170000065,1.12,1.13,0\n", {}, 1, "holds quotes (columns 'time'"),
     ("quotes", "timestamp,bid,ask\n2020-01-01,1,2\n", {}, 1, "holds quotes (columns 'timestamp'"),

@@ -40,7 +40,9 @@ _CLOSES = {
     "stop_limit": (True, True),
     "trailing_stop": (True, False),
 }
-_REACHED = frozenset({"limit", "stop", "stop_limit", "trailing_stop", "stop_loss", "take_profit"})
+_REACHED = frozenset(
+    {"limit", "stop", "stop_limit", "trailing_stop", "stop_loss", "take_profit", "liquidation"}
+)
 _LEVELS = ("limit_price", "stop_price", "stop_loss", "take_profit")
 
 
