@@ -126,7 +126,8 @@ class Facts(NamedTuple):
     """Which orders to close positions are meant."""
     condition: str = ""
     """What was reached, or what a close is: ``market``, ``limit``, ``stop``, ``stop_limit``,
-    ``trailing_stop``, ``stop_loss``, ``take_profit``. ``collateral``: the venue sells it."""
+    ``trailing_stop``, ``stop_loss``, ``take_profit``, ``liquidation``. ``collateral``: the venue
+    sells it."""
     price: Decimal | None = None
     """Where ``condition`` is met; what an order netted at; where there was no more to close."""
     limit_price: Decimal | None = None
