@@ -21,7 +21,8 @@ LONG := tests/models tests/test_simulation tests/test_mutation_tool.py tests/tes
 	$(addprefix tests/test_markets/, test_conservation.py test_looking.py test_running.py \
 		test_shipped_scenarios.py) \
 	$(addprefix tests/test_repositories/, test_no_scan.py) \
-	$(addprefix tests/test_scenarios/, test_cross_by_ticks.py test_decimal_contexts.py test_levels.py \
+	$(addprefix tests/test_scenarios/, test_cross_by_ticks.py test_decimal_contexts.py \
+		test_every_kind_machine.py test_levels.py test_state_machine.py \
 		test_look_ahead.py test_off_grid.py test_random_margin.py test_random_ticks.py test_random_trading.py \
 		test_spot_exits.py) \
 	$(addprefix tests/test_services/, test_order_book_random.py)
