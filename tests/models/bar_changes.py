@@ -10,20 +10,22 @@ from typing import Any
 from tests.models.bar_desk import (
     PRICES,
     Refused,
-    afford,
     bad_prices,
     counts_as_maker,
+    cover,
     create,
     form,
     level,
     marketable,
     only,
     reservation,
+    reserve,
     wrong_side,
 )
-from tests.models.bar_state import QUOTE, Order, Position, State, Sum
+from tests.models.bar_positions import Lot, apportion
+from tests.models.bar_state import QUOTE, Order, State, Sum
 from tests.models.common import Unclear
-from tests.models.money import ZERO, Meter, down, on_grid
+from tests.models.money import ZERO, Meter, on_grid
 
 __all__ = ["carry_out"]
 
@@ -53,10 +55,10 @@ def cancel(state: State, label: str, given: dict[str, Any]) -> None:
     """Cancel all or a part of what is pending; of a position, its pending closes."""
     order = state.orders.get(label)
     if order is None:
-        position = state.positions.get(label)
-        if position is None or not position.closes:
+        lot = state.lots.get(label)
+        if lot is None or not lot.closes:
             raise Refused("ALREADY_DONE")
-        position.closes.clear()
+        lot.closes.clear()
         return
     volume = Decimal(given["volume"]) if given.get("volume") else order.leaves
     if not on_grid(volume, state.lot):
@@ -71,10 +73,10 @@ def cancel_close(state: State, label: str) -> str:
     order = state.closes.get(label)
     if order is None:
         return "skipped"
-    assert order.position is not None
-    if order not in order.position.closes:
+    assert order.lot is not None
+    if order not in order.lot.closes:
         raise Refused("ALREADY_DONE")
-    order.position.closes.remove(order)
+    order.lot.closes.remove(order)
     return "ok"
 
 
@@ -82,14 +84,16 @@ def modify(state: State, label: str, given: dict[str, Any]) -> None:
     """Change a pending order, or the protection of a position."""
     order = state.orders.get(label)
     if order is None:
-        if label not in state.positions:
+        if label not in state.lots:
             raise Refused("ALREADY_DONE")
-        protect(state, state.positions[label], given)
+        protect(state, state.lots[label], given)
         return
-    if label in state.positions:
-        raise Unclear("an order that is partly a position")
+    if label in state.lots and {"stop_loss", "take_profit"} & given.keys():
+        raise Unclear("a new protection of an order that is partly a position")
     if not given:
         raise Refused("NOTHING_TO_CHANGE")
+    if order.opened is not None and order.filled and not state.netting:
+        state.not_yet("an order that is partly a position")
     if order.kind == "exit":
         names = {"limit_price": "take_profit", "stop_price": "stop_loss"}
         given = {names.get(name, name): given[name] for name in given}
@@ -159,7 +163,11 @@ def modify(state: State, label: str, given: dict[str, Any]) -> None:
     more = max(child.leaves - order.leaves, ZERO)
     fee = ZERO if order.of_entry else proportional(state, more)
     had = state.reserve(order)
-    afford(state, child, fee, had)
+    if order.short or (order.covered and child.leaves < order.leaves):
+        raise Unclear("what of a reversal's reserve a modification leaves")
+    if state.netting and not order.spot and more:
+        cover(state, child)
+    reserve(state, child, fee, had)
     purse = state.purses[order.account]
     purse.hold(state.asset(order), state.reserve(child) - had)
     purse.get(QUOTE, -fee)
@@ -179,11 +187,11 @@ def proportional(state: State, more: Decimal) -> Decimal:
     return meter.charge(more, ZERO, False)
 
 
-def protect(state: State, position: Position, given: dict[str, Any]) -> None:
-    """Give an open position another stop-loss or take-profit."""
+def protect(state: State, lot: Lot, given: dict[str, Any]) -> None:
+    """Give what is open another stop-loss or take-profit."""
     if given.keys() - {"stop_loss", "take_profit"}:
         raise Refused("ALREADY_DONE")
-    old = position.protection
+    old = lot.protection
     order = copy(old)
     for name in given:
         setattr(order, name, Decimal(given[name]))
@@ -193,7 +201,7 @@ def protect(state: State, position: Position, given: dict[str, Any]) -> None:
     why += bad_prices(state, given)
     only(why)
     moved(state, order, given)
-    position.protection = order
+    lot.protection = order
 
 
 def moved(state: State, order: Order, given: dict[str, Any]) -> None:
@@ -205,18 +213,18 @@ def moved(state: State, order: Order, given: dict[str, Any]) -> None:
     order.fresh = order.fresh or "take_profit" in given
 
 
-def closing(state: State, position: Position, volume: Decimal) -> Order:
-    """An order to close a position, without prices yet."""
+def closing(state: State, lot: Lot, volume: Decimal) -> Order:
+    """An order to close what a handle has, without prices yet."""
     return Order(
-        position.label,
-        position.account,
-        -position.side,
+        lot.label,
+        lot.position.account,
+        -lot.position.side,
         False,
         "exit",
         volume,
-        position.group,
+        lot.position.group,
         state.meter("close"),
-        position=position,
+        lot=lot,
         queue=state.turn(),
         since=state.now,
     )
@@ -225,8 +233,8 @@ def closing(state: State, position: Position, volume: Decimal) -> Order:
 def split(state: State, label: str, given: dict[str, Any]) -> None:
     """Make several orders, or positions, of one."""
     volumes = [Decimal(one) for one in given["volumes"]]
-    order, position = state.orders.get(label), state.positions.get(label)
-    if order is not None and position is not None:
+    order, lot = state.orders.get(label), state.lots.get(label)
+    if order is not None and lot is not None:
         raise Unclear("an order that is partly a position")
     if any(not on_grid(one, state.lot) for one in volumes):
         raise Refused("VOLUME_INCREMENT")
@@ -236,19 +244,22 @@ def split(state: State, label: str, given: dict[str, Any]) -> None:
             raise Unclear("limit prices for the parts of an exit")
         only(why + (["STALE"] if sum(volumes) != order.leaves else []))
         split_order(state, order, volumes, given.get("limit_prices"))
-    elif position is not None:
+    elif lot is not None:
         why = ["INVALID_ACTION"] if given.get("limit_prices") else []
-        only(why + (["STALE"] if sum(volumes) != position.volume or position.closes else []))
-        split_position(state, position, volumes)
+        only(why + (["STALE"] if sum(volumes) != lot.volume or lot.closes else []))
+        split_lot(state, lot, volumes)
     else:
         raise Refused("ALREADY_DONE")
 
 
 def split_order(state: State, order: Order, volumes: list[Decimal], prices: Any) -> None:
     """The parts begin with nothing exchanged or charged; each reserves for itself."""
+    if order.covered:
+        raise Unclear("which parts of an order are to close what is open")
     parts = []
     for number, volume in enumerate(volumes):
         part = copy(order)
+        part.opened, part.close_fee = None, None
         part.label, part.leaves = f"{order.label}.{number}", volume
         part.filled, part.sum = ZERO, Sum()
         part.tried, part.partner = set(), order.partner or order.label
@@ -282,39 +293,45 @@ def split_order(state: State, order: Order, volumes: list[Decimal], prices: Any)
             part.queue, part.since, part.fresh = state.turn(), state.now, True
 
 
-def split_position(state: State, position: Position, volumes: list[Decimal]) -> None:
-    """Margin is apportioned; the last part takes the remainder."""
-    del state.positions[position.label]
-    if position.posted or position.exact:
-        raise Unclear("how the remainder of a partly closed position's PnL is split")
-    margin, left = position.margin, position.volume
-    for number, volume in enumerate(volumes):
-        part = copy(position)
-        part.label, part.volume, part.closes = f"{position.label}.{number}", volume, []
-        part.filled = volume
-        share = margin * volume / left
-        if share != down(share, state.places):
-            raise Unclear("how a split rounds the margin of the first parts")
-        part.margin = share
-        margin, left = margin - part.margin, left - volume
-        part.group = part.label
-        part.protection = copy(position.protection)
-        part.protection.label, part.protection.position = part.label, part
-        part.protection.entry_fee, part.protection.tried = state.meter("close"), set()
-        part.protection.group = part.label
-        state.positions[part.label] = part
-        state.known[part.label] = part
+def split_lot(state: State, lot: Lot, volumes: list[Decimal]) -> None:
+    """The parts of what one handle has: on a netting account the position stays whole."""
+    old, sources = lot.position, [one for one in lot.position.fills if one[0] is lot]
+    positions = [old] * len(volumes)
+    if not state.netting:
+        positions = list(apportion(old, volumes, state.places))
+        state.positions.remove(old)
+        state.positions += positions
+    parts = []
+    for number, (volume, position) in enumerate(zip(volumes, positions, strict=True)):
+        label = f"{lot.label}.{number}"
+        protection = copy(lot.protection)
+        protection.label, protection.entry_fee = label, state.meter("close")
+        protection.tried, part = set(), Lot(label, position, protection, volume, volume)
+        protection.lot = part
+        if not state.netting:
+            protection.group = position.group = label
+            position.fee, position.call = protection.entry_fee, copy(old.call)
+            position.call.group, position.call.called = label, position
+            position.fills = [(part, volume)]
+        parts.append(part)
+        state.lots[label] = state.known[label] = part
+    del state.lots[lot.label]
+    if state.netting:
+        at = old.fills.index(sources[0])
+        if len(sources) > 1:
+            raise Unclear("the places of the parts of a lot that came in several fills")
+        old.fills[at : at + 1] = [(part, part.volume) for part in parts]
 
 
 def close(state: State, label: str, given: dict[str, Any]) -> None:
     """An order to close a position, wholly or in part."""
-    position = state.positions.get(label)
-    if position is None:
+    lot = state.lots.get(label)
+    if lot is None:
         raise Refused("ALREADY_DONE")
-    volume = Decimal(given["volume"]) if given.get("volume") else position.volume
-    if volume > position.volume:
+    volume = Decimal(given["volume"]) if given.get("volume") else lot.volume
+    if volume > lot.volume:
         raise Refused("STALE")
-    order = closing(state, position, volume)
+    order = closing(state, lot, volume)
     number = {name: Decimal(given[name]) for name in given if name in (*PRICES, "trail")}
     order.limit, order.stop = number.get("limit_price"), number.get("stop_price")
     order.trail = number.get("trail")
@@ -332,5 +349,5 @@ def close(state: State, label: str, given: dict[str, Any]) -> None:
         why.append("VOLUME_INCREMENT")
     why += bad_prices(state, given)
     only(why)
-    position.closes.append(order)
+    lot.closes.append(order)
     state.closes[given["as"]] = order

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
-from tests.models.bar_state import QUOTE, Order, Position, State
+from tests.models.bar_positions import Position, level_reached
+from tests.models.bar_state import QUOTE, Order, State
 from tests.models.money import ZERO, fee_of, up
 
-__all__ = ["Due", "Pending", "charge", "dues", "level_reached"]
+__all__ = ["Due", "Pending", "charge", "dues"]
 
 DAY, SECOND = 86_400, 10**9
 
@@ -60,7 +61,7 @@ def charge(state: State, due: Due, position: Position, mark: Decimal) -> None:
     position.margin -= taken
     purse.held[QUOTE] -= taken
     purse.insured += rest - taken
-    position.called = bool(taken) and level_reached(state, position, mark)
+    position.called = bool(taken) and level_reached(position, state.brackets, state.contract, mark)
 
 
 def night(
@@ -111,11 +112,3 @@ class Pending:
             cost = night(self.state, "overnight_pending", volume, worth)
             self.state.pay(self.state.purses[order.account], cost)
         self.noted = [one for one in self.noted if one not in owed]
-
-
-def level_reached(state: State, position: Position, mark: Decimal) -> bool:
-    """Whether margin and PnL at ``mark`` are no more than maintenance; not rounded."""
-    worth = position.volume * mark * state.contract
-    gain = (mark - position.price) * position.side * position.volume * state.contract
-    rate, amount = state.bracket(worth)
-    return position.margin + gain <= worth * rate - amount

@@ -4,11 +4,13 @@ docs/orders.md."""
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
-from tests.models.bar_state import BASE, QUOTE, Order, Position, State
+from tests.models.bar_positions import Position
+from tests.models.bar_state import BASE, QUOTE, Order, State
 from tests.models.common import Unclear
-from tests.models.money import ZERO, down, on_grid, to_grid
+from tests.models.money import ZERO, Meter, down, on_grid, to_grid
 
 __all__ = [
     "PRICES",
@@ -16,6 +18,7 @@ __all__ = [
     "afford",
     "bad_prices",
     "counts_as_maker",
+    "cover",
     "create",
     "form",
     "level",
@@ -23,6 +26,7 @@ __all__ = [
     "only",
     "opposite",
     "reservation",
+    "reserve",
     "wrong_side",
 ]
 
@@ -59,7 +63,9 @@ def create(state: State, verb: str, label: str, given: dict[str, Any]) -> None:
                 raise Unclear("a new member of a group of which one is partly filled")
     only(why)
     fee = state.fixed_fee("create", order.leaves)
-    afford(state, order, fee)
+    if state.netting and not order.spot:
+        cover(state, order)
+    reserve(state, order, fee)
     state.purses[order.account].hold(state.asset(order), state.reserve(order))
     state.purses[order.account].get(QUOTE, -fee)
     enter(state, order)
@@ -233,10 +239,75 @@ def wrong_side(state: State, order: Order) -> list[str]:
 def opposite(state: State, order: Order) -> list[Position]:
     """What is open on the other side, oldest first."""
     return [
-        one
-        for one in state.positions.values()
-        if one.account == order.account and one.side == -order.side
+        one for one in state.positions if one.account == order.account and one.side == -order.side
     ]
+
+
+def reserve(state: State, order: Order, fee: Decimal, had: Decimal = ZERO) -> None:
+    """Refuse what the account cannot reserve; of a reversal, what it could not with what closes."""
+    if not order.covered:
+        afford(state, order, fee, had)
+        return
+    whole, money = state.reserve(order), state.purses[order.account].free[QUOTE] - fee + had
+    if money < 0:
+        raise Refused("INSUFFICIENT_FUNDS")
+    if whole > money:
+        money_then = [money + freed for freed in frees(state, order)]
+        if all(whole > one for one in money_then):
+            raise Refused("INSUFFICIENT_FUNDS")
+        if any(whole > one for one in money_then):
+            raise Unclear("a reversal that can be paid for by one reading, and not by the other")
+        order.short = whole - money
+
+
+def cover(state: State, order: Order) -> None:
+    """How much of ``order`` closes what is open, and is claimed by no earlier order."""
+    there = sum((one.volume for one in opposite(state, order)), ZERO)
+    others = [
+        one
+        for one in state.orders.values()
+        if (one.account, one.side) == (order.account, order.side) and one is not order
+    ]
+    found = set()
+    for claims in (
+        [one.leaves if one.reduce_only else one.covered for one in others],
+        [one.leaves for one in others],
+    ):
+        found.add(min(order.leaves, max(there - sum(claims, ZERO), ZERO)))
+    if len(found) > 1:
+        raise Unclear("whether orders that have reserved for all of their volume claim any")
+    order.covered = found.pop()
+    if order.covered and any(lot.closes for lot in state.lots.values()):
+        raise Unclear("whether pending closes claim what an order is to close")
+    if order.close_fee is None:
+        same = order.entry_fee.fee == state.meter("close").fee
+        order.close_fee = order.entry_fee if same else state.meter("close")
+
+
+def frees(state: State, order: Order) -> list[Decimal]:
+    """What a reversal frees at the last mark: margin and PnL less the fee, which is reckoned as
+    that of the close alone, and as what the close adds to that of the order."""
+    (position,), mark = opposite(state, order), state.last
+    assert mark is not None
+    assert order.close_fee is not None
+    if order.covered < position.volume:
+        raise Unclear("what a reversal frees of a position that an earlier order claims in part")
+    worth = position.volume * mark * state.contract
+    gain = (Fraction(worth) - position.cost) * position.side
+    whole = down(position.exact + gain, state.places) - position.posted + position.margin
+    alone = Meter(order.close_fee.fee, state.places).owed(position.volume, worth, False)
+    both = [whole - alone]
+    if order.close_fee is order.entry_fee:
+        size = order.leaves - order.covered
+        opens = size * order.worst * state.contract
+        meter = order.entry_fee
+        total = meter.owed(position.volume + size, worth + opens, order.maker)
+        both.append(whole - total + meter.owed(size, opens, order.maker))
+    if Fraction(position.margin) + gain < 0:
+        both += [-alone]
+    if Fraction(down(position.exact + gain, state.places)) == position.exact + gain:
+        return both
+    return [*both, *(one + state.step for one in both)]
 
 
 def afford(state: State, order: Order, fee: Decimal, had: Decimal = ZERO) -> None:

@@ -3,11 +3,14 @@ exits, groups. See docs/fills.md."""
 
 from __future__ import annotations
 
+from copy import deepcopy
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from tests.models.bar_desk import opposite
-from tests.models.bar_state import BASE, Order, Position, State, Sum
+from tests.models.bar_positions import Lot, Position
+from tests.models.bar_state import BASE, QUOTE, Order, State, Sum
 from tests.models.common import Unclear
 from tests.models.money import ZERO, down, to_grid
 
@@ -84,6 +87,9 @@ class Fills:
         """What was reached happens, as far as there is volume and money."""
         order, state = hit.order, self.state
         order.tried.add(hit.kind)
+        if order.called is not None:
+            self.call(hit, order.called, rank)
+            return
         if hit.kind == "refuse":
             state.end(order, "WOULD_TAKE")
             return
@@ -96,17 +102,21 @@ class Fills:
         if order.reduce_only:
             self.reduce(hit, rank)
             return
-        position, size = order.position, order.leaves
-        if position is not None:
-            size = position.volume if order.kind == "exit" else min(size, position.volume)
-        volume = size if hit.kind == "called" else self.market.available(order, size)
+        lot, size = order.lot, order.leaves
+        if lot is not None:
+            size = lot.volume if order.kind == "exit" else min(size, lot.volume)
+        volume = self.market.available(order, size)
         if not volume:
             return
         price = self.market.slipped(hit)
-        if position is not None:
-            self.close(hit, position, volume, price, rank)
+        if lot is not None:
+            self.close(hit, lot, volume, price, rank)
         elif order.spot and order.side < 0:
             self.sell(hit, volume, price, rank)
+        elif self.passed(hit, price):
+            return
+        elif state.netting and not order.spot:
+            self.net(hit, volume, price, rank)
         else:
             self.enter(hit, volume, price, rank)
 
@@ -132,18 +142,22 @@ class Fills:
             if most <= order.sum.posted:
                 state.end(order, "MIN_NOTIONAL")
 
-    def enter(self, hit: Hit, volume: Decimal, price: Decimal, rank: int) -> None:
-        """A spot buy fills, or a position opens; and what protects it begins."""
-        state, order = self.state, hit.order
-        low, high = order.stop_loss, order.take_profit
+    def passed(self, hit: Hit, price: Decimal) -> bool:
+        """Whether the fill would be at or beyond its own protection: the order ends."""
+        order, low, high = hit.order, hit.order.stop_loss, hit.order.take_profit
         for mark in (low, high):
             if mark is not None and min(price, hit.at) < mark < max(price, hit.at):
                 raise Unclear("a protection between the price of the entry and that of the market")
         if (low is not None and (price - low) * order.side <= 0) or (
             high is not None and (high - price) * order.side <= 0
         ):
-            state.end(order, "PROTECTION_PASSED")
-            return
+            self.state.end(order, "PROTECTION_PASSED")
+            return True
+        return False
+
+    def enter(self, hit: Hit, volume: Decimal, price: Decimal, rank: int) -> None:
+        """A spot buy fills, or a position opens; and what protects it begins."""
+        state, order = self.state, hit.order
         paid = state.affordable(order, volume, price, hit.maker)
         if not order.spot and paid < volume and (price - order.worst) * order.side < 0:
             raise Unclear("a better price that needs more margin than there is")
@@ -152,15 +166,17 @@ class Fills:
             return
         if paid < volume < order.leaves:
             raise Unclear("leaves that their reserve no longer covers: which of them end")
+        if order.short and volume < order.leaves:
+            raise Unclear("the share of a fill of a reserve that is not whole")
         if not order.spot and paid < order.leaves and order.tif not in ("IOC", "FOK"):
-            raise Unclear("a position of several fills")
+            state.not_yet("a position of several fills")
         before = order.sum.posted
         fee = state.take(order, paid, price, hit.maker)
         self.market.use(order.side, paid)
         self.record(hit, "entry", order.label, rank, [price, paid, fee, None])
         if not order.spot:
             self.open(order, paid, price, order.sum.posted - before, (rank, hit.at))
-        elif low is not None or high is not None:
+        elif order.stop_loss is not None or order.take_profit is not None:
             self.offer(order, paid, (rank, hit.at))
         self.done(order)
         if order.leaves and paid < volume:
@@ -174,24 +190,57 @@ class Fills:
         margin: Decimal,
         start: tuple[int, Decimal],
     ) -> None:
-        """A position, with what protects it from here on."""
+        """A position, or more of one, with what protects it from here on."""
+        state, lot = self.state, order.opened
+        position = self.position_for(order)
+        if lot is None:
+            protection = self.exit_of(order, volume, start, state.meter("close"))
+            lot = order.opened = Lot(order.label, position, protection)
+            protection.group, protection.lot = position.group, lot
+            if not position.volume and not state.netting:
+                position.fee, position.call.queue = protection.entry_fee, protection.queue
+        elif lot.volume and lot.protection.triggered:
+            raise Unclear("more of a position whose stop-loss was reached")
+        else:
+            lot.protection.triggered = False
+            lot.protection.start = start
+            lot.protection.tried.clear()
+        worth = volume * price * state.contract
+        if lot.volume < lot.filled and margin * order.leverage < worth:
+            raise Unclear("whether what has closed still counts for the rounding of the margin")
+        lot.position = position
+        position.add(lot, volume, worth, margin)
+        position.grown = (state.now, start[0])
+        state.lots[order.label] = lot
+        if position not in state.positions:
+            state.positions.append(position)
+        self.moved(position, start)
+
+    def position_for(self, order: Order) -> Position:
+        """The position that a fill of ``order`` opens, or adds to."""
         state = self.state
-        protection = self.exit_of(order, volume, start, state.meter("close"))
-        protection.group = order.label
-        position = Position(
-            order.label,
-            order.account,
-            order.side,
-            volume,
-            price,
-            margin,
-            order.label,
-            protection.queue,
-            protection,
-        )
-        protection.position = position
-        position.opened = (state.now, start[0])
-        state.positions[order.label] = position
+        if state.netting:
+            for one in state.positions:
+                if one.account == order.account:
+                    return one
+        elif order.opened is not None:
+            position = order.opened.position
+            if position.exact != Fraction(position.posted):
+                raise Unclear("more of a position whose closes left a remainder")
+            return position
+        group = f"account {order.account}" if state.netting else order.label
+        fee = state.meter("close")
+        call = Order(order.label, order.account, -order.side, False, "call", ZERO, group, fee)
+        call.queue, call.since = state.turn(), state.now
+        position = Position(order.account, order.side, group, call, fee)
+        call.called = position
+        return position
+
+    @staticmethod
+    def moved(position: Position, start: tuple[int, Decimal]) -> None:
+        """Its level is another: tested from here on."""
+        position.call.start = start
+        position.call.tried.clear()
 
     def offer(self, order: Order, volume: Decimal, start: tuple[int, Decimal]) -> None:
         """What a bracket bought is put up for sale at both prices."""
@@ -226,25 +275,30 @@ class Fills:
             start=start,
         )
 
-    def close(
-        self, hit: Hit, position: Position, volume: Decimal, price: Decimal, rank: int
-    ) -> None:
-        """A position closes, wholly or in part."""
-        state, order = self.state, hit.order
-        called = hit.kind == "called"
-        pnl, fee = state.close(position, order.entry_fee, volume, price, hit.maker, called)
+    def close(self, hit: Hit, lot: Lot, volume: Decimal, price: Decimal, rank: int) -> None:
+        """What a handle has closes, wholly or in part."""
+        state, order, position = self.state, hit.order, lot.position
+        pnl, fee = state.close(position, order.entry_fee, volume, price, hit.maker, lot)
         order.filled += volume
         if order.kind == "exit":
-            order.leaves = position.volume
+            order.leaves = lot.volume
             what = exit_kind(hit)
         else:
             order.leaves -= volume
             what = "close"
-            if not order.leaves and order in position.closes:
-                position.closes.remove(order)
-        if not called:
-            self.market.use(order.side, volume)
-        self.record(hit, what, position.label, rank, [price, volume, fee, pnl])
+            if not order.leaves and order in lot.closes:
+                lot.closes.remove(order)
+        self.moved(position, (rank, hit.at))
+        self.market.use(order.side, volume)
+        self.record(hit, what, lot.label, rank, [price, volume, fee, pnl])
+
+    def call(self, hit: Hit, position: Position, rank: int) -> None:
+        """A position is liquidated."""
+        state, price, volume = self.state, self.market.slipped(hit), position.volume
+        if state.netting and any(lot.protection.entry_fee.used for lot in position.lots()):
+            raise Unclear("whether a liquidation pays on where a protection has paid")
+        pnl, fee = state.close(position, position.fee, volume, price, hit.maker, called=True)
+        self.record(hit, "liquidation", hit.order.label, rank, [price, volume, fee, pnl])
 
     def reduce(self, hit: Hit, rank: int) -> None:
         """A reduce-only order closes what is open on the other side, oldest first."""
@@ -255,25 +309,56 @@ class Fills:
             return
         size = min(order.leaves, there)
         volume = self.market.available(order, size)
-        excess = order.leaves > there
+        excess = max(order.leaves - there, ZERO)
         if volume < size and excess:
-            raise Unclear("a reduce-only order short of both volume and positions")
-        price = self.market.slipped(hit)
-        left = volume
-        for position in others:
+            state.not_yet("a reduce-only order short of both volume and positions")
+        if there and not volume:
+            return
+        self.offset(hit, volume, self.market.slipped(hit), rank)
+        if volume:
+            self.done(order)
+        if excess:
+            state.end(order, "REDUCE_ONLY", excess)
+
+    def net(self, hit: Hit, volume: Decimal, price: Decimal, rank: int) -> None:
+        """On a netting account a fill closes what is open on the other side; the rest opens."""
+        state, order = self.state, hit.order
+        part = min(volume, sum((one.volume for one in opposite(state, order)), ZERO))
+        if part < volume and part and order.tif == "FOK":
+            trial, same = deepcopy((self, hit))
+            trial.offset(same, part, price, rank)
+            money = trial.state.affordable(same.order, volume - part, price, hit.maker)
+            if money < volume - part:
+                state.end(order, "INSUFFICIENT_FUNDS")
+                return
+        self.offset(hit, part, price, rank)
+        if part < volume:
+            self.enter(hit, volume - part, price, rank)
+        else:
+            self.done(order)
+
+    def offset(self, hit: Hit, volume: Decimal, price: Decimal, rank: int) -> None:
+        """An order closes so much of what is open on the other side, the oldest first."""
+        state, order = self.state, hit.order
+        meter, purse = order.close_fee or order.entry_fee, state.purses[order.account]
+        before, insured, left = state.reserve(order), purse.insured, volume
+        self.market.use(order.side, volume)
+        for position in opposite(state, order):
             part = min(left, position.volume)
             if not part:
                 break
-            pnl, fee = state.close(position, order.entry_fee, part, price, hit.maker)
+            label = position.lots()[0].label
+            pnl, fee = state.close(position, meter, part, price, hit.maker)
             left -= part
-            self.record(hit, "netting", position.label, rank, [price, part, fee, pnl])
-        self.market.use(order.side, volume)
+            self.moved(position, (rank, hit.at))
+            self.record(hit, "netting", label, rank, [price, part, fee, pnl])
         order.filled += volume
         order.leaves -= volume
-        if volume:
-            self.done(order)
-        if excess and order.leaves:
-            state.end(order, "REDUCE_ONLY")
+        order.covered = max(order.covered - volume, ZERO)
+        freed = before - state.reserve(order)
+        if freed and purse.insured != insured:
+            raise Unclear("whether a reserve that a close frees pays for it")
+        purse.hold(QUOTE, -freed)
 
     def done(self, order: Order) -> None:
         """After a fill: an order without leaves is over, and its partners are cancelled."""

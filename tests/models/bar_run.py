@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from decimal import Decimal, localcontext
+from fractions import Fraction
 from typing import Any
 
 from tests.models.bar_changes import carry_out
 from tests.models.bar_charges import Pending, charge, dues
 from tests.models.bar_fill import Fills, Hit, Market
-from tests.models.bar_state import BASE, QUOTE, Position, State
+from tests.models.bar_positions import Lot
+from tests.models.bar_state import BASE, QUOTE, State
 from tests.models.bar_walk import at_this_close, walk
 from tests.models.common import Case, Outcome, Unclear
 from tests.models.money import EXACT, ZERO
-from tests.models.play import BAR
+from tests.models.play import BAR, DIGITS, merged
 
 __all__ = ["expect"]
 
@@ -31,7 +33,7 @@ class Run:
         self.commands = sorted(case["commands"], key=lambda command: command[0])
         self.answers: list[list[Any]] = []
         self.balances: list[dict[str, list[Decimal]]] = []
-        self.levels: list[dict[str, Decimal | None]] = []
+        self.levels: list[dict[str, list[Decimal | None]]] = []
         self.closed: int = case["bars"][0][0]
         """When the last bar closed: what fell due before is done."""
         self.pending = Pending(self.state)
@@ -51,12 +53,15 @@ class Run:
             state.last, self.closed = Decimal(row[4]), closes
             self.balances.append(self.owned())
             self.levels.append(
-                {label: state.liquidation(one) for label, one in state.positions.items()}
+                {
+                    label: [state.liquidation(one.position), one.volume]
+                    for label, one in state.lots.items()
+                }
             )
             self.issue(closes)
         return {
             "answers": self.answers,
-            "fills": state.fills,
+            "fills": merged(state.fills) if state.netting else state.fills,
             "ends": state.ends,
             "orders": {label: self.row(label) for label in state.known},
             "balances": self.balances,
@@ -91,19 +96,19 @@ class Run:
     def charge_before(self, verb: str, label: str) -> None:
         """What stood when something fell due is charged for it before a command changes it."""
         state = self.state
-        order, position = state.orders.get(label), state.positions.get(label)
+        order, lot = state.orders.get(label), state.lots.get(label)
         if order is not None and verb in ("modify", "split", "cancel"):
             self.pending.charge_order(order, state.last or ZERO)
-        if position is not None and verb == "split":
+        if lot is not None and verb == "split":
             for due in dues(state, self.closed, state.now):
-                charge(state, due, position, state.last or ZERO)
-            position.paid = state.now
+                charge(state, due, lot.position, state.last or ZERO)
+            lot.position.paid = state.now
 
     def charge_between(self, opens: int) -> None:
         """What fell due since the last bar, on its close."""
         state = self.state
         for due in dues(state, self.closed, opens):
-            for position in list(state.positions.values()):
+            for position in state.positions:
                 assert state.last is not None
                 charge(state, due, position, state.last)
             self.pending.charge(due, state.last or ZERO)
@@ -112,14 +117,14 @@ class Run:
         """What fell due inside the bar, on its close; levels are tested after each."""
         state, mark = self.state, Decimal(row[4])
         for due in dues(state, row[0] + 1, row[0] + BAR - 1):
-            for position in list(state.positions.values()):
-                if position.opened[0] == state.now and position.opened[1]:
+            for position in list(state.positions):
+                if position.grown[0] == state.now and position.grown[1]:
                     raise Unclear(
                         "whether a position stood at a moment inside the bar of its entry"
                     )
                 charge(state, due, position, mark)
                 if position.called:
-                    hit = Hit(position.protection, "called", ZERO, 2, mark, False, mark)
+                    hit = Hit(position.call, "called", ZERO, 2, mark, False, mark)
                     Fills(state, Market(state, row)).execute(hit, 3)
             if any(one.leaves != volume for _, one, volume in self.pending.noted):
                 raise Unclear("an order that changed in the bar after a night fell due in it")
@@ -138,9 +143,9 @@ class Run:
         known = self.state.known[label]
         if known is None:
             return ["REJECTED"]
-        position = self.state.positions.get(label)
-        open_volume = ZERO if position is None else position.volume
-        if isinstance(known, Position):
+        lot = self.state.lots.get(label)
+        open_volume = ZERO if lot is None else lot.volume
+        if isinstance(known, Lot):
             return [known.filled, ZERO, open_volume, None]
         return [known.filled, known.leaves, open_volume, known.reason]
 
@@ -148,10 +153,10 @@ class Run:
         """All that is owned at the last close, and what the positions have gained."""
         state, last = self.state, self.state.last
         assert last is not None
-        total = ZERO
+        total = Fraction(0)
         for purse in state.purses.values():
-            total += purse.free[QUOTE] + purse.held[QUOTE]
-            total += (purse.free.get(BASE, ZERO) + purse.held.get(BASE, ZERO)) * last
-        for one in state.positions.values():
-            total += (last - one.price) * one.side * one.volume * state.contract
-        return total
+            base = purse.free.get(BASE, ZERO) + purse.held.get(BASE, ZERO)
+            total += Fraction(purse.free[QUOTE] + purse.held[QUOTE] + base * last)
+        for one in state.positions:
+            total += (Fraction(last * one.volume * state.contract) - one.cost) * one.side
+        return Decimal(round(total * 10**DIGITS)).scaleb(-DIGITS)

@@ -1,5 +1,5 @@
-"""Orders, positions and money of the model on bars: what they are, what they reserve, what a fill
-posts. See docs/orders.md, docs/margin.md."""
+"""Orders and money of the model on bars: what they are, what they reserve, what a fill posts. See
+docs/orders.md, docs/margin.md."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from tests.models.bar_positions import Brackets, Lot, Position, liquidation, settle
 from tests.models.common import Case, Unclear
-from tests.models.money import ZERO, Meter, Purse, down, fee_of, to_grid, up
+from tests.models.money import ZERO, Meter, Purse, down, fee_of, up
 
-__all__ = ["Order", "Position", "State", "Sum"]
+__all__ = ["Order", "State", "Sum"]
 
 BASE, QUOTE = "BTC", "USD"
 
@@ -26,7 +27,7 @@ class Sum:
 @dataclass(eq=False)
 class Order:
     """One branch: an order and all that partial fills and modifications make of it. An order to
-    close has a position; a protection has the kind ``exit``, with a stop and a target."""
+    close, or to protect (of the kind ``exit``, with a stop and a target), has the lot it is for."""
 
     label: str
     account: str
@@ -50,7 +51,9 @@ class Order:
     oco: str | None = None
     partner: str = ""
     """Of the part of a split: of which order, for they are one partner of its group."""
-    position: Position | None = None
+    lot: Lot | None = None
+    called: Position | None = None
+    """Of a liquidation: what it closes."""
     of_entry: bool = False
     """An exit that a bracket made: part of its entry, it pays for fills alone."""
     worst: Decimal = ZERO
@@ -64,6 +67,14 @@ class Order:
     filled: Decimal = ZERO
     reason: str | None = None
     sum: Sum = field(default_factory=Sum)
+    opened: Lot | None = None
+    """What its fills have opened."""
+    close_fee: Meter | None = None
+    """On a netting account: what it pays for what it closes."""
+    covered: Decimal = ZERO
+    """On a netting account: how much of it is to close what is open, and reserves nothing."""
+    short: Decimal = ZERO
+    """On a netting account: what its reserve lacks, to be paid from what it frees."""
     exits: int = 0
     """How many exits its fills have made."""
     exits_as_one: tuple[Sum, Meter] | None = None
@@ -82,34 +93,6 @@ class Order:
     had_chance: bool = False
 
 
-@dataclass(eq=False)
-class Position:
-    """What one fill of a trading order opened."""
-
-    label: str
-    account: str
-    side: int
-    volume: Decimal
-    price: Decimal
-    margin: Decimal
-    group: str
-    queue: int
-    protection: Order
-    """Its stop-loss and take-profit; its liquidation, too, is booked by it."""
-    exact: Decimal = ZERO
-    """The PnL of its closes, exactly and as posted."""
-    posted: Decimal = ZERO
-    filled: Decimal = ZERO
-    """Of the part of a split: what it began with."""
-    closes: list[Order] = field(default_factory=list)
-    opened: tuple[int, int] = (0, 0)
-    """The event that opened it, and where on the path that was."""
-    paid: int = -1
-    """Up to which second it has been charged."""
-    called: bool = False
-    """A charge has brought it to its level: it is charged no more."""
-
-
 class State:
     """All orders, positions and purses, and what has become of them."""
 
@@ -122,11 +105,15 @@ class State:
         self.step = Decimal(1).scaleb(-self.places)
         self.contract = Decimal(pair.get("contract", 1))
         self.buffer = Decimal(rules.get("market_buffer", "0.05"))
+        self.brackets = Brackets(rules)
+        self.netting = case.get("netting", False)
         self.purses = {name: Purse(owned) for name, owned in case["cash"].items()}
         self.orders: dict[str, Order] = {}
         """Pending orders by label, in the order of their acceptance."""
-        self.positions: dict[str, Position] = {}
-        self.known: dict[str, Order | Position | None] = {}
+        self.positions: list[Position] = []
+        self.lots: dict[str, Lot] = {}
+        """What is open of them, by the labels of the handles."""
+        self.known: dict[str, Order | Lot | None] = {}
         """All that ever had a label; None: it was refused."""
         self.closes: dict[str, Order] = {}
         """Orders to close, by their labels."""
@@ -139,6 +126,11 @@ class State:
         """Accounts on which an order that reduces was pending when the bar began."""
         self.now = 0
         self.count = 0
+
+    def not_yet(self, what: str) -> None:
+        """The rules say it, and the product has not caught up with them: only asked for."""
+        if not self.netting and not self.case.get("ahead"):
+            raise Unclear(what)
 
     def turn(self) -> int:
         """The next place in the queue."""
@@ -162,16 +154,20 @@ class State:
     def reserve(self, order: Order, leaves: Decimal | None = None) -> Decimal:
         """What is set apart for ``order`` with so many leaves (left out: its own)."""
         leaves = order.leaves if leaves is None else leaves
-        if order.position is not None or order.reduce_only or not leaves:
+        if order.lot is not None or order.reduce_only or not leaves:
+            return ZERO
+        leaves = max(leaves - order.covered, ZERO)
+        if not leaves:
             return ZERO
         if order.spot and order.side < 0:
             return leaves
         worth = leaves * order.worst * self.contract
-        return (
+        whole = (
             self.needed(order, worth)
             - order.sum.posted
             + order.entry_fee.owed(leaves, worth, order.maker)
         )
+        return max(whole - order.short, ZERO) if order.short else whole
 
     def asset(self, order: Order) -> str:
         """In what ``order`` reserves."""
@@ -188,9 +184,9 @@ class State:
         order.leaves -= volume
         purse = self.purses[order.account]
         purse.hold(self.asset(order), self.reserve(order) - before)
-        if order.position is not None:
+        if order.lot is not None:
             if not order.leaves:
-                order.position.closes.remove(order)
+                order.lot.closes.remove(order)
             return
         if fee and not order.of_entry:
             cost = self.fixed_fee("cancel", volume)
@@ -278,69 +274,42 @@ class State:
         volume: Decimal,
         price: Decimal,
         maker: bool,
+        lot: Lot | None = None,
         called: bool = False,
     ) -> tuple[Decimal, Decimal]:
-        """Close ``volume`` of a position, the fee by ``meter``. The PnL and the fee."""
-        purse, whole = self.purses[position.account], volume == position.volume
-        back = position.margin
-        if not whole:
-            back = down(position.margin * volume / position.volume, self.places)
-        position.exact += (price - position.price) * position.side * volume * self.contract
-        pnl = down(position.exact, self.places) - position.posted
-        position.posted += pnl
-        fee = meter.charge(volume, volume * price * self.contract, maker)
-        called_at = self.liquidation(position)
-        position.margin -= back
-        position.volume -= volume
-        if not whole and self.liquidation(position) != called_at:
-            raise Unclear("a liquidation price that the rounding of a partial close moves")
-        purse.held[QUOTE] -= back
-        if back + pnl < 0:
-            if not whole:
-                raise Unclear("a close's loss beyond its share of the margin")
-            purse.insured -= back + pnl
-        left = max(back + pnl, ZERO)
-        if called and fee > left:
-            purse.insured += fee - left
-            left = fee
-        purse.get(QUOTE, left)
-        if fee > purse.free[QUOTE] and not whole:
-            raise Unclear("a close fee that only the rest of the margin can pay")
+        """Close ``volume`` of a position, or of one lot of it, the fee by ``meter``. The PnL and
+        the fee. What is liquidated pays its fee from its margin alone."""
+        purse, worth = self.purses[position.account], volume * price * self.contract
+        called_at, before = self.liquidation(position), (purse.free[QUOTE], position.margin)
+        share = position.margin * volume / position.volume
+        pnl = settle(position, purse, QUOTE, volume, worth, self.places, lot)
+        if position.volume and -pnl > down(share, self.places):
+            self.not_yet("a close's loss beyond its share of the margin")
+        got = purse.free[QUOTE] - before[0]
+        fee = meter.charge(volume, worth, maker)
+        if called and fee > got:
+            purse.insured += fee - got
+            purse.get(QUOTE, fee - got)
+        if position.volume and fee > purse.free[QUOTE]:
+            self.not_yet("a close fee that only the rest of the margin can pay")
+            part = min(fee - purse.free[QUOTE], position.margin)
+            position.margin -= part
+            purse.held[QUOTE] -= part
+            purse.get(QUOTE, part)
         self.pay(purse, fee)
-        if whole:
-            position.closes.clear()
-            del self.positions[position.label]
+        if position.volume and self.liquidation(position) != called_at:
+            self.not_yet("a liquidation price that a partial close moves")
+        self.sweep(position)
         return pnl, fee
 
-    def brackets(self) -> list[tuple[Decimal | None, Decimal, Decimal]]:
-        """Maintenance by brackets of the notional: up to, rate, and what is taken off."""
-        tiers = self.rules.get("maintenance_tiers")
-        if tiers is None:
-            return [(None, Decimal(self.rules.get("maintenance_rate", 0)), ZERO)]
-        found: list[tuple[Decimal | None, Decimal, Decimal]] = []
-        amount = below = ZERO
-        for bound, rate, *_ in tiers:
-            if found:
-                amount += below * (Decimal(rate) - found[-1][1])
-            below = ZERO if bound is None else Decimal(bound)
-            found.append((None if bound is None else below, Decimal(rate), amount))
-        return found
-
-    def bracket(self, worth: Decimal) -> tuple[Decimal, Decimal]:
-        """Rate and amount of the bracket of a notional; beyond the last, of the last."""
-        found = self.brackets()
-        for bound, rate, amount in found:
-            if bound is None or worth <= bound:
-                return rate, amount
-        return found[-1][1:]
+    def sweep(self, position: Position) -> None:
+        """Lots without volume are gone, and so is a position without any."""
+        for lot in [one for one in self.lots.values() if not one.volume]:
+            lot.closes.clear()
+            del self.lots[lot.label]
+        if not position.volume:
+            self.positions.remove(position)
 
     def liquidation(self, position: Position) -> Decimal | None:
-        """The price at which margin and PnL are no more than maintenance; None: never."""
-        size, side = position.volume * self.contract, position.side
-        cost = position.price * size
-        for _, rate, amount in self.brackets():
-            price = (cost - side * (position.margin + amount)) / (size * (1 - side * rate))
-            if (rate, amount) == self.bracket(price * size):
-                price = to_grid(price, self.tick, side < 0)
-                return price if price > 0 else None
-        return None
+        """The price at which a position is liquidated; None: never."""
+        return liquidation(position, self.brackets, self.contract, self.tick)

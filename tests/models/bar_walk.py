@@ -61,8 +61,10 @@ def end_if_once(state: State, order: Order) -> None:
 def waiting(state: State) -> list[Order]:
     """Everything that waits: orders, protections and closes."""
     found = list(state.orders.values())
-    for position in state.positions.values():
-        found += [position.protection, *position.closes]
+    for position in state.positions:
+        found.append(position.call)
+        for lot in position.lots():
+            found += [lot.protection, *lot.closes]
     return found
 
 
@@ -104,13 +106,14 @@ def trail(state: State, order: Order, rank: int, price: Decimal) -> None:
 
 def conditions(state: State, order: Order) -> Iterator[tuple[str, Decimal, int]]:
     """What ``order`` waits for: the kind, the price, and what goes first at one place."""
-    late = 3 if order.position is not None or order.kind == "exit" else 0
-    if order.position is not None and order is order.position.protection:
-        price = state.liquidation(order.position)
+    late = 3 if order.kind == "exit" or (order.lot is not None and not state.netting) else 0
+    if order.called is not None:
+        price = state.liquidation(order.called)
         if price is not None:
             yield "called", price, 2
-    if order.position is not None and order is not order.position.protection:
-        if order.position.protection.triggered:
+        return
+    if order.lot is not None and order is not order.lot.protection:
+        if order.lot.protection.triggered:
             return
     if order.kind == "exit":
         if order.triggered:
@@ -150,8 +153,6 @@ def rank_of(hit: Hit) -> tuple[Any, ...]:
     """The order at one place: takers by acceptance; then limits by better price, then acceptance,
     the buys before the sells."""
     side, queue = hit.order.side, hit.order.places.get(hit.kind, hit.order.queue)
-    if hit.kind == "called" and hit.order.position is not None:
-        queue = hit.order.position.queue
     if hit.kind in TAKERS:
         return 0, queue
     return 1, -side, -side * limit_of(hit), queue
@@ -165,7 +166,10 @@ def limit_of(hit: Hit) -> Decimal:
 
 
 def group_of(state: State, order: Order) -> str:
-    """Who shares a path: with an order that reduces, all that trades on its account."""
+    """Who shares a path: with an order that reduces, and on a netting account, all that trades on
+    the account."""
+    if state.netting:
+        return f"account {order.account}"
     shared = order.account in state.shared and not order.spot
     return f"account {order.account}" if shared else order.group
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from fractions import Fraction
+from math import ceil, floor
 from typing import Any, NamedTuple
 
 __all__ = ["EXACT", "ZERO", "Fee", "Meter", "Purse", "down", "fee_of", "on_grid", "to_grid", "up"]
@@ -11,18 +13,24 @@ EXACT = Context(prec=80)
 ZERO = Decimal(0)
 
 
-def up(amount: Decimal, places: int) -> Decimal:
+def up(amount: Decimal | Fraction, places: int) -> Decimal:
     """``amount`` rounded towards more: what an account pays."""
+    if isinstance(amount, Fraction):
+        return Decimal(ceil(amount * 10**places)).scaleb(-places)
     return amount.quantize(Decimal(1).scaleb(-places), ROUND_CEILING, EXACT)
 
 
-def down(amount: Decimal, places: int) -> Decimal:
+def down(amount: Decimal | Fraction, places: int) -> Decimal:
     """``amount`` rounded towards less: what an account gets."""
+    if isinstance(amount, Fraction):
+        return Decimal(floor(amount * 10**places)).scaleb(-places)
     return amount.quantize(Decimal(1).scaleb(-places), ROUND_FLOOR, EXACT)
 
 
-def to_grid(value: Decimal, step: Decimal, higher: bool) -> Decimal:
+def to_grid(value: Decimal | Fraction, step: Decimal, higher: bool) -> Decimal:
     """The nearest multiple of ``step`` that is not below (``higher``), or not above ``value``."""
+    if isinstance(value, Fraction):
+        return (ceil if higher else floor)(value / Fraction(step)) * step
     whole = value // step * step
     return whole + step if higher and whole != value else whole
 

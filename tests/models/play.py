@@ -20,9 +20,11 @@ from backtest.models import Asset, Bar, Fill, TradingPair, TradingRules
 from backtest.strategies import Strategy
 from tests.models.common import Case, Outcome
 
-__all__ = ["BAR", "PAIR", "SECOND", "play"]
+__all__ = ["BAR", "DIGITS", "PAIR", "SECOND", "merged", "play"]
 
 SECOND, BAR, PAIR = 10**9, 60, "BTCUSD"
+DIGITS = 12
+"""To which the equity is compared: a share of a cost can have more."""
 OPENING = ("buy", "sell", "long", "short")
 
 
@@ -37,12 +39,14 @@ def play(case: Case) -> Outcome:
         cash={name: dict(owned) for name, owned in case["cash"].items()},
         accounts={"script": list(case["cash"])},
         rules=TradingRules.from_mapping(case["rules"]),
+        netting=case.get("netting", False),
     )
     labels = script.labels()
+    fills = [fill_row(fill, labels) for fill in result.fills]
     insurance = result.ledger.balances().get("insurance", {})
     return {
         "answers": [[*command[:3], answer] for command, answer in script.answers],
-        "fills": [fill_row(fill, labels) for fill in result.fills],
+        "fills": merged(fills) if case.get("netting") else fills,
         "ends": script.ends(labels),
         "orders": {label: order_row(handle) for label, handle in script.known().items()},
         "balances": script.balances,
@@ -53,7 +57,7 @@ def play(case: Case) -> Outcome:
             for asset, both in owned.items()
         },
         "insurance": sum((sum(both) for both in insurance.values()), Decimal(0)),
-        "equity": result.final_equity,
+        "equity": round(result.final_equity, DIGITS),
     }
 
 
@@ -96,6 +100,23 @@ def fill_row(fill: Fill, labels: dict[UUID, str]) -> list[Any]:
     ]
 
 
+def merged(fills: list[list[Any]]) -> list[list[Any]]:
+    """Fills of a netting account: one that closes several lots counts as one, and is nobody's."""
+    found: list[list[Any]] = []
+    for row in fills:
+        if row[2] not in ("netting", "liquidation"):
+            found.append(row)
+            continue
+        row = [row[0], "", *row[2:]]
+        before = found[-1] if found else [None] * len(row)
+        if all(before[at] == row[at] for at in (0, 1, 2, 3, 4, 7, 8)):
+            for at in (5, 6, 9):
+                before[at] += row[at]
+        else:
+            found.append(row)
+    return found
+
+
 def order_row(handle: Any) -> list[Any]:
     """How an order stands at the end: filled, pending, open, and why it ended."""
     if handle.is_rejected:
@@ -113,7 +134,7 @@ class Script(Strategy):
         self.closes: dict[str, Any] = {}
         self.answers: list[tuple[Any, str]] = []
         self.balances: list[dict[str, list[Decimal]]] = []
-        self.levels: list[dict[str, Decimal | None]] = []
+        self.levels: list[dict[str, list[Decimal | None]]] = []
         self.events: list[OrderEvent] = []
         commands, bars = self.case["commands"], self.case["bars"]
         closes = {row[0] + BAR for row in bars}
@@ -136,7 +157,7 @@ class Script(Strategy):
         )
         self.levels.append(
             {
-                label: handle.liquidation_price
+                label: [handle.liquidation_price, handle.open_volume]
                 for label, handle in self.handles.items()
                 if handle.open_volume
             }
