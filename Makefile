@@ -43,13 +43,16 @@ AGAINST ?=
 ONLY ?=
 # For `make walk`: broker or exchange.
 WALK ?=
+# For `make docs`: what orders came to, as `pytest -p tests.recording` wrote it; else it runs the tests.
+ORDERS ?=
 # A Parquet file of bars, for `make bench`.
 BENCH_DATA ?=
 # For `make bench-market`: an interpreter that can run ABIDES, and its checkout.
 ABIDES ?=
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+# What is imported is compiled then: most of what the extras bring never is.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 # Another PYTHON makes the environment anew: the stamp carries the interpreter's name.
 MADE := $(VENV)/.made-with-$(subst /,_,$(PYTHON))
 
@@ -141,7 +144,7 @@ mutation: $(VENV)/.with-test ## change the code that keeps money, and see whethe
 
 docs: $(VENV)/.with-dev ## links resolve, python blocks run, the table of orders is what tests show
 	$(BIN)/python tools/check_docs.py
-	$(BIN)/python tools/order_table.py --check
+	$(BIN)/python tools/order_table.py --check $(if $(ORDERS),--record '$(ORDERS)')
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.json .mypy_cache .pytest_cache .ruff_cache .hypothesis \

@@ -1,10 +1,11 @@
 """A pytest plugin that writes down which order kinds a run of tests has seen come to what.
 
-    pytest -p tests.recording --record-orders FILE tests/test_scenarios
+    pytest -p tests.recording --record-orders FILE
 
-Whatever is played on the stage of `backtest.testing` is looked at when it is over: each order by
-its kind, the data it met and what became of it. Only what a test that passed has shown counts.
-`tools/order_table.py` makes the table of the documents of it.
+Whatever the scenario tests play on the stage of `backtest.testing` is looked at when it is over:
+each order by its kind, the data it met and what became of it. Only what a test that passed has
+shown counts. Other tests are left alone. Workers of xdist hand what they saw to the one that
+writes. `tools/order_table.py` makes the table of the documents of it.
 """
 
 from __future__ import annotations
@@ -38,14 +39,17 @@ _ENDS = {
     "INSUFFICIENT_FUNDS": "no_money",
     "PROTECTION_PASSED": "protection",
 }
+_KEY = "orders-seen"
+"""Where a worker puts what it saw."""
 _DATA: dict[tuple[str, ...], str] = {("Bar",): "bars", ("Quote",): "quotes", ("Trade",): "trades"}
 
 
 class Recorder:
     """What the tests have shown, by test."""
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, scenarios: Path) -> None:
         self.target = target
+        self.scenarios = scenarios
         self.seen: dict[str, set[Seen]] = {}
         self.refused: set[tuple[str, str, str]] = set()
         self._shown: dict[str, dict[str, None]] = {}
@@ -56,7 +60,7 @@ class Recorder:
     # -- looking -----------------------------------------------------------------------------------
 
     def watch(self) -> None:
-        """Look at every stage from now on."""
+        """Look at every stage until the test is over."""
         market, create = MarketData, acceptance.Acceptance.create
         recorder = self
 
@@ -152,17 +156,31 @@ class Recorder:
 
     # -- tests -------------------------------------------------------------------------------------
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         self._now = set()
+        if item.path.is_relative_to(self.scenarios):
+            self.watch()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_teardown(self) -> None:
+        self._patch.undo()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" and report.passed and self._now:
             self.seen[report.nodeid] = self._now
 
-    def pytest_sessionfinish(self) -> None:
-        self._patch.undo()
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        for test, seen in getattr(node, "workeroutput", {}).get(_KEY, {}).items():
+            self.seen[test] = {(one[0], one[1], one[2], one[3]) for one in seen}
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         shown = {test: sorted(seen) for test, seen in sorted(self.seen.items())}
-        self.target.write_text(json.dumps(shown, indent=1) + "\n", encoding="utf-8")
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput[_KEY] = shown
+        else:
+            self.target.write_text(json.dumps(shown, indent=1) + "\n", encoding="utf-8")
 
 
 def _kind(order: Any) -> str:
@@ -191,6 +209,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     target = config.getoption("--record-orders")
     if target is not None:
-        recorder = Recorder(Path(target))
-        recorder.watch()
+        recorder = Recorder(Path(target), config.rootpath / "tests" / "test_scenarios")
         config.pluginmanager.register(recorder, "order-recorder")

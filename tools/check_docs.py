@@ -23,6 +23,7 @@ import sys
 import tempfile
 import types
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -182,18 +183,24 @@ def _failure(page: Path) -> str:
     return "" if done.returncode == 0 else f"{_name(page)}: a block fails\n{done.stderr}"
 
 
+def _check(page: Path) -> tuple[int, list[str]]:
+    """How many blocks ``page`` has, and what is wrong with it."""
+    count = len(blocks(page.read_text(encoding="utf-8")))
+    failure = _failure(page) if count else ""
+    return count, [*broken_links(page), *([failure] if failure else [])]
+
+
 def main(arguments: list[str]) -> int:
     """Check the pages named, or all; the exit code."""
     if arguments[:1] == ["--here"]:
         run_blocks(Path(arguments[1]))
         return 0
+    asked = [Path(name).resolve() for name in arguments] or pages()
     problems: list[str] = []
-    for page in [Path(name).resolve() for name in arguments] or pages():
-        wrong = broken_links(page)
-        count = len(blocks(page.read_text(encoding="utf-8")))
-        failure = _failure(page) if count else ""
-        problems += [*wrong, *([failure] if failure else [])]
-        print(f"{_name(page)}: {count} blocks, {'wrong' if wrong or failure else 'good'}")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for page, (count, wrong) in zip(asked, pool.map(_check, asked), strict=True):
+            problems += wrong
+            print(f"{_name(page)}: {count} blocks, {'wrong' if wrong else 'good'}")
     print("\n".join(problems))
     return 1 if problems else 0
 

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tools import interpreters
@@ -87,22 +88,31 @@ def differences(found: Mapping[str, Mapping[str, str]]) -> list[str]:
     return lines
 
 
+def _told(scratch: Path, version: str, interpreter: Path, wheel: Path) -> dict[str, str]:
+    """The marks of the demo's folder, as this interpreter writes it."""
+    python = _environment(scratch / f"venv-{version}", interpreter, wheel)
+    out = scratch / version
+    _run(python, "-m", "backtest", "demo", "--quiet", "--out", out, cwd=scratch)
+    return marks(out)
+
+
 def main() -> int:
     """Run them all; the exit code."""
     there = interpreters.find()
     found: dict[str, dict[str, str]] = {}
-    with tempfile.TemporaryDirectory(prefix="demo-hash-") as name:
+    with (
+        tempfile.TemporaryDirectory(prefix="demo-hash-") as name,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
         scratch = Path(name)
         wheel = _wheel(scratch)
+        told = pool.map(lambda one: _told(scratch, one, there[one], wheel), there)
+        for version, path in there.items():
+            found[version] = next(told)
+            print(f"Python {version}: journal {found[version][JOURNAL]} ({path})")
         for version in interpreters.supported():
             if version not in there:
                 print(f"Python {version}: not on this machine")
-                continue
-            python = _environment(scratch / f"venv-{version}", there[version], wheel)
-            out = scratch / version
-            _run(python, "-m", "backtest", "demo", "--quiet", "--out", out, cwd=scratch)
-            found[version] = marks(out)
-            print(f"Python {version}: journal {found[version][JOURNAL]} ({there[version]})")
     if not found:
         print("demo_hash: no interpreter found", file=sys.stderr)
         return 1

@@ -2,14 +2,16 @@
 
     python tools/order_table.py             write docs/order-table.md
     python tools/order_table.py --check     say whether it is what it would be; exit code 1 if not
+    … --record FILE                         of what `pytest -p tests.recording` wrote to FILE
 
-The scenario tests run once with `tests/recording.py`, which writes down what the orders of each
-test that passed came to. A cell says which test shows it; one that no test shows must have a
-reason below, or nothing is written and the exit code is 1.
+The scenario tests run with `tests/recording.py`, which writes down what the orders of each test
+that passed came to: here and now, or before, in a run of the suite. A cell says which test shows
+it; one that no test shows must have a reason below, or nothing is written and the exit code is 1.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -178,8 +180,8 @@ def record() -> dict[Cell, str]:
             if not any(word in file.name for word in BY_CHANCE)
         ]
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "tests.recording",
-             "--record-orders", str(target), *files],
+            [sys.executable, "-m", "pytest", "-q", "--numprocesses", "auto",
+             "-p", "tests.recording", "--record-orders", str(target), *files],
             cwd=ROOT, capture_output=True, text=True, encoding="utf-8",
         )  # fmt: skip
         if done.returncode:
@@ -191,7 +193,11 @@ def record() -> dict[Cell, str]:
 
 def main(arguments: list[str]) -> int:
     """Write the page, or check it; the exit code."""
-    shown = record()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    parser.add_argument("--record", metavar="FILE", type=Path, help="what the tests have shown")
+    asked = parser.parse_args(arguments)
+    shown = record() if asked.record is None else shown_by(asked.record)
     empty = missing(shown)
     for cell in empty:
         print(f"no test shows {' '.join(cell)}, and there is no reason in NOTES why it cannot be")
@@ -199,7 +205,7 @@ def main(arguments: list[str]) -> int:
         return 1
     text = page(shown)
     name = PAGE.relative_to(ROOT).as_posix()
-    if arguments == ["--check"]:
+    if asked.check:
         if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
             print(f"{name} is not what the tests show: run python tools/order_table.py")
             return 1
