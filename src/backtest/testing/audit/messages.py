@@ -59,12 +59,10 @@ class MessageAudit:
         """Every message is delivered, on its way, or was dropped on purpose; every change of an
         order is told to its owner."""
         system = self._system
-        waiting = told = 0
-        for queue in (*system.queues, system._heap):
-            for item in queue:
-                if type(item) is Envelope:
-                    waiting += 1
-                    told += type(item[4]) is OrderEvent
+        queues = (*system.queues, system._heap)
+        on_their_way = [item for queue in queues for item in queue if type(item) is Envelope]
+        waiting = len(on_their_way)
+        told = sum([type(item[4]) is OrderEvent for item in on_their_way])
         sent = sum([channel.sent for channel in system._channels.values()])
         if sent != self.delivered + waiting + self.lost:
             self._fail(
