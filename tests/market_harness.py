@@ -100,7 +100,7 @@ def play_market(
         agents[f"strategy/{name}"] = (agent, own)
     valuation = Valuation(one.quote.code, [one])
     opening = [(name, asset, D(sum_)) for name, own in cash.items() for asset, sum_ in own.items()]
-    system.now = system.clock.ns = START  # type: ignore[attr-defined]
+    system.begin_at(START)
     ledger = AccountActor(list(accounts), opening, [("USD", D(insurance))])
     exchange = ExchangeActor(ids.draw(), run_id, {one.code: market}, agents, valuation)
     exchange.publication.depth_every = depth_every

@@ -204,7 +204,7 @@ class StrategyHost(Actor):
         """The market events that were sent to it and that it was not given: they are on their way,
         wait in its inbox, or for it to have done thinking."""
         deferred = [] if self._deferred is None else [self._deferred]
-        waiting = [*deferred, *self.fiber.inbox, *self.system.on_their_way(self.fiber)]
+        waiting = [*deferred, *self.fiber.inbox, *self.system.events.on_their_way(self.fiber)]
         return [one[4] for one in waiting if type(one[4]) in _MARKET]
 
     def _unseen(self) -> list[Unseen]:

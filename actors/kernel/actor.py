@@ -107,7 +107,7 @@ class Actor:
         while not fiber.inbox:
             if fiber.room is not None:
                 fiber.make_room()
-            if self.system.current is fiber and not (EAGER and fiber.is_elsewhere()):
+            if self.system.events.current is fiber and not (EAGER and fiber.is_elsewhere()):
                 fiber.waiting = RECEIVE
                 envelope: Envelope = yield PARK
                 return envelope
@@ -122,14 +122,14 @@ class Actor:
         """Answer a request; give an exception to raise it at the asker."""
         back = self.link(request.channel.sender)
         reply = request.reply
-        system = self.system
+        events = self.system.events
         if (
             reply is not None
             and reply.inline
             and not reply.is_set
-            and priority <= system.priority
+            and priority <= events.priority
             # Not past what was sent in between: that is delivered first.
-            and (system.sequence == request.id or system.is_idle(priority))
+            and (events.sequence == request.id or events.is_idle(priority))
         ):
             back.answer_now(reply, value, priority)
         else:

@@ -66,6 +66,7 @@ class Channel:
         "_by_priority",
         "_last",
         "_random",
+        "events",
         "forgives",
         "is_prompt",
         "is_slow",
@@ -78,6 +79,7 @@ class Channel:
 
     def __init__(self, system: System, sender: str, target: Fiber, latency: Latency | None) -> None:
         self.system = system
+        self.events = system.events
         self.sender = sender
         self.target = target
         self.latency = latency
@@ -100,7 +102,7 @@ class Channel:
 
     def set_latency(self, latency: Latency | None) -> None:
         """Charge ``latency`` from now on; what is on its way is not overtaken."""
-        if latency is None and self._last > self.system.now:
+        if latency is None and self._last > self.events.now:
             latency = FixedLatency(0)
         self.latency = latency
         self.is_slow = (
@@ -167,39 +169,39 @@ class Channel:
         target.load += 1
         # The rest stands again in `_put`; it is here because a call would be a tenth of a hop.
         self.sent += 1
-        system = self.system
-        number = system.sequence = system.sequence + 1
-        sender = system.current
-        cause = sender.cause if sender is not None else system.outside()
-        now = system.now
-        if priority < system.priority:
-            priority = system.priority
-        system.queues[priority].append(
+        events = self.events
+        number = events.sequence = events.sequence + 1
+        sender = events.current
+        cause = sender.cause if sender is not None else events.outside()
+        now = events.now
+        if priority < events.priority:
+            priority = events.priority
+        events.queues[priority].append(
             _new(Envelope, (now, priority, number, self, payload, cause, now, reply))
         )
         return number
 
     def _post_late(self, payload: Any, priority: int, reply: Signal | None) -> int:
         """`post` over a link with latency, or live; room and life of the target are known."""
-        system = self.system
-        sender = system.current
-        cause = sender.cause if sender is not None else system.outside()
-        now = system.now
+        events = self.events
+        sender = events.current
+        cause = sender.cause if sender is not None else events.outside()
+        now = events.now
         at = self._arrival(priority, now)
         self.target.load += 1
         self.sent += 1
-        number = system.sequence = system.sequence + 1
+        number = events.sequence = events.sequence + 1
         if at > now:
             envelope = _new(Envelope, (at, priority, number, self, payload, cause, now, reply))
-            heappush(system._heap, envelope)
+            heappush(events.heap, envelope)
         else:
-            if priority < system.priority:
-                priority = system.priority
-            system.queues[priority].append(
+            if priority < events.priority:
+                priority = events.priority
+            events.queues[priority].append(
                 _new(Envelope, (now, priority, number, self, payload, cause, now, reply))
             )
-        if system.kick is not None:
-            system.kick()
+        if events.kick is not None:
+            events.kick()
         return number
 
     def _refuse(self, payload: Any) -> None:
@@ -218,7 +220,7 @@ class Channel:
 
     def post_from(self, leaves: int, payload: Any, priority: int = COMMAND) -> int:
         """`post`, of what leaves its sender at ``leaves`` (nanoseconds) and not before."""
-        if leaves <= self.system.now:
+        if leaves <= self.events.now:
             return self.post(payload, priority)
         target = self.target
         if target.load >= target.bound:
@@ -232,26 +234,26 @@ class Channel:
         self, payload: Any, priority: int, reply: Signal | None, at: int = 0, leaves: int = 0
     ) -> int:
         """Send, to be delivered at ``at`` where given; room and life of the target are known."""
-        system = self.system
-        sender = system.current
-        cause = sender.cause if sender is not None else system.outside()
-        now = system.now
+        events = self.events
+        sender = events.current
+        cause = sender.cause if sender is not None else events.outside()
+        now = events.now
         if self.is_slow and not at:
             at = self._arrival(priority, now)
         self.sent += 1
-        number = system.sequence = system.sequence + 1
+        number = events.sequence = events.sequence + 1
         if at > now:
             sent = leaves or now
-            system.schedule(Envelope(at, priority, number, self, payload, cause, sent, reply))
+            events.schedule(Envelope(at, priority, number, self, payload, cause, sent, reply))
             return number
         # It happens now, so it is never more urgent than what is being handled now.
-        if priority < system.priority:
-            priority = system.priority
-        system.queues[priority].append(
+        if priority < events.priority:
+            priority = events.priority
+        events.queues[priority].append(
             _new(Envelope, (now, priority, number, self, payload, cause, now, reply))
         )
-        if system.kick is not None:
-            system.kick()
+        if events.kick is not None:
+            events.kick()
         return number
 
     def post_at(self, at: int, payload: Any, priority: int) -> int:
@@ -260,7 +262,7 @@ class Channel:
         if target.load >= target.bound:
             self._refuse(payload)
         target.load += 1
-        return self._put(payload, priority, None, max(at, self.system.now, 1))
+        return self._put(payload, priority, None, max(at, self.events.now, 1))
 
     async def send(self, payload: Any, priority: int = COMMAND) -> int:
         """Send, waiting until the target has room; the message's id."""
@@ -278,7 +280,7 @@ class Channel:
         very next message, or when somebody watches: then it is for `request`. Ids and counters
         are those of a request. Raises what the target answers with when it refuses.
         """
-        system = self.system
+        events = self.events
         target = self.target
         if (
             target.waiting is not HANDLE
@@ -286,25 +288,25 @@ class Channel:
             or not self.is_prompt
             or target.room is not None
             or target.load >= target.bound
-            or system.tracer is not None
-            or system.observer is not None
+            or events.tracer is not None
+            or events.observer is not None
         ):
             return UNSET
-        sender = system.current
-        if sender is None or sender.enters or not system.is_idle(COMMAND, sender):
+        sender = events.current
+        if sender is None or sender.enters or not events.is_idle(COMMAND, sender):
             return UNSET
         back = self._back
         if back is None:
-            back = self._back = system.channel(target.name, self.sender)
+            back = self._back = self.system.channel(target.name, self.sender)
         # A question and an answer: two messages, with their numbers.
-        number = system.sequence + 1
+        number = events.sequence + 1
         try:
             value = target.respond(payload, sender.cause)
         except BaseException:
             # It refuses nothing, it breaks: let that happen the long way, again, where it belongs.
             return UNSET
         target.cause = number
-        system.sequence = number + 1
+        events.sequence = number + 1
         self.sent += 1
         back.sent += 1
         if isinstance(value, BaseException):
@@ -318,7 +320,7 @@ class Channel:
         message, or when somebody watches: then it is for `request`. Ids and counters are those of
         a request. Raises what the target answers with when it refuses.
         """
-        system = self.system
+        events = self.events
         target = self.target
         if (
             target.look is None
@@ -326,9 +328,9 @@ class Channel:
             or target.waiting is not HANDLE
             or target.room is not None
             or target.load >= target.bound
-            or system.tracer is not None
-            or system.observer is not None
-            or not system.is_idle(COMMAND)
+            or events.tracer is not None
+            or events.observer is not None
+            or not events.is_idle(COMMAND)
         ):
             return UNSET
         value = target.look(payload)
@@ -336,9 +338,9 @@ class Channel:
             return UNSET
         back = self._back
         if back is None:
-            back = self._back = system.channel(target.name, self.sender)
-        target.cause = number = system.sequence + 1
-        system.sequence = number + 1
+            back = self._back = self.system.channel(target.name, self.sender)
+        target.cause = number = events.sequence + 1
+        events.sequence = number + 1
         self.sent += 1
         back.sent += 1
         if isinstance(value, BaseException):
@@ -347,38 +349,38 @@ class Channel:
 
     async def request(self, payload: Any, priority: int = COMMAND) -> Any:
         """Send and wait for the answer; raises what the target answers with when it refuses."""
-        system = self.system
+        events = self.events
         target = self.target
-        reply = Signal(system, target.name)
+        reply = Signal(self.system, target.name)
         if (
             target.waiting is HANDLE
             and self.is_prompt
             and target.hosts
-            and system.is_idle(priority)
+            and events.is_idle(priority)
         ):
             # It would be the next message delivered anyway: deliver it here. The asker is spared
             # being parked and resumed; order, ids and what observers see stay the same.
-            number = system.sequence = system.sequence + 1
-            if priority < system.priority:
-                priority = system.priority
+            number = events.sequence = events.sequence + 1
+            if priority < events.priority:
+                priority = events.priority
             else:
-                system.priority = priority
-            sender = system.current
-            cause = sender.cause if sender is not None else system.outside()
-            now = system.now
+                events.priority = priority
+            sender = events.current
+            cause = sender.cause if sender is not None else events.outside()
+            now = events.now
             envelope = _new(Envelope, (now, priority, number, self, payload, cause, now, reply))
             self.sent += 1
             target.load += 1
-            if system.tracer is not None:
-                system.tracer(envelope)
+            if events.tracer is not None:
+                events.tracer(envelope)
             reply.inline = True
             if sender is None or sender.enters:
                 target.deliver_as_guest(envelope)
             else:
                 target.deliver(envelope)
             reply.inline = False
-            if system.observer is not None:
-                system.observer(envelope)
+            if events.observer is not None:
+                events.observer(envelope)
             value = reply.value
             if value is not UNSET:
                 if type(value) is Failure:
@@ -404,19 +406,19 @@ class Channel:
 
     def answer_now(self, reply: Signal, value: Any, priority: int = COMMAND) -> None:
         """Hand the answer to an asker who has not begun to wait; numbered like any message."""
-        system = self.system
+        events = self.events
         self.sent += 1
-        number = system.sequence = system.sequence + 1
+        number = events.sequence = events.sequence + 1
         if isinstance(value, BaseException):
             value = Failure(value)
         reply.value = value
-        if system.tracer is not None or system.observer is not None:
-            now, sender = system.now, system.current
-            cause = sender.cause if sender is not None else system.outside()
-            priority = max(priority, system.priority)
+        if events.tracer is not None or events.observer is not None:
+            now, sender = events.now, events.current
+            cause = sender.cause if sender is not None else events.outside()
+            priority = max(priority, events.priority)
             answer = Answer(reply, value)
             envelope = Envelope(now, priority, number, self, answer, cause, now, None)
-            if system.tracer is not None:
-                system.tracer(envelope)
-            if system.observer is not None:
-                system.observer(envelope)
+            if events.tracer is not None:
+                events.tracer(envelope)
+            if events.observer is not None:
+                events.observer(envelope)

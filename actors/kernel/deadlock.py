@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 from backtest.errors import Livelock, Stubborn
 from backtest.times import format_ns
 
-from .dispatch import STRIDE
-from .event_queue import NEVER, is_stale
+from .asyncio_internals import tasks_of
+from .event_queue import NEVER, EventQueue
 from .interrupts import place_of, place_of_line
 from .message import Envelope
 from .signal import Signal
 
 if TYPE_CHECKING:
-    from .system import System
+    from .population import Population
 
-__all__ = ["STALL_BOUND", "StallWatch", "in_vain", "line_of", "stall_bound_of", "waits"]
+__all__ = ["STALL_BOUND", "STRIDE", "StallWatch", "in_vain", "line_of", "stall_bound_of", "waits"]
+
+STRIDE = 4096
+"""Steps between two looks at whether time moves."""
 
 STALL_BOUND = 10_000_000
 """Steps at one simulated time that are taken for a livelock by a bare system: minutes of real
@@ -26,12 +29,14 @@ WAKE_BOUND = 100_000
 """The same in a run of a strategy or a few."""
 
 
-def waits(system: System) -> list[tuple[str, Signal]]:
+def waits(events: EventQueue, population: Population) -> list[tuple[str, Signal]]:
     """Who waits for an answer, or for room, that is not on its way."""
     pending = [
-        (fiber.name, fiber.waiting) for fiber in system._fibers if isinstance(fiber.waiting, Signal)
+        (fiber.name, fiber.waiting)
+        for fiber in population.fibers
+        if isinstance(fiber.waiting, Signal)
     ]
-    pending += [(name, signal) for signal, name in system.asides.values()]
+    pending += [(name, signal) for signal, name in events.asides.values()]
     return [
         (who, signal)
         for who, signal in pending
@@ -39,14 +44,14 @@ def waits(system: System) -> list[tuple[str, Signal]]:
     ]
 
 
-def in_vain(system: System) -> list[tuple[str, str]]:
+def in_vain(events: EventQueue, population: Population) -> list[tuple[str, str]]:
     """Who waits for whom in vain.
 
     While there is a future (a message with latency, a timer, a bar after `stop`) that may be
     what they wait for; then only those are in vain who wait for each other in a circle.
     """
-    waiting = [(who, signal.about) for who, signal in waits(system)]
-    if system._feed_time == NEVER and all(is_stale(item[3]) for item in system._heap):
+    waiting = [(who, signal.about) for who, signal in waits(events, population)]
+    if events.next_time() == NEVER:
         return waiting
     whom = dict(waiting)
     circle = []
@@ -79,8 +84,8 @@ def _waits_at(coroutine: Any) -> str:
     """The innermost line of a chain of coroutines that is not ours; a fiber holds its own."""
     found = ""
     while coroutine is not None:
-        if hasattr(coroutine, "_coroutine"):
-            coroutine = coroutine._coroutine
+        if hasattr(coroutine, "coroutine"):
+            coroutine = coroutine.coroutine
             continue
         frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
         if frame is not None:
@@ -92,48 +97,46 @@ def _waits_at(coroutine: Any) -> str:
 class StallWatch:
     """Counts steps for as long as time does not move."""
 
-    __slots__ = ("_steps", "_system", "_time")
+    __slots__ = ("_events", "_steps", "_time", "bound")
 
-    def __init__(self, system: System) -> None:
-        self._system = system
+    def __init__(self, events: EventQueue) -> None:
+        self._events = events
         self._time = -1
         self._steps = 0
+        self.bound = STALL_BOUND
+        """How many steps there may be at one simulated time; beyond it is a `Livelock`."""
 
     def note(self, steps: int) -> None:
         """So many steps were made since the last call. Raises `Livelock` when time stands still."""
-        system = self._system
-        if system.now != self._time:
-            self._time, self._steps = system.now, 0
+        events = self._events
+        if events.now != self._time:
+            self._time, self._steps = events.now, 0
             return
         self._steps += steps
-        if self._steps < system.stall_bound:
+        if self._steps < self.bound:
             return
         made, self._steps = self._steps, 0
         # What is wound down now may be as restless; nobody should wait as long for that again.
-        system.stall_bound = min(system.stall_bound, 2 * STRIDE)
-        if refusing := _refusing(system):
+        self.bound = min(self.bound, 2 * STRIDE)
+        if refusing := _refusing(events):
             raise Stubborn(refusing)
-        raise Livelock(_busy(system), made, format_ns(system.now))
+        raise Livelock(_busy(events), made, format_ns(events.now))
 
 
-def _refusing(system: System) -> list[tuple[str, str]]:
+def _refusing(events: EventQueue) -> list[tuple[str, str]]:
     """Whom their task groups cancel again and again while the run is wound down, and where."""
-    if not system._ending:
+    if not events.is_ending:
         return []
-    refusing = [task for task in system.loop.children if task.cancelling()]
+    refusing = [task for task in events.loop.children if task.cancelling()]
     return [(task.get_name(), line_of(task)) for task in refusing]
 
 
-def _busy(system: System) -> list[str]:
+def _busy(events: EventQueue) -> list[str]:
     """Who is at work now: those whom the loop runs next, and between whom messages travel."""
-    busy: dict[str, None] = {}
-    for handle in system.loop._ready:
-        task = getattr(handle._callback, "__self__", None)
-        if isinstance(task, asyncio.Task):
-            busy[task.get_name()] = None
-    for fiber, _, _ in system._wakes:
+    busy = dict.fromkeys(task.get_name() for task in tasks_of(events.ready))
+    for fiber, _, _ in events.wakes:
         busy[fiber.name] = None
-    for queue in system.queues:
+    for queue in events.queues:
         for item in queue:
             if type(item) is Envelope:
                 busy |= {item.channel.sender: None, item.channel.target.name: None}

@@ -16,18 +16,18 @@ import asyncio
 import contextvars
 import decimal
 import sys
-from asyncio.tasks import _enter_task, _leave_task
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
+from .asyncio_internals import awaited, enter_task, leave_task
 from .copies import ends_in_copies
 from .garbage import never_end
 
 if TYPE_CHECKING:
+    from .event_queue import EventQueue
     from .message import Envelope
-    from .system import System
 
 __all__ = ["ARITHMETIC", "EAGER", "HANDLE", "OWNER", "PARK", "RECEIVE", "Fiber"]
 
@@ -75,10 +75,10 @@ def _instance(error: tuple[Any, ...]) -> Any:
 class _Begun:
     """A coroutine that has run to its first wait, for somebody else to await the rest of it."""
 
-    __slots__ = ("_coroutine", "_first")
+    __slots__ = ("_first", "coroutine")
 
     def __init__(self, coroutine: Any, first: Any) -> None:
-        self._coroutine = coroutine
+        self.coroutine = coroutine
         self._first = first
 
     def __await__(self) -> Iterator[Any]:
@@ -95,14 +95,14 @@ class _Begun:
         if first is not _NOTHING:
             self._first = _NOTHING
             return first
-        return self._coroutine.send(value)
+        return self.coroutine.send(value)
 
     def throw(self, *error: Any) -> Any:
         self._first = _NOTHING
-        return self._coroutine.throw(_instance(error))
+        return self.coroutine.throw(_instance(error))
 
     def close(self) -> None:
-        self._coroutine.close()
+        self.coroutine.close()
 
 
 class Fiber:
@@ -111,20 +111,22 @@ class Fiber:
     __reduce_ex__ = ends_in_copies
 
     __slots__ = (
-        "_coroutine",
         "_future",
         "_handoff",
         "_killed",
         "_outcome",
         "_run",
         "_send",
+        "_tell_ended",
         "again",
         "arrive",
         "bound",
         "cause",
         "context",
+        "coroutine",
         "draining",
         "enters",
+        "events",
         "handle",
         "handling",
         "hosts",
@@ -137,13 +139,15 @@ class Fiber:
         "respond",
         "room",
         "stopped",
-        "system",
         "task",
         "waiting",
     )
 
-    def __init__(self, system: System, name: str, bound: int) -> None:
-        self.system = system
+    def __init__(
+        self, events: EventQueue, name: str, bound: int, ended: Callable[[Fiber, Any], None]
+    ) -> None:
+        self.events = events
+        self._tell_ended = ended
         self.name = name
         self.bound = bound
         """How many messages may be on their way to it or wait in its inbox."""
@@ -186,7 +190,7 @@ class Fiber:
         # One decimal context for each, for they are mutable: or the precision that one actor sets
         # would be that of all, and the caller's that of the run.
         self._run(decimal.setcontext, ARITHMETIC.copy())
-        self._coroutine: Coroutine[Any, Any, Any] | None = None
+        self.coroutine: Coroutine[Any, Any, Any] | None = None
         self._send: Any = None
         self._future: asyncio.Future[None] | None = None
         self._handoff: Any = _NOTHING
@@ -197,33 +201,29 @@ class Fiber:
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Make the task that runs ``coroutine`` as this fiber."""
-        self._coroutine = coroutine
+        self.coroutine = coroutine
         self._send = coroutine.send
         self._outcome = self._handoff = _NOTHING
         self.waiting = self.handling = None
-        self.system.loose += 1
+        self.events.loose += 1
         loop = asyncio.get_running_loop()
-        make = self.system.task_class
+        make = self.events.task_class
         self.task = make(_drive(self), loop=loop, name=self.name, context=self.context)
         self.task.add_done_callback(self._ended)
         return self.task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         if self.waiting is None:
-            self.system.loose -= 1
+            self.events.loose -= 1
         self.waiting = None
         if not self._killed:
-            self._run(self._coroutine.close)  # type: ignore[union-attr]  # cancelled unbegun
-        try:
-            self.system.fiber_ended(self, task)
-        except Exception as error:
-            # asyncio would only log what a done-callback raises.
-            self.system.fail(error)
+            self._run(self.coroutine.close)  # type: ignore[union-attr]  # cancelled unbegun
+        self._tell_ended(self, task)
 
     def kill(self) -> None:
         """End the task whatever its coroutine says: for one that refuses to be cancelled."""
         self._killed = True
-        never_end(self._coroutine)
+        never_end(self.coroutine)
         self._handoff = _NOTHING
         self._outcome = asyncio.CancelledError("refused to be cancelled")
         if self.task is not None:
@@ -278,15 +278,15 @@ class Fiber:
 
     def step(self, value: Any) -> None:
         """Resume the parked coroutine with ``value`` here and now."""
-        system = self.system
-        loop, task = system.loop, self.task
+        events = self.events
+        loop, task = events.loop, self.task
         self.waiting = None
-        outer, system.current = system.current, self
+        outer, events.current = events.current, self
         # Stepped from within another fiber (`System.run_ahead`), its task steps aside meanwhile.
         aside = None if outer is None else asyncio.current_task(loop)
         if aside is not None:
-            _leave_task(loop, aside)
-        _enter_task(loop, task)  # type: ignore[arg-type]
+            leave_task(loop, aside)
+        enter_task(loop, task)  # type: ignore[arg-type]
         try:
             out = self._run(self._send, value)
         except BaseException as error:
@@ -296,10 +296,10 @@ class Fiber:
                 self._handoff = out
                 self._wake_task()
         finally:
-            _leave_task(loop, task)  # type: ignore[arg-type]
+            leave_task(loop, task)  # type: ignore[arg-type]
             if aside is not None:
-                _enter_task(loop, aside)
-            system.current = outer
+                enter_task(loop, aside)
+            events.current = outer
 
     def end(self, error: BaseException) -> None:
         """End the parked coroutine with ``error`` (a `StopIteration` when it returned)."""
@@ -312,7 +312,7 @@ class Fiber:
         """Raise ``error`` where the parked coroutine waits, here and now."""
         # A handler's error belongs to the coroutine that would have called it: its ``finally``
         # clauses and task groups must see it, and a StopIteration must not look like a return.
-        send, self._send = self._send, self._coroutine.throw  # type: ignore[union-attr]
+        send, self._send = self._send, self.coroutine.throw  # type: ignore[union-attr]
         try:
             self._step_alone(error)
         finally:
@@ -320,19 +320,19 @@ class Fiber:
 
     def _step_alone(self, value: Any) -> None:
         """`step`, also where the task of somebody who delivered in place is running."""
-        loop = self.system.loop
+        loop = self.events.loop
         task = asyncio.current_task(loop)
         if task is None:
             self.step(value)
             return
-        _leave_task(loop, task)
+        leave_task(loop, task)
         try:
             self.step(value)
         finally:
-            _enter_task(loop, task)
+            enter_task(loop, task)
 
     def _wake_task(self) -> None:
-        self.system.loose += 1
+        self.events.loose += 1
         if not self._future.done():  # type: ignore[union-attr]
             # It is done when the coroutine has cancelled its own task while it was stepped.
             self._future.set_result(None)  # type: ignore[union-attr]
@@ -343,15 +343,15 @@ class Fiber:
         self.cause = envelope[2]
         self.handling = envelope
         self.waiting = None
-        system = self.system
-        outer, system.current = system.current, self
+        events = self.events
+        outer, events.current = events.current, self
         try:
             pending = self.handle(envelope)  # type: ignore[misc]
         except BaseException as error:
             self.fail(error)
             return
         finally:
-            system.current = outer
+            events.current = outer
         if pending is None:
             self.waiting = HANDLE
         else:
@@ -362,15 +362,15 @@ class Fiber:
         # Or the handler would reckon with the decimal precision of whoever asks.
         self.take(envelope)
         self.waiting = None
-        system = self.system
-        outer, system.current = system.current, self
+        events = self.events
+        outer, events.current = events.current, self
         try:
             pending = self._run(self.handle, envelope)  # type: ignore[arg-type]
         except BaseException as error:
             self.fail(error)
             return
         finally:
-            system.current = outer
+            events.current = outer
         if pending is None:
             self.waiting = HANDLE
         else:
@@ -384,12 +384,12 @@ class Fiber:
         if type(pending) is not CoroutineType:
             self._step_alone(pending)
             return
-        system = self.system
+        events = self.events
         enters = self.enters
-        outer, system.current = system.current, self
+        outer, events.current = events.current, self
         if enters:
-            loop, task = system.loop, self.task
-            _enter_task(loop, task)  # type: ignore[arg-type]
+            loop, task = events.loop, self.task
+            enter_task(loop, task)  # type: ignore[arg-type]
         try:
             out = self._run(pending.send, None) if enters or guest else pending.send(None)
         except StopIteration:
@@ -406,8 +406,8 @@ class Fiber:
             begun = _Begun(pending, out)
         finally:
             if enters:
-                _leave_task(loop, task)  # type: ignore[arg-type]
-            system.current = outer
+                leave_task(loop, task)  # type: ignore[arg-type]
+            events.current = outer
         waiting = self.waiting
         # Whoever ran ahead to here is in a task of its own.
         self._step_alone(begun)
@@ -418,12 +418,12 @@ class Fiber:
         """Call ``function`` as if the fiber's own task called it: in its context, as its task."""
         if self.draining:
             return function(argument)
-        loop, task = self.system.loop, self.task
-        _enter_task(loop, task)  # type: ignore[arg-type]
+        loop, task = self.events.loop, self.task
+        enter_task(loop, task)  # type: ignore[arg-type]
         try:
             return self._run(function, argument)
         finally:
-            _leave_task(loop, task)  # type: ignore[arg-type]
+            leave_task(loop, task)  # type: ignore[arg-type]
 
     # -- driven by its task (the iterator protocol that `await` speaks) -----------------------
 
@@ -450,7 +450,7 @@ class Fiber:
             raise self._outcome
         if self.waiting is not None:
             self.waiting = None
-            self.system.loose += 1
+            self.events.loose += 1
         exception = _instance(error)
         handoff, self._handoff = self._handoff, _NOTHING
         if (
@@ -461,27 +461,25 @@ class Fiber:
             # Cancelled before the task could see what the coroutine awaits. As in asyncio, that is
             # cancelled first (a child task, say), and its end brings the error.
             return handoff
-        return self._advance(self._coroutine.throw, exception)  # type: ignore[union-attr]
+        return self._advance(self.coroutine.throw, exception)  # type: ignore[union-attr]
 
     def close(self) -> None:
-        if self._coroutine is not None:
-            self._coroutine.close()
+        if self.coroutine is not None:
+            self.coroutine.close()
 
     def _advance(self, method: Callable[[Any], Any], value: Any) -> Any:
-        system = self.system
-        if system.kick is not None:
-            # Live, time has gone on while the loop was at work.
-            system.now = max(system.now, system.clock.now())
-        system.current = self
+        events = self.events
+        if events.kick is not None:
+            events.look_at_clock()
+        events.current = self
         try:
             out = method(value)
         finally:
-            system.current = None
+            events.current = None
         if out is PARK:
-            system.loose -= 1
-            future = self._future = system.loop.create_future()
-            future._asyncio_future_blocking = True
-            return future
+            events.loose -= 1
+            future = self._future = events.loop.create_future()
+            return awaited(future)
         return out
 
 

@@ -16,7 +16,7 @@ from backtest.source_code import is_ours
 from backtest.times import format_ns
 
 if TYPE_CHECKING:
-    from .system import System
+    from .event_queue import EventQueue
 
 __all__ = ["INTERRUPTED", "at_once", "interruptible", "on_interrupt", "place_of", "place_of_line"]
 
@@ -52,7 +52,7 @@ def on_interrupt(handler: Handler) -> Iterator[None]:
 
 
 @contextmanager
-def interruptible(system: System) -> Iterator[None]:
+def interruptible(events: EventQueue) -> Iterator[None]:
     """Let Ctrl-C end the simulation at once; the message of the `KeyboardInterrupt` says which
     actor was at work, at which line, and at what simulated time. Code that catches whatever is
     raised catches that, too: on the command line a second Ctrl-C ends the process. A handler of
@@ -63,10 +63,10 @@ def interruptible(system: System) -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         nonlocal asked
-        who = "the simulation" if system.current is None else system.current.name
+        who = "the simulation" if events.current is None else events.current.name
         where = place_of(frame)
         told = "" if where is None else f": {where}"
-        told = f"{who} was at work at {format_ns(system.now)}{told}"
+        told = f"{who} was at work at {format_ns(events.now)}{told}"
         if asked and before is at_once:
             _leave(told)
         asked = True

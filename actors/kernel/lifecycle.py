@@ -12,16 +12,19 @@ import anyio
 from backtest.errors import BacktestError, Deadlock, SimulationEnded, Stubborn
 from backtest.times import DAY, format_ns
 
-from .actor import Life
+from .actor import Actor, Life
+from .asyncio_internals import running_loop
 from .deadlock import in_vain, line_of
 from .fiber import ARITHMETIC
 from .garbage import calm_collector, never_end
 from .interrupts import interruptible
-from .realtime import GRACE_S, MOMENT_S
+from .realtime import GRACE_S, MOMENT_S, Live
 from .simulated_loop import SimulatedLoop, SimulatedTask
 
 if TYPE_CHECKING:
-    from .system import System
+    from .dispatch import Delivery
+    from .event_queue import EventQueue
+    from .population import Population
 
 __all__ = ["Lifecycle"]
 
@@ -32,10 +35,20 @@ STAGES = 3
 class Lifecycle:
     """Carries one run of a system through, and knows how far it has come and what broke it."""
 
-    __slots__ = ("_error", "_finished", "_main", "_system", "is_closing", "is_over")
+    __slots__ = (
+        "_error",
+        "_events",
+        "_finished",
+        "_main",
+        "_population",
+        "is_cancelled",
+        "is_closing",
+        "is_over",
+    )
 
-    def __init__(self, system: System) -> None:
-        self._system = system
+    def __init__(self, events: EventQueue, population: Population) -> None:
+        self._events = events
+        self._population = population
         self._error: BaseException | None = None
         self._finished: asyncio.Future[None] | None = None
         """What `run` waits for now; None before it."""
@@ -44,6 +57,8 @@ class Lifecycle:
         """Whether the run is over and its actors are being wound down."""
         self.is_over = False
         """Whether they have been."""
+        self.is_cancelled = False
+        """Whether somebody outside has asked it to end at once."""
 
     @property
     def is_started(self) -> bool:
@@ -65,7 +80,8 @@ class Lifecycle:
         """Nothing can happen any more: end the run, or say who waits for whom."""
         finished = self._finished
         if finished is None or finished.done():
-            raise Deadlock(in_vain(self._system) or [("the system", "an actor that does not end")])
+            waits = in_vain(self._events, self._population)
+            raise Deadlock(waits or [("the system", "an actor that does not end")])
         finished.set_result(None)
 
     def fail(self, error: BaseException) -> None:
@@ -74,54 +90,71 @@ class Lifecycle:
             self._error = error
         self.finish()
 
-    def end_cancelled(self) -> None:
-        """Somebody outside wants the run to end."""
+    def _end_cancelled(self) -> None:
         self.fail(SimulationEnded("the run was cancelled"))
 
     def crash(self, error: Exception) -> None:
         """The delivery itself has raised, in no actor: a tracer, say, or an invariant's check."""
         if self._finished is None or self._finished.done():
             raise error
-        error.add_note(f"in the kernel at {format_ns(self._system.now)}")
+        error.add_note(f"in the kernel at {format_ns(self._events.now)}")
         # They would only raise again while the actors are wound down.
-        self._system.tracer = self._system.observer = None
+        self._events.tracer = self._events.observer = None
         self.fail(error)
 
     # -- from start to end -----------------------------------------------------------------------
 
-    def simulate(self) -> None:
+    def start(self, actor: Actor) -> None:
+        """Let ``actor`` begin to live."""
+        actor.change("start")
+        actor.fiber.start(actor.run())
+
+    def stop(self) -> None:
+        """End the run at the next moment at which nothing more is to be done now."""
+        self._events.is_ending = True
+        if self._events.kick is not None:
+            self._events.kick()
+
+    def cancel(self) -> None:
+        """End the run at the next event with `SimulationEnded`; from any thread."""
+        self.is_cancelled = True
+        if self._events.loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has just been closed: the run is over
+                self._events.loop.call_soon_threadsafe(self._end_cancelled)
+
+    def simulate(self, delivery: Delivery) -> None:
         """Run the system in simulated time to its end, on a loop of its own."""
-        if asyncio._get_running_loop() is not None:
+        if running_loop() is not None:
             raise BacktestError(
                 "a simulation runs on an event loop of its own and here one runs already: "
                 "await anyio.to_thread.run_sync(system.simulate)"
             )
-        if not self._system.simulated:
+        if not self._events.simulated:
             raise BacktestError("a system with a real clock is not simulated: await system.run()")
         loop = SimulatedLoop()
         try:
             with (
-                interruptible(self._system),
+                interruptible(self._events),
                 calm_collector(),
                 decimal.localcontext(ARITHMETIC),  # for what runs in no fiber: policies, sources
                 asyncio.Runner(loop_factory=lambda: loop) as runner,
             ):
                 try:
-                    runner.run(self.on_loop(loop))
+                    runner.run(self.on_loop(loop, delivery))
                 finally:
                     self.clean_up(loop)
         finally:
             loop.close()
 
-    async def on_loop(self, loop: SimulatedLoop) -> None:
+    async def on_loop(self, loop: SimulatedLoop, delivery: Delivery) -> None:
         """`run`, as the first task of a simulated loop of its own."""
-        system = self._system
-        loop.base = system._base = system.now - system.now % DAY
-        loop.watch_threads()
-        loop.system = system
-        system.task_class = SimulatedTask
+        events = self._events
+        events.base = events.now - events.now % DAY
+        events.ready = loop.ready
+        events.task_class = SimulatedTask
+        loop.simulate(delivery)
         self._main = asyncio.current_task()
-        await self.run()
+        await self.run(delivery)
 
     def clean_up(self, loop: SimulatedLoop) -> None:
         """Leave nothing behind, also where the loop itself was left by a KeyboardInterrupt."""
@@ -132,101 +165,110 @@ class Lifecycle:
                     loop.run_until_complete(self._main)
         finally:
             loop.abandon()
-            loop.system = None
+            loop.delivery = None
 
-    async def run(self) -> None:
+    async def run(self, delivery: Delivery) -> None:
         """Start every actor, run until nothing can happen any more (or `stop`), and end them."""
-        system = self._system
+        events = self._events
         if self._finished is not None:
             raise SimulationEnded("a system runs once: build a new one")
-        system.loop = asyncio.get_running_loop()
-        if system.cancelled:
-            self.end_cancelled()
-        if not system.simulated:
-            system.kick = system._live.kick
-        elif getattr(system.loop, "system", None) is not system:
+        events.loop = asyncio.get_running_loop()
+        if self.is_cancelled:
+            self._end_cancelled()
+        if not events.simulated:
+            events.kick = Live(delivery).kick
+        elif getattr(events.loop, "delivery", None) is not delivery:
             raise BacktestError("simulated time needs a loop of its own: call system.simulate()")
         try:
-            for actor in list(system.actors.values()):
-                system._start(actor)
-            if not system.simulated:
-                system._live.kick()
-            await self._settle()
-            self.is_closing = True
-            if system.simulated and self._error is None and (waits := in_vain(system)):
-                raise Deadlock(waits)
-            for stage in range(STAGES):
-                if self._error is not None:
-                    break
-                system._ending = True
-                for actor in list(system.actors.values()):
-                    if actor.life is Life.RUNNING:
-                        actor.closing(stage)
-                await self._settle()
+            await self._live()
         finally:
             # Shielded, for live somebody may have cancelled the scope around `run`.
             with anyio.CancelScope(shield=True):
                 await self._end_tasks()
             self.is_over = True
-            if system.simulated and (error := system.loop.unseen_failure()) is not None:
+            if events.simulated and (error := events.loop.unseen_failure()) is not None:
                 self.fail(error)
         if self._error is not None:
             raise self._error
 
+    async def _live(self) -> None:
+        """From the start of the actors until the last of them has been wound down."""
+        events, actors = self._events, self._population.actors
+        for actor in list(actors.values()):
+            self.start(actor)
+        if events.kick is not None:
+            events.kick()
+        await self._settle()
+        self.is_closing = True
+        if events.simulated and self._error is None:
+            waits = in_vain(events, self._population)
+            if waits:
+                raise Deadlock(waits)
+        for stage in range(STAGES):
+            if self._error is not None:
+                break
+            events.is_ending = True
+            for actor in list(actors.values()):
+                if actor.life is Life.RUNNING:
+                    actor.closing(stage)
+            await self._settle()
+
     async def _settle(self) -> None:
         """Wait until nothing more is to be done (at this time, once the run is ending)."""
-        system = self._system
+        events = self._events
         if self._error is not None:
             return
-        self._finished = system.loop.create_future()
-        if not system.simulated and system._ending:
+        self._finished = events.loop.create_future()
+        if not events.simulated and events.is_ending:
             # Live there is no quiescence to observe: give what was started a moment.
-            system.loop.call_later(MOMENT_S, self.finish)
+            events.loop.call_later(MOMENT_S, self.finish)
         await self._finished
 
     async def _end_tasks(self) -> None:
         """End every actor, and in a simulation every task that they left behind."""
-        system = self._system
-        system._ending = self.is_closing = True
+        events, population = self._events, self._population
+        events.is_ending = self.is_closing = True
         for attempt in range(4):
-            tasks = [fiber.task for fiber in system._fibers if fiber.alive]
-            if system.simulated and attempt:
-                # Only now: a task group that is cancelled ends its own.
-                tasks += system.loop.children
+            # Children only later: a task group that is cancelled ends its own.
+            tasks = self._tasks() if attempt else [fiber.task for fiber in population.alive()]
             if not tasks and attempt:
                 break
             for task in tasks:
                 task.cancel()  # type: ignore[union-attr]
             await self._until_done(tasks)
         self._report_stubborn()
-        killed = [fiber.task for fiber in system._fibers if fiber.alive]
-        for fiber in system._fibers:
-            if fiber.alive:
-                fiber.kill()
-        if system.simulated:
-            for task in system.loop.children:
+        refusing = population.alive()
+        for fiber in refusing:
+            fiber.kill()
+        if events.simulated:
+            for task in events.loop.children:
                 never_end(task.get_coro())
-        await self._until_done(killed)
-        for actor in system.actors.values():
+        await self._until_done([fiber.task for fiber in refusing])
+        for actor in population.actors.values():
             actor.fiber.shut()
             if actor.life is Life.RUNNING:
                 actor.change("stop")
+
+    def _tasks(self) -> list[Any]:
+        """What has not ended: tasks of actors, and in a simulation those that they started."""
+        tasks: list[Any] = [fiber.task for fiber in self._population.alive()]
+        if self._events.simulated:
+            tasks += self._events.loop.children
+        return tasks
 
     async def _until_done(self, tasks: list[Any]) -> None:
         """Wait for ``tasks``, or until nothing can happen any more."""
         if not tasks:
             return
-        self._finished = self._system.loop.create_future()
+        self._finished = self._events.loop.create_future()
         done = asyncio.gather(*tasks, return_exceptions=True)
         done.add_done_callback(lambda _: self.finish())
-        if not self._system.simulated:
-            timer = self._system.loop.call_later(GRACE_S, self.finish)
+        if not self._events.simulated:
+            timer = self._events.loop.call_later(GRACE_S, self.finish)
             done.add_done_callback(lambda _: timer.cancel())
         await self._finished
 
     def _report_stubborn(self) -> None:
-        tasks = [fiber.task for fiber in self._system._fibers if fiber.alive]
-        if self._system.simulated:
-            tasks += self._system.loop.children
+        tasks = self._tasks()
         if tasks and self._error is None:
-            self._error = Stubborn([(task.get_name(), line_of(task)) for task in tasks if task])
+            self._error = Stubborn([(task.get_name(), line_of(task)) for task in tasks])

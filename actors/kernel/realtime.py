@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
-from typing import TYPE_CHECKING
+from heapq import heappop
 
+from .dispatch import Delivery
 from .event_queue import is_stale
-from .message import MARKET_TO_VENUE, Envelope
-
-if TYPE_CHECKING:
-    from .system import System
+from .message import Envelope
 
 __all__ = ["GRACE_S", "MOMENT_S", "Live"]
 
@@ -22,83 +19,77 @@ GRACE_S = 1.0
 class Live:
     """Delivers what is due, one thing in each pass of the loop, and sleeps until the next is."""
 
-    __slots__ = ("_kicked", "_next", "_system")
+    __slots__ = ("_delivery", "_events", "_kicked", "_next")
 
-    def __init__(self, system: System) -> None:
-        self._system = system
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+        self._events = delivery.events
         self._kicked = False
         self._next: int | None = None
 
     def kick(self) -> None:
         """Something was sent: deliver it in the loop's next pass."""
-        if not self._kicked and self._system.loop is not None:
+        if not self._kicked:
             self._kicked = True
-            self._system.loop.call_soon(self._pump)
-
-    def feed(self) -> None:
-        """Give the next market event its place in the heap, like everything else."""
-        system = self._system
-        number = system.sequence = system.sequence + 1
-        heappush(system._heap, (system._feed_time, MARKET_TO_VENUE, number, None))
-        self.kick()
+            self._events.loop.call_soon(self._pump)
 
     def _pump(self) -> None:
-        system = self._system
+        events, course = self._events, self._delivery.course
         self._kicked = False
-        if system._course.is_over:
+        if course.is_over:
             return
         try:
             self._deliver()
         except Exception as error:
             # A callback's error would only be logged.
-            system.crash(error)
-        heap = system._heap
-        if system._wakes or any(system.queues):
+            course.crash(error)
+        heap = events.heap
+        if events.wakes or any(events.queues):
             self.kick()
-        elif system._ending:
+        elif events.is_ending:
             # The end was asked for, and all that was due is done.
-            if not system.is_closing:
-                system._course.finish()
+            if not course.is_closing:
+                course.finish()
         elif heap and (self._next is None or heap[0][0] < self._next):
             self._next = heap[0][0]
-            system.loop.call_later(max(0, self._next - system.now) / 1e9, self._wake)
+            events.loop.call_later(max(0, self._next - events.now) / 1e9, self._wake)
 
     def _deliver(self) -> None:
-        system = self._system
-        system.now = max(system.now, system.clock.now())
+        events = self._events
+        events.look_at_clock()
         self._take_what_is_due()
-        if system._wakes:
-            fiber, signal, value = system._wakes[0]
+        if events.wakes:
+            fiber, signal, value = events.wakes[0]
             # Others run between two passes here: one of them may have cancelled the fiber.
             if fiber.waiting is signal and fiber.being_cancelled:
                 return
-            system._wakes.popleft()
+            events.wakes.popleft()
             if fiber.waiting is signal:
                 fiber.step(value)
             return
-        for priority, queue in enumerate(system.queues):
+        for priority, queue in enumerate(events.queues):
             if queue:
                 head = queue[0]
                 if type(head) is Envelope and head.channel.target.being_cancelled:
                     return
-                system.priority = priority
+                events.priority = priority
                 try:
-                    system._deliver(queue.popleft())
+                    self._delivery.deliver(queue.popleft())
                 finally:
-                    system.priority = 0
+                    events.priority = 0
                 return
 
     def _take_what_is_due(self) -> None:
-        system = self._system
-        heap = system._heap
-        while heap and heap[0][0] <= system.now:
+        events = self._events
+        heap = events.heap
+        while heap and heap[0][0] <= events.now:
             item = heappop(heap)
             if item[3] is None:
-                system._emit()
-                if not system._ending:
-                    self.feed()
+                self._delivery.emit()
+                if not events.is_ending:
+                    events.queue_feed()
             elif not is_stale(item[3]):
-                system.queues[item[1]].append(item)
+                events.queues[item[1]].append(item)
 
     def _wake(self) -> None:
         self._next = None

@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import types
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .copies import ends_in_copies
 from .fiber import EAGER, OWNER, PARK, Fiber
 
 if TYPE_CHECKING:
-    from .system import System
+    from .event_queue import EventQueue
 
 __all__ = ["UNSET", "Failure", "Signal"]
 
 UNSET = object()
+
+
+class Home(Protocol):
+    """Where a signal may be waited for: a system, above all."""
+
+    @property
+    def events(self) -> EventQueue: ...
 
 
 class Failure:
@@ -36,10 +43,10 @@ class Signal:
 
     __reduce_ex__ = ends_in_copies
 
-    __slots__ = ("_fibers", "_futures", "_system", "about", "answered", "inline", "value")
+    __slots__ = ("_events", "_fibers", "_futures", "about", "answered", "inline", "value")
 
-    def __init__(self, system: System, about: str = "") -> None:
-        self._system = system
+    def __init__(self, system: Home, about: str = "") -> None:
+        self._events = system.events
         self.about = about
         """For whom or what is waited here; a deadlock names it."""
         self.value: Any = UNSET
@@ -65,7 +72,7 @@ class Signal:
         self.value = value
         if self._fibers is not None:
             for fiber in self._fibers:
-                self._system.wake(fiber, self, value)
+                self._events.wake(fiber, self, value)
             self._fibers = None
         if self._futures is not None:
             for future in self._futures:
@@ -82,7 +89,7 @@ class Signal:
         """The value, as soon as there is one. Cancelling a wait leaves the signal as it is."""
         value = self.value
         if value is UNSET:
-            fiber = self._system.current
+            fiber = self._events.current
             if fiber is None or (EAGER and fiber.is_elsewhere()):
                 yield from self._wait_aside()
                 value = self.value
@@ -110,7 +117,7 @@ class Signal:
             self._futures = []
         self._futures.append(future)
         owner = OWNER.get(None)
-        asides = self._system.asides
+        asides = self._events.asides
         asides[future] = (self, "a task" if owner is None else f"a task of {owner.name}")
         try:
             yield from future

@@ -10,21 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
-
-import anyio.to_thread
-from anyio._backends import _asyncio as backend
 
 from backtest.errors import ConfigError
 from backtest.times import format_ns
 
+from .asyncio_internals import OpenLoop, ThreadPool, failed_unseen, fire
 from .clock import Instant
 from .fiber import OWNER
 
 if TYPE_CHECKING:
-    from .system import System
+    from .dispatch import Delivery
 
 __all__ = ["SimulatedLoop", "SimulatedTask"]
 
@@ -56,7 +53,7 @@ class SimulatedTask(asyncio.Task[Any]):
 
     def cancel(self, msg: Any | None = None) -> bool:
         loop = self._home
-        if loop.system is None:
+        if loop.delivery is None:
             return super().cancel(msg)
         ready = loop.ready
         before = len(ready)
@@ -77,38 +74,41 @@ _NO_CHILDREN = (
 )
 
 
-class SimulatedLoop(asyncio.SelectorEventLoop):
-    """The loop of one simulation; `System` installs itself as its source of events."""
+class SimulatedLoop(OpenLoop):
+    """The loop of one simulation; outside of one it is an ordinary loop."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.system: System | None = None
-        self.base = 0
-        """Nanoseconds at which asyncio's seconds begin: the midnight before the run, so that a
-        float holds them well."""
-        self.floor = 0.0
+        self.delivery: Delivery | None = None
+        """What it asks for work when it has none of its own; None outside of the simulation."""
+        self._floor = 0.0
         """The time of the last timer. A bare float and integer time may differ by rounding, and
         asyncio must never find itself before the time of a timer that fired."""
         self.tasks_made = 0
         self.children: dict[asyncio.Task[Any], None] = {}
         """The living tasks that are no fiber, in the order of their making."""
         self._failures: list[tuple[asyncio.Task[Any], str]] = []
-        self.ready: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]
         self.cancelling = 0
         """How many calls of `SimulatedTask.cancel` are under way, one inside the other."""
         self._held: list[tuple[int, int, list[asyncio.Handle]]] = []
         self._lets_go = False
         self._jobs = 0
-        self._quiet_fds = len(self._selector.get_map())  # type: ignore[attr-defined]
-        self._threads: tuple[Any, Any] | None = None
+        self._quiet_files = self.open_files()
+        self._threads: ThreadPool | None = None
         self._passes = 0
+
+    def simulate(self, delivery: Delivery) -> None:
+        """Take time, and work, from ``delivery``; to be called inside the loop's first task."""
+        self._threads = ThreadPool()
+        self.delivery = delivery
 
     # -- time --------------------------------------------------------------------------------------
 
     def time(self) -> float:
-        if self.system is None:
+        if self.delivery is None:
             return super().time()
-        return Instant(self.system.now, self.base, self.floor)
+        events = self.delivery.events
+        return Instant(events.now, events.base, self._floor)
 
     def call_at(  # type: ignore[override]
         self,
@@ -117,52 +117,57 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         *args: Any,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
-        if self.system is None:
-            # Before and after the simulation this is an ordinary loop.
+        if self.delivery is None:
             return super().call_at(when, callback, *args, context=context)
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
-        timer._scheduled = True  # type: ignore[attr-defined]
-        self.system.schedule_timer(timer)
+        timer = self.timer(when, callback, args, context)
+        self.delivery.events.schedule_timer(timer)
         return timer
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        if self.system is None:
-            super()._timer_handle_cancelled(handle)  # type: ignore[misc]
-        elif handle._scheduled:  # type: ignore[attr-defined]
-            self.system.timer_cancelled()
+    def timer_cancelled(self) -> bool:
+        if self.delivery is None:
+            return False
+        self.delivery.events.timer_cancelled()
+        return True
+
+    def fire(self, timer: asyncio.TimerHandle) -> None:
+        """The time of ``timer`` has come."""
+        # Float and integer time may differ by rounding; asyncio must never see a timer early.
+        self._floor = max(self._floor, float(timer.when()))
+        fire(timer, self.ready)
 
     # -- tasks -------------------------------------------------------------------------------------
 
     def create_task(self, coro: Any, **how: Any) -> asyncio.Task[Any]:
-        if self.system is None:
+        if self.delivery is None:
             return super().create_task(coro, **how)
         task: asyncio.Task[Any]
         if self.get_task_factory() is None:
-            self._check_closed()  # type: ignore[attr-defined]
+            self.check_open()
             task = SimulatedTask(coro, loop=self, **how)
         else:
             task = super().create_task(coro, **how)
         if not task.done():
             self.children[task] = None
-            self.system.loose += 1
+            self.delivery.events.loose += 1
             task.add_done_callback(self._child_done)
         return task
 
     def _child_done(self, task: asyncio.Task[Any]) -> None:
+        if self.delivery is None:
+            return
+        events = self.delivery.events
         if task in self.children:
             del self.children[task]
-            if self.system is not None:
-                self.system.loose -= 1
-        if not task.cancelled() and task._log_traceback:
+            events.loose -= 1
+        if not task.cancelled() and failed_unseen(task):
             # Kept, or asyncio would complain whenever the collector comes by.
             owner = OWNER.get(None)  # a callback runs in the context of who made the task
             name = "the system" if owner is None else owner.name
-            now = self.base if self.system is None else self.system.now
-            place = f"in {name} at {format_ns(now)}"
+            place = f"in {name} at {format_ns(events.now)}"
             self._failures = [*self._unseen(), (task, place)]
 
     def _unseen(self) -> list[tuple[asyncio.Task[Any], str]]:
-        return [failed for failed in self._failures if failed[0]._log_traceback]
+        return [failed for failed in self._failures if failed_unseen(failed[0])]
 
     def unseen_failure(self) -> BaseException | None:
         """The error of the first task that failed and that nobody ever awaited."""
@@ -196,20 +201,15 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """An error that asyncio would only log, of a callback say, ends the run."""
         error = context.get("exception")
-        if self.system is None or not isinstance(error, Exception):
+        if self.delivery is None or not isinstance(error, Exception):
             super().call_exception_handler(context)
             return
         error.add_note(f"asyncio: {context.get('message')}")
-        self.system.fail(error)
+        self.delivery.course.fail(error)
 
     def abandon(self) -> None:
         """Forget the tasks that refuse to end, so that closing the loop does not wait for them."""
-        for task in asyncio.all_tasks(self):
-            asyncio.tasks._unregister_task(task)
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
-        for generator in list(self._asyncgens):  # type: ignore[attr-defined]
-            if generator.ag_running:  # held by such a task: it cannot be closed
-                self._asyncgens.discard(generator)  # type: ignore[attr-defined]
+        super().abandon()
         self.children.clear()
 
     # -- the world outside -------------------------------------------------------------------------
@@ -225,65 +225,40 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def _job_done(self, _: Any) -> None:
         self._jobs -= 1
 
-    def watch_threads(self) -> None:
-        """Have anyio's pool of threads in sight; to be called inside the loop's first task.
-
-        The pool, not the default limiter: a thread may be run under a limiter of the caller's own.
-        """
-        pool: tuple[Any, Any] = (set(), deque())
-        try:
-            backend._threadpool_workers.set(pool[0])
-            backend._threadpool_idle_workers.set(pool[1])
-        except AttributeError:  # pragma: no cover - an anyio whose pool looks different
-            limiter = anyio.to_thread.current_default_thread_limiter()
-            self._threads = (limiter, None)
-        else:
-            self._threads = pool
-
     def outside_work(self) -> bool:
         """Whether a thread or an open socket of this loop may still bring something."""
-        if self._jobs > 0 or len(self._selector.get_map()) > self._quiet_fds:  # type: ignore[attr-defined]
+        if self._jobs > 0 or self.open_files() > self._quiet_files:
             return True
-        if self._threads is None:
-            return False
-        workers, idle = self._threads
-        if idle is None:  # pragma: no cover - see watch_threads
-            return bool(workers.borrowed_tokens)
-        return len(workers) > len(idle)
+        return self._threads is not None and self._threads.is_busy()
 
     def poll(self, seconds: float = _POLL_S) -> None:
-        """Look, in real time, at what comes from threads and sockets."""
-        self._process_events(self._selector.select(seconds))  # type: ignore[attr-defined]
+        super().poll(seconds)
 
     async def subprocess_exec(self, *args: Any, **kwargs: Any) -> Any:
         """Refused while time is simulated: nothing would tell that a child is being waited for."""
-        if self.system is not None:
+        if self.delivery is not None:
             raise ConfigError(_NO_CHILDREN)
         return await super().subprocess_exec(*args, **kwargs)
 
     async def subprocess_shell(self, *args: Any, **kwargs: Any) -> Any:
         """Refused like `subprocess_exec`."""
-        if self.system is not None:
+        if self.delivery is not None:
             raise ConfigError(_NO_CHILDREN)
         return await super().subprocess_shell(*args, **kwargs)
 
-    def _run_once(self) -> None:
-        system = self.system
-        if system is None:
-            super()._run_once()  # type: ignore[misc]
-            return
-        ready = self.ready
+    def begin_pass(self) -> bool:
+        """Let the simulation go on, if the loop has no work of its own."""
+        delivery = self.delivery
+        if delivery is None:
+            return False
         self._passes += 1
         try:
             if self._passes % _PASSES == 0:
-                system.note_steps(_PASSES)
-                if ready and self.outside_work():
+                delivery.stalls.note(_PASSES)
+                if self.ready and self.outside_work():
                     self.poll(0)
-            if not ready:
-                system.pump()
+            if not self.ready:
+                delivery.pump()
         except Exception as error:
-            system.crash(error)
-        for _ in range(len(ready)):
-            handle = ready.popleft()
-            if not handle._cancelled:
-                handle._run()
+            delivery.course.crash(error)
+        return True

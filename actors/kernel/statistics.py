@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -9,7 +10,9 @@ import attrs
 from .message import Envelope
 
 if TYPE_CHECKING:
-    from .system import System
+    from .channel import Channel
+    from .event_queue import EventQueue
+    from .fiber import Fiber
 
 __all__ = ["SystemStatistics", "statistics_of"]
 
@@ -28,11 +31,12 @@ class SystemStatistics:
     """Kept in `System.dead_letters`, each with a reason."""
 
 
-def statistics_of(system: System) -> SystemStatistics:
-    """A snapshot of the counters of ``system``."""
-    waiting = sum(len(fiber.inbox) for fiber in system._fibers)
-    for queue in (*system.queues, system._heap):
+def statistics_of(
+    events: EventQueue, fibers: Iterable[Fiber], channels: Iterable[Channel], dead: int
+) -> SystemStatistics:
+    """A snapshot of the counters: ``dead`` letters among what went over ``channels``."""
+    waiting = sum(len(fiber.inbox) for fiber in fibers)
+    for queue in (*events.queues, events.heap):
         waiting += sum(type(item) is Envelope for item in queue)
-    sent = sum(channel.sent for channel in system._channels.values())
-    dead = len(system.dead_letters)
+    sent = sum(channel.sent for channel in channels)
     return SystemStatistics(sent=sent, handled=sent - waiting - dead, waiting=waiting, dead=dead)

@@ -15,18 +15,18 @@ import decimal
 import signal
 import threading
 import weakref
-from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from backtest.errors import BacktestError, SimulationEnded
 
+from .asyncio_internals import enter_task, leave_task, running_loop, set_running_loop
 from .fiber import ARITHMETIC
 from .signal import Signal
 from .simulated_loop import SimulatedLoop
 
 if TYPE_CHECKING:
-    from .system import System
+    from .dispatch import Delivery
 
 __all__ = ["Drive", "Stepwise"]
 
@@ -76,10 +76,11 @@ class Stepwise:
 class Drive:
     """What `Stepwise` does; the system's actors reach it as `System.drive`."""
 
-    def __init__(self, system: System) -> None:
-        if not system.simulated:
+    def __init__(self, delivery: Delivery) -> None:
+        if not delivery.events.simulated:
             raise BacktestError("a system with a real clock cannot stand still: await system.run()")
-        self._system = system
+        self._delivery = delivery
+        self._course = delivery.course
         self._loop: SimulatedLoop | None = None
         self._runner: asyncio.Runner | None = None
         self._main: asyncio.Task[Any] | None = None
@@ -94,12 +95,12 @@ class Drive:
         """Let all stand still until `go_on`, and get what that was given. One at a time."""
         if self._is_closing:
             # Nobody will go on any more: wait to be wound down with everybody else.
-            return await Signal(self._system).wait()
+            return await Signal(self._delivery).wait()
         if self._pause is not None:
             raise BacktestError("the simulation stands still already: only one can ask for it")
         loop = self._loop
         assert loop is not None, "a pause is asked for while the simulation runs"
-        self._pause = Signal(self._system)
+        self._pause = Signal(self._delivery)
         # A handle, not a call: what is ready makes the kernel return to the loop at once.
         loop.call_soon(loop.stop)
         return await self._pause.wait()
@@ -132,7 +133,7 @@ class Drive:
         if self._main is None:
             self.is_over = True  # nothing has begun
             return
-        self._system.stop()
+        self._course.stop()
         with _no_loop_running():
             self._run()
 
@@ -146,7 +147,7 @@ class Drive:
         self._loop = loop = SimulatedLoop()
         self._runner = asyncio.Runner(loop_factory=lambda: loop)
         self._runner.get_loop()
-        self._main = loop.create_task(self._system._course.on_loop(loop))
+        self._main = loop.create_task(self._course.on_loop(loop, self._delivery))
         self._main.add_done_callback(lambda _: loop.stop())
 
     def _run(self) -> bool:
@@ -171,7 +172,7 @@ class Drive:
         return False
 
     def _is_ending(self) -> bool:
-        return bool(self._is_closing or self._interrupts or self._system._course.has_failed)
+        return bool(self._is_closing or self._interrupts or self._course.has_failed)
 
     def _end(self) -> None:
         self.is_over = True
@@ -179,7 +180,7 @@ class Drive:
         assert loop is not None
         assert runner is not None
         try:
-            self._system._course.clean_up(loop)
+            self._course.clean_up(loop)
         finally:
             try:
                 runner.close()
@@ -218,17 +219,17 @@ def _no_loop_running() -> Iterator[None]:
 
     To it a step is like any other function that computes for a while: it is not re-entered.
     """
-    outer = asyncio._get_running_loop()
+    outer = running_loop()
     if outer is None:
         yield
         return
     task = asyncio.current_task(outer)
     if task is not None:
-        _leave_task(outer, task)
-    asyncio._set_running_loop(None)
+        leave_task(outer, task)
+    set_running_loop(None)
     try:
         yield
     finally:
-        asyncio._set_running_loop(outer)
+        set_running_loop(outer)
         if task is not None:
-            _enter_task(outer, task)
+            enter_task(outer, task)

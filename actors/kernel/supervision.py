@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING
 import attrs
 
 from backtest.errors import BacktestError, Undeliverable
+from backtest.log import get_logger
 from backtest.times import format_ns
+
+from .deadlock import waits
 
 if TYPE_CHECKING:
     from .actor import Actor
+    from .event_queue import EventQueue
     from .fiber import Fiber
+    from .lifecycle import Lifecycle
     from .message import Envelope
-    from .system import System
+    from .population import Population
 
 __all__ = ["DeadLetter", "Directive", "Supervision", "Supervisor"]
 
@@ -55,8 +60,12 @@ class DeadLetter:
 class Supervisor:
     """Decides what the end of a line of execution means, by the rule of its actor."""
 
-    def __init__(self, system: System) -> None:
-        self._system = system
+    def __init__(self, events: EventQueue, population: Population, course: Lifecycle) -> None:
+        self._events = events
+        self._population = population
+        self._course = course
+        self.log = get_logger("backtest.kernel")
+        self.dead_letters: list[DeadLetter] = []
         self._restarts: dict[str, list[int]] = {}
 
     def ended(self, fiber: Fiber, owner: Actor | None, task: asyncio.Task[object]) -> None:
@@ -68,9 +77,9 @@ class Supervisor:
             return
         elif fiber.again:
             fiber.again = False
-            if not self._system.is_closing:
+            if not self._course.is_closing:
                 fiber.start(owner.run())
-        elif not (task.cancelled() and self._system.is_closing):
+        elif not (task.cancelled() and self._course.is_closing):
             # Cancelled while the run is wound down, it is still told what happens.
             if owner.life.value == "running":
                 owner.change("stop")
@@ -78,17 +87,17 @@ class Supervisor:
 
     def bury(self, envelope: Envelope, reason: str, error: BaseException | None = None) -> None:
         """Keep a message that cannot be handled; a request among them fails at the asker."""
-        self._system.dead_letters.append(DeadLetter(envelope, reason))
+        self.dead_letters.append(DeadLetter(envelope, reason))
         target = envelope.channel.target.name
-        self._system.log.warning("message.dead", message=envelope.id, to=target, reason=reason)
+        self.log.warning("message.dead", message=envelope.id, to=target, reason=reason)
         reply = envelope.reply
         if reply is not None and not reply.answered:
             reply.fail(error if error is not None else Undeliverable(reason))
 
     def explain(self, error: BaseException, fiber: Fiber) -> None:
         """Say on the exception where it happened: actor, simulated time, chain of causes."""
-        lines = [f"in {fiber.name} at {format_ns(self._system.now)}"]
-        last = [one.handling for one in self._system.fibers() if one.handling is not None]
+        lines = [f"in {fiber.name} at {format_ns(self._events.now)}"]
+        last = [one.handling for one in self._population.fibers if one.handling is not None]
         recent = {envelope.id: envelope for envelope in last}
         envelope = fiber.handling
         word = "handling"
@@ -100,10 +109,9 @@ class Supervisor:
         error.add_note("\n".join(lines))
 
     def _failed(self, fiber: Fiber, owner: Actor | None, error: BaseException) -> None:
-        system = self._system
         self.explain(error, fiber)
         if owner is None:
-            system.fail(error)
+            self._course.fail(error)
             return
         if owner.life.value == "running":
             owner.change("fail")
@@ -118,8 +126,8 @@ class Supervisor:
         if not isinstance(error, Exception) or owner.life.value != "failed":
             directive = Directive.ESCALATE
         if directive is Directive.RESTART and self._may_restart(owner):
-            system.log.warning("actor.restart", actor=owner.name, error=repr(error))
-            if not system.is_closing:
+            self.log.warning("actor.restart", actor=owner.name, error=repr(error))
+            if not self._course.is_closing:
                 owner.change("start")
                 if lost is not None:
                     fiber.handling = lost
@@ -127,17 +135,17 @@ class Supervisor:
                     fiber.handling = None
                 owner.restart(fiber)
         elif directive is Directive.STOP:
-            system.log.warning("actor.stop", actor=owner.name, error=repr(error))
+            self.log.warning("actor.stop", actor=owner.name, error=repr(error))
             owner.fiber.stopped = True
             self._close(owner, f"{owner.name} was stopped after it failed")
-            for line in system.lines(owner):
+            for line in self._population.lines_of(owner):
                 if line.task is not None and not line.task.done():
                     line.task.cancel()
         else:
-            system.fail(error)
+            self._course.fail(error)
 
     def _may_restart(self, actor: Actor) -> bool:
-        rule, now = actor.supervision, self._system.now
+        rule, now = actor.supervision, self._events.now
         past = [at for at in self._restarts.get(actor.name, []) if now - at < rule.within_ns]
         self._restarts[actor.name] = [*past, now]
         return len(past) < rule.max_restarts
@@ -152,9 +160,9 @@ class Supervisor:
         if fiber.room is not None:
             room, fiber.room = fiber.room, None
             room.resolve()
-        if self._system.is_closing:
+        if self._course.is_closing:
             return
-        for signal in self._system.waits_for(actor.name):
+        for _, signal in waits(self._events, self._population):
             # A request that it took and will never answer, or that is still on its way.
-            if not signal.answered:
+            if signal.about == actor.name and not signal.answered:
                 signal.fail(Undeliverable(reason))

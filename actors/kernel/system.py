@@ -10,27 +10,25 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import types
-from collections.abc import Coroutine, Generator
-from contextlib import suppress
-from heapq import heappush
+from collections.abc import Callable, Coroutine, Generator
+from datetime import datetime
 from random import Random
 from typing import Any
 
 from backtest.errors import BacktestError, SimulationEnded, Undeliverable
-from backtest.log import get_logger
 
 from .actor import Actor, agent_name
 from .channel import Channel
 from .clock import Clock
 from .copies import ends_in_copies
-from .deadlock import STALL_BOUND, StallWatch, waits
-from .dispatch import Delivery
-from .event_queue import NEVER
-from .fiber import OWNER, Fiber
+from .deadlock import StallWatch, waits
+from .dispatch import Awaited, Delivery
+from .event_queue import NEVER, EventQueue
+from .fiber import Fiber
 from .latency import Latency, Network
 from .lifecycle import Lifecycle
-from .message import TIMER
-from .realtime import Live
+from .message import TIMER, Envelope
+from .population import Population
 from .signal import Signal
 from .statistics import SystemStatistics, statistics_of
 from .stepping import Drive, Stepwise
@@ -39,7 +37,7 @@ from .supervision import DeadLetter, Supervisor
 __all__ = ["NEVER", "DeadLetter", "System", "SystemStatistics"]
 
 
-class System(Delivery):
+class System:
     """The actors of one run.
 
     ``seed`` is the root of every random stream and id. With a `SimulatedClock` run it by
@@ -53,46 +51,38 @@ class System(Delivery):
         "__weakref__",
         "_channels",
         "_course",
-        "_fibers",
+        "_delivery",
         "_latencies",
-        "_owners",
+        "_population",
         "_randoms",
         "_stalls",
         "_supervisor",
         "actors",
-        "asides",
-        "cancelled",
-        "dead_letters",
         "drive",
-        "log",
+        "events",
         "network",
+        "run_ahead",
         "seed",
-        "stall_bound",
+        "simulated",
     )
 
     def __init__(self, seed: int = 0, clock: Clock | None = None) -> None:
-        super().__init__(clock)
         self.seed = seed
-        self.asides: dict[asyncio.Future[None], tuple[Signal, str]] = {}
-        """What tasks that are no fiber wait for, and whose they are."""
-        self.cancelled = False
-        """Whether somebody outside has asked it to end at once."""
-        self.stall_bound = STALL_BOUND
-        """How many steps there may be at one simulated time; beyond it is a `Livelock`."""
-        self.dead_letters: list[DeadLetter] = []
-        self.actors: dict[str, Actor] = {}
-        self.log = get_logger("backtest.kernel")
+        self.events = EventQueue(clock)
+        """What is due and when, and the time it is: what its parts share."""
+        self.simulated = self.events.simulated
         self.network: Network | None = None
         """How long links between two agents take that have no latency of their own."""
         self._channels: dict[tuple[str, str], Channel] = {}
         self._latencies: dict[tuple[str, str], Latency] = {}
-        self._fibers: dict[Fiber, None] = {}
-        self._owners: dict[Fiber, Actor] = {}
         self._randoms: dict[str, Random] = {}
-        self._supervisor = Supervisor(self)
-        self._live = Live(self)
-        self._course = Lifecycle(self)
-        self._stalls = StallWatch(self)
+        self._population = Population()
+        self.actors = self._population.actors
+        self._course = Lifecycle(self.events, self._population)
+        self._supervisor = Supervisor(self.events, self._population, self._course)
+        self._stalls = StallWatch(self.events)
+        self._delivery = Delivery(self.events, self._course, self._supervisor, self._stalls)
+        self.run_ahead: Callable[[Awaited], None] = self._delivery.run_ahead
         self.drive: Drive | None = None
         """What makes it stand still and go on (`Drive.pause`); None in an ordinary run."""
 
@@ -104,33 +94,29 @@ class System(Delivery):
             raise BacktestError(
                 f"there is an actor called {actor.name!r} already: names are unique"
             )
-        if self._ending:
+        if self.events.is_ending:
             raise SimulationEnded(f"{actor.name} cannot join: the run has ended")
         self.actors[actor.name] = actor
         actor.system = self
         actor.fiber = self.fiber(actor.name, actor.inbox_bound)
-        self._owners[actor.fiber] = actor
+        self._population.owners[actor.fiber] = actor
         actor.attach()
         if self._course.is_started:
-            self._start(actor)
+            self._course.start(actor)
         return actor
-
-    def _start(self, actor: Actor) -> None:
-        actor.change("start")
-        actor.fiber.start(actor.run())
 
     def fiber(self, name: str, bound: int = 1) -> Fiber:
         """A new line of execution, for actors that need a second one."""
         if bound < 0:
             raise BacktestError(f"the inbox of {name} needs a bound of at least 0, not {bound}")
-        fiber = Fiber(self, name, bound)
-        self._fibers[fiber] = None
+        fiber = Fiber(self.events, name, bound, self._fiber_ended)
+        self._population.fibers[fiber] = None
         return fiber
 
     def spawn(self, actor: Actor, name: str, coroutine: Coroutine[Any, Any, None]) -> Fiber:
         """Run ``coroutine`` as a further line of execution of ``actor``, under its supervision."""
         fiber = self.fiber(f"{actor.name}/{name}")
-        self._owners[fiber] = actor
+        self._population.owners[fiber] = actor
         fiber.cause = actor.fiber.cause
         fiber.start(coroutine)
         return fiber
@@ -214,100 +200,138 @@ class System(Delivery):
 
     def fibers(self) -> list[Fiber]:
         """All lines of execution that have not ended for good."""
-        return list(self._fibers)
+        return list(self._population.fibers)
 
     def lines(self, actor: Actor) -> list[Fiber]:
         """The lines of execution of ``actor``, its own fiber first."""
-        return [fiber for fiber, owner in self._owners.items() if owner is actor]
+        return self._population.lines_of(actor)
+
+    def channels(self) -> list[Channel]:
+        """Every link over which something was sent, or may be."""
+        return list(self._channels.values())
+
+    @property
+    def dead_letters(self) -> list[DeadLetter]:
+        """The messages that nobody handled, each with a reason."""
+        return self._supervisor.dead_letters
 
     def statistics(self) -> SystemStatistics:
         """A snapshot of the counters, for the books: no message is ever lost."""
-        return statistics_of(self)
-
-    def outside(self) -> int:
-        """The cause of what a task that is no fiber sends: that of the fiber that started it."""
-        if not self.simulated:
-            self.now = max(self.now, self.clock.now())
-        fiber = OWNER.get(None)
-        return 0 if fiber is None or fiber.system is not self else fiber.cause
+        channels, dead = self._channels.values(), len(self.dead_letters)
+        return statistics_of(self.events, self._population.fibers, channels, dead)
 
     def waits_for(self, name: str) -> list[Signal]:
         """The signals on which somebody waits for the actor called ``name``."""
-        return [signal for _, signal in waits(self) if signal.about == name]
+        waiting = waits(self.events, self._population)
+        return [signal for _, signal in waiting if signal.about == name]
+
+    @property
+    def log(self) -> Any:
+        """The logger of what happens to actors and messages."""
+        return self._supervisor.log
+
+    @log.setter
+    def log(self, logger: Any) -> None:
+        self._supervisor.log = logger
+
+    @property
+    def tracer(self) -> Callable[[Envelope], None] | None:
+        """Called with every message just before it is delivered. Set it before the run."""
+        return self.events.tracer
+
+    @tracer.setter
+    def tracer(self, tracer: Callable[[Envelope], None] | None) -> None:
+        self.events.tracer = tracer
+
+    @property
+    def observer(self) -> Callable[[Envelope], None] | None:
+        """Called with every message after its delivery: where invariants are checked. Likewise."""
+        return self.events.observer
+
+    @observer.setter
+    def observer(self, observer: Callable[[Envelope], None] | None) -> None:
+        self.events.observer = observer
+
+    @property
+    def stall_bound(self) -> int:
+        """How many steps there may be at one simulated time; beyond it is a `Livelock`."""
+        return self._stalls.bound
+
+    @stall_bound.setter
+    def stall_bound(self, bound: int) -> None:
+        self._stalls.bound = bound
 
     # -- time ------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> int:
+        """Simulated (or real) time in nanoseconds."""
+        return self.events.now
+
+    @property
+    def moment(self) -> datetime:
+        """The time as an aware UTC `datetime`."""
+        return self.events.moment
+
+    def begin_at(self, ns: int) -> None:
+        """Let a simulation that has not begun yet begin at ``ns``."""
+        self.events.begin_at(ns)
+
+    def set_feed(self, emit: Callable[[], int], at: int, fiber: Fiber) -> None:
+        """Let ``emit`` send market events: `EventQueue.set_feed`."""
+        self.events.set_feed(emit, at, fiber)
 
     @types.coroutine
     def sleep_until(self, at: int, priority: int = TIMER) -> Generator[Any, Any, None]:
         """Wait until ``at`` (nanoseconds), exactly; a time in the past is now."""
         signal = Signal(self)  # about nobody: who sleeps when the data ends is no deadlock
-        number = self.sequence = self.sequence + 1
-        at = max(at, self.now)
-        if at == self.now and self.simulated:
-            self.queues[max(priority, self.priority)].append((at, priority, number, signal))
-        else:
-            heappush(self._heap, (at, priority, number, signal))
-        if self.kick is not None:
-            self.kick()
+        self.events.schedule_sleep(signal, at, priority)
         try:
             yield from signal.wait()
         except BaseException:
             if not signal.is_set:
                 signal.resolve()
-                self.timer_cancelled()
+                self.events.timer_cancelled()
             raise
 
     # -- the run -----------------------------------------------------------------------------------
 
     def simulate(self) -> None:
         """Run the system in simulated time to its end, on a loop of its own."""
-        self._course.simulate()
+        self._course.simulate(self._delivery)
 
     def stepwise(self) -> Stepwise:
         """Instead of `simulate`: the run in pieces, from one `Drive.pause` of an actor's to the
         next."""
-        self.drive = Drive(self)
+        self.drive = Drive(self._delivery)
         return Stepwise(self.drive)
 
     async def run(self) -> None:
         """Start every actor, run until nothing can happen any more (or `stop`), and end them."""
-        await self._course.run()
+        await self._course.run(self._delivery)
 
     def stop(self) -> None:
         """End the run at the next moment at which nothing more is to be done now."""
-        self._ending = True
-        if not self.simulated:
-            self._live.kick()
+        self._course.stop()
 
     def cancel(self) -> None:
         """End the run at the next event with `SimulationEnded`, its actors in order.
 
         May be called from any thread. What computes without ever waiting is not interrupted.
         """
-        self.cancelled = True
-        if self.loop is not None:
-            with suppress(RuntimeError):  # it has just been closed: the run is over
-                self.loop.call_soon_threadsafe(self._course.end_cancelled)
-
-    def fiber_ended(self, fiber: Fiber, task: asyncio.Task[Any]) -> None:
-        """A task has ended: deal with it by the rule of its actor."""
-        owner = self._owners.get(fiber)
-        self._supervisor.ended(fiber, owner, task)
-        if owner is not None and fiber is not owner.fiber and not fiber.alive:
-            # A line that has ended is forgotten: an actor may start any number of them.
-            del self._fibers[fiber], self._owners[fiber]
+        self._course.cancel()
 
     def fail(self, error: BaseException) -> None:
         """End the run with ``error``, unless another one was first."""
         self._course.fail(error)
 
-    def crash(self, error: Exception) -> None:
-        """The delivery itself has raised, in no actor: a tracer, say, or an invariant's check."""
-        self._course.crash(error)
-
-    def note_steps(self, steps: int) -> None:
-        """So many steps were made since the last call. Raises `Livelock` when time stands still."""
-        self._stalls.note(steps)
-
-    def _quiescent(self) -> None:
-        self._course.quiescent()
+    def _fiber_ended(self, fiber: Fiber, task: asyncio.Task[Any]) -> None:
+        """A task has ended: deal with it by the rule of its actor."""
+        owner = self._population.owners.get(fiber)
+        try:
+            self._supervisor.ended(fiber, owner, task)
+            if owner is not None and fiber is not owner.fiber and not fiber.alive:
+                self._population.forget(fiber)
+        except Exception as error:
+            # asyncio would only log what a done-callback raises.
+            self._course.fail(error)

@@ -165,7 +165,7 @@ class TestMemory:
                     with anyio.fail_after(3600):
                         assert (await self.receive()).payload == number
                     if number % 1000 == 0:
-                        largest = max(largest, len(self.system._heap))
+                        largest = max(largest, len(self.system.events.heap))
 
             async def sends(self: Script) -> None:
                 for number in range(count):
@@ -198,7 +198,7 @@ class TestMemory:
                     continue
                 with anyio.fail_after(3600):
                     await self.receive()
-                largest = max(largest, len(self.system._heap))
+                largest = max(largest, len(self.system.events.heap))
 
         async def sends(self: Script) -> None:
             takes = self.link("takes")
@@ -210,8 +210,8 @@ class TestMemory:
         assert system.statistics().handled == 100_000
         assert not one.fiber.inbox
         assert 0 < largest < 300
-        assert len(system._heap) < 300
-        assert not system._wakes
+        assert len(system.events.heap) < 300
+        assert not system.events.wakes
 
     def test_cancelled_sleeps_are_swept_out(self) -> None:
         async def life(self: Script) -> None:
@@ -219,7 +219,7 @@ class TestMemory:
             for _ in range(2_000):
                 with anyio.move_on_after(1e-6):
                     await self.system.sleep_until(10**18)
-                largest = max(largest, len(self.system._heap))
+                largest = max(largest, len(self.system.events.heap))
             self.note(largest < 300)
 
         only = Script("only", life)
@@ -231,7 +231,7 @@ class TestMemory:
         async def life(self: Script) -> None:
             for _ in range(1_000):
                 await anyio.sleep(1)
-            assert self.system._stale_timers == 0
+            assert self.system.events.stale_timers == 0
 
         play(Script("only", life))
 

@@ -447,7 +447,7 @@ def asking(
         system.simulate()
     finally:
         books = system.statistics()
-    return asker, counted, books, system.sequence
+    return asker, counted, books, system.events.sequence
 
 
 def test_asking_the_short_way_is_a_request_and_its_answer_in_every_number() -> None:

@@ -545,7 +545,7 @@ class TestWaitsLeaveNothingBehind:
                 await waits()
             assert not signal._fibers
             assert not signal._futures
-            assert not self.system.asides
+            assert not self.system.events.asides
 
         play(Script("only", life))
 

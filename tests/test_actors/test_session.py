@@ -19,7 +19,7 @@ SHUT = Phase("ABCUSD", "closed")
 
 def _played(session: SessionActor, *others: Any) -> tuple[System, Sink]:
     system = System(0, SimulatedClock())
-    system.now = system.clock.ns = session.start  # type: ignore[attr-defined]
+    system.begin_at(session.start)
     exchange = Sink(BROKER)
     for actor in (exchange, session, *others):
         system.add(actor)

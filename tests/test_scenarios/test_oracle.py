@@ -193,7 +193,7 @@ def test_a_price_that_is_none(wrong: str) -> None:
 
 def test_a_message_out_of_order() -> None:
     def rewind(system: System, message: Envelope) -> None:
-        system.sequence -= 50
+        system.events.sequence -= 50
 
     assert _sabotaged(rewind, 2).invariant == "I7"
 

@@ -99,7 +99,7 @@ def test_what_is_no_number_never_leaves_the_strategy(wrong: Any) -> None:
         await me.next()
         order = await me.buy("BTCUSD", 1, limit_price=90)
         ledger = me._host.system.actors["account"].ledger
-        before = (len(ledger.entries), me._host.system.sequence)
+        before = (len(ledger.entries), me._host.system.events.sequence)
         calls: list[tuple[str, Callable[[], Any]]] = [("volume", lambda: me.buy("BTCUSD", wrong))]
         calls.append(("volumes", lambda: order.split([wrong, 1])))
         if wrong is not None:
@@ -118,7 +118,7 @@ def test_what_is_no_number_never_leaves_the_strategy(wrong: Any) -> None:
             with pytest.raises(error, match=field) as caught:
                 call()
             assert isinstance(caught.value, BacktestError)
-        assert (len(ledger.entries), me._host.system.sequence) == before
+        assert (len(ledger.entries), me._host.system.events.sequence) == before
 
     play([bar(0, 100)], script)
 

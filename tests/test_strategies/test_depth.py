@@ -119,7 +119,7 @@ class TestHistory:
             runner = backtest.BacktestRunner(strategies=Reader(), **settings)
             result = runner.run()
             sent = [runner.system.channel(*ends).sent for ends in _LINKS]
-            runs.append((result.journal_sha256, runner.system.sequence, sent))
+            runs.append((result.journal_sha256, runner.system.events.sequence, sent))
             if watch:
                 # Every message has passed, each with a number of its own.
                 assert len(set(ids)) == len(ids)

@@ -370,7 +370,7 @@ class Hall(Actor):
             self.system.stop()
 
     async def started(self) -> None:
-        self.link(BROKER).post_at(self.system.clock.now() + 50 * MS, "stop", 3)
+        self.link(BROKER).post_at(self.system.now + 50 * MS, "stop", 3)
 
 
 @pytest.mark.asyncio

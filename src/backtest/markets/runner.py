@@ -130,7 +130,7 @@ class MarketRunner:
         scenario = self._scenario = self._settled()
         seed, start, until = scenario.seed, scenario.start_ns, scenario.until_ns
         system = self.system = System(seed, SimulatedClock())
-        system.now = system.clock.ns = start  # type: ignore[attr-defined]
+        system.begin_at(start)
         self._worths = {one.code: one.worth(seed, start) for one in scenario.pairs}
         self.members = {one.name: one for one in cast_of(scenario, seed, self._worths)}
         self._join(scenario)
@@ -258,7 +258,7 @@ class MarketRunner:
         progress = self.progress
         if progress is None:
             return None
-        return lambda now: progress(now, self.system.sequence)
+        return lambda now: progress(now, self.system.events.sequence)
 
     # -- the result --------------------------------------------------------------------------------
 

@@ -248,7 +248,7 @@ class BacktestRunner:
             if one.funding is not None:
                 one.funding.check_units(first.open_ns, code)
         cadences = {code: cadences_of(source) for code, source in sources.items()}
-        system.now = system.clock.ns = first.open_ns  # type: ignore[attr-defined]
+        system.begin_at(first.open_ns)
         opening = [
             (name, asset, sum_) for name, owned in cash.items() for asset, sum_ in owned.items()
         ]

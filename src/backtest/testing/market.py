@@ -129,7 +129,7 @@ class Market(Actor):
         self.system.stop()
 
     def _post(self, at: int, payload: Any) -> None:
-        fiber = self.system.current
+        fiber = self.system.events.current
         if fiber is None:
             self.link(BROKER).post_at(at, payload, MARKET_TO_VENUE)
             return

@@ -167,7 +167,7 @@ def assemble(
     equity = next((one for one in assets_of(by_account) if one in quotes), quotes[0])
     codes = [pair.code for pair in pairs]
     system = System(seed)
-    system.clock.ns = system.now = start_ns  # type: ignore[attr-defined]
+    system.begin_at(start_ns)
     accounts = {
         name: Account(UUID(int=100 + place), name, **{"settlement_asset": equity, **more})
         for place, name in enumerate(by_account)

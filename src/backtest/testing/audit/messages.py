@@ -59,11 +59,11 @@ class MessageAudit:
         """Every message is delivered, on its way, or was dropped on purpose; every change of an
         order is told to its owner."""
         system = self._system
-        queues = (*system.queues, system._heap)
+        queues = (*system.events.queues, system.events.heap)
         on_their_way = [item for queue in queues for item in queue if type(item) is Envelope]
         waiting = len(on_their_way)
         told = sum([type(item[4]) is OrderEvent for item in on_their_way])
-        sent = sum([channel.sent for channel in system._channels.values()])
+        sent = sum([channel.sent for channel in system.channels()])
         if sent != self.delivered + waiting + self.lost:
             self._fail(
                 "I8",

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 import attrs
 
-from backtest.actors import AccountActor, Actor, SimulatedClock
+from backtest.actors import AccountActor, Actor
 from backtest.actors.protocol import Post, Posted, ReadBalances
 from backtest.errors import BacktestError, InsufficientFunds
 from backtest.models import TransactionType
@@ -85,8 +85,7 @@ class Bank:
         faults.plan = attrs.evolve(faults.plan, rates=rates, fatal="", supervision=rule)
         self.faults = faults
         self.system = _System(seed, faults)
-        begin = SimulatedClock(START_NS)
-        self.system.now, self.system.clock = START_NS, begin
+        self.system.begin_at(START_NS)
         account = with_faults(AccountActor, faults)
         self.account: Any = self.system.add(account(self.names, opening))
         for name in tellers:

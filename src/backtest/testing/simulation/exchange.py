@@ -40,7 +40,7 @@ class ExchangeWorld(World):
             owned = tuple(plan.accounts[name] for name in one.accounts)
             ids = tuple(account.account_id for account in owned)
             agents[one.name] = (Agent(UUID(int=200 + place), one.name, ids), owned)
-        system.now = system.clock.ns = self.market.begin_ns  # type: ignore[attr-defined]
+        system.begin_at(self.market.begin_ns)
         valuation = Valuation(CASH, list(plan.pairs.values()))
         account = with_faults(AccountActor, faults)
         self.account = system.add(account(list(plan.accounts), plan.opening, plan.insurance))

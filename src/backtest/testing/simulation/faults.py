@@ -228,7 +228,7 @@ class FaultyChannel(Channel):
         if fault == "drop":
             self.sent += 1
             faults.dropped += 1
-            number = self.system.sequence = self.system.sequence + 1
+            number = self.events.sequence = self.events.sequence + 1
             return number
         if fault == "delay":
             # Whatever is sent later on this link comes later still.

@@ -113,7 +113,7 @@ class World:
             system._latencies[sender, target] = latency
         data = MarketData(self.market.events())
         assert data.first is not None
-        system.now = system.clock.ns = self.market.begin_ns  # type: ignore[attr-defined]
+        system.begin_at(self.market.begin_ns)
         agents = {}
         for place, one in enumerate(plan.agents):
             owned = tuple(plan.accounts[name] for name in one.accounts)
