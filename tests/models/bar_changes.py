@@ -165,7 +165,7 @@ def modify(state: State, label: str, given: dict[str, Any]) -> None:
     had = state.reserve(order)
     if order.short or (order.covered and child.leaves < order.leaves):
         raise Unclear("what of a reversal's reserve a modification leaves")
-    if state.netting and not order.spot and more:
+    if state.netting and not order.spot and not order.reduce_only and more:
         cover(state, child)
     reserve(state, child, fee, had)
     purse = state.purses[order.account]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
+from tests.models.bar_cross import cover, margin_called
 from tests.models.bar_positions import Position, level_reached
 from tests.models.bar_state import QUOTE, Order, State
 from tests.models.money import ZERO, fee_of, up
@@ -60,6 +61,12 @@ def charge(state: State, due: Due, position: Position, mark: Decimal) -> None:
     taken = min(rest, position.margin)
     position.margin -= taken
     purse.held[QUOTE] -= taken
+    if state.cross:
+        cover(state, position, rest - taken)
+        if margin_called(state, position.account, mark):
+            for one in state.positions:
+                one.called = one.called or one.account == position.account
+        return
     purse.insured += rest - taken
     position.called = bool(taken) and level_reached(position, state.brackets, state.contract, mark)
 

@@ -7,10 +7,11 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from tests.models.bar_cross import lost
 from tests.models.bar_positions import Position
 from tests.models.bar_state import BASE, QUOTE, Order, State
 from tests.models.common import Unclear
-from tests.models.money import ZERO, Meter, down, on_grid, to_grid
+from tests.models.money import ZERO, Meter, down, on_grid, to_grid, up
 
 __all__ = [
     "PRICES",
@@ -63,7 +64,7 @@ def create(state: State, verb: str, label: str, given: dict[str, Any]) -> None:
                 raise Unclear("a new member of a group of which one is partly filled")
     only(why)
     fee = state.fixed_fee("create", order.leaves)
-    if state.netting and not order.spot:
+    if state.netting and not order.spot and not order.reduce_only:
         cover(state, order)
     reserve(state, order, fee)
     state.purses[order.account].hold(state.asset(order), state.reserve(order))
@@ -312,7 +313,9 @@ def frees(state: State, order: Order) -> list[Decimal]:
 
 def afford(state: State, order: Order, fee: Decimal, had: Decimal = ZERO) -> None:
     """Refuse what the account cannot reserve (beyond what it ``had``) and pay ``fee`` for."""
-    free = state.purses[order.account].free
+    free = dict(state.purses[order.account].free)
+    if state.cross and state.last is not None:
+        free[QUOTE] -= up(lost(state, order.account, state.last), state.places)
     need, asset = state.reserve(order) - had, state.asset(order)
     if asset == QUOTE:
         need += fee

@@ -8,6 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from tests.models.bar_cross import margin_called, worst_first
 from tests.models.bar_desk import opposite
 from tests.models.bar_positions import Lot, Position
 from tests.models.bar_state import BASE, QUOTE, Order, State, Sum
@@ -89,6 +90,9 @@ class Fills:
         order.tried.add(hit.kind)
         if order.called is not None:
             self.call(hit, order.called, rank)
+            return
+        if order.kind == "call":
+            self.call_account(hit, rank)
             return
         if hit.kind == "refuse":
             state.end(order, "WOULD_TAKE")
@@ -236,11 +240,11 @@ class Fills:
         call.called = position
         return position
 
-    @staticmethod
-    def moved(position: Position, start: tuple[int, Decimal]) -> None:
+    def moved(self, position: Position, start: tuple[int, Decimal]) -> None:
         """Its level is another: tested from here on."""
-        position.call.start = start
-        position.call.tried.clear()
+        for call in self.state.calls or [position.call]:
+            call.start = start
+            call.tried.clear()
 
     def offer(self, order: Order, volume: Decimal, start: tuple[int, Decimal]) -> None:
         """What a bracket bought is put up for sale at both prices."""
@@ -299,6 +303,20 @@ class Fills:
             raise Unclear("whether a liquidation pays on where a protection has paid")
         pnl, fee = state.close(position, position.fee, volume, price, hit.maker, called=True)
         self.record(hit, "liquidation", hit.order.label, rank, [price, volume, fee, pnl])
+
+    def call_account(self, hit: Hit, rank: int) -> None:
+        """All pending orders end; then positions close whole, worst first, until it suffices."""
+        state, account = self.state, hit.order.account
+        for order in list(state.orders.values()):
+            if order.account == account:
+                state.end(order, "MARGIN_CALL")
+        while margin_called(state, account, hit.at):
+            position = worst_first(state, account, hit.at)
+            call = position.call
+            self.call(hit._replace(order=call), position, rank)
+        for call in state.calls:
+            call.start = (rank, hit.at)
+            call.tried.clear()
 
     def reduce(self, hit: Hit, rank: int) -> None:
         """A reduce-only order closes what is open on the other side, oldest first."""

@@ -47,6 +47,8 @@ class Run:
             self.expire(row[0])
             self.charge_between(row[0])
             walk(state, row)
+            for position in state.positions:
+                position.called = False
             self.pending.note(closes - 1)
             self.charge_inside(row)
             self.expire(closes)
@@ -118,13 +120,16 @@ class Run:
         state, mark = self.state, Decimal(row[4])
         for due in dues(state, row[0] + 1, row[0] + BAR - 1):
             for position in list(state.positions):
+                if position not in state.positions:
+                    continue
                 if position.grown[0] == state.now and position.grown[1]:
                     raise Unclear(
                         "whether a position stood at a moment inside the bar of its entry"
                     )
                 charge(state, due, position, mark)
                 if position.called:
-                    hit = Hit(position.call, "called", ZERO, 2, mark, False, mark)
+                    call = state.calls[0] if state.cross else position.call
+                    hit = Hit(call, "called", ZERO, 2, mark, False, mark)
                     Fills(state, Market(state, row)).execute(hit, 3)
             if any(one.leaves != volume for _, one, volume in self.pending.noted):
                 raise Unclear("an order that changed in the bar after a night fell due in it")

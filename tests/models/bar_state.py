@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from tests.models.bar_cross import cover, levels
 from tests.models.bar_positions import Brackets, Lot, Position, liquidation, settle
 from tests.models.common import Case, Unclear
 from tests.models.money import ZERO, Meter, Purse, down, fee_of, up
@@ -107,7 +108,10 @@ class State:
         self.buffer = Decimal(rules.get("market_buffer", "0.05"))
         self.brackets = Brackets(rules)
         self.netting = case.get("netting", False)
+        self.cross = case.get("cross", False)
         self.purses = {name: Purse(owned) for name, owned in case["cash"].items()}
+        self.calls = [self.call_of("main", side) for side in (-1, 1)] if self.cross else []
+        """Of the account, with cross margin: below and above."""
         self.orders: dict[str, Order] = {}
         """Pending orders by label, in the order of their acceptance."""
         self.positions: list[Position] = []
@@ -280,14 +284,19 @@ class State:
         """Close ``volume`` of a position, or of one lot of it, the fee by ``meter``. The PnL and
         the fee. What is liquidated pays its fee from its margin alone."""
         purse, worth = self.purses[position.account], volume * price * self.contract
-        called_at, before = self.liquidation(position), (purse.free[QUOTE], position.margin)
+        called_at = None if self.cross else self.liquidation(position)
+        insured = purse.insured
+        before = (purse.free[QUOTE], position.margin)
         share = position.margin * volume / position.volume
         pnl = settle(position, purse, QUOTE, volume, worth, self.places, lot)
         if position.volume and -pnl > down(share, self.places):
             self.not_yet("a close's loss beyond its share of the margin")
+        if self.cross and purse.insured > insured:
+            lack, purse.insured = purse.insured - insured, insured
+            cover(self, position, lack)
         got = purse.free[QUOTE] - before[0]
         fee = meter.charge(volume, worth, maker)
-        if called and fee > got:
+        if called and fee > got and not self.cross:
             purse.insured += fee - got
             purse.get(QUOTE, fee - got)
         if position.volume and fee > purse.free[QUOTE]:
@@ -296,8 +305,11 @@ class State:
             position.margin -= part
             purse.held[QUOTE] -= part
             purse.get(QUOTE, part)
-        self.pay(purse, fee)
-        if position.volume and self.liquidation(position) != called_at:
+        if self.cross and fee > purse.free[QUOTE]:
+            cover(self, position, fee)
+        else:
+            self.pay(purse, fee)
+        if position.volume and not self.cross and self.liquidation(position) != called_at:
             self.not_yet("a liquidation price that a partial close moves")
         self.sweep(position)
         return pnl, fee
@@ -312,4 +324,26 @@ class State:
 
     def liquidation(self, position: Position) -> Decimal | None:
         """The price at which a position is liquidated; None: never."""
+        if self.cross:
+            return self.nearest(position.account)
         return liquidation(position, self.brackets, self.contract, self.tick)
+
+    def call_of(self, account: str, side: int) -> Order:
+        """What waits for the price of a call."""
+        fee = self.meter("close")
+        return Order("", account, side, False, "call", ZERO, f"account {account}", fee)
+
+    def call_price(self, order: Order) -> Decimal | None:
+        """The price at which a position, or an account, is called; None: never."""
+        if order.called is not None:
+            return self.liquidation(order.called)
+        low, high = levels(self, order.account)
+        return low if order.side < 0 else high
+
+    def nearest(self, account: str) -> Decimal | None:
+        """Of the two prices at which an account is called the one nearer to the last."""
+        assert self.last is not None
+        low, high = levels(self, account)
+        if low is None or high is None:
+            return high if low is None else low
+        return low if self.last - low <= high - self.last else high

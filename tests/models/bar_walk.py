@@ -61,8 +61,11 @@ def end_if_once(state: State, order: Order) -> None:
 def waiting(state: State) -> list[Order]:
     """Everything that waits: orders, protections and closes."""
     found = list(state.orders.values())
+    if state.cross and state.positions:
+        found += state.calls
     for position in state.positions:
-        found.append(position.call)
+        if not state.cross:
+            found.append(position.call)
         for lot in position.lots():
             found += [lot.protection, *lot.closes]
     return found
@@ -106,9 +109,13 @@ def trail(state: State, order: Order, rank: int, price: Decimal) -> None:
 
 def conditions(state: State, order: Order) -> Iterator[tuple[str, Decimal, int]]:
     """What ``order`` waits for: the kind, the price, and what goes first at one place."""
-    late = 3 if order.kind == "exit" or (order.lot is not None and not state.netting) else 0
-    if order.called is not None:
-        price = state.liquidation(order.called)
+    late = (
+        3
+        if order.kind == "exit" or (order.lot is not None and not state.netting and not state.cross)
+        else 0
+    )
+    if order.kind == "call":
+        price = state.call_price(order)
         if price is not None:
             yield "called", price, 2
         return
@@ -168,7 +175,7 @@ def limit_of(hit: Hit) -> Decimal:
 def group_of(state: State, order: Order) -> str:
     """Who shares a path: with an order that reduces, and on a netting account, all that trades on
     the account."""
-    if state.netting:
+    if state.netting or state.cross:
         return f"account {order.account}"
     shared = order.account in state.shared and not order.spot
     return f"account {order.account}" if shared else order.group

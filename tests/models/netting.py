@@ -36,7 +36,8 @@ class Netting(Margin):
     def case(self) -> Case:
         case = super().case()
         case["netting"] = True
-        case["cash"] = {"main": case["cash"]["main"]}
+        usd = self.rng.choice(("40", "100", "100", "300", "1000", "1000"))
+        case["cash"] = {"main": {"USD": usd, "BTC": "5"}}
         for command in case["commands"]:
             for name in ("account", "oco"):
                 command[3].pop(name, None)
@@ -71,6 +72,18 @@ class Netting(Margin):
 
     def opening(self, second: int, mark: Decimal) -> list[Any]:
         second, verb, label, given = super().opening(second, mark)
-        if self.chance(0.3):
-            given["volume"] = str(3 * Decimal(given["volume"]))
+        if self.chance(0.4):
+            given["volume"] = str(self.rng.choice((3, 5)) * Decimal(given["volume"]))
+        if second == self.bars[0][0] and not {"limit_price", "stop_price"} & given.keys():
+            given["limit_price"] = self.near(mark, -4, 4)
+            given.pop("trail", None)
+            given.pop("trail_percent", None)
+        if self.chance(0.5):
+            for name in ("time_in_force", "expires", "stop_loss", "take_profit"):
+                given.pop(name, None)
+        if self.chance(0.3) and "reduce_only" not in given:
+            price = Decimal(given.get("limit_price", given.get("stop_price", mark)))
+            side = 1 if verb in ("buy", "long") else -1
+            given["stop_loss"] = self.near(price, *sorted((-side, -8 * side)))
+            given["take_profit"] = self.near(price, *sorted((side, 8 * side)))
         return [second, verb, label, given]

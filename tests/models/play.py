@@ -40,6 +40,7 @@ def play(case: Case) -> Outcome:
         accounts={"script": list(case["cash"])},
         rules=TradingRules.from_mapping(case["rules"]),
         netting=case.get("netting", False),
+        margin_mode="cross" if case.get("cross") else "isolated",
     )
     labels = script.labels()
     fills = [fill_row(fill, labels) for fill in result.fills]

@@ -5,72 +5,21 @@ bars against numbers in comments. A lot of 1, ticks and money of 0.01 where noth
 from __future__ import annotations
 
 from decimal import Decimal as D
-from typing import Any
 
-import pytest
-
-from tests.models import fuzz
 from tests.models.bar_run import expect
-from tests.models.common import Outcome
-from tests.models.play import BAR
-
-PRICE, VOLUME, FEE, PNL = 4, 5, 6, 9
-"""Where they stand in a row of a fill."""
-
-
-def run(
-    prices: list[Any],
-    *commands: tuple[int, str, str, dict[str, Any]],
-    rules: dict[str, Any] | None = None,
-    usd: str = "1000",
-    netting: bool = True,
-    **pair: Any,
-) -> Outcome:
-    """Bars by number, flat ones as one price. Commands are sent when the bar of their number opens,
-    which is when the one before it closes: a market order fills at its open."""
-    bars = []
-    for number, given in enumerate(prices):
-        row = [given] * 4 if isinstance(given, int | str) else [*given]
-        volume = str(row[4]) if len(row) > 4 else None
-        bars.append([number * BAR, *map(str, row[:4]), volume])
-    case = {
-        "pair": {"price": "0.01", "volume": "1", "quote": 2, **pair},
-        "rules": {"path": "open_high_low_close", **(rules or {})},
-        "cash": {"main": {"USD": usd, "BTC": "0"}},
-        "bars": bars,
-        "commands": [[number * BAR, *rest] for number, *rest in commands],
-        "netting": netting,
-        "ahead": True,
-    }
-    return expect(case)
-
-
-def money(found: Outcome, bar: int) -> list[D]:
-    """Available and unavailable after a bar."""
-    both: list[D] = found["balances"][bar]["main USD"]
-    return both
-
-
-def column(found: Outcome, kind: str, at: int) -> list[D]:
-    """A number of the fills of a kind."""
-    return [row[at] for row in found["fills"] if row[2] == kind]
-
-
-def answers(found: Outcome) -> list[str]:
-    return [row[3] for row in found["answers"]]
-
-
-def long(bar: int, label: str, volume: str, **more: Any) -> tuple[int, str, str, dict[str, Any]]:
-    return bar, "long", label, {"volume": volume, "leverage": "10", **more}
-
-
-def short(bar: int, label: str, volume: str, **more: Any) -> tuple[int, str, str, dict[str, Any]]:
-    return bar, "short", label, {"volume": volume, "leverage": "10", **more}
-
-
-def close(bar: int, label: str, **more: Any) -> tuple[int, str, str, dict[str, Any]]:
-    return bar, "close", label, {"as": f"close {label} {bar}", **more}
-
+from tests.models.by_hand import (
+    FEE,
+    PNL,
+    PRICE,
+    VOLUME,
+    answers,
+    close,
+    column,
+    long,
+    money,
+    run,
+    short,
+)
 
 TWO = (long(1, "a", "1"), long(2, "b", "1"))
 """On bars of 100, 100 and 95: 1 at 100 and 1 at 95."""
@@ -209,6 +158,17 @@ def test_reduce_only_keeps_what_volume_alone_left_open() -> None:
     # 2 are there: 3 are too many, 1 has filled, 1 waits for the next bar's volume
     assert found["ends"] == {"b": [["REDUCE_ONLY", D(3)]]}
     assert found["orders"]["b"] == [D(1), D(1), D(0), "REDUCE_ONLY"]
+
+
+def test_a_close_that_came_first_gets_the_volume_first() -> None:
+    found = run(
+        [100, 100, (100, 100, 100, 100, 2), (100, 100, 100, 100, 2)],
+        long(1, "a", "2"),
+        close(2, "a"),
+        short(2, "b", "2", reduce_only=True),
+    )
+    assert [(row[1], row[2], row[VOLUME]) for row in found["fills"][1:]] == [("a", "close", D(2))]
+    assert found["ends"] == {"b": [["REDUCE_ONLY", D(2)]]}
 
 
 # -- reversing -------------------------------------------------------------------------------------
@@ -493,12 +453,3 @@ def test_the_level_follows_the_rounding_of_a_partial_close() -> None:
     )
     # (68.6 + 4) / 0.7 = 103.714, up
     assert found["levels"][2] == {"a": [D("103.72"), D(7)]}
-
-
-# -- against the product ---------------------------------------------------------------------------
-
-
-@pytest.mark.xfail(strict=True, reason="the product has a position for every fill")
-def test_the_product_agrees_on_netting_accounts() -> None:
-    tally = fuzz.fuzz("netting", range(40), most=1)
-    assert not tally.disagreements
