@@ -256,7 +256,8 @@ class TradingRules:
 
     def fees_at(self, stage: FeeStage) -> tuple[Fee, ...]:
         """The fees charged at ``stage``, in the order given; empty when there are none."""
-        return self.fees._items.get(stage, ())
+        fees: tuple[Fee, ...] = self.fees.get(stage, ())
+        return fees
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> TradingRules:

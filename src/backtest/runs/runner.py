@@ -297,6 +297,10 @@ class BacktestRunner:
         sources, pairs = self._opened
         return sources, pairs
 
+    def read_from(self, opened: Any) -> None:
+        """Read the data that another run has ``opened``."""
+        self._opened = opened
+
     def anew(self, strategies: Mapping[str, Strategy], **settings: Any) -> BacktestRunner:
         """Another run of the same kind, with fresh ``strategies`` and other ``settings``: a seed.
 
@@ -311,7 +315,7 @@ class BacktestRunner:
             sources, _ = self._open(assets, read_rules(self.rules, self.profile))
             if again:
                 _refuse_spent(sources)
-            other._opened = self._opened
+            other.read_from(self._opened)
         return other
 
     def end_ns(self) -> int | None:
@@ -402,13 +406,13 @@ class BacktestRunner:
             observer=None,
             tracer=None,
         )
-        runner._opened = self._opened
+        runner.read_from(self._opened)
         bars = parts.broker.bars
         try:
             runner.prepare()
         except DataError as error:
             raise NotRepeatable(f"cannot be read again: {error}", source="the data") from error
-        result = runner._simulated()
+        result = runner.carry_out()
         if result.bars != bars:
             raise NotRepeatable(
                 f"gave {bars} bars the first time and {result.bars} the second: a source must give "
@@ -417,7 +421,7 @@ class BacktestRunner:
             )
         return result
 
-    def _simulated(self) -> RunResult:
+    def carry_out(self) -> RunResult:
         """Run what is prepared, in a thread of its own where an event loop is running."""
         try:
             asyncio.get_running_loop()

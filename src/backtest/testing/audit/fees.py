@@ -97,7 +97,7 @@ class Charged:
         self._digits = digits
         self._opening = list(rules.fees_at(FeeStage.FILL))
         self._closing = list(rules.fees_at(FeeStage.CLOSE))
-        self._sums: dict[tuple[str, int], Fraction] = {}
+        self.sums: dict[tuple[str, int], Fraction] = {}
         """By fee, the one of the fill where the same stands at the close: what it comes to."""
         self._paid = Fraction(0)
         self._is_known = True
@@ -106,7 +106,7 @@ class Charged:
     def copy(self) -> Charged:
         """The same, to be tried."""
         other = copy(self)
-        other._sums = dict(self._sums)
+        other.sums = dict(self.sums)
         return other
 
     def after(self, fill: Any, order: Any, worth: Fraction, changed: bool) -> Fraction | None:
@@ -152,13 +152,13 @@ class Charged:
             }.get(one.kind)
             if basis is None:
                 continue
-            if key not in self._sums or one.kind is not FeeKind.FLAT_PER_TRADE:
-                self._sums[key] = self._sums.get(key, Fraction(0)) + Fraction(rate) * basis
+            if key not in self.sums or one.kind is not FeeKind.FLAT_PER_TRADE:
+                self.sums[key] = self.sums.get(key, Fraction(0)) + Fraction(rate) * basis
 
     def due(self) -> Fraction:
         """What all fills together cost: each fee within its bounds, their sum rounded up once."""
         total = Fraction(0)
-        for (stage, place), amount in self._sums.items():
+        for (stage, place), amount in self.sums.items():
             fee = (self._opening if stage == "fill" else self._closing)[place]
             least = amount if fee.minimum is None else max(amount, Fraction(fee.minimum))
             total += least if fee.maximum is None else min(least, Fraction(fee.maximum))

@@ -66,6 +66,16 @@ class Trader(Strategy):
         if self.random.random() < 0.3:
             self.set_timer("tick", every=self.step * 3 // 2 + 1)
 
+    # -- what an oracle asks it --------------------------------------------------------------------
+
+    def seen_balances(self) -> dict[tuple[str, str], tuple[Any, ...]]:
+        """What it takes its balances for."""
+        return self._client.balances
+
+    def seen_positions(self) -> dict[str, dict[UUID, Any]]:
+        """What it takes its positions for, by pair."""
+        return self._client.positions
+
     # -- what it hears -----------------------------------------------------------------------------
 
     def on_order(self, event: OrderEvent) -> None:
@@ -306,7 +316,7 @@ class Trader(Strategy):
             direction=OrderDirection.LONG,
         )
         stranger = UUID(int=100 + chance.randrange(8))
-        if stranger not in [one for one, _ in self._client._ids.accounts]:
+        if stranger not in self._client.accounts.values():
             self._host.submit(derive(action, account_id=stranger, command_id=0))
 
     async def do_twice(self, pair: str) -> None:
@@ -397,7 +407,7 @@ class Trader(Strategy):
         terms = {name: value for name, value in terms.items() if name in known and value}
         account = None
         if chance.random() < 0.3:
-            account = chance.choice([name for _, name in self._client._ids.accounts])
+            account = chance.choice(list(self._client.accounts))
         handle: OrderHandle = getattr(self, what)(
             pair, self._volume(pair), account=account, **terms
         )

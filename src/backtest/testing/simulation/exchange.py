@@ -34,7 +34,7 @@ class ExchangeWorld(World):
     def _assemble(self) -> None:
         plan, system, faults = self.plan, self.system, self.faults
         for sender, target, latency in plan.latencies:
-            system._latencies[sender, target] = latency
+            system.set_latency(sender, target, latency)
         agents = {}
         for place, one in enumerate(plan.agents):
             owned = tuple(plan.accounts[name] for name in one.accounts)

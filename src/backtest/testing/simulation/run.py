@@ -110,7 +110,7 @@ class World:
     def _assemble(self) -> None:
         plan, system, faults = self.plan, self.system, self.faults
         for sender, target, latency in plan.latencies:
-            system._latencies[sender, target] = latency
+            system.set_latency(sender, target, latency)
         data = MarketData(self.market.events())
         assert data.first is not None
         system.begin_at(self.market.begin_ns)
@@ -249,10 +249,10 @@ class World:
         """What every strategy sees is what there is."""
         live = self.account.ledger.balances()
         for name, trader in self.traders.items():
-            for (account, asset), both in trader._client.balances.items():
+            for (account, asset), both in trader.seen_balances().items():
                 if live[account].get(asset, both) != both:
                     self._fail("view", f"{name} sees {both} {asset} on {account}")
-            if any(trader._client.positions.values()) and not self.unresolved():
+            if any(trader.seen_positions().values()) and not self.unresolved():
                 self._fail("view", f"{name} sees positions that are closed")
 
     def _check_equity(self) -> None:
