@@ -85,7 +85,7 @@ def test_a_survivor_is_told_and_a_killed_one_is_not() -> None:
     )
     assert "fees:" in listed.stdout
     ran = subprocess.run(
-        [sys.executable, "tools/mutate.py", "--only", "add  ->  sub", "fees"],
+        [sys.executable, "tools/mutate.py", "--only", "fee_amount: add  ->  sub", "fees"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -84,7 +84,7 @@ def test_everything_is_as_it_was_afterwards() -> None:
 
 def test_what_ended_runs_left_behind_does_not_pile_up() -> None:
     most = 0
-    for _ in range(12):  # runs whose actors refer to each other: garbage once they are over
+    for _ in range(7):  # runs whose actors refer to each other: garbage once they are over
         with calm_collector():
             ring = Ring()
             ring.itself = [ring, *([] for _ in range(60_000))]  # type: ignore[assignment]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from backtest.data import _csv_table
 from backtest.errors import DataError
 from backtest.models import Bar
 from backtest.runs.runner import BacktestRunner
@@ -18,8 +19,10 @@ from tests.harness import without_ids
 
 from .test_malformed import CASES, HEADER
 
-LONG = 12_000
+LONG = 3_000
 """Rows of a file that is read in several batches: the run is well under way at the bad row."""
+BATCH = 1 << 15
+"""Characters of a batch: about 1 300 rows, where usually there are eight times as many."""
 
 
 def _good(number: int) -> str:
@@ -30,7 +33,7 @@ class Greedy(Strategy):
     """Trades all the time, so that whatever is processed is in the journal."""
 
     async def on_bar(self, bar: Bar) -> None:
-        if bar.open_ns // (60 * 10**9) % 50:
+        if bar.open_ns // (60 * 10**9) % 12:
             return
         await self.buy("BTCUSD", 1)
         await self.long("BTCUSD", 1, leverage=2)
@@ -91,7 +94,7 @@ def test_a_run_over_it_ends_with_the_error_and_a_whole_ledger(
     assert_ledger_ok(runner.system)
 
 
-@pytest.mark.parametrize("count", [11_000, LONG])
+@pytest.mark.parametrize("count", [2_750, LONG])
 @pytest.mark.parametrize(
     "bad",
     [
@@ -103,7 +106,10 @@ def test_a_run_over_it_ends_with_the_error_and_a_whole_ledger(
         "{},12,14\n",
     ],
 )
-def test_the_journal_is_that_of_the_rows_before_it(bad: str, count: int, folder: Path) -> None:
+def test_the_journal_is_that_of_the_rows_before_it(
+    bad: str, count: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_csv_table, "_BATCH_CHARACTERS", BATCH)
     path = folder / "bad.csv"
     rest = [_good(number) for number in range(count + 1, LONG)]
     stamp = 1577836800 + 60 * count

@@ -151,13 +151,15 @@ def test_an_event_loop_may_be_running() -> None:
     assert _tape(asyncio.run(inside())) == _tape(CROWD.run(until="09:31"))
 
 
-def test_progress_is_told_and_changes_nothing(crowd: MarketResult) -> None:
+def test_one_seed_gives_one_market_whether_progress_is_told_or_not(crowd: MarketResult) -> None:
     told: list[tuple[int, int]] = []
-    result = CROWD.run(progress=lambda now, messages: told.append((now, messages)))
+    again = CROWD.run(progress=lambda now, messages: told.append((now, messages)))
     assert told == sorted(told)
     assert 100 < len(told) <= 201
     assert told[-1][0] == CROWD.until_ns
-    assert result.journal_sha256 == crowd.journal_sha256
+    assert again.journal_sha256 == crowd.journal_sha256
+    assert again.config_sha256 == crowd.config_sha256
+    assert _tape(again) == _tape(crowd)
 
 
 @pytest.mark.parametrize(
@@ -205,21 +207,19 @@ def test_an_agent_of_several_pairs_must_be_told_which() -> None:
 # -- the same every time -----------------------------------------------------------------------
 
 
-def test_one_seed_gives_one_market_and_another_another(crowd: MarketResult) -> None:
-    again = CROWD.run()
-    assert again.journal_sha256 == crowd.journal_sha256
-    assert again.config_sha256 == crowd.config_sha256
-    assert _tape(again) == _tape(crowd)
-    assert CROWD.run(seed=8).journal_sha256 != crowd.journal_sha256
+def test_another_seed_gives_another_market() -> None:
+    one, other = (CROWD.run(seed=seed, until="09:31") for seed in (7, 8))
+    assert one.journal_sha256 != other.journal_sha256
 
 
 def test_one_agent_more_that_does_not_trade_changes_nothing_for_the_others() -> None:
     def played(count: int) -> MarketResult:
         first = Population(Idler, count, cash="1 USD", name="idler")
-        return evolve(CROWD, populations=[first, *CROWD.populations]).run()
+        return evolve(CROWD, populations=[first, *CROWD.populations]).run(until="09:32")
 
     few, many = played(2), played(3)
     assert len(many.strategies) == len(few.strategies) + 1
+    assert len(few.trades) > 20
     assert _tape(many) == _tape(few)
     for name, one in few.strategies.items():
         assert many.strategies[name].parameters == one.parameters
@@ -234,7 +234,7 @@ def test_one_agent_more_that_does_not_trade_changes_nothing_for_the_others() -> 
 def test_a_thousand_agents_give_the_same_bytes_whatever_the_hash_seed() -> None:
     program = (
         "from tests.test_markets.crowd import CROWD\n"
-        "result = CROWD.run(agents=1000, until='09:30:40')\n"
+        "result = CROWD.run(agents=1000, until='09:30:20')\n"
         "print(len(result.strategies), len(result.trades), result.messages)\n"
         "print(result.journal_sha256, result.config_sha256)\n"
     )
@@ -247,7 +247,8 @@ def test_a_thousand_agents_give_the_same_bytes_whatever_the_hash_seed() -> None:
         )  # fmt: skip
         told.append(done.stdout)
     assert told[0] == told[1]
-    assert told[0].startswith("1000 ")
+    agents, trades, *_ = told[0].split()
+    assert (agents, int(trades) > 100) == ("1000", True)
 
 
 def test_hours_are_kept() -> None:

@@ -63,23 +63,27 @@ def test_a_failing_seed_is_named_and_can_be_run_alone(tmp_path: Path) -> None:
     assert (code, "2 passed" in output) == (0, True)
 
 
-@pytest.mark.parametrize(
-    ("mark", "arguments", "problem"),
-    [
-        ("seeds()", "seed", "write @pytest.mark.seeds(n) with a whole number n >= 1"),
-        ("seeds(0)", "seed", "write @pytest.mark.seeds(n)"),
-        ("seeds(True)", "seed", "write @pytest.mark.seeds(n)"),
-        ("seeds(n=3)", "seed", "write @pytest.mark.seeds(n)"),
-        ("seeds(3)", "", "takes an argument called seed"),
-    ],
-)
-def test_a_marker_used_wrongly(mark: str, arguments: str, problem: str, tmp_path: Path) -> None:
-    (tmp_path / "test_theirs.py").write_text(
-        f"import pytest\n@pytest.mark.{mark}\ndef test_it({arguments}):\n    pass\n"
-    )
+WRONG = {
+    "seeds()": ("seed", "write @pytest.mark.seeds(n) with a whole number n >= 1"),
+    "seeds(0)": ("seed", "write @pytest.mark.seeds(n)"),
+    "seeds(True)": ("seed", "write @pytest.mark.seeds(n)"),
+    "seeds(n=3)": ("seed", "write @pytest.mark.seeds(n)"),
+    "seeds(3)": ("", "takes an argument called seed"),
+}
+"""What the test takes, and what it is told, by the marker that is wrong."""
+
+
+def test_a_marker_used_wrongly(tmp_path: Path) -> None:
+    for number, (mark, (arguments, _)) in enumerate(WRONG.items()):
+        (tmp_path / f"test_{number}.py").write_text(
+            f"import pytest\n@pytest.mark.{mark}\ndef test_it({arguments}):\n    pass\n"
+        )
     code, output = _pytest(tmp_path)
     assert code != 0
-    assert problem in output
+    assert f"{len(WRONG)} errors" in output
+    for number, (_, problem) in enumerate(WRONG.values()):
+        told = output.partition(f"ERROR collecting test_{number}.py")[2].partition("____")[2]
+        assert problem in told.partition("ERROR collecting")[0]
 
 
 def test_the_last_simulation_is_in_the_report_of_a_failure(tmp_path: Path) -> None:
