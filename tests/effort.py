@@ -1,10 +1,10 @@
-"""How many examples a property is tried on: some in every run, many more in `make soak`."""
+"""How much is tried: some in every run, many more examples, or all there is, in `make soak`."""
 
 from __future__ import annotations
 
 import os
 
-__all__ = ["examples"]
+__all__ = ["every", "examples"]
 
 _LONGER = 20
 _SHORTER = 10
@@ -19,3 +19,8 @@ def examples(usual: int, soak: int | None = None) -> int:
         case "brief":
             return -(-usual // _SHORTER)
     return usual
+
+
+def every(usual: int) -> int:
+    """Every how many-th of a long list is tried: ``usual``; under the profile ``soak`` each one."""
+    return 1 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else usual

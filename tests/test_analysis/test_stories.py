@@ -13,6 +13,7 @@ from backtest.analysis.result import RunResult
 from backtest.analysis.tables.files import read_run
 from backtest.models import Bar, OrderStatus
 from backtest.strategies import Strategy
+from tests.effort import every
 from tests.test_analysis.runs import busy_run, hourly, small_run
 
 
@@ -135,12 +136,13 @@ def test_every_order_has_a_story_and_the_files_tell_the_same(
     busy: RunResult, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     files = read_run(busy.write(tmp_path_factory.mktemp("run") / "busy"))
-    for order in busy.orders[::7]:
+    events, why = market_events(busy.sources, busy.inputs)
+    assert events is not None
+    assert not why
+    bars = list(events)
+    for order in busy.orders[:: every(14)]:
         story = busy.explain(order.id)
         assert "At the end of the data" in story
-        bars, why = market_events(busy.sources, busy.inputs)
-        assert bars is not None
-        assert not why
         assert story == explain(files, str(order.id), bars)
         without = explain(files, str(order.id), None, "it is gone")
         assert "Why it did not fill on other bars is not told: it is gone" in without
@@ -152,7 +154,7 @@ def test_every_transaction_of_an_order_stands_in_its_story(busy: RunResult) -> N
     for entry in busy.ledger.entries:
         if entry.order_id is not None and entry.legs:
             entries.setdefault(roots[entry.order_id], []).append(entry.number)
-    for root in list(entries)[::5]:
+    for root in list(entries)[:: every(10)]:
         story = busy.explain(str(root))
         assert all(story.count(f"    entry {number}, ") == 1 for number in entries[root])
 

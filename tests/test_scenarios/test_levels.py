@@ -9,6 +9,7 @@ from backtest.actors import EventKind
 from backtest.errors import OrderRejected, RejectReason
 from backtest.models import Bar
 from backtest.strategies import Strategy
+from tests.effort import every
 from tests.harness import D, bar, pair_of, play, refused
 from tests.random_trading import random_bars
 
@@ -272,7 +273,8 @@ def test_a_run_of_it_proves_and_explains_itself() -> None:
         Scaling(), data={pair_of("BTCUSD", volume_increment="1"): bars}, cash="100000 USD"
     )
     assert result.verify().ok
-    assert result.orders == [] or all(result.explain(one.id) for one in result.orders[:40])
+    assert len(result.orders) > 40
+    assert all(result.explain(one.id) for one in result.orders[: 40 : every(5)])
 
 
 def test_protection_that_no_bar_has_seen_yet_waits_in_the_parts_too() -> None:

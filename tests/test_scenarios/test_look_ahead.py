@@ -12,6 +12,7 @@ import pytest
 
 from backtest.actors import Envelope, System
 from backtest.models import Bar
+from tests.effort import examples
 from tests.harness import D, World
 from tests.random_trading import random_bars, run_wild
 
@@ -75,7 +76,7 @@ def perturbed(bars: list[Bar], after: int, chance: Random) -> list[Bar]:
     return changed
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(examples(6, soak=60)))
 def test_the_future_changes_nothing_before_it(seed: int) -> None:
     chance = Random(seed)
     bars = random_bars(1_000 + seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -13,6 +14,7 @@ from backtest.actors import Envelope, System
 from backtest.data import merge, resample
 from backtest.data.sources import MemoryBars
 from backtest.models import Bar, MarketEvent, Quote, Trade
+from tests.effort import examples
 from tests.harness import D, World, play
 from tests.random_trading import PAIRS, Wildest, random_bars, random_rules
 
@@ -86,15 +88,23 @@ def run(seed: int, events: list[MarketEvent], prepare: Any = None) -> World:
     )
 
 
-@pytest.mark.parametrize("seed", range(24))
+SEEDS = range(examples(12, soak=240))
+
+
+@cache
+def played(seed: int) -> World:
+    return run(seed, market(seed))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_the_oracle_agrees_with_anything_done_on_ticks(seed: int) -> None:
-    world = run(seed, market(seed))
+    world = played(seed)
     assert len(world.records.events) > 30
     assert world.sha256 == run(seed, market(seed)).sha256
 
 
 def test_ticks_do_fill_and_close_in_every_way() -> None:
-    worlds = [run(seed, market(seed)) for seed in range(24)]
+    worlds = [played(seed) for seed in SEEDS]
     fills = [one for world in worlds for one in world.records.fills]
     assert {one.point for one in fills} >= {"bid", "ask", "trade", "open"}
     on_ticks = [one for one in fills if one.point in ("bid", "ask", "trade")]
@@ -105,7 +115,7 @@ def test_ticks_do_fill_and_close_in_every_way() -> None:
     assert not any(one.ambiguous for one in on_ticks)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(examples(6, soak=60)))
 def test_the_future_changes_nothing_before_it(seed: int) -> None:
     events = market(seed)
     chance = Random(seed)

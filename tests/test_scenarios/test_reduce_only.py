@@ -11,6 +11,7 @@ import backtest
 from backtest.actors import EventKind
 from backtest.errors import RejectReason
 from backtest.testing import Scripted
+from tests.effort import examples
 from tests.harness import D, bar, pair_of, play, refused, rules
 
 ENDED = "REDUCE_ONLY"
@@ -370,7 +371,7 @@ def test_a_fill_or_kill_closes_only_where_there_is_enough_for_it() -> None:
 
 
 @pytest.mark.parametrize("mode", ["isolated", "cross", "netting"])
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(examples(12, soak=250)))
 def test_pessimistic_is_the_worse_path_and_what_differs_is_flagged(mode: str, seed: int) -> None:
     chance = Random(f"{mode} {seed}")
     low, high = 100 - chance.randint(1, 8), 100 + chance.randint(1, 8)

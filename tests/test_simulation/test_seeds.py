@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from backtest.testing.simulation import draw_plan, run_seed
+from tests.effort import examples
 
-SEEDS = range(30)
+# `make simulate` goes on where these end.
+SEEDS = range(examples(20, soak=200))
 
 
 @pytest.mark.parametrize("first", SEEDS[::10])
