@@ -72,13 +72,7 @@ def prepare(count: int, seed: int) -> list[Operation]:
         volume = whole(1, 100)
         owner = whole(OWNERS)
         if part < 0.5:
-            bid, ask = book.best_bid, book.best_ask
-            far = 1 + int(random.expovariate(1 / 14))
-            if buy:
-                price = (ask if ask is not None else (bid or START) + 2) - far
-            else:
-                price = (bid if bid is not None else (ask or START) - 2) + far
-            price = max(price, 1)
+            price = _resting_price(book, buy, 1 + int(random.expovariate(1 / 14)))
             order = Resting(number, owner, buy, price, volume)
             book.add(order)
             place[number] = len(live)
@@ -105,6 +99,14 @@ def prepare(count: int, seed: int) -> list[Operation]:
             forget(order.key)
             operations.append(Operation(CANCEL, order.key, order.owner, order.buy, order.price, 0))
     return operations
+
+
+def _resting_price(book: OrderBook, buy: bool, far: int) -> int:
+    """The price that is so ``far`` from the best of the other side."""
+    bid, ask = book.best_bid, book.best_ask
+    if buy:
+        return max((ask if ask is not None else (bid or START) + 2) - far, 1)
+    return max((bid if bid is not None else (ask or START) - 2) + far, 1)
 
 
 class BareBook:

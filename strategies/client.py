@@ -388,11 +388,10 @@ class OrderClient:
                 take_changes(self.exposure.others, event.positions)
             return
         command = self._commands.pop(event.command, None) if event.command else None
-        kind = event.kind
-        if kind is EventKind.REJECTED:
+        if event.kind is EventKind.REJECTED:
             self._rejected(event, command)
             return
-        if kind is EventKind.ACCEPTED and command is not None:
+        if event.kind is EventKind.ACCEPTED and command is not None:
             handle = command.value
             handle.branch, handle.id = event.branch, event.branch_id
             self._branches[event.branch] = handle
@@ -406,6 +405,22 @@ class OrderClient:
         handle.apply(event)
         if event.positions:
             take_changes(self.positions[handle.pair], event.positions)
+        closes = self._follow(event, handle, command)
+        if event.later:
+            self._unanswered = self._unanswered if command is None else command
+        elif command is not None:
+            command.answer()
+        else:
+            self._answer_last(event)
+        for close in closes:
+            close.settle()
+        handle.settle()
+
+    def _follow(
+        self, event: OrderEvent, handle: OrderHandle, command: Command[Any] | None
+    ) -> Sequence[CloseHandle]:
+        """Bring handles up to date with an event of ``handle``; those of closes that it told of."""
+        kind = event.kind
         if kind is EventKind.CANCELLED:
             handle.cancelled_volume = add(handle.cancelled_volume, event.order.cancel_volume)  # type: ignore[union-attr,arg-type]
             handle.end_reason = None if event.reason is None else event.reason.value
@@ -414,26 +429,16 @@ class OrderClient:
         elif kind is EventKind.FILLED and event.children:
             for number, order in event.children:
                 handle.add_exit(self._new_handle(handle, number, order))
-        closes: list[CloseHandle] | None = None
-        if event.closes or handle.closes:
-            if event.closes is not None:
-                closes = self._follow_closes(event, handle)
+        closes: Sequence[CloseHandle] = ()
+        if event.closes is not None and (event.closes or handle.closes):
+            closes = self._follow_closes(event, handle)
         if handle.live is not None:
             self.open[event.branch] = handle
         else:
             self.open.pop(event.branch, None)
             if not handle.parts:
                 self._branches.pop(event.branch, None)
-        if event.later:
-            self._unanswered = self._unanswered if command is None else command
-        elif command is not None:
-            command.answer()
-        else:
-            self._answer_last(event)
-        if closes is not None:
-            for close in closes:
-                close.settle()
-        handle.settle()
+        return closes
 
     def _follow_closes(self, event: OrderEvent, entry: OrderHandle) -> list[CloseHandle]:
         """Closes of the positions of ``entry`` were accepted, changed, or are pending no more;

@@ -291,6 +291,12 @@ class StrategyHost(Actor):
                 return on_bar(payload)  # type: ignore[no-any-return]
             pending = self.fiber.inside(on_bar, payload)
             return None if pending is None else _awaitable(pending, "on_bar")
+        return self._handle_other(envelope, kind, payload)
+
+    def _handle_other(
+        self, envelope: Envelope, kind: type[Any], payload: Any
+    ) -> Awaitable[None] | None:
+        """`handle`, of anything but a bar."""
         if kind is OrderEvent or kind is BalanceUpdate:
             if envelope[2] > self._applied:
                 self._apply(envelope)

@@ -121,18 +121,9 @@ def _as(name: str, text: str, kind: Any) -> Any:
             raise ConfigError(f"{name} must be true or false, not {text!r}")
         return truth
     if kind is int:
-        try:
-            return int(text)
-        except ValueError:
-            raise ConfigError(f"{name} must be a whole number, not {text!r}") from None
+        return _whole(name, text)
     if kind is Decimal:
-        try:
-            value = Decimal(text)
-        except InvalidOperation:
-            raise ConfigError(f"{name} must be a number, not {text!r}") from None
-        if not value.is_finite():
-            raise ConfigError(f"{name} must be a finite number, not {text!r}")
-        return value
+        return _decimal(name, text)
     if kind is str:
         return text
     if kind is float:
@@ -141,12 +132,33 @@ def _as(name: str, text: str, kind: Any) -> Any:
             f"strategy as {name}: Decimal = Decimal({text!r})"
         )
     if isinstance(kind, type) and issubclass(kind, Enum):
-        for member in kind:
-            if member.name.lower() == text.lower():
-                return member
-        raise ConfigError(f"{name} must be one of {', '.join(m.name for m in kind)}, not {text!r}")
+        return _member(name, text, kind)
     told = getattr(kind, "__name__", str(kind))
     raise ConfigError(
         f"{name} is of type {told}, which cannot be given on the command line: int, Decimal, str "
         "and bool can; set it in the strategy's code"
     )
+
+
+def _whole(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(f"{name} must be a whole number, not {text!r}") from None
+
+
+def _decimal(name: str, text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise ConfigError(f"{name} must be a number, not {text!r}") from None
+    if not value.is_finite():
+        raise ConfigError(f"{name} must be a finite number, not {text!r}")
+    return value
+
+
+def _member(name: str, text: str, kind: type[Enum]) -> Enum:
+    for member in kind:
+        if member.name.lower() == text.lower():
+            return member
+    raise ConfigError(f"{name} must be one of {', '.join(m.name for m in kind)}, not {text!r}")

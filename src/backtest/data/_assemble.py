@@ -247,7 +247,13 @@ class Assembler:
                 return f"{name} must be positive, not {price}: remove the row or mend it"
             if not _SMALLEST <= price <= _LARGEST:
                 return f"{name} is {price:.6e}, which is no price (1e-18 to 1e18 are)"
-        open_, high, low, close = prices
+        return self._fault_between(*prices) or (
+            None if volume is None else _fault_of_volume(self._names[4], volume)
+        )
+
+    def _fault_between(
+        self, open_: Decimal, high: Decimal, low: Decimal, close: Decimal
+    ) -> str | None:
         open_name, high_name, low_name, close_name = self._names[:4]
         if high < low:
             return f"{high_name} {high} is below {low_name} {low}: are the columns swapped?"
@@ -256,16 +262,17 @@ class Assembler:
                 return f"{name} {price} is above {high_name} {high}: mend the row"
             if price < low:
                 return f"{name} {price} is below {low_name} {low}: mend the row"
-        if volume is None:
-            return None
-        name = self._names[4]
-        if not volume.is_finite():
-            return f"{name} is {volume}: volumes must be numbers; write 0 where nothing traded"
-        if volume < 0:
-            return f"{name} must be non-negative, not {volume}"
-        if volume > _LARGEST or 0 < volume < _SMALLEST:
-            return f"{name} is {volume:.6e}, which is no volume (0 and 1e-18 to 1e18 are)"
         return None
+
+
+def _fault_of_volume(name: str, volume: Decimal) -> str | None:
+    if not volume.is_finite():
+        return f"{name} is {volume}: volumes must be numbers; write 0 where nothing traded"
+    if volume < 0:
+        return f"{name} must be non-negative, not {volume}"
+    if volume > _LARGEST or 0 < volume < _SMALLEST:
+        return f"{name} is {volume:.6e}, which is no volume (0 and 1e-18 to 1e18 are)"
+    return None
 
 
 def _sound(

@@ -159,22 +159,9 @@ def _made(
         return Distribution(name, tuple(arguments), ZERO)
     if len(arguments) != (1 if name == "exponential" else 2):
         raise ConfigError(f"{field} must be {_SHAPES[name]}, not {list(arguments)!r}")
-    for key in options:
-        if key not in _OPTIONS:
-            known = ", ".join(_OPTIONS)
-            raise ConfigError(
-                f"{field} has no option {key!r}{meant(key, _OPTIONS)}; known: {known}"
-            )
     is_time = any(_is_length(one) for one in arguments)
-    numbers = []
-    for place, one in enumerate(arguments):
-        timed = is_time and not (name == "lognormal" and place == 1)
-        if timed and not _is_length(one):
-            raise ConfigError(f"{field} must have lengths of time throughout, not {one!r}")
-        numbers.append(_number(one, field))
-    bounds = {
-        key: _number(value, f"{field}.{key}") for key, value in options.items() if value is not None
-    }
+    bounds = _bounds(options, field)
+    numbers = _numbers(name, arguments, is_time, field)
     step = bounds.pop("step", None)
     least, most = bounds.get("at_least"), bounds.get("at_most")
     if least is not None and most is not None and least > most:
@@ -183,6 +170,37 @@ def _made(
         step = Decimal(1) if is_time else _grid(numbers) if name == "uniform" else _FINE
     if step <= ZERO:
         raise ConfigError(f"{field}.step must be above zero, not {step}")
+    _check_numbers(name, numbers, arguments, field)
+    if is_time and name == "normal":
+        bounds.setdefault("at_least", ZERO)  # no length of time is negative
+    return Distribution(name, tuple(numbers), step, is_time=is_time, **bounds)
+
+
+def _bounds(options: Mapping[str, Any], field: str) -> dict[str, Decimal]:
+    for key in options:
+        if key not in _OPTIONS:
+            known = ", ".join(_OPTIONS)
+            raise ConfigError(
+                f"{field} has no option {key!r}{meant(key, _OPTIONS)}; known: {known}"
+            )
+    return {
+        key: _number(value, f"{field}.{key}") for key, value in options.items() if value is not None
+    }
+
+
+def _numbers(name: str, arguments: Sequence[Any], is_time: bool, field: str) -> list[Decimal]:
+    numbers = []
+    for place, one in enumerate(arguments):
+        timed = is_time and not (name == "lognormal" and place == 1)
+        if timed and not _is_length(one):
+            raise ConfigError(f"{field} must have lengths of time throughout, not {one!r}")
+        numbers.append(_number(one, field))
+    return numbers
+
+
+def _check_numbers(
+    name: str, numbers: Sequence[Decimal], arguments: Sequence[Any], field: str
+) -> None:
     if name == "uniform" and numbers[0] > numbers[1]:
         raise ConfigError(
             f"{field} must be {_SHAPES[name]}: {arguments[0]} is above {arguments[1]}"
@@ -191,9 +209,6 @@ def _made(
         raise ConfigError(f"{field}'s standard deviation cannot be negative, is {arguments[1]}")
     if name in ("exponential", "lognormal") and min(numbers) < ZERO:
         raise ConfigError(f"{field} cannot have negative parameters: {list(arguments)!r}")
-    if is_time and name == "normal":
-        bounds.setdefault("at_least", ZERO)  # no length of time is negative
-    return Distribution(name, tuple(numbers), step, is_time=is_time, **bounds)
 
 
 def _is_length(value: Any) -> bool:

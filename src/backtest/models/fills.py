@@ -211,18 +211,23 @@ def _read(kind: str, value: Any) -> Any:
         if bare is None:
             raise ConfigError(f"fills.{kind}.{name} takes a table, not {settings!r}")
         settings = {bare: settings}
+    return _with_settings(make, settings, f"fills.{kind}.{name}")
+
+
+def _with_settings(make: Any, settings: Mapping[str, Any], where: str) -> Any:
+    """What ``make`` makes of ``settings``, each of which it must know."""
     wanted = signature(make).parameters
     names = list(wanted)
     missing = [one for one in names if one not in settings and wanted[one].default is _NEEDED]
     if missing:
-        raise ConfigError(f"fills.{kind}.{name} lacks the setting {missing[0]!r}")
+        raise ConfigError(f"{where} lacks the setting {missing[0]!r}")
     unknown = [one for one in settings if one not in names]
     if unknown:
         takes = f"known: {', '.join(names)}" if names else "it takes none"
-        raise ConfigError(f"fills.{kind}.{name} has no setting {unknown[0]!r}; {takes}")
+        raise ConfigError(f"{where} has no setting {unknown[0]!r}; {takes}")
     try:
         return make(**settings)
     except TypeError as error:
         if isinstance(error, FieldTypeError | FieldError):
             raise
-        raise ConfigError(f"fills.{kind}.{name}: {error}") from None
+        raise ConfigError(f"{where}: {error}") from None

@@ -49,6 +49,8 @@ _LONG = 2_000
 """Beyond so many characters a value goes by its hash."""
 _MOST = 200_000
 """How many values are looked at for one run."""
+_CODE = (type, FunctionType, MethodType, BuiltinFunctionType, partial, ModuleType)
+"""What is told by its code."""
 _PLAIN = (int, float, str, bytes, Decimal, bool, type(None))
 _WRITTEN: tuple[tuple[type, Callable[[Any], str]], ...] = (
     (Decimal, str),
@@ -203,9 +205,22 @@ class Contents:
             return {kind.__name__: sorted((self._look(one) for one in value), key=_json)}
         if kind in (dict, MappingProxyType):
             return {"dict": self._pairs(value)}
+        if isinstance(value, _CODE):
+            return self._code_of(value)
         if isinstance(value, Enum):
             self.code(kind)
             return {"enum": f"{class_name(kind)}.{value.name}"}
+        package = kind.__module__.partition(".")[0]
+        if package == "numpy" and hasattr(value, "tobytes"):
+            return self._array(value)
+        if package == "pandas" and hasattr(value, "iloc"):
+            return self._frame(value)
+        if is_ours(kind.__module__):
+            return self._of_ours(value, kind)
+        return self._object(value, kind)
+
+    def _code_of(self, value: Any) -> Any:
+        """Of a class, a function, or whatever else is called: by its code."""
         if isinstance(value, type):
             return {"class": class_name(value), **_if_any(code_sha256=self.code(value))}
         if isinstance(value, FunctionType):
@@ -220,16 +235,7 @@ class Contents:
             return {
                 "partial": [self._look(one) for one in (value.func, value.args, value.keywords)]
             }
-        if isinstance(value, ModuleType):
-            return {"module": value.__name__}
-        package = kind.__module__.partition(".")[0]
-        if package == "numpy" and hasattr(value, "tobytes"):
-            return self._array(value)
-        if package == "pandas" and hasattr(value, "iloc"):
-            return self._frame(value)
-        if is_ours(kind.__module__):
-            return self._of_ours(value, kind)
-        return self._object(value, kind)
+        return {"module": value.__name__}
 
     def _pairs(self, value: Mapping[Any, Any]) -> list[Any]:
         return [[self._look(key), self._look(one)] for key, one in value.items()]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta, tzinfo
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -28,7 +29,7 @@ from backtest.analysis.result import RunResult
 from backtest.data import BarSource, TickSource, merge, open_data, parts_of
 from backtest.errors import ConfigError, DataError, NotRepeatable
 from backtest.ids import IdSource
-from backtest.models import HOUSE, Account, Agent, BacktestRun, TradingPair
+from backtest.models import HOUSE, Account, Agent, BacktestRun, TradingPair, TradingRules
 from backtest.receipt import run_id_of
 from backtest.runs.assembly import Assembly
 from backtest.runs.config import RuleBook, cash_of, check_precision, latency_of, read_rules
@@ -174,28 +175,16 @@ class BacktestRunner:
 
     def prepare(self) -> System:
         """Read the configuration, open the data and assemble the actors; nothing runs yet."""
-        if self._parts is not None:
-            raise ConfigError("this runner has run already: make a new one, with new strategies")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
-            raise ConfigError(f"seed must be a whole number, not {self.seed!r}")
-        check_bounds(self.inbox_bound, self.stall_bound)
+        self._check()
         cash = cash_of(self.cash)
         book = read_rules(self.rules, self.profile)
         strategies = named(self.strategies)
-        for name in self.accounts:
-            if name not in strategies:
-                raise ConfigError(
-                    f"accounts are given for {name!r}, and no strategy is called that: there are "
-                    f"{', '.join(strategies)}"
-                )
+        self._check_owners(strategies)
         assets = list(dict.fromkeys(asset for owned in cash.values() for asset in owned))
         sources, pairs = self._open(assets, book)
         acquaint(strategies.values(), pairs)
         self._given = {name: snapshot(strategy) for name, strategy in strategies.items()}
-        rules = {code: book.rules(code) for code in pairs}
-        for code in (*book.by_pair, *book.pairs):
-            if code not in pairs:
-                raise ConfigError(f"the rules name pair {code!r}, which is not in the data")
+        rules = _rules_of(book, pairs)
         check_precision(cash, pairs, book)
         system = self.system = System(self.seed, SimulatedClock())
         system.stall_bound = stall_bound_of(self.stall_bound, len(strategies), len(pairs))
@@ -238,26 +227,11 @@ class BacktestRunner:
             agent = Agent(ids.draw(), name, tuple(one.account_id for one in own))
             agents[f"strategy/{name}"] = (agent, own)
         valuation = Valuation(assets[0], list(pairs.values()))
-        parts = [part for source in sources.values() for part in parts_of(source)]
-        events = merge(parts)
-        market = MarketData(events if self.progress is None else counting(events, self.progress))
-        first = market.first
-        if first is None:
-            raise DataError("there are no bars in the data")
-        for code, one in rules.items():
-            if one.funding is not None:
-                one.funding.check_units(first.open_ns, code)
-        cadences = {code: cadences_of(source) for code, source in sources.items()}
-        system.begin_at(first.open_ns)
-        opening = [
-            (name, asset, sum_) for name, owned in cash.items() for asset, sum_ in owned.items()
-        ]
-        fund = [
-            (asset, cash_of({asset: sum_})["main"][asset])
-            for asset, sum_ in self.insurance_fund.items()
-        ]
-        ledger = AccountActor(list(accounts), opening, fund)
+        market, begin_ns = self._market(sources, rules)
+        system.begin_at(begin_ns)
+        ledger = self._ledger(list(accounts), cash)
         trading = {code: (pair, rules[code]) for code, pair in pairs.items()}
+        cadences = {code: cadences_of(source) for code, source in sources.items()}
         broker = BrokerActor(broker_id, run_id, trading, agents, valuation, cadences)
         for actor in (ledger, broker, market):
             system.add(actor)
@@ -265,7 +239,7 @@ class BacktestRunner:
             system.add(self._host(name, strategy))
         self._watch(system)
         self._parts = Assembly(
-            run=BacktestRun(run_id, self.seed, first.open_ns),
+            run=BacktestRun(run_id, self.seed, begin_ns),
             manifest=told,
             ledger=ledger,
             broker=broker,
@@ -284,6 +258,48 @@ class BacktestRunner:
             valuation=valuation,
         )
         return system
+
+    def _check(self) -> None:
+        if self._parts is not None:
+            raise ConfigError("this runner has run already: make a new one, with new strategies")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise ConfigError(f"seed must be a whole number, not {self.seed!r}")
+        check_bounds(self.inbox_bound, self.stall_bound)
+
+    def _check_owners(self, strategies: Mapping[str, Strategy]) -> None:
+        for name in self.accounts:
+            if name not in strategies:
+                raise ConfigError(
+                    f"accounts are given for {name!r}, and no strategy is called that: there are "
+                    f"{', '.join(strategies)}"
+                )
+
+    def _market(
+        self, sources: Mapping[str, Any], rules: Mapping[str, TradingRules]
+    ) -> tuple[MarketData, int]:
+        """Who tells what happens on the market, and when that begins."""
+        events = merge([part for source in sources.values() for part in parts_of(source)])
+        market = MarketData(events if self.progress is None else counting(events, self.progress))
+        if market.first is None:
+            raise DataError("there are no bars in the data")
+        begin_ns = market.first.open_ns
+        for code, one in rules.items():
+            if one.funding is not None:
+                one.funding.check_units(begin_ns, code)
+        return market, begin_ns
+
+    def _ledger(
+        self, accounts: list[str], cash: Mapping[str, Mapping[str, Decimal]]
+    ) -> AccountActor:
+        """Who keeps the money, with what there is to begin with."""
+        opening = [
+            (name, asset, sum_) for name, owned in cash.items() for asset, sum_ in owned.items()
+        ]
+        fund = [
+            (asset, cash_of({asset: sum_})["main"][asset])
+            for asset, sum_ in self.insurance_fund.items()
+        ]
+        return AccountActor(accounts, opening, fund)
 
     def _open(self, assets: list[str], book: RuleBook) -> tuple[dict[str, Any], dict[str, Any]]:
         if self._opened is None:
@@ -431,6 +447,15 @@ class BacktestRunner:
             with ThreadPoolExecutor(1) as thread:
                 thread.submit(self._simulate).result()
         return self.result()
+
+
+def _rules_of(book: RuleBook, pairs: Mapping[str, Any]) -> dict[str, TradingRules]:
+    """The rules of each pair. Raises `ConfigError` where there are some for another one."""
+    rules = {code: book.rules(code) for code in pairs}
+    for code in (*book.by_pair, *book.pairs):
+        if code not in pairs:
+            raise ConfigError(f"the rules name pair {code!r}, which is not in the data")
+    return rules
 
 
 def _refuse_spent(sources: Mapping[str, Any]) -> None:

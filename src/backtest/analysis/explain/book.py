@@ -122,15 +122,18 @@ class BookStory:
             elif kind == "cancelled":
                 self._stops.discard(branch)
         elif kind == "modified" and branch in self._queues:
-            if event["keeps_place"] == "true":
-                left = self._queues.place(branch).volume - volume
-                if left > 0:
-                    self._queues.reduce(branch, left)
-            elif not self._orders[order["parent_id"]]["fill_price"]:
-                self._queues.leave(branch)
-                self._rest(order, volume)
+            self._modify(event, order, branch, volume)
         elif kind == "split" and not order["fill_price"]:
             self._split(event, order, branch)
+
+    def _modify(self, event: Line, order: Line, branch: str, volume: int) -> None:
+        if event["keeps_place"] == "true":
+            left = self._queues.place(branch).volume - volume
+            if left > 0:
+                self._queues.reduce(branch, left)
+        elif not self._orders[order["parent_id"]]["fill_price"]:
+            self._queues.leave(branch)
+            self._rest(order, volume)
 
     def _split(self, event: Line, order: Line, branch: str) -> None:
         parts = self._children.get(order["order_id"], [])

@@ -93,7 +93,74 @@ def silences(
     ``events`` are all of the run, of every pair, in the order of delivery. A bar that finer data of
     the same time has told already (of a pair with several sources) is no event to an order.
     """
-    code = rules.pair.code
+    begins = _begins(waits)
+    last_begin = max(begins, default=0)
+    live: list[Wait] = []
+    pair = _Pair(rules, taken)
+    for number, event in enumerate(events, 1):
+        if number in begins:
+            live += begins[number]
+        elif not live and number > last_begin:
+            return
+        if event.pair == rules.pair.code:
+            yield from pair.acts(number, event, live)
+        yield from pair.acts_at_once(number, live)
+        live = [wait for wait in live if wait.last is None or wait.last > number]
+
+
+class _Pair:
+    """What has happened in a pair so far, and why that does not suffice for who waits."""
+
+    def __init__(self, rules: PairRules, taken: Taken) -> None:
+        self._rules = rules
+        self._taken = taken
+        self._own: tuple[int, MarketEvent] | None = None
+        """The last event by which the market is known."""
+        self._stood = 0
+        """The number of the last quote."""
+        self._coverage = Coverage() if rules.several else None
+        self._standing = rules.standing()
+        self._quoted = False
+
+    def acts(self, number: int, event: MarketEvent, live: Iterable[Wait]) -> Iterator[Silence]:
+        """An event of the pair, on those who wait."""
+        self._standing.end_by(event)
+        if not isinstance(event, Bar):
+            yield from self._tick(number, event, live)
+        elif self._coverage is None or not self._coverage.takes(event):
+            self._own = number, event
+            for wait in live:
+                yield from _silence(wait, number, event, self._rules, self._taken)
+
+    def _tick(self, number: int, event: Tick, live: Iterable[Wait]) -> Iterator[Silence]:
+        self._coverage = self._coverage or Coverage()
+        self._coverage.ticked(event.time_ns)
+        self._quoted = self._quoted or isinstance(event, Quote)
+        if isinstance(event, Quote) or not self._quoted:
+            self._own = number, event
+        for wait in live:
+            yield from _on_tick(wait, number, event, self._rules, self._taken, self._quoted)
+        if isinstance(event, Quote):
+            self._standing.begin(event, None)
+            self._stood = number
+
+    def acts_at_once(self, number: int, live: Iterable[Wait]) -> Iterator[Silence]:
+        """What stands in the market, on those who came after event ``number``."""
+        if self._own is None:
+            return
+        rules, taken = self._rules, self._taken
+        for wait in live:
+            if wait.at_once_after != number:
+                continue
+            quote = self._standing.at(wait.since.ns)
+            if quote is not None:
+                yield from _at_quote(wait, number, self._stood, quote, rules, taken)
+            elif wait.working.price is None and rules.fills_at_close:
+                yield from _at_close(wait, number, *self._own, rules, taken)
+
+
+def _begins(waits: Iterable[Wait]) -> dict[int, list[Wait]]:
+    """The waits by the number of the event from which each must be looked at."""
     begins: dict[int, list[Wait]] = {}
     for wait in waits:
         first = wait.first
@@ -102,44 +169,7 @@ def silences(
         elif wait.opened is not None:
             first = wait.opened.event
         begins.setdefault(first, []).append(wait)
-    last_begin = max(begins, default=0)
-    live: list[Wait] = []
-    own: tuple[int, MarketEvent] | None = None
-    stood = 0
-    coverage = Coverage() if rules.several else None
-    standing = rules.standing()
-    quoted = False
-    for number, event in enumerate(events, 1):
-        if number in begins:
-            live += begins[number]
-        elif not live and number > last_begin:
-            return
-        if event.pair == code:
-            standing.end_by(event)
-            if not isinstance(event, Bar):
-                coverage = coverage or Coverage()
-                coverage.ticked(event.time_ns)
-                quoted = quoted or isinstance(event, Quote)
-                if isinstance(event, Quote) or not quoted:
-                    own = number, event
-                for wait in live:
-                    yield from _on_tick(wait, number, event, rules, taken, quoted)
-                if isinstance(event, Quote):
-                    standing.begin(event, None)
-                    stood = number
-            elif coverage is None or not coverage.takes(event):
-                own = number, event
-                for wait in live:
-                    yield from _silence(wait, number, event, rules, taken)
-        for wait in live:
-            if wait.at_once_after != number or own is None:
-                continue
-            quote = standing.at(wait.since.ns)
-            if quote is not None:
-                yield from _at_quote(wait, number, stood, quote, rules, taken)
-            elif wait.working.price is None and rules.fills_at_close:
-                yield from _at_close(wait, number, *own, rules, taken)
-        live = [wait for wait in live if wait.last is None or wait.last > number]
+    return begins
 
 
 def _silence(

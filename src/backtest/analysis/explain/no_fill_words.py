@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from backtest.analysis.explain.folds import Fold
@@ -98,43 +98,10 @@ def _left(fold: Fold) -> Decimal:
 
 
 def _words(fold: Fold, rules: PairRules, names: Mapping[str, str]) -> str:
-    why = fold.why
-    if why is Why.NOT_ELIGIBLE:
-        return _not_eligible(fold, rules)
-    if why in (Why.PRICE_NOT_REACHED, Why.STOP_NOT_REACHED):
-        return _not_reached(fold)
-    if why is Why.PENETRATION_NOT_MET:
-        return _not_penetrated(fold, rules)
-    if why is Why.NO_VOLUME:
-        return _no_volume(fold)
-    if why is Why.SHARE_TOO_SMALL:
-        return _too_little(fold, rules)
-    if why is Why.POOL_USED_UP:
-        return _used_up(fold, rules, names)
-    if why is Why.BEFORE_ENTRY:
-        price = _price(fold.wait.working.price)
-        return f"{price} was there only before the position was opened on this bar"
-    if why is Why.LIMIT_NOT_REACHED:
-        terms = fold.wait.working.terms
-        limit = _price(None if terms is None else terms.limit)
-        return f"its stop was reached, and after that the limit {limit} was not"
-    if why is Why.EXITS_LATER:
-        return "under the rules of this venue, exits do not act on the bar of their entry"
-    if why is Why.NOT_ALL:
-        volume = plain(fold.wait.working.volume)
-        return f"all of {volume} must fill or nothing, and {plain(fold.pool)} was there"
-    if why is Why.LESS_TO_REDUCE:
-        volume = plain(fold.wait.working.volume)
-        return f"all of {volume} must fill or nothing, and less was open on the other side"
-    if why is Why.QUOTES_DECIDE:
-        return "a trade of a market that is quoted fills resting limits only"
-    if why is Why.AHEAD_IN_QUEUE:
-        return "what stood ahead of it in the queue at its price took what there was"
-    if why is Why.OTHER_CAME_FIRST:
-        return f"{_CAME.get(fold.cause, fold.cause)} came first"
-    if why is Why.STOP_LOSS_TRIGGERED:
-        return "its stop-loss has triggered and closes what is left at the following opens"
-    return "what was recorded does not tell: please report this run"
+    words = _WORDS.get(fold.why)
+    if words is None:
+        return "what was recorded does not tell: please report this run"
+    return words if isinstance(words, str) else words(fold, rules, names)
 
 
 def _price(price: Decimal | None) -> str:
@@ -214,3 +181,44 @@ def _used_up(fold: Fold, rules: PairRules, names: Mapping[str, str]) -> str:
     if more > 0:
         parts.append(f"the rest to {more} others")
     return f"{text} was used up: {', '.join(parts)}"
+
+
+def _before_entry(fold: Fold) -> str:
+    price = _price(fold.wait.working.price)
+    return f"{price} was there only before the position was opened on this bar"
+
+
+def _limit_not_reached(fold: Fold) -> str:
+    terms = fold.wait.working.terms
+    limit = _price(None if terms is None else terms.limit)
+    return f"its stop was reached, and after that the limit {limit} was not"
+
+
+def _all_or_nothing(fold: Fold, there: str) -> str:
+    return f"all of {plain(fold.wait.working.volume)} must fill or nothing, and {there}"
+
+
+_WORDS: dict[Why, str | Callable[[Fold, PairRules, Mapping[str, str]], str]] = {
+    Why.NOT_ELIGIBLE: lambda fold, rules, names: _not_eligible(fold, rules),
+    Why.PRICE_NOT_REACHED: lambda fold, rules, names: _not_reached(fold),
+    Why.STOP_NOT_REACHED: lambda fold, rules, names: _not_reached(fold),
+    Why.PENETRATION_NOT_MET: lambda fold, rules, names: _not_penetrated(fold, rules),
+    Why.NO_VOLUME: lambda fold, rules, names: _no_volume(fold),
+    Why.SHARE_TOO_SMALL: lambda fold, rules, names: _too_little(fold, rules),
+    Why.POOL_USED_UP: _used_up,
+    Why.BEFORE_ENTRY: lambda fold, rules, names: _before_entry(fold),
+    Why.LIMIT_NOT_REACHED: lambda fold, rules, names: _limit_not_reached(fold),
+    Why.EXITS_LATER: "under the rules of this venue, exits do not act on the bar of their entry",
+    Why.NOT_ALL: lambda fold, rules, names: _all_or_nothing(fold, f"{plain(fold.pool)} was there"),
+    Why.LESS_TO_REDUCE: lambda fold, rules, names: _all_or_nothing(
+        fold, "less was open on the other side"
+    ),
+    Why.QUOTES_DECIDE: "a trade of a market that is quoted fills resting limits only",
+    Why.AHEAD_IN_QUEUE: "what stood ahead of it in the queue at its price took what there was",
+    Why.OTHER_CAME_FIRST: lambda fold, rules, names: (
+        f"{_CAME.get(fold.cause, fold.cause)} came first"
+    ),
+    Why.STOP_LOSS_TRIGGERED: (
+        "its stop-loss has triggered and closes what is left at the following opens"
+    ),
+}

@@ -95,6 +95,18 @@ class Between:
     def _money(self, legs: Sequence[Leg], what: str, rest: int, quote: str) -> None:
         """What is paid is what is got, to the last digit; the ``rest`` of the quote asset that
         rounding leaves is booked for fees."""
+        kept, between, gains, fees = self._sums(legs, what)
+        if kept != ({quote: rest} if rest else {}):
+            self._finding.wrong(f"{what} leaves another rest to fees than its two sides do")
+        for name, sums in (
+            ("what was paid and delivered", between), ("PnL", gains), ("fees", fees),
+        ):  # fmt: skip
+            for asset, total in sums.items():
+                if total:
+                    self._finding.wrong(f"in {what}, {name} sum to {text_of(total)} {asset}")
+
+    def _sums(self, legs: Sequence[Leg], what: str) -> tuple[dict[str, int], ...]:
+        """By asset: what rounding left to fees, what was paid and got, PnL, fees."""
         agents = self._material.agents
         kept: dict[str, int] = {}
         between: dict[str, int] = {}
@@ -117,14 +129,7 @@ class Between:
                 between[leg.asset] = between.get(leg.asset, 0) + change
                 if leg.account not in agents:
                     self._finding.wrong(f"{what} has {leg.account} on a side")
-        if kept != ({quote: rest} if rest else {}):
-            self._finding.wrong(f"{what} leaves another rest to fees than its two sides do")
-        for name, sums in (
-            ("what was paid and delivered", between), ("PnL", gains), ("fees", fees),
-        ):  # fmt: skip
-            for asset, total in sums.items():
-                if total:
-                    self._finding.wrong(f"in {what}, {name} sum to {text_of(total)} {asset}")
+        return kept, between, gains, fees
 
     # -- the end -----------------------------------------------------------------------------------
 

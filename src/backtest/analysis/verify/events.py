@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from backtest.analysis.tables.times import as_moment
 from backtest.analysis.verify.journal import Journal
 from backtest.analysis.verify.lines import EventLine, Material, OrderLine, derived_id
@@ -23,13 +25,8 @@ def events(material: Material, journal: Journal, finding: Finding) -> str:
     for place, event in enumerate(material.events, 1):
         what = f"event {place} ({event.kind} {event.order})"
         finding.differ(f"the sequence of {what}", event.sequence, str(place))
-        if event.time < last:
-            finding.wrong(f"{what} is earlier than the one before it")
+        _keys(event, what, last, run_id, finding)
         last = event.time
-        if int(event.cause) >= int(event.message):
-            finding.wrong(f"{what} was caused by a later message")
-        if event.entry and event.entry_id != derived_id(run_id, f"entry/{event.entry}"):
-            finding.wrong(f"{what} names entry {event.entry} with the id of another")
         if event.entry in named:
             named[event.entry].add(event.order)
         counts[event.kind] = counts.get(event.kind, 0) + 1
@@ -53,13 +50,28 @@ def events(material: Material, journal: Journal, finding: Finding) -> str:
             ):  # fmt: skip
                 finding.wrong(f"{what} is not told by fill {next_fill}")
     _parts(material, finding)
+    _shared(named, journal, finding)
+    _count(material, counts, finding)
+    told(material, finding)
+    return f"{len(material.events)} events"
+
+
+def _keys(event: EventLine, what: str, last: str, run_id: UUID, finding: Finding) -> None:
+    """Time, cause and entry of an event, the ``last`` before which was at that time."""
+    if event.time < last:
+        finding.wrong(f"{what} is earlier than the one before it")
+    if int(event.cause) >= int(event.message):
+        finding.wrong(f"{what} was caused by a later message")
+    if event.entry and event.entry_id != derived_id(run_id, f"entry/{event.entry}"):
+        finding.wrong(f"{what} names entry {event.entry} with the id of another")
+
+
+def _shared(named: dict[str, set[str]], journal: Journal, finding: Finding) -> None:
+    """An event tells of each order for which an entry of several books."""
     for entry, ids in named.items():
         for order_id in journal.shared[entry]:
             if order_id and order_id not in ids:
                 finding.wrong(f"entry {entry} books for order {order_id}, and no event says why")
-    _count(material, counts, finding)
-    told(material, finding)
-    return f"{len(material.events)} events"
 
 
 def _parts(material: Material, finding: Finding) -> None:

@@ -107,17 +107,7 @@ class Journal:
         number = int(first.entry)
         if number <= self._last_entry:
             self.whole.wrong(f"entry {number} comes after entry {self._last_entry}")
-        for missing in range(self._last_entry + 1, number):
-            # An entry in which no money moved (a fill at the price it had reserved for, free of
-            # charge) has no transactions; the fill that it booked must be there.
-            entry_id = derived_id(self._run_id, f"entry/{missing}")
-            fills = self._fills_of(entry_id)
-            if not fills:
-                self.whole.wrong(f"entry {missing} is missing")
-                break  # it may be a number of twenty digits
-            for fill in fills:
-                self._no_money(fill)
-        self._last_entry = number
+        self._skip_to(number)
         if first.entry_id != derived_id(self._run_id, f"entry/{number}"):
             self.whole.wrong(f"entry {number} has an id of another entry or run, {first.entry_id}")
         if first.time < self.last_time:
@@ -138,6 +128,20 @@ class Journal:
                 self.whole.wrong(f"entry {number} belongs to order {order}, which is unknown")
         if len(orders) > 1:
             self._order_several(first.entry, tuple(orders), legs)
+
+    def _skip_to(self, number: int) -> None:
+        """Entry ``number`` comes next: in those between it and the last no money moved."""
+        for missing in range(self._last_entry + 1, number):
+            # An entry in which no money moved (a fill at the price it had reserved for, free of
+            # charge) has no transactions; the fill that it booked must be there.
+            entry_id = derived_id(self._run_id, f"entry/{missing}")
+            fills = self._fills_of(entry_id)
+            if not fills:
+                self.whole.wrong(f"entry {missing} is missing")
+                break  # it may be a number of twenty digits
+            for fill in fills:
+                self._no_money(fill)
+        self._last_entry = number
 
     def _order_several(self, entry: str, orders: tuple[str, ...], legs: Sequence[Leg]) -> None:
         """An entry of several orders: the legs of each in one piece, on its own account. That all

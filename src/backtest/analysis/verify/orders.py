@@ -192,7 +192,6 @@ def chains(material: Material, finding: Finding) -> str:
     What was ordered and what modifies asked for is told by the events, what became of it by the
     orders.
     """
-    put_in: dict[str, int] = {}
     became: dict[str, int] = {}
     filled: dict[str, int] = {}
     closed: dict[str, int] = {}
@@ -205,15 +204,7 @@ def chains(material: Material, finding: Finding) -> str:
             filled[order.root] = filled.get(order.root, 0) + order.volume
         if order.status == _CLOSED:
             closed[order.root] = closed.get(order.root, 0) + order.volume
-    for event in material.events:
-        if event.kind == "accepted":
-            put_in[event.root] = put_in.get(event.root, 0) + event.volume
-        elif event.kind == "modified":
-            # An increase adds to what was put in. A decrease is volume that was cancelled without
-            # an order to show for it: both are the difference of the child and its parent.
-            child = material.order_by_id[event.order]
-            parent = material.order_by_id[child.parent]
-            put_in[event.root] = put_in.get(event.root, 0) + event.volume - parent.volume
+    put_in = _put_in(material)
     for root in {**put_in, **became}:
         found, expected = became.get(root, 0), put_in.get(root, 0)
         if found != expected:
@@ -231,6 +222,21 @@ def chains(material: Material, finding: Finding) -> str:
                     f"{text_of(counted.get(root, 0))} by its fills"
                 )
     return f"{len(put_in)} chains"
+
+
+def _put_in(material: Material) -> dict[str, int]:
+    """What was ordered, and what modifies asked for beyond it, by chain."""
+    put_in: dict[str, int] = {}
+    for event in material.events:
+        if event.kind == "accepted":
+            put_in[event.root] = put_in.get(event.root, 0) + event.volume
+        elif event.kind == "modified":
+            # An increase adds to what was put in. A decrease is volume that was cancelled without
+            # an order to show for it: both are the difference of the child and its parent.
+            child = material.order_by_id[event.order]
+            parent = material.order_by_id[child.parent]
+            put_in[event.root] = put_in.get(event.root, 0) + event.volume - parent.volume
+    return put_in
 
 
 def enters(fill: FillLine) -> bool:

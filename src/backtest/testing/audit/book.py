@@ -186,18 +186,22 @@ class BookAudit:
             if order.instructions.time_in_force.name == "FOK":
                 self._whole.add(key)
         elif kind == "CANCELLED":
-            if key in self._whole:
-                self._fail("I23", f"order {key} is fill-or-kill, and filled in part")
-            if key in lines.coming:
-                lines.coming[key][1] -= lines.lots(event.volume)
-            elif key in lines.queues:
-                lines.queues.reduce(key, lines.lots(event.volume))
+            self._cancelled(lines, key, event.volume)
         elif kind == "MODIFIED":
             self._modified(lines, order, event.volume, event.facts.keeps_place)
         elif kind == "SPLIT":
             lines.has_split = True
             if order.fill_price is None:
                 self._split(lines, order, event.facts.parts)
+
+    def _cancelled(self, lines: Lines, key: Any, volume: Any) -> None:
+        """What is left of order ``key`` stands there no more."""
+        if key in self._whole:
+            self._fail("I23", f"order {key} is fill-or-kill, and filled in part")
+        if key in lines.coming:
+            lines.coming[key][1] -= lines.lots(volume)
+        elif key in lines.queues:
+            lines.queues.reduce(key, lines.lots(volume))
 
     def _split(self, lines: Lines, order: Any, volumes: Sequence[Decimal]) -> None:
         """Parts of a pending order have its place, those with other prices go to the end."""

@@ -103,8 +103,20 @@ class Lines:
         """Compare a side with the book's, and take over what only the book knows; what is wrong."""
         own = list(self.queues.line(buy))
         there = list(self.book.orders.orders(buy))
-        known = {place.key: place for place in own}
+        known = {place.key for place in own}
         found = {_key(resting): resting for resting in there}
+        wrong = self._misplaced(own, found) or self._out_of_line(own, known, found, buy)
+        if wrong:
+            return wrong
+        for place in own:
+            self.queues.leave(place.key)
+        for key, resting in found.items():
+            self.queues.rest(key, None, buy, resting.price, resting.volume)
+        self._before[buy] = set(found)
+        return ""
+
+    def _misplaced(self, own: list[Any], found: dict[Hashable, Any]) -> str:
+        """Which of our own stands in the book with another price or volume, or not at all."""
         for place in own:
             resting = found.get(place.key)
             if resting is None:
@@ -114,6 +126,12 @@ class Lines:
                 return f"order {place.key} has {resting.volume} lots there, should {place.volume}"
             elif resting.price != place.price or resting.volume > place.volume:
                 return f"order {place.key} is not where it was: {resting!r}"
+        return ""
+
+    def _out_of_line(
+        self, own: list[Any], known: set[Hashable], found: dict[Hashable, Any], buy: bool
+    ) -> str:
+        """Who is there that should not be, or stands before one who came first."""
         for key in found:
             if key not in known and type(key) is not tuple:
                 return f"order {key} stands there, and is not on record"
@@ -128,11 +146,6 @@ class Lines:
                     jumped.setdefault(resting.price, key)
             elif resting.price in jumped and key in self._before[buy] and key not in self.moved:
                 return f"order {jumped[resting.price]} stands before {key}, which was there first"
-        for place in own:
-            self.queues.leave(place.key)
-        for key, resting in found.items():
-            self.queues.rest(key, None, buy, resting.price, resting.volume)
-        self._before[buy] = set(found)
         return ""
 
 

@@ -249,15 +249,7 @@ class Oracle:
 
     def _check_entry(self, entry: Any) -> bool:
         """Look at one new entry; whether it is an opening deposit."""
-        wrong = malformed(entry) if entry.parts else ""
-        if wrong:
-            self._fail("I10", f"entry {entry.number}: {wrong}")
-        if entry.number != self._entries or entry.first != self._transactions + 1:
-            self._fail("I10", f"entry {entry.number} stands at {self._entries}")
-        if entry.time < self._last_time or entry.time > self.system.now:
-            self._fail("I7", f"entry {entry.number} is of {entry.time}, the last {self._last_time}")
-        self._last_time = entry.time
-        self._transactions += len(entry.legs)
+        self._check_place(entry)
         sums: dict[str, Units] = {}
         worldly = False
         for account, asset, kind, available, unavailable in entry.legs:
@@ -284,6 +276,18 @@ class Oracle:
         if self._between is not None:
             self._between.entries.append(entry)
         return worldly and entry.cause == 0
+
+    def _check_place(self, entry: Any) -> None:
+        """An entry comes next, and not before its time."""
+        wrong = malformed(entry) if entry.parts else ""
+        if wrong:
+            self._fail("I10", f"entry {entry.number}: {wrong}")
+        if entry.number != self._entries or entry.first != self._transactions + 1:
+            self._fail("I10", f"entry {entry.number} stands at {self._entries}")
+        if entry.time < self._last_time or entry.time > self.system.now:
+            self._fail("I7", f"entry {entry.number} is of {entry.time}, the last {self._last_time}")
+        self._last_time = entry.time
+        self._transactions += len(entry.legs)
 
     def _fold(self, entry: Any) -> None:
         money, touched = self._money, self._touched
