@@ -102,8 +102,8 @@ def worst_first(state: State, account: str, mark: Decimal) -> Position:
 
 
 def cover(state: State, position: Position, lack: Decimal) -> None:
-    """A loss or charge beyond the margin of its position: from available, then from the margin of
-    the others, the oldest first, then from the insurance."""
+    """A loss or charge beyond the margin of its position: from available, then from the rest of
+    it, then from the margin of the others, the oldest first, then from the insurance."""
     account = position.account
     purse = state.purses[account]
     part = min(lack, purse.free[QUOTE])
@@ -113,7 +113,7 @@ def cover(state: State, position: Position, lack: Decimal) -> None:
         return
     if any(state.reserve(one) for one in state.orders.values() if one.account == account):
         raise Unclear("which reserves of pending orders a loss takes")
-    for one in of(state, account):
+    for one in (position, *of(state, account)):
         part = min(lack, one.margin)
         one.margin -= part
         purse.held[QUOTE] -= part

@@ -141,9 +141,11 @@ def settle(
     worth: Decimal,
     places: int,
     only: Lot | None = None,
+    pooled: bool = False,
 ) -> Decimal:
     """Close ``volume`` for ``worth``: its share of the margin comes back with the PnL. A loss
-    beyond the share is taken from the rest of the margin, then from the insurance. The PnL."""
+    beyond the share is taken from the rest of the margin, unless the account stands behind it
+    (``pooled``), then from the insurance. The PnL."""
     share = Fraction(volume) / Fraction(position.volume)
     position.exact += (Fraction(worth) - position.cost * share) * position.side
     pnl = down(position.exact, places) - position.posted
@@ -151,7 +153,7 @@ def settle(
     back = down(Fraction(position.margin) * share, places)
     position.take(volume, only)
     back = back if position.volume else position.margin
-    taken = min(max(-pnl - back, ZERO), position.margin - back)
+    taken = ZERO if pooled else min(max(-pnl - back, ZERO), position.margin - back)
     position.margin -= back + taken
     purse.held[quote] -= back + taken
     left = back + taken + pnl

@@ -288,7 +288,7 @@ class State:
         insured = purse.insured
         before = (purse.free[QUOTE], position.margin)
         share = position.margin * volume / position.volume
-        pnl = settle(position, purse, QUOTE, volume, worth, self.places, lot)
+        pnl = settle(position, purse, QUOTE, volume, worth, self.places, lot, self.cross)
         if position.volume and -pnl > down(share, self.places):
             self.not_yet("a close's loss beyond its share of the margin")
         if self.cross and purse.insured > insured:

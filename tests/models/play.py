@@ -102,15 +102,15 @@ def fill_row(fill: Fill, labels: dict[UUID, str]) -> list[Any]:
 
 
 def merged(fills: list[list[Any]]) -> list[list[Any]]:
-    """Fills of a netting account: one that closes several lots counts as one, and is nobody's."""
+    """Fills of a netting account: one that closes several lots counts as one; where they may belong
+    to several handles, it is nobody's."""
     found: list[list[Any]] = []
     for row in fills:
-        if row[2] not in ("netting", "liquidation"):
-            found.append(row)
-            continue
-        row = [row[0], "", *row[2:]]
+        if row[2] in ("netting", "liquidation"):
+            row = [row[0], "", *row[2:]]
         before = found[-1] if found else [None] * len(row)
-        if all(before[at] == row[at] for at in (0, 1, 2, 3, 4, 7, 8)):
+        same = all(before[at] == row[at] for at in (0, 1, 2, 3, 4, 7, 8))
+        if same and row[2] != "entry":
             for at in (5, 6, 9):
                 before[at] += row[at]
         else:
