@@ -63,7 +63,7 @@ class Run:
             self.issue(closes)
         return {
             "answers": self.answers,
-            "fills": merged(state.fills) if state.netting else state.fills,
+            "fills": merged(state.fills, state.netting),
             "ends": state.ends,
             "orders": {label: self.row(label) for label in state.known},
             "balances": self.balances,

@@ -47,7 +47,7 @@ def play(case: Case) -> Outcome:
     insurance = result.ledger.balances().get("insurance", {})
     return {
         "answers": [[*command[:3], answer] for command, answer in script.answers],
-        "fills": merged(fills) if case.get("netting") else fills,
+        "fills": merged(fills, case.get("netting", False)),
         "ends": script.ends(labels),
         "orders": {label: order_row(handle) for label, handle in script.known().items()},
         "balances": script.balances,
@@ -101,12 +101,12 @@ def fill_row(fill: Fill, labels: dict[UUID, str]) -> list[Any]:
     ]
 
 
-def merged(fills: list[list[Any]]) -> list[list[Any]]:
-    """Fills of a netting account: one that closes several lots counts as one; where they may belong
-    to several handles, it is nobody's."""
+def merged(fills: list[list[Any]], netting: bool) -> list[list[Any]]:
+    """Fills where one that closes several lots counts as one; where these may belong to several
+    handles (``netting``), it is nobody's."""
     found: list[list[Any]] = []
     for row in fills:
-        if row[2] in ("netting", "liquidation"):
+        if netting and row[2] in ("netting", "liquidation"):
             row = [row[0], "", *row[2:]]
         before = found[-1] if found else [None] * len(row)
         same = all(before[at] == row[at] for at in (0, 1, 2, 3, 4, 7, 8))
