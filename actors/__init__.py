@@ -11,7 +11,7 @@ from .feed import MarketData
 from .host.host import StrategyHost
 from .host.interface import Handlers
 from .kernel.actor import Actor, Life
-from .kernel.channel import Channel, ChannelStatistics
+from .kernel.channel import Channel
 from .kernel.clock import Clock, RealClock, SimulatedClock
 from .kernel.distance import DistanceLatency
 from .kernel.latency import (
@@ -28,6 +28,7 @@ from .kernel.latency import (
 from .kernel.message import Envelope
 from .kernel.pubsub import Message, TopicActor
 from .kernel.signal import Signal
+from .kernel.statistics import ChannelStatistics
 from .kernel.stepping import Stepwise
 from .kernel.stream import Stream
 from .kernel.supervision import Directive, Supervision

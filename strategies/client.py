@@ -102,17 +102,7 @@ class OrderClient:
         instructions: Instructions = PLAIN,
     ) -> OrderHandle:
         """Send a new order; its handle."""
-        kind: WorkingKind = "market"
-        if limit_price is not None:
-            kind = "limit"
-            limit_price = decimal_of(limit_price, "limit_price")
-        if stop_price is not None:
-            kind = "stop" if limit_price is None else "stop_limit"
-            stop_price = decimal_of(stop_price, "stop_price")
-        if instructions is not PLAIN and instructions.is_trailing:
-            if limit_price is not None:
-                raise FieldError("limit_price", "cannot be combined with trail: it is a stop")
-            kind = "trailing_stop"
+        kind, limit_price, stop_price = _kind_of(limit_price, stop_price, instructions)
         size = decimal_of(volume, "volume")
         handle = OrderHandle(self, pair, direction, size, spot)
         if account is None:
@@ -537,6 +527,24 @@ class OrderClient:
         self.over = True
         for handle in [*self._branches.values(), *self._closes.values()]:
             handle.stop_events()
+
+
+def _kind_of(
+    limit_price: Number | None, stop_price: Number | None, instructions: Instructions
+) -> tuple[WorkingKind, Decimal | None, Decimal | None]:
+    """What kind of order prices and instructions make it; the prices as they are sent."""
+    kind: WorkingKind = "market"
+    if limit_price is not None:
+        kind = "limit"
+        limit_price = decimal_of(limit_price, "limit_price")
+    if stop_price is not None:
+        kind = "stop" if limit_price is None else "stop_limit"
+        stop_price = decimal_of(stop_price, "stop_price")
+    if instructions is not PLAIN and instructions.is_trailing:
+        if limit_price is not None:
+            raise FieldError("limit_price", "cannot be combined with trail: it is a stop")
+        kind = "trailing_stop"
+    return kind, limit_price, stop_price
 
 
 def _maybe(value: Number | None, name: str) -> Decimal | None:

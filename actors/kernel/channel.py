@@ -7,49 +7,21 @@ from heapq import heappush
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from backtest.errors import BacktestError, FieldError, InboxOverflow, Undeliverable
 
 from .copies import ends_in_copies
 from .fiber import HANDLE, Fiber
 from .latency import FixedLatency, Latency
-from .message import COMMAND, Envelope
+from .message import COMMAND, Answer, Envelope
 from .signal import UNSET, Failure, Signal
+from .statistics import ChannelStatistics
 
 if TYPE_CHECKING:
     from .system import System
 
-__all__ = ["Answer", "Channel", "ChannelStatistics"]
+__all__ = ["Channel"]
 
 _new = tuple.__new__
-
-
-@attrs.frozen(kw_only=True)
-class ChannelStatistics:
-    """What went over a channel so far."""
-
-    sender: str
-    target: str
-    sent: int
-    """Messages sent on this channel."""
-    waiting: int
-    """Messages, from whomever, that the target has not taken yet."""
-    bound: int
-    """How many of those there may be."""
-
-
-class Answer:
-    """What comes back for a request: it resolves the signal on which the asker waits."""
-
-    __slots__ = ("signal", "value")
-
-    def __init__(self, signal: Signal, value: Any) -> None:
-        self.signal = signal
-        self.value = value
-
-    def __repr__(self) -> str:
-        return f"Answer({self.value!r})"
 
 
 class Channel:

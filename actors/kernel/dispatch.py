@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .channel import Answer
 from .deadlock import STRIDE, StallWatch
 from .event_queue import NEVER, EventQueue
 from .fiber import HANDLE, RECEIVE, Fiber
-from .message import Envelope
+from .message import Answer, Envelope
 from .signal import Signal
 
 if TYPE_CHECKING:

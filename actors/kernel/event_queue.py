@@ -18,10 +18,9 @@ from backtest.errors import BacktestError
 from backtest.times import from_ns
 
 from .asyncio_internals import unarm
-from .channel import Answer
 from .clock import Clock, SimulatedClock, moment_ns
 from .fiber import OWNER
-from .message import MARKET_TO_VENUE, TIMER, Envelope
+from .message import MARKET_TO_VENUE, TIMER, Answer, Envelope
 from .signal import Signal
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The envelope in which everything travels between actors."""
+"""The envelope in which everything travels between actors, and the answers in some of them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ __all__ = [
     "MARKET_TO_VENUE",
     "ORDER_EVENT",
     "TIMER",
+    "Answer",
     "Envelope",
 ]
 
@@ -48,3 +49,16 @@ class Envelope(NamedTuple):
     """When it was sent, in nanoseconds."""
     reply: Signal | None
     """Where the answer is awaited, for a request."""
+
+
+class Answer:
+    """What comes back for a request: it resolves the signal on which the asker waits."""
+
+    __slots__ = ("signal", "value")
+
+    def __init__(self, signal: Signal, value: Any) -> None:
+        self.signal = signal
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"Answer({self.value!r})"

@@ -14,7 +14,21 @@ if TYPE_CHECKING:
     from .event_queue import EventQueue
     from .fiber import Fiber
 
-__all__ = ["SystemStatistics", "statistics_of"]
+__all__ = ["ChannelStatistics", "SystemStatistics", "statistics_of"]
+
+
+@attrs.frozen(kw_only=True)
+class ChannelStatistics:
+    """What went over a channel so far."""
+
+    sender: str
+    target: str
+    sent: int
+    """Messages sent on this channel."""
+    waiting: int
+    """Messages, from whomever, that the target has not taken yet."""
+    bound: int
+    """How many of those there may be."""
 
 
 @attrs.frozen(kw_only=True)

@@ -22,7 +22,7 @@ from backtest.actors import (
     System,
     UniformLatency,
 )
-from backtest.actors.kernel.channel import Answer
+from backtest.actors.kernel.message import Answer
 from backtest.errors import BacktestError, Deadlock, InboxOverflow, Undeliverable
 from tests.effort import examples
 

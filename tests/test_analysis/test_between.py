@@ -16,6 +16,7 @@ import pytest
 from backtest.analysis.explain.explain import explain
 from backtest.analysis.verify import events as check_events
 from backtest.analysis.verify import orders as check_orders
+from backtest.analysis.verify import volumes as check_volumes
 from backtest.analysis.verify.journal import Journal, journal_checks
 from backtest.analysis.verify.lines import Material
 from backtest.analysis.verify.verification import checked
@@ -151,7 +152,7 @@ def problems(run: HandRun) -> list[str]:
     checks = list(journal_checks(journal))
     for look in (check_orders.reserves, check_orders.trades, check_events.events):
         checks.append(checked(look.__name__, partial(look, material, journal)))
-    for read in (check_orders.orders, check_orders.chains, check_orders.fills):
+    for read in (check_orders.orders, check_volumes.chains, check_orders.fills):
         checks.append(checked(read.__name__, partial(read, material)))
     return [f"{check.name}: {one}" for check in checks for one in check.problems]
 

@@ -106,7 +106,20 @@ def _run(commands: Any) -> None:
 
     one = _add(commands, "run", "run a strategy on market data", run, epilog=_RUN_EPILOG)
     one.add_argument("strategy", metavar="STRATEGY", help="FILE.py:Class or package.module:Class")
-    market = one.add_argument_group("the market")
+    _about_market(one.add_argument_group("the market"))
+    _about_strategy(one.add_argument_group("the strategy"))
+    out = one.add_argument_group("the result")
+    _add_out(out)
+    out.add_argument(
+        "--paths", action="store_true",
+        help="also say between what the profit lies, whichever extreme of each bar came first",
+    )  # fmt: skip
+    out.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of a report"
+    )
+
+
+def _about_market(market: Any) -> None:
     market.add_argument(
         "--data", action="append", required=True, metavar="[PAIR=]FILE",
         help="CSV (also .gz) or Parquet file of bars, quotes or trades; again for each further one",
@@ -142,7 +155,9 @@ def _run(commands: Any) -> None:
         "--profile", choices=tuple(PROFILES), metavar="NAME",
         help=f"fill as another engine does: {', '.join(PROFILES)}",
     )  # fmt: skip
-    money = one.add_argument_group("the strategy")
+
+
+def _about_strategy(money: Any) -> None:
     money.add_argument(
         "--cash", action="append", required=True, metavar="[ACCOUNT:]AMOUNT",
         help="what it starts with, such as 100000USD; again for more assets or accounts",
@@ -174,15 +189,6 @@ def _run(commands: Any) -> None:
     )
     money.add_argument(
         "--seed", type=int, default=0, help="root of all ids and chance (default: 0)"
-    )
-    out = one.add_argument_group("the result")
-    _add_out(out)
-    out.add_argument(
-        "--paths", action="store_true",
-        help="also say between what the profit lies, whichever extreme of each bar came first",
-    )  # fmt: skip
-    out.add_argument(
-        "--json", action="store_true", help="print one JSON object instead of a report"
     )
 
 

@@ -7,9 +7,9 @@ from uuid import UUID
 from backtest.analysis.tables.times import as_moment
 from backtest.analysis.verify.journal import Journal
 from backtest.analysis.verify.lines import EventLine, Material, OrderLine, derived_id
-from backtest.analysis.verify.orders import OFFSET, enters
 from backtest.analysis.verify.told import told
 from backtest.analysis.verify.verification import Finding
+from backtest.analysis.verify.volumes import OFFSET, enters
 
 __all__ = ["events"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from backtest.analysis.tables.exact import amount, text_of
 from backtest.analysis.tables.tables import items
 from backtest.analysis.verify.lines import EventLine, Material, OrderLine
-from backtest.analysis.verify.orders import OFFSET
 from backtest.analysis.verify.verification import Finding
+from backtest.analysis.verify.volumes import OFFSET
 
 __all__ = ["told"]
 

@@ -30,6 +30,7 @@ from backtest.analysis.verify.lines import Material
 from backtest.analysis.verify.tape import tape
 from backtest.analysis.verify.unproven import doubts
 from backtest.analysis.verify.verification import Finding, Verification, checked
+from backtest.analysis.verify.volumes import chains
 
 __all__ = ["verify_run", "verify_tables"]
 
@@ -67,7 +68,7 @@ def verify_tables(
         checks.append(checked(name, _along(look, material, journal)))
     for name, read in (
         ("orders are in order", check_orders.orders),
-        ("volumes of chains are conserved", check_orders.chains),
+        ("volumes of chains are conserved", chains),
         ("fills agree with their orders", check_orders.fills),
         ("columns agree with one another", columns),
     ):
