@@ -311,7 +311,8 @@ def split_lot(state: State, lot: Lot, volumes: list[Decimal]) -> None:
         if not state.netting:
             protection.group = position.group = label
             position.fee, position.call = protection.entry_fee, copy(old.call)
-            position.call.group, position.call.called = label, position
+            position.call.label = position.call.group = label
+            position.call.called = position
             position.fills = [(part, volume)]
         parts.append(part)
         state.lots[label] = state.known[label] = part

@@ -13,7 +13,7 @@ from tests.models.bar_desk import opposite
 from tests.models.bar_positions import Lot, Position
 from tests.models.bar_state import BASE, QUOTE, Order, State, Sum
 from tests.models.common import Unclear
-from tests.models.money import ZERO, down, to_grid
+from tests.models.money import ZERO, down, to_grid, up
 
 __all__ = ["Fills", "Hit", "Market"]
 
@@ -210,7 +210,8 @@ class Fills:
             lot.protection.start = start
             lot.protection.tried.clear()
         worth = volume * price * state.contract
-        if lot.volume < lot.filled and margin * order.leverage < worth:
+        before = Fraction(order.sum.exact - worth) / Fraction(order.leverage)
+        if lot.volume < lot.filled and before != Fraction(up(before, state.places)):
             raise Unclear("whether what has closed still counts for the rounding of the margin")
         lot.position = position
         position.add(lot, volume, worth, margin)
