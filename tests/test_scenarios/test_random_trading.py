@@ -8,7 +8,7 @@ from tests.effort import examples
 from tests.random_trading import run_wild
 
 
-@pytest.mark.parametrize("first", range(0, examples(40, soak=600), 10))
+@pytest.mark.parametrize("first", range(0, examples(60), 10))
 def test_the_invariants_hold(first: int) -> None:
     fills = closes = 0
     for seed in range(first, first + 10):
