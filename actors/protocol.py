@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -323,6 +323,8 @@ class Welcome(NamedTuple):
     """Those of its accounts that have cross margin."""
     publishes: bool = False
     """Whether market data comes to subscribers only; else all of it comes to everybody."""
+    netting: Collection[UUID] = ()
+    """The ids of those of its accounts that have one position in a pair."""
 
 
 class BalanceUpdate(NamedTuple):
@@ -330,7 +332,7 @@ class BalanceUpdate(NamedTuple):
 
     balances: Balances
     positions: tuple[tuple[UUID, TradingOrder | None], ...] = ()
-    """For a cross margin account, its open positions that changed."""
+    """For an account with cross margin, or netting, its open positions that changed."""
 
 
 class FallDue(NamedTuple):

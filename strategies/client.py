@@ -41,7 +41,7 @@ from .close_handle import CloseHandle
 from .command import Command
 from .exposure import Exposure
 from .handle import Expires, Number, OrderHandle
-from .position import take_changes
+from .position import Changes, take_changes
 
 if TYPE_CHECKING:
     from .strategy import Strategy
@@ -70,7 +70,7 @@ class OrderClient:
         self.positions: dict[str, dict[UUID, TradingOrder]] = {code: {} for code in self.pairs}
         self.last = host.last
         """The last close of each pair that the strategy was given."""
-        self.exposure = Exposure(self, welcome.cross)
+        self.exposure = Exposure(self, welcome.cross, welcome.netting)
         self.over = False
         self._logged: set[RejectReason] = set()
         """The reasons of refusals that a warning told of."""
@@ -375,7 +375,7 @@ class OrderClient:
             self.balances.update(event.balances)
         if type(event) is not OrderEvent:
             if event.positions:
-                take_changes(self.exposure.others, event.positions)
+                self._share(event.positions)
             return
         command = self._commands.pop(event.command, None) if event.command else None
         if event.kind is EventKind.REJECTED:
@@ -416,6 +416,9 @@ class OrderClient:
             handle.end_reason = None if event.reason is None else event.reason.value
         elif kind is EventKind.SPLIT:
             self._split(event, handle, command)
+            self._restate(event, handle)
+        elif len(event.positions) > 1:
+            self._restate(event, handle)
         elif kind is EventKind.FILLED and event.children:
             for number, order in event.children:
                 handle.add_exit(self._new_handle(handle, number, order))
@@ -429,6 +432,29 @@ class OrderClient:
             if not handle.parts:
                 self._branches.pop(event.branch, None)
         return closes
+
+    def _share(self, changes: Changes) -> None:
+        """Another strategy on an account whose positions are one for all has changed some."""
+        own = {
+            order_id: order
+            for order_id, order in changes
+            if order is not None and order_id in self.positions[order.trading_pair_code]
+        }
+        for order_id, order in own.items():
+            self.positions[order.trading_pair_code][order_id] = order
+            for handle in self._branches.values():
+                if order_id in handle.parts:
+                    handle.parts[order_id] = order
+        others = tuple(change for change in changes if change[0] not in own)
+        take_changes(self.exposure.others, others)
+
+    def _restate(self, event: OrderEvent, handle: OrderHandle) -> None:
+        """What others have of the position that the event has changed is another, too."""
+        for order_id, order in event.positions:
+            if order is not None and order.branch_id != handle.id:
+                for one in self._branches.values():
+                    if order_id in one.parts:
+                        one.parts[order_id] = order
 
     def _follow_closes(self, event: OrderEvent, entry: OrderHandle) -> list[CloseHandle]:
         """Closes of the positions of ``entry`` were accepted, changed, or are pending no more;

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from backtest.models import TradingOrder
-from backtest.money import ZERO, add
+from backtest.money import ZERO, add, exponent, mul, round_half_even
 from backtest.services.margin.cross import stake_of, standing_of
-from backtest.services.margin.linear import liquidation_price_of
+from backtest.services.margin.linear import liquidation_level
 
 from .position import PositionView, nearest
 
@@ -22,28 +22,74 @@ if TYPE_CHECKING:
 __all__ = ["Exposure"]
 
 _NOTHING = (ZERO, ZERO)
+_FINE = exponent(15)
+"""An average price may have no end; a sum of them is what it was made of to so many digits."""
 
 
 class Exposure:
-    """Made by the client; ``cross`` are the cross margin accounts of its strategy, by id."""
+    """Made by the client; ``cross`` are the cross margin accounts of its strategy, by id, and
+    ``netting`` the ids of those that have one position in a pair."""
 
-    __slots__ = ("_client", "_cross", "others")
+    __slots__ = ("_client", "_cross", "_netting", "others")
 
-    def __init__(self, client: OrderClient, cross: Mapping[UUID, CrossAccount]) -> None:
+    def __init__(
+        self,
+        client: OrderClient,
+        cross: Mapping[UUID, CrossAccount],
+        netting: Collection[UUID] = (),
+    ) -> None:
         self._client = client
         self._cross = cross
+        self._netting = frozenset(netting)
         self.others: dict[UUID, TradingOrder] = {}
-        """Open positions of others in cross margin accounts that are this strategy's, too."""
+        """Open positions of others in accounts that are this strategy's, too, and whose positions
+        are one for all."""
 
     def position(self, pair: str, parts: Iterable[TradingOrder]) -> PositionView:
         """The view of ``parts``, open positions in ``pair``."""
-        return PositionView(pair, parts, self._client.last.get(pair), self._liquidation_price)
+        return PositionView(pair, parts, self._client.last.get(pair), self._liquidation_prices)
 
-    def _liquidation_price(self, part: TradingOrder) -> Decimal | None:
-        client, code = self._client, part.trading_pair_code
-        cross = self._cross.get(part.account_id)
-        if cross is None:
-            return liquidation_price_of(part, client.pairs[code], client.rules[code])
+    def _liquidation_prices(self, parts: Iterable[TradingOrder]) -> Iterable[Decimal | None]:
+        """The prices at which the positions are liquidated that ``parts`` are of."""
+        pools: dict[object, list[TradingOrder]] = {}
+        crossed: dict[UUID, None] = {}
+        for part in parts:
+            if part.account_id in self._cross:
+                crossed[part.account_id] = None
+            else:
+                pools.setdefault(self._pool(part), []).append(part)
+        code = ""
+        for own in pools.values():
+            one, code = own[0], own[0].trading_pair_code
+            yield self._isolated(self._whole(one) if one.account_id in self._netting else own)
+        for account_id in crossed:
+            code = next(one.trading_pair_code for one in parts if one.account_id == account_id)
+            yield self._called(self._cross[account_id], account_id, code)
+
+    def _pool(self, part: TradingOrder) -> object:
+        """The position that an open order is of."""
+        if part.account_id in self._netting:
+            return part.account_id, part.trading_pair_code
+        return part.branch_id
+
+    def _whole(self, part: TradingOrder) -> list[TradingOrder]:
+        """All that is open of the position of ``part``, whoever opened it."""
+        pool, held = self._pool(part), self._client.positions[part.trading_pair_code]
+        return [one for one in [*held.values(), *self.others.values()] if self._pool(one) == pool]
+
+    def _isolated(self, parts: Iterable[TradingOrder]) -> Decimal | None:
+        cost = size = margin = ZERO
+        for one in parts:
+            own = mul(one.volume, one.contract_size)
+            size, margin = add(size, own), add(margin, one.margin_reserved)
+            cost = add(cost, mul(own, one.fill_price))  # type: ignore[arg-type]
+            code, long = one.trading_pair_code, one.direction.sign > 0
+        pair, rules = self._client.pairs[code], self._client.rules[code]
+        cost = round_half_even(cost, _FINE)
+        return liquidation_level(long, cost, size, margin, rules.maintenance, pair.price_increment)
+
+    def _called(self, cross: CrossAccount, account_id: UUID, code: str) -> Decimal | None:
+        client = self._client
         mark = client.last.get(code)
         if mark is None:
             return None
@@ -53,9 +99,12 @@ class Exposure:
             cross.collateral,
             lambda asset: add(*client.balances.get((cross.name, asset), _NOTHING)),
             [
-                (one.trading_pair_code, stake_of(one, client.rules[one.trading_pair_code]))
+                (
+                    one.trading_pair_code,
+                    stake_of(one, client.rules[one.trading_pair_code], self._pool(one)),
+                )
                 for one in [*own, *self.others.values()]
-                if one.account_id == part.account_id
+                if one.account_id == account_id
             ],
             client.last.get,
             code,

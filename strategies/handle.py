@@ -361,9 +361,12 @@ class OrderHandle(Command["OrderHandle"]):
             self.volume = add(self.filled_volume, self.live.volume)
         if event.positions:
             # The parts of a split have handles of their own.
-            own = event.positions
-            if event.children:
-                own = tuple(change for change in own if change[1] is None)
+            # What other orders have of the position, or the parts of a split, is theirs.
+            own = tuple(
+                change
+                for change in event.positions
+                if change[1] is None or change[1].branch_id == self.id
+            )
             if self.parts is _NO_PARTS:
                 self.parts = {}
             take_changes(self.parts, own)

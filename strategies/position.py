@@ -23,17 +23,17 @@ class PositionView:
     A snapshot: ask ``self.position(pair)`` again after something happened.
     """
 
-    __slots__ = ("_price", "mark", "pair", "parts")
+    __slots__ = ("_prices", "mark", "pair", "parts")
 
     def __init__(
         self,
         pair: str,
         parts: Iterable[TradingOrder],
         mark: Decimal | None,
-        price: Callable[[TradingOrder], Decimal | None] = lambda part: None,
+        prices: Callable[[Sequence[TradingOrder]], Iterable[Decimal | None]] = lambda parts: (),
     ) -> None:
-        """``price`` tells at what price a part is liquidated."""
-        self._price = price
+        """``prices`` tells at what prices the positions of the parts are liquidated."""
+        self._prices = prices
         self.pair = pair
         self.parts = tuple(parts)
         """The filled trading orders, oldest first."""
@@ -119,7 +119,7 @@ class PositionView:
     def liquidation_price(self) -> Decimal | None:
         """The price at which the venue liquidates a part of it: of those of the parts the one
         nearest to the last price. None when no price does."""
-        return nearest((self._price(part) for part in self.parts), self.mark)
+        return nearest(self._prices(self.parts), self.mark)
 
 
 def nearest(prices: Iterable[Decimal | None], mark: Decimal | None) -> Decimal | None:

@@ -147,8 +147,8 @@ class Recorder:
                         yield flavour, leg.kind, data, "waits"
                 else:
                     yield flavour, _kind(branch.order), data, "waits"
-            for holding in book.holdings:
-                for closing in holding.closings:
+            for lot in (one for position in book.positions for one in position.lots):
+                for closing in lot.closings:
                     kind = closing.kind
                     if kind == "close":
                         kind = f"close by {closing.working.kind}"

@@ -99,6 +99,7 @@ class BrokerActor(VenueActor):
         accounts = {one.name: one for _, owned in self._agents.values() for one in owned}
         pairs = {code: book.pair for code, book in venue.books.items()}
         venue.cross.update(cross_accounts(accounts.values(), pairs))
+        venue.pooled.update(venue.cross)
         for code, book in venue.books.items():
             book.crossed = frozenset(venue.cross)
             book.is_watched = bool(venue.cross)
@@ -179,7 +180,7 @@ class BrokerActor(VenueActor):
                 return self._with_dues(book, bar)
             if book.due is not None and book.due < bar.close_ns:
                 return self._with_dues(book, bar)
-        if book.branches or book.holdings or book.backs:
+        if book.branches or book.positions or book.backs:
             walk, hit = self._execution.walk(book, bar)
             if hit is not None or walk.triggered or walk.trailed or walk.forked or book.immediate:
                 return self._with_fills(book, bar, walk, hit)
@@ -241,7 +242,7 @@ class BrokerActor(VenueActor):
         self._dues.look_ahead(book)
 
     def _match_tick(self, book: PairBook, tick: Tick) -> Awaitable[None] | None:
-        if book.branches or book.holdings or book.backs:
+        if book.branches or book.positions or book.backs:
             walk, hit = self._execution.walk_tick(book, tick)
             if hit is not None or walk.triggered or walk.trailed or book.immediate:
                 return self._tick_with_fills(book, tick, walk, hit)

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from decimal import ROUND_CEILING, Decimal
 
 from backtest.actors.protocol import EventKind, Facts
-from backtest.actors.venue.branch import Branch, Closing, Holding
+from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.exit_fills import ExitFills, Scene
 from backtest.actors.venue.fill_records import record_fill
 from backtest.actors.venue.pair_book import PairBook
+from backtest.actors.venue.position import Closing, Lot, Position
+from backtest.actors.venue.positions import set_margin
 from backtest.actors.venue.venue import Venue
 from backtest.errors import RejectReason
 from backtest.models import Bar, MarketEvent, OrderDirection, Quote, SpotOrder
-from backtest.models._fast import derive
 from backtest.money import ONE, ZERO, add, div, mul, plain, sub, to_step
 from backtest.services.fills.walk import Group, Hit, Working, point_of, slipped
 from backtest.services.ledger.descriptions import traded
@@ -65,17 +66,17 @@ class CrossMargin:
         """The accounts with something at stake when the price of ``book`` moves."""
         found: list[SharedPath] = []
         for account in self._venue.cross.values():
-            backed = book.code in account.weights and any(self._holdings(account))
+            backed = book.code in account.weights and any(self._positions(account))
             if backed or account.name in book.accounts():
                 found.append(_Watch(self, account, book))
         return found
 
-    def _holdings(self, account: CrossAccount) -> Iterator[Holding]:
+    def _positions(self, account: CrossAccount) -> Iterator[Position]:
         """The open positions of the account, pair by pair, oldest first."""
         for book in self._venue.books.values():
-            for holding in book.holdings:
-                if holding.branch.account == account.name:
-                    yield holding
+            for position in book.positions:
+                if position.account == account.name:
+                    yield position
 
     # -- where it stands ---------------------------------------------------------------------------
 
@@ -88,8 +89,9 @@ class CrossMargin:
             account.collateral,
             lambda asset: self._total(account, asset),
             [
-                (holding.branch.book.code, stake_of_part(holding.branch.book, holding.part))
-                for holding in self._holdings(account)
+                (position.book.code, stake_of_part(position.book, lot.part))
+                for position in self._positions(account)
+                for lot in position.lots
             ],
             lambda code: venue.books[code].last,
             None if book is None else book.code,
@@ -105,9 +107,9 @@ class CrossMargin:
     async def test(self, book: PairBook) -> None:
         """Call the accounts with positions or collateral on ``book`` that do not suffice at the
         marks."""
-        concerned = {holding.branch.account: None for holding in book.holdings}
+        concerned = {position.account: None for position in book.positions}
         for name, backed in self._venue.cross.items():
-            if book.code in backed.weights and any(self._holdings(backed)):
+            if book.code in backed.weights and any(self._positions(backed)):
                 concerned[name] = None
         for name in concerned:
             account = self._venue.cross.get(name)
@@ -116,7 +118,7 @@ class CrossMargin:
 
     def is_called(self, account: CrossAccount) -> bool:
         """Whether it has positions, and does not suffice at the marks."""
-        return any(self._holdings(account)) and self.standing(account, None).level(ZERO) <= ZERO
+        return any(self._positions(account)) and self.standing(account, None).level(ZERO) <= ZERO
 
     async def call(self, account: CrossAccount, scene: Scene | None) -> None:
         """Cancel what is pending, then close positions, worst first, until it suffices."""
@@ -137,7 +139,7 @@ class CrossMargin:
             worst = standing.worst(price)
             if worst is None or standing.level(price) > ZERO:
                 return
-            await self._close(worst.key, scene, detail)
+            await self._close_position(worst.key.position, scene, detail)
 
     async def _cancel_orders(self, account: CrossAccount, scene: Scene | None, detail: str) -> None:
         for book in self._venue.books.values():
@@ -148,12 +150,18 @@ class CrossMargin:
                             scene.walk.drop(leg)
                     await self._cancellation.cancel(branch, None, RejectReason.MARGIN_CALL, detail)
 
-    async def _close(self, holding: Holding, scene: Scene | None, detail: str) -> None:
-        """Liquidate one position: on the pair that is walked where its price is, else at the mark
-        of its pair."""
-        venue, part = self._venue, holding.part
-        book = holding.branch.book
-        closing = Closing(venue.ids.draw(), "liquidation", holding)
+    async def _close_position(self, position: Position, scene: Scene | None, detail: str) -> None:
+        """Liquidate a position, lot by lot."""
+        for lot in list(position.lots):
+            if lot.opened:
+                await self._close(lot, scene, detail)
+
+    async def _close(self, lot: Lot, scene: Scene | None, detail: str) -> None:
+        """Liquidate a lot: on the pair that is walked where its price is, else at the mark of its
+        pair."""
+        venue, part = self._venue, lot.part
+        book = lot.branch.book
+        closing = Closing(venue.ids.draw(), "liquidation", lot)
         working = closing.working = Working(
             closing, "liquidation", not part.long, None, part.volume
         )
@@ -171,7 +179,7 @@ class CrossMargin:
         at, bar = scene.hit, scene.bar
         price = slipped(at.reached, working.buy, bar, book.path)
         hit = Hit(
-            holding.group,
+            lot.position.group,
             working,
             part,
             price,
@@ -189,7 +197,7 @@ class CrossMargin:
     # -- the money ---------------------------------------------------------------------------------
 
     async def raise_money(
-        self, account: CrossAccount, needed: Decimal, spare: Holding | None, scene: Scene | None
+        self, account: CrossAccount, needed: Decimal, spare: Position | None, scene: Scene | None
     ) -> None:
         """Make ``needed`` available in the settlement asset, as far as there is anything.
 
@@ -207,9 +215,9 @@ class CrossMargin:
             if self._lacks(account, needed):
                 detail = f"account {account.name} needs {plain(needed)} {account.asset}"
                 await self._cancel_orders(account, scene, detail)
-            for holding in list(self._holdings(account)):
-                if holding is not spare and self._lacks(account, needed):
-                    await self._take_margin(account, holding, needed)
+            for position in list(self._positions(account)):
+                if position is not spare and self._lacks(account, needed):
+                    await self._take_margin(account, position, needed)
             for asset, code, _ in account.collateral:
                 if self._lacks(account, needed):
                     await self._sell(account, asset, self._venue.books[code], needed, spare, scene)
@@ -217,32 +225,33 @@ class CrossMargin:
                 book, price = _place(scene)
                 standing = self.standing(account, book)
                 best = standing.best(price)
-                if best is None or best.key is spare:
+                if best is None or best.key.position is spare:
                     break
-                await self._close(best.key, scene, f"account {account.name} needs its profit")
+                detail = f"account {account.name} needs its profit"
+                await self._close_position(best.key.position, scene, detail)
         finally:
             account.is_raising = False
 
     def _lacks(self, account: CrossAccount, needed: Decimal) -> bool:
         return self._venue.available(account.name, account.asset) < needed
 
-    async def _take_margin(self, account: CrossAccount, holding: Holding, needed: Decimal) -> None:
-        venue, part, branch = self._venue, holding.part, holding.branch
+    async def _take_margin(
+        self, account: CrossAccount, position: Position, needed: Decimal
+    ) -> None:
+        venue, margin = self._venue, position.pool.margin
         short = sub(needed, venue.available(account.name, account.asset))
-        amount = min(short, part.margin)
+        amount = min(short, margin)
         if amount <= ZERO:
             return
         legs = take_margin(account.name, account.asset, amount)
-        balances = await venue.post(legs, holding.order.id, "margin used for the account")
-        order = derive(holding.order, margin_reserved=sub(part.margin, amount))
-        holding.order = order
-        part.margin = order.margin_reserved
-        venue.records.keep(order)
+        order = position.lots[0].order
+        balances = await venue.post(legs, order.id, "margin used for the account")
+        changes = set_margin(venue, position, sub(margin, amount))
         venue.publisher.tell(
             EventKind.MARGIN_USED,
-            branch,
-            order,
-            positions=((order.id, order),),
+            position.lots[0].branch,
+            position.lots[0].order,
+            positions=changes,
             detail=f"{plain(amount)} {account.asset} of its margin pays for a loss of the account",
             balances=balances,
         )
@@ -253,7 +262,7 @@ class CrossMargin:
         asset: str,
         book: PairBook,
         needed: Decimal,
-        spare: Holding | None,
+        spare: Position | None,
         scene: Scene | None,
     ) -> None:
         """Sell as much of a collateral as it takes, to the market at the mark."""
@@ -263,7 +272,7 @@ class CrossMargin:
         bar = scene.bar if own and scene is not None else book.bar
         if isinstance(bar, Quote):
             price = bar.bid
-        owner = spare or next(self._holdings(account), None)
+        owner = spare or next(self._positions(account), None)
         if price is None or bar is None or owner is None:
             return
         free = venue.available(account.name, account.asset)
@@ -295,7 +304,7 @@ class CrossMargin:
         account: CrossAccount,
         asset: str,
         book: PairBook,
-        owner: Holding,
+        owner: Position,
         plan: Spot,
         price: Decimal,
         scene: Scene | None,
@@ -303,7 +312,7 @@ class CrossMargin:
     ) -> None:
         """A spot order of the venue's own making, filled at once: so that it has a story."""
         volume, amount, fee = plan.volume, plan.amount, plan.fee
-        venue, client = self._venue, owner.branch.client
+        venue, client = self._venue, owner.lots[0].branch.client
         branch = Branch(venue.ids.draw(), client, account.name, book, True, ONE)
         branch.asset, branch.worst = asset, price
         branch.number = venue.next_branch()

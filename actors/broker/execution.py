@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from backtest.actors.protocol import NO_FACTS, Facts
-from backtest.actors.venue.branch import Branch, Closing, Holding
+from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.entry_fills import EntryFills
 from backtest.actors.venue.exit_fills import ExitFills, Scene
 from backtest.actors.venue.expiry import shorten
 from backtest.actors.venue.netting import Netting
 from backtest.actors.venue.pair_book import PairBook
+from backtest.actors.venue.position import Closing, Lot
 from backtest.actors.venue.stops import tell_moved, tell_trailed, tell_triggered
 from backtest.actors.venue.venue import Venue
 from backtest.errors import RejectReason
@@ -132,8 +133,7 @@ class Execution:
             working.start = FROM_OPEN
             if working.terms is not None and working.terms.immediate:
                 self._meet(book, working)
-            key = working.key
-            groups[(key.holding if type(key) is Closing else key).group] = None
+            groups[book.group_of(working.key)] = None
         standing = book.standing
         walk = TickWalk(quote, list(groups), book.tick_path, standing.left(), book.queue, only=new)
         hit = walk.next()
@@ -218,13 +218,14 @@ class Execution:
 
     async def match_closing(self, closing: Closing) -> None:
         """The same for a market order that closes a position."""
-        book = closing.holding.branch.book
+        book = closing.lot.branch.book
         bar = book.bar
         if type(bar) is not Bar or bar.close_ns != self._venue.now:
             return
-        if closing not in closing.holding.closings:
+        lot = closing.lot
+        if closing not in lot.closings:
             return
-        await self._at_close(book, bar, closing.holding.group, closing.working, closing.holding)
+        await self._at_close(book, bar, lot.position.group, closing.working, lot)
 
     async def _at_close(
         self,
@@ -232,12 +233,12 @@ class Execution:
         bar: Bar,
         group: Group,
         working: Working,
-        holding: Holding | None,
+        lot: Lot | None,
     ) -> None:
         wanted = working.volume
-        if holding is not None:
+        if lot is not None:
             # Another close, or a fill that nets, may have come first at this very close.
-            wanted = min(wanted, holding.part.volume)
+            wanted = min(wanted, lot.part.volume)
         volume = wanted
         left = book.left[0 if working.buy else 1]
         if left is not None:
@@ -253,14 +254,14 @@ class Execution:
         hit = Hit(
             group,
             working,
-            None if holding is None else holding.part,
+            None if lot is None else lot.part,
             price,
             volume,
             CLOSE_ONLY,
             "close",
             True,
             False,
-            holding is None
+            lot is None
             and path.guards
             and protection_passed(working.buy, price, group.stop_loss, group.take_profit),
             at,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from backtest.actors.venue.branch import is_live
 from backtest.actors.venue.financing import Financing
 from backtest.actors.venue.pair_book import PairBook
+from backtest.actors.venue.position import is_live
 from backtest.actors.venue.venue import Venue
 from backtest.models import Quote
 from backtest.services.fills.walk import Working
@@ -59,7 +59,8 @@ class StandingQuotes:
             venue.move_to(now)
             await self._financing.charge_until(book, now)
             # Whose margin paid may be called by the quote that stands.
-            closings = [holding.closing("liquidation") for holding in book.holdings]
+            lots = [lot for position in book.positions for lot in position.lots]
+            closings = [lot.closing("liquidation") for lot in lots]
             new += [closing.working for closing in closings if closing is not None]
             new = [working for working in new if is_live(working)]
         filled = await self._execution.meet(book, quote, new)

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.pair_book import PairBook
+from backtest.actors.venue.position import Position
 from backtest.money import ONE, ZERO, mul
 from backtest.services.fills.walk import Group, OpenPart, Working
 from backtest.services.margin.cross import Stake, Standing
@@ -28,9 +29,10 @@ class SharedPath:
 
     def standing(self) -> Standing:
         stakes = [
-            self.stake(holding.part)
-            for holding in self.book.holdings
-            if holding.branch.account == self.account_name
+            self.stake(lot.part)
+            for position in self.book.positions
+            if position.account == self.account_name
+            for lot in position.lots
         ]
         return Standing(ZERO, ONE, stakes=stakes)
 
@@ -56,7 +58,15 @@ class SharedPath:
 def stake_of_part(book: PairBook, part: OpenPart) -> Stake:
     """An open position on the pair as a stake, by its part."""
     size = mul(part.volume, book.pair.contract_size)
-    return Stake(part, part.long, size, mul(size, part.entry_price), book.maintenance)
+    return Stake(
+        part, part.long, size, mul(size, part.entry_price), book.maintenance, _pool_of(part)
+    )
+
+
+def _pool_of(part: OpenPart) -> Position | None:
+    """The position of which it is a lot beside others."""
+    position: Position | None = None if part.key is None else part.key.position
+    return None if position is None or len(position.lots) == 1 else position
 
 
 def shared_paths(book: PairBook) -> list[SharedPath]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from backtest.actors.venue.branch import Branch, Closing, Holding
+from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.oco import OcoGroup
+from backtest.actors.venue.position import Closing, Lot
 from backtest.money import ZERO, sub
 from backtest.services.book.book import SelfTrade
 from backtest.services.fills.walk import Working
@@ -61,31 +62,31 @@ class _Others:
         self._book = book
         self._filled: dict[OcoGroup, int] = {}
         """By group the member that has filled: the others are cancelled."""
-        self._held: dict[Holding, Decimal] = {}
-        """What is left of positions that something has closed a part of."""
+        self._held: dict[Lot, Decimal] = {}
+        """What is left of lots that something has closed a part of."""
 
     def take(self, working: Working, lots: int) -> int:
         """How many of ``lots`` there are of ``working``; they are taken."""
         key, book = working.key, self._book
         if type(key) is Closing:
-            return book.lots(self._close(key.holding, book.volume_of(lots)))
+            return book.lots(self._close(key.lot, book.volume_of(lots)))
         assert type(key) is Branch
         if key.oco is not None:
             if self._filled.setdefault(key.oco, key.oco_member) != key.oco_member:
                 return 0
         if key.nets:
             volume = left = book.volume_of(lots)
-            for holding in book.opposite(key.account, working.buy):
+            for lot in book.opposite(key.account, working.buy):
                 if not left:
                     break
-                left = sub(left, self._close(holding, left))
+                left = sub(left, self._close(lot, left))
             if key.reduces:
                 return book.lots(sub(volume, left))
         return lots
 
-    def _close(self, holding: Holding, volume: Decimal) -> Decimal:
-        """How much of ``volume`` can be closed of a position."""
-        left = self._held.get(holding, holding.part.volume)
+    def _close(self, lot: Lot, volume: Decimal) -> Decimal:
+        """How much of ``volume`` can be closed of a lot."""
+        left = self._held.get(lot, lot.part.volume)
         closed = max(ZERO, min(volume, left))
-        self._held[holding] = sub(left, closed)
+        self._held[lot] = sub(left, closed)
         return closed

@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from backtest.actors.protocol import NO_FACTS, Facts
-from backtest.actors.venue.branch import Closing, is_live
 from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.fill_plans import rest_is_dust
+from backtest.actors.venue.position import Closing, is_live
 from backtest.actors.venue.positions import drop_closing
 from backtest.actors.venue.venue import Venue
 from backtest.errors import RejectReason

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from backtest.actors.venue.branch import Branch, Closing
+from backtest.actors.venue.branch import Branch
+from backtest.actors.venue.position import Closing
 from backtest.models import Instructions
 from backtest.services.fills.walk import Working, protection_passed
 
@@ -32,7 +33,7 @@ def market_of(branch: Branch) -> MarketBook:
 def branch_of(working: Working) -> Branch:
     """Whose it is."""
     key = working.key
-    return key.holding.branch if type(key) is Closing else key
+    return key.lot.branch if type(key) is Closing else key
 
 
 def book_of(working: Working) -> MarketBook:
@@ -44,7 +45,7 @@ def leaves_of(working: Working) -> Decimal:
     """What is left of it: a close is never for more than the position holds."""
     key = working.key
     if type(key) is Closing:
-        part = key.holding.part
+        part = key.lot.part
         return part.volume if working.kind == "liquidation" else min(working.volume, part.volume)
     return working.volume
 
@@ -54,8 +55,8 @@ def workings_of(branch: Branch) -> list[Working]:
     found: list[Working] = []
     if branch.order is not None:
         found += [branch.working] if branch.part is None else branch.part.exits
-    for holding in branch.holdings:
-        found += [closing.working for closing in holding.closings]
+    if branch.lot is not None:
+        found += [closing.working for closing in branch.lot.closings]
     return found
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from decimal import Decimal
 
-from backtest.actors.venue.branch import Branch, is_live
+from backtest.actors.venue.branch import Branch
+from backtest.actors.venue.position import Closing, is_live
 from backtest.actors.venue.stops import tell_trailed, tell_triggered
 from backtest.actors.venue.venue import Venue
 from backtest.services.book.book import Resting
@@ -64,7 +65,8 @@ class Placement:
         branches: dict[Branch, None] = {}
         for book in self._venue.books.values():
             branches.update(dict.fromkeys(book.branches.values()))
-            branches.update((holding.branch, None) for holding in book.holdings)
+            lots = [lot for position in book.positions for lot in position.lots]
+            branches.update((lot.branch, None) for lot in lots)
         for branch in branches:
             book = market_of(branch)
             placed = self._placed.get(branch, {})
@@ -112,6 +114,11 @@ class Placement:
                 lots = book.lots(leaves_of(working))
                 if lots < place.volume:
                     book.orders.reduce(place, lots)
+                elif lots > place.volume and type(working.key) is Closing:
+                    # What it protects has grown: it comes anew, behind those that are there.
+                    book.orders.remove(place)
+                    working.place = None
+                    self.coming.append(working)
             elif type(place) is Trigger and place.price != working.price:
                 # A margin that had to pay brings the liquidation nearer: it may be here already.
                 book.triggers.withdraw(working)

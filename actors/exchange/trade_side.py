@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from decimal import Decimal
 from uuid import UUID
 
-from backtest.actors.venue.branch import Branch, Closing
-from backtest.actors.venue.exit_fills import CloseTerms, ExitFills
+from backtest.actors.venue.branch import Branch
+from backtest.actors.venue.close_plans import CloseTerms, covered, priced
 from backtest.actors.venue.fill_plans import opening_plan, spot_legs, spot_plan
+from backtest.actors.venue.position import Closing, Position
 from backtest.actors.venue.venue import Venue
 from backtest.models import TradingOrder
 from backtest.money import ZERO, add, sub
 from backtest.services.fills.walk import Working
 from backtest.services.ledger.entries import CLEARING, Leg, close_position, fill_trading, release
 from backtest.services.settlement.amounts import Opening, Spot, Sums
+from backtest.services.settlement.pool import Pool
 
 from .market import MarketBook
 
@@ -51,7 +53,6 @@ class TradeSide:
     def __init__(
         self,
         venue: Venue,
-        client: ExitFills,
         book: MarketBook,
         working: Working,
         wanted: Decimal,
@@ -74,10 +75,10 @@ class TradeSide:
         """The id under which the opening part of an order fills whose first part closed."""
         key = working.key
         if type(key) is Closing:
-            self.branch: Branch = key.holding.branch
+            self.branch: Branch = key.lot.branch
             self.account = self.branch.account
-            self.order_id = key.holding.order.id
-            self._close(venue, client, key, wanted)
+            self.order_id = key.lot.order.id
+            self._close(venue, key, wanted)
             return
         self.branch = branch = key
         self.account = branch.account
@@ -86,15 +87,36 @@ class TradeSide:
         if branch.spot:
             self._spot(venue, wanted)
         else:
-            self._trading(venue, client, wanted)
+            self._trading(venue, wanted)
 
-    def _close(self, venue: Venue, client: ExitFills, closing: Closing, wanted: Decimal) -> None:
+    def _close(self, venue: Venue, closing: Closing, wanted: Decimal) -> None:
         """A close of a position, whoever asked for it: it needs no money."""
-        book = self.book
-        terms = client.priced(book, closing, self.price, wanted, taker=self.taker)
-        free = venue.available(self.account, book.quote)
-        self._add_close(client.covered(terms, free))
+        free = venue.available(self.account, self.book.quote)
+        self._pieces(venue, closing, wanted, free, closing.tally.sums, {})
         self.volume = wanted
+
+    def _pieces(
+        self,
+        venue: Venue,
+        closing: Closing,
+        volume: Decimal,
+        money: Decimal,
+        sums: Sums,
+        pools: dict[Position, Pool],
+    ) -> tuple[Decimal, Sums]:
+        """Close ``volume`` of a lot, order by order: the money then, and the sums of the order that
+        closes. ``pools`` are the positions as closes before have left them."""
+        position = closing.lot.position
+        for order, own in closing.lot.pieces(volume):
+            pool = pools.get(position, position.pool)
+            terms = priced(self.book, closing, order, own, self.price, pool, sums, taker=self.taker)
+            # What an order has reserved can pay for a close as well as what is available.
+            terms = covered(venue, terms, money)
+            self._add_close(terms)
+            pools[position], sums = terms.pool, terms.sums
+            money = add(money, add(add(terms.margin, terms.pnl), terms.uncovered))
+            money = add(sub(money, terms.fee), terms.fee_uncovered)
+        return money, sums
 
     def _add_close(self, terms: CloseTerms) -> None:
         self.closes.append(terms)
@@ -107,7 +129,7 @@ class TradeSide:
             add(terms.uncovered, terms.fee_uncovered),
             CLEARING,
         )
-        self.segments.append((terms.closing.holding.order.id, legs))
+        self.segments.append((terms.order.id, legs))
 
     def _spot(self, venue: Venue, wanted: Decimal) -> None:
         branch = self.branch
@@ -117,12 +139,12 @@ class TradeSide:
             self.plan = plan
             self.segments.append((self.order_id, spot_legs(branch, plan, None)))
 
-    def _trading(self, venue: Venue, client: ExitFills, wanted: Decimal) -> None:
+    def _trading(self, venue: Venue, wanted: Decimal) -> None:
         book, branch = self.book, self.branch
         order = branch.order
         assert isinstance(order, TradingOrder)
         money = add(order.reserved, venue.spendable(self.account, book.quote))
-        closed, money, sums = self._nets(venue, client, wanted, money)
+        closed, money, sums = self._nets(venue, wanted, money)
         wanted = ZERO if branch.reduces else sub(wanted, closed)
         leaves, kept, before = sub(order.volume, closed), order.reserved, branch.offset
         branch.offset = max(ZERO, sub(before, closed))
@@ -159,26 +181,20 @@ class TradeSide:
             )
             self.segments.append((self.opens_id or order.id, legs))
 
-    def _nets(
-        self, venue: Venue, client: ExitFills, wanted: Decimal, money: Decimal
-    ) -> tuple[Decimal, Decimal, Sums]:
+    def _nets(self, venue: Venue, wanted: Decimal, money: Decimal) -> tuple[Decimal, Decimal, Sums]:
         """Close what is open on the other side, oldest first: how much, the money then, and what
         the fills of the order come to then."""
         book, branch = self.book, self.branch
         closed, left, sums = ZERO, wanted, branch.sums
         if not branch.nets:
             return closed, money, sums
-        for holding in book.facing(self.account, self.working.buy):
-            volume = min(left, holding.part.volume)
+        pools: dict[Position, Pool] = {}
+        for lot in book.opposite(self.account, self.working.buy):
+            volume = min(left, lot.part.volume)
             if volume <= ZERO:
                 break
-            own = Closing(branch.id, "netting", holding)
-            own.working, own.tally = self.working, branch.own_tally()
-            terms = client.priced(book, own, self.price, volume, taker=self.taker, sums=sums)
-            # What the order has reserved can pay for a close as well as what is available.
-            terms = client.covered(terms, money)
-            self._add_close(terms)
-            money = add(money, add(add(terms.margin, terms.pnl), terms.uncovered))
-            money = add(sub(money, terms.fee), terms.fee_uncovered)
-            closed, left, sums = add(closed, volume), sub(left, volume), terms.sums
+            own = Closing(branch.id, "netting", lot, tally=branch.own_tally())
+            own.working = self.working
+            money, sums = self._pieces(venue, own, volume, money, sums, pools)
+            closed, left = add(closed, volume), sub(left, volume)
         return closed, money, sums

@@ -8,13 +8,14 @@ from typing import NamedTuple
 from uuid import UUID
 
 from backtest.actors.protocol import Balances
-from backtest.actors.venue.branch import Branch, Closing
+from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.entry_fills import EntryFills
 from backtest.actors.venue.exit_fills import ExitFills
 from backtest.actors.venue.fill_plans import rest_is_dust
 from backtest.actors.venue.fill_records import Match
 from backtest.actors.venue.netting import netted
+from backtest.actors.venue.position import Closing
 from backtest.actors.venue.venue import Venue
 from backtest.errors import RejectReason
 from backtest.models import MarketTrade, Trade
@@ -72,17 +73,18 @@ class Trades:
 
         In an auction neither takes: both are charged as makers.
         """
-        venue, client = self._venue, self._exit_fills
+        venue = self._venue
         wanted = volume
         short: list[Working] = []
         while True:
-            one = TradeSide(venue, client, book, taker, volume, price, not in_auction)
-            other = TradeSide(venue, client, book, maker, volume, price, False)
-            for side in (one, other):
-                if side.volume < volume and side.working not in short:
-                    short.append(side.working)
+            one = TradeSide(venue, book, taker, volume, price, not in_auction)
+            other = TradeSide(venue, book, maker, volume, price, False)
             both = min(one.volume, other.volume)
-            if both == volume or not both:
+            if both == volume:
+                break
+            # Only who keeps the other from more is short of it.
+            short = [side.working for side in (one, other) if side.volume == both]
+            if not both:
                 break
             volume = both
         if not both:
@@ -126,14 +128,14 @@ class Trades:
         The taker is asked for all of it at the last, the worst price, so that it may be refused
         what it could just have paid: a fill-or-kill order must never fill in part.
         """
-        venue, client, asset = self._venue, self._exit_fills, book.quote
+        venue, asset = self._venue, book.quote
         total = ZERO
         left: dict[str, Decimal] = {}
         """What is available to those who are met, once the ones before have filled: one account can
         have several of them, of which it could pay for each, but not for all."""
         for maker, volume, price in met:
             total = add(total, volume)
-            side = TradeSide(venue, client, book, maker, volume, price, False)
+            side = TradeSide(venue, book, maker, volume, price, False)
             if side.volume < volume:
                 return False
             account = side.account
@@ -149,7 +151,7 @@ class Trades:
             if free < ZERO:
                 return False
             left[account] = free
-        return TradeSide(venue, client, book, taker, total, met[-1][2], True).volume == total
+        return TradeSide(venue, book, taker, total, met[-1][2], True).volume == total
 
     async def _post(
         self, one: TradeSide, other: TradeSide, price: Decimal, volume: Decimal
@@ -223,7 +225,7 @@ class Trades:
     def _closed(self, side: TradeSide, tick: Trade, balances: Balances) -> None:
         """The positions that the trade closed, wholly or partly."""
         for terms in side.closes:
-            part = terms.closing.holding.part
+            part = terms.closing.lot.part
             match = Match(side.working, part, side.price, terms.volume, side.taker)
             part.volume = sub(part.volume, terms.volume)
             closing = terms.closing
@@ -234,8 +236,8 @@ class Trades:
     async def _reduce(self, book: MarketBook, branch: Branch) -> None:
         """Cancel what a reduce-only order is more than what is left to close."""
         there = ZERO
-        for holding in book.facing(branch.account, branch.working.buy):
-            there = add(there, holding.part.volume)
+        for position in book.facing(branch.account, branch.working.buy):
+            there = add(there, position.pool.volume)
         order = branch.order
         if order is not None and order.volume > there:
             await self._cancellation.cancel(
@@ -252,7 +254,7 @@ class Trades:
         if not left:
             return
         venue = self._venue
-        if any(one.holdings for one in venue.books.values() if one.quote == asset):
+        if any(one.positions for one in venue.books.values() if one.quote == asset):
             return
         self.clearing[asset] = ZERO
         await venue.post(sweep(asset, left), None, "rounding of closed positions swept to fees")

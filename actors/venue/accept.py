@@ -39,6 +39,7 @@ from .checks import (
     trail_from,
 )
 from .client import Client
+from .close_plans import reversal_reserve
 from .pair_book import PairBook
 from .spot_exits import SpotExits
 from .venue import Venue
@@ -180,6 +181,9 @@ class Acceptance:
             fee = self._create_fee(branch, volume)
         if spot and not buy and book.fees.may_exceed:
             check_sale(venue, branch, volume, price, fee)
+        if branch.offset:
+            free = sub(venue.spendable(account, branch.asset), fee)
+            reserve = reversal_reserve(branch, reserve, free)
         if venue.cross:
             check_cross(venue, branch, add(reserve, fee))
         balances: Balances = {}

@@ -71,6 +71,7 @@ class VenueActor(Actor):
                 venue.publisher.attend(client, one.name)
                 if one.netting:
                     venue.netting.add(one.name)
+                    venue.pooled.add(one.name)
             self._listeners.append(client.channel)
         venue.learn(balances)
         venue.valuation.begin(self.system.now)
@@ -118,6 +119,9 @@ class VenueActor(Actor):
                 if name in venue.cross
             },
             self.publishes,
+            tuple(
+                account_id for account_id, name in client.accounts.items() if name in venue.netting
+            ),
         )
         self.answer(envelope, welcome)
 

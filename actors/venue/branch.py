@@ -1,4 +1,4 @@
-"""What one order comes to at the venue: its branch, and the positions that it has opened."""
+"""What one order comes to at the venue: its branch."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from uuid import UUID
 from backtest.models import SpotOrder, TradingOrder
 from backtest.money import ZERO
 from backtest.services.fills.walk import Group, OpenPart, Terms, Working
-from backtest.services.settlement.amounts import NO_GAINS, NOTHING, Sums, Tally
+from backtest.services.settlement.amounts import NOTHING, Sums, Tally
 
 from .client import Client
 from .oco import OcoGroup
 
 if TYPE_CHECKING:
     from .pair_book import PairBook
+    from .position import Closing, Lot
 
-__all__ = ["Branch", "Closing", "Holding", "is_live"]
+__all__ = ["Branch"]
 
 
 class Branch:
@@ -33,9 +34,10 @@ class Branch:
         "closing",
         "expires",
         "group",
-        "holdings",
         "id",
+        "is_short",
         "leverage",
+        "lot",
         "nets",
         "number",
         "oco",
@@ -102,6 +104,9 @@ class Branch:
         """Whether it opens nothing at all (reduce-only)."""
         self.offset = ZERO
         """How much of its order reserves nothing, since it is to close what is open already."""
+        self.is_short = False
+        """Whether it was accepted on what it frees by closing the other side: what of that is
+        missing at the fill is cancelled then."""
         self.closing: Closing | None = None
         """As what it closes the other side, once it has."""
         self.working: Working
@@ -109,8 +114,8 @@ class Branch:
         self.part: OpenPart | None = None
         """What an exit sells: its legs are the exits of this part, and its ``working`` is one of
         them. None for all other orders."""
-        self.holdings: list[Holding] = []
-        """Its open positions, oldest first."""
+        self.lot: Lot | None = None
+        """What it has open."""
 
     @property
     def sums(self) -> Sums:
@@ -157,82 +162,3 @@ class Branch:
             self.part.volume = volume
             for leg in self.part.exits:
                 leg.volume = volume
-
-
-class Closing:
-    """An order to close a position: explicit, stop-loss, take-profit or liquidation."""
-
-    __slots__ = ("_tally", "command", "holding", "id", "kind", "level", "working")
-
-    def __init__(self, closing_id: UUID, kind: str, holding: Holding) -> None:
-        self.id = closing_id
-        self.kind = kind
-        """``close``, ``stop_loss``, ``take_profit`` or ``liquidation``; ``netting`` for an order
-        of the other side."""
-        self.holding = holding
-        self._tally: Tally | None = None
-        self.command = 0
-        """The owner's command that asked for it; 0 for none."""
-        self.level: Decimal | None = None
-        """Where its owner was last told that it stands."""
-        self.working: Working = None  # type: ignore[assignment]
-
-    @property
-    def tally(self) -> Tally:
-        """What it was charged, with all that counts as one order with it: what protects the
-        positions of a branch does, and what one command closes."""
-        if self._tally is None:
-            protects = self.kind in ("stop_loss", "take_profit")
-            self._tally = self.holding.branch.protecting_tally() if protects else Tally()
-        return self._tally
-
-    @tally.setter
-    def tally(self, tally: Tally) -> None:
-        self._tally = tally
-
-
-class Holding:
-    """One open position (hedging: every filled part is one), with what may close it."""
-
-    __slots__ = ("branch", "closings", "gains", "group", "order", "part", "since")
-
-    def __init__(self, branch: Branch, order: TradingOrder, part: OpenPart) -> None:
-        self.branch = branch
-        self.order = order
-        self.part = part
-        self.closings: list[Closing] = []
-        self.gains = NO_GAINS
-        """What its closes came to so far."""
-        self.since = 0
-        """The earliest moment at which it can have been opened, in nanoseconds; later where it has
-        paid ahead what fell due before."""
-        self.group = Group(entry=None, parts=[part])
-
-    def closing(self, kind: str) -> Closing | None:
-        """Its stop-loss, take-profit or liquidation, if it has one."""
-        for closing in self.closings:
-            if closing.kind == kind:
-                return closing
-        return None
-
-    def put(self, closing: Closing, working: Working) -> None:
-        """Let ``working`` act on the position."""
-        closing.working = working
-        closing.level = working.price
-        self.closings.append(closing)
-        self.part.exits.append(working)
-
-    def take(self, closing: Closing) -> None:
-        """Let it act no more."""
-        self.closings.remove(closing)
-        self.part.exits.remove(closing.working)
-
-
-def is_live(working: Working) -> bool:
-    """Whether what it stands for is pending still."""
-    key = working.key
-    if type(key) is Branch:
-        if key.part is not None:
-            return key.order is not None and working in key.part.exits
-        return key.order is not None and key.working is working
-    return key in key.holding.closings

@@ -41,7 +41,7 @@ class Cancellation:
         venue, book = self._venue, branch.book
         order = branch.order
         if order is None:
-            self._cancel_closes(branch, reason, detail, command, facts=facts)
+            self._cancel_closes(branch, reason, detail, command, facts)
             return
         left = kept = ZERO
         if volume is None:
@@ -149,35 +149,26 @@ class Cancellation:
             command,
         )
 
-    def cancel_close(self, branch: Branch, close: int, detail: str, command: int) -> None:
-        """Cancel what is pending of the close that command ``close`` asked for."""
-        self._cancel_closes(branch, RejectReason.REQUESTED, detail, command, close)
-
     def _cancel_closes(
         self,
         branch: Branch,
         reason: RejectReason,
         detail: str,
         command: int,
-        close: int = 0,
         facts: Facts = NO_FACTS,
     ) -> None:
-        """Cancel the pending closes, or only those that command ``close`` asked for."""
-        venue = self._venue
-        pending = pending_closes(branch, close)
-        if not pending:
-            what = "close" if close else "order"
-            refuse(RejectReason.ALREADY_DONE, f"nothing of this {what} is pending any more")
+        """Cancel the pending closes of a branch of which no order is pending."""
+        pending, lot = pending_closes(branch), branch.lot
+        if lot is None or not pending:
+            refuse(RejectReason.ALREADY_DONE, "nothing of this order is pending any more")
         for closing in pending:
-            closing.holding.take(closing)
-        last = pending[-1].holding.order
-        venue.publisher.tell(
+            lot.take(closing)
+        self._venue.publisher.tell(
             EventKind.CLOSE_CANCELLED,
             branch,
-            last,
+            lot.order,
             reason=reason,
             detail=detail,
             command=command,
-            close=close,
             facts=facts._replace(closing_orders=tuple(closing.id for closing in pending)),
         )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
-from uuid import UUID
 
 from backtest.actors.protocol import Amend, EventKind, Facts
 from backtest.errors import (
@@ -17,10 +15,11 @@ from backtest.services.fills.walk import Terms, Working, WorkingKind
 from backtest.services.orders.expiry import terms_of
 from backtest.services.settlement.amounts import Tally
 
-from .branch import Branch, Closing
+from .branch import Branch
 from .checks import check_grid, refuse, refuse_more, trail_from
 from .pair_book import PairBook
-from .pending_closes import closes_of, pending_closes
+from .pending_closes import left_of, pending_closes
+from .position import Closing, Lot
 from .venue import Venue
 
 __all__ = ["CloseOrders"]
@@ -37,173 +36,132 @@ _HAVE: dict[str, tuple[WorkingKind, ...]] = {
 
 
 class CloseOrders:
-    """Accepts closes of a branch's positions; raises `OrderRejected` with nothing changed."""
+    """Accepts closes of what a branch has open; raises `OrderRejected` with nothing changed."""
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
 
-    def accept(self, branch: Branch, action: Amend) -> list[Closing]:
-        """Accept orders that close ``volume`` of the branch's positions, oldest first."""
-        book = branch.book
-        if not branch.holdings:
+    def accept(self, branch: Branch, action: Amend) -> Closing:
+        """Accept an order that closes ``volume`` of what the branch has open, oldest first."""
+        book, lot = branch.book, branch.lot
+        if lot is None:
             word = "done" if branch.order is None else "not filled yet: cancel it instead"
             refuse(RejectReason.ALREADY_DONE, f"there is no open position, this order is {word}")
         check_grid(book.pair, action.volume, action.limit_price, action.stop_price, action.trail)
-        total = _open(branch)
-        left = total if action.volume is None else action.volume
-        if left > total:
-            refuse(
-                RejectReason.STALE, f"{plain(left)} is more than the {plain(total)} that is open"
-            )
-        terms = _closing_terms(book, not branch.holdings[0].part.long, action)
+        volume = lot.part.volume if action.volume is None else action.volume
+        _check_volume(lot, volume)
+        terms = _closing_terms(book, not lot.part.long, action)
         _check_room(branch)
-        accepted = self._put(branch, left, terms, action.command, Tally(), ())
-        self._tell(branch, accepted, left, terms, action.command)
-        return accepted
+        closing = Closing(self._venue.ids.draw(), "close", lot, action.command, Tally())
+        self._put(closing, volume, terms)
+        self._tell(closing, volume, terms, action.command)
+        return closing
 
-    def modify(self, branch: Branch, action: Amend) -> list[Closing]:
+    def modify(self, branch: Branch, action: Amend) -> None:
         """Give the close that command ``action.close`` asked for other prices, or another total
-        volume, what it has closed included: it is accepted anew, and keeps its ids."""
+        volume, what it has closed included. It keeps its id; and its place in the queue if all that
+        changes is that it is for less."""
         venue, book = self._venue, branch.book
-        pending = pending_closes(branch, action.close)
-        if not pending:
-            refuse(RejectReason.ALREADY_DONE, "nothing of this close is pending any more")
+        closing = _pending(branch, action)
         if action.stop_loss is not None or action.take_profit is not None or action.clear:
             refuse(RejectReason.INVALID_ACTION, "a close has no stop_loss and no take_profit")
         if action.expires_at is not None:
             refuse(RejectReason.INVALID_ACTION, "a close lives until it is cancelled")
         check_grid(book.pair, action.volume, action.limit_price, action.stop_price, action.trail)
-        first = pending[0]
-        terms = _other_terms(book, first, action)
-        tally, command = first.tally, first.command
-        (standing,) = (one for one in closes_of(branch) if one.command == command)
-        left = standing.volume
+        terms = _other_terms(book, closing, action)
+        there = left_of(closing)
+        left = there
+        stays = terms == _terms_now(closing)
         if action.volume is not None:
-            left = sub(action.volume, tally.closed)
+            left = sub(action.volume, closing.tally.closed)
             if left <= ZERO:
-                self._cancel(branch, pending, RejectReason.MODIFIED_AWAY, "", action.command)
-                return []
-        elif terms == _terms_now(first):
+                self._cancel(
+                    closing, RejectReason.MODIFIED_AWAY, "a modify left nothing of it", action
+                )
+                return
+        elif stays:
             refuse(RejectReason.NOTHING_TO_CHANGE, "the modify names nothing to change")
-        total = _open(branch)
-        if left > total:
-            refuse(
-                RejectReason.STALE, f"{plain(left)} is more than the {plain(total)} that is open"
-            )
-        ids = [closing.id for closing in pending]
-        for closing in pending:
-            closing.holding.take(closing)
-        accepted = self._put(branch, left, terms, command, tally, ids)
-        # Told when the new ones stand: whoever hears of it sees them pending all along.
-        order = branch.holdings[0].order
+        _check_volume(closing.lot, left)
+        stays = stays and left <= there
+        if stays:
+            closing.working.volume = left
+        else:
+            closing.lot.take(closing)
+            self._put(closing, left, terms)
+        # Told when it stands: whoever hears of it sees it pending all along.
         venue.publisher.tell(
             EventKind.CLOSE_CANCELLED,
             branch,
-            order,
+            closing.lot.order,
             reason=RejectReason.REQUESTED,
             detail="modified",
-            close=command,
-            facts=Facts(closing_orders=tuple(ids)),
+            close=closing.command,
+            facts=Facts(closing_orders=(closing.id,)),
         )
-        self._tell(branch, accepted, left, terms, action.command)
-        return accepted
+        self._tell(closing, left, terms, action.command, stays)
 
-    def cancel(self, branch: Branch, volume: Decimal, action: Amend) -> list[Closing]:
-        """Cancel ``volume`` of what is pending of the close that ``action.close`` asked for."""
-        for one in closes_of(branch):
-            if one.command == action.close:
-                if volume > one.volume:
-                    refuse(
-                        RejectReason.STALE,
-                        f"{plain(volume)} is more than the {plain(one.volume)} left to cancel",
-                    )
-                check_grid(branch.book.pair, volume)
-                if volume == one.volume:
-                    pending = pending_closes(branch, action.close)
-                    self._cancel(
-                        branch,
-                        pending,
-                        RejectReason.REQUESTED,
-                        branch.client.request,
-                        action.command,
-                    )
-                    return []
-                closed = pending_closes(branch, action.close)[0].tally.closed
-                left = add(closed, sub(one.volume, volume))
-                return self.modify(branch, action._replace(volume=left))
-        refuse(RejectReason.ALREADY_DONE, "nothing of this close is pending any more")
+    def cancel(self, branch: Branch, action: Amend) -> None:
+        """Cancel what is pending of the close that ``action.close`` asked for, or ``action.volume``
+        of that."""
+        closing, volume = _pending(branch, action), action.volume
+        there = left_of(closing)
+        if volume is not None:
+            if volume > there:
+                refuse(
+                    RejectReason.STALE,
+                    f"{plain(volume)} is more than the {plain(there)} left to cancel",
+                )
+            check_grid(branch.book.pair, volume)
+            if volume < there:
+                left = add(closing.tally.closed, sub(there, volume))
+                self.modify(branch, action._replace(volume=left))
+                return
+        self._cancel(closing, RejectReason.REQUESTED, branch.client.request, action)
 
-    def _cancel(
-        self,
-        branch: Branch,
-        pending: Sequence[Closing],
-        reason: RejectReason,
-        detail: str,
-        command: int,
-    ) -> None:
-        for closing in pending:
-            closing.holding.take(closing)
+    def _cancel(self, closing: Closing, reason: RejectReason, detail: str, action: Amend) -> None:
+        lot = closing.lot
+        lot.take(closing)
         self._venue.publisher.tell(
             EventKind.CLOSE_CANCELLED,
-            branch,
-            pending[-1].holding.order,
+            lot.branch,
+            lot.order,
             reason=reason,
-            detail=detail or "a modify left nothing of it",
-            command=command,
-            close=pending[0].command,
-            facts=Facts(closing_orders=tuple(closing.id for closing in pending)),
+            detail=detail,
+            command=action.command,
+            close=closing.command,
+            facts=Facts(closing_orders=(closing.id,)),
         )
 
-    def _put(
-        self,
-        branch: Branch,
-        left: Decimal,
-        terms: Asked,
-        command: int,
-        tally: Tally,
-        ids: Sequence[UUID],
-    ) -> list[Closing]:
-        """Let orders that close ``left`` of the positions act, oldest first; they have ``ids``,
-        as far as there are any."""
-        venue, book = self._venue, branch.book
+    def _put(self, closing: Closing, volume: Decimal, terms: Asked) -> None:
+        """Let a close act, last in the queue."""
+        venue, lot = self._venue, closing.lot
         kind, price, more = terms
-        accepted: list[Closing] = []
-        for holding in branch.holdings:
-            volume = min(left, holding.part.volume)
-            if volume <= ZERO:
-                break
-            left = sub(left, volume)
-            place = len(accepted)
-            closing_id = ids[place] if place < len(ids) else venue.ids.draw()
-            closing = Closing(closing_id, "close", holding)
-            closing.command, closing.tally = command, tally
-            working = Working(
-                closing,
-                kind,
-                not holding.part.long,
-                price,
-                volume,
-                sequence=venue.next_sequence(),
-                fresh=True,
-                terms=more,
-            )
-            holding.put(closing, working)
-            book.waiting.append((venue.now, working))
-            accepted.append(closing)
-        return accepted
+        working = Working(
+            closing,
+            kind,
+            not lot.part.long,
+            price,
+            volume,
+            sequence=venue.next_sequence(),
+            fresh=True,
+            terms=more,
+        )
+        lot.put(closing, working)
+        lot.branch.book.waiting.append((venue.now, working))
 
     def _tell(
         self,
-        branch: Branch,
-        accepted: Sequence[Closing],
+        closing: Closing,
         volume: Decimal,
         terms: Asked,
         command: int,
+        keeps_place: bool | None = None,
     ) -> None:
         kind, price, more = terms
         level = price if kind == "trailing_stop" else None
         facts = Facts(
-            closing_orders=tuple(closing.id for closing in accepted),
+            keeps_place=keeps_place,
+            closing_orders=(closing.id,),
             condition=kind,
             price=price,
             limit_price=more.limit if kind == "stop_limit" and more is not None else None,
@@ -212,38 +170,45 @@ class CloseOrders:
         )
         self._venue.publisher.tell(
             EventKind.CLOSING,
-            branch,
-            branch.holdings[0].order,
+            closing.lot.branch,
+            closing.lot.order,
             command=command,
             level=level,
-            close=accepted[0].command,
+            close=closing.command,
             facts=facts,
         )
 
 
-def _open(branch: Branch) -> Decimal:
-    total = ZERO
-    for holding in branch.holdings:
-        total = add(total, holding.part.volume)
-    return total
+def _pending(branch: Branch, action: Amend) -> Closing:
+    """The close that ``action.close`` asked for."""
+    for closing in pending_closes(branch, action.close):
+        return closing
+    refuse(RejectReason.ALREADY_DONE, "nothing of this close is pending any more")
+
+
+def _check_volume(lot: Lot, volume: Decimal) -> None:
+    """Refuse to close more than is open."""
+    total = lot.part.volume
+    if volume > total:
+        refuse(RejectReason.STALE, f"{plain(volume)} is more than the {plain(total)} that is open")
 
 
 def _check_room(branch: Branch) -> None:
     """Refuse one close more than the account may have pending. They are counted apart from other
     orders: who has too many of those can get out all the same."""
     book, account = branch.book, branch.account
-    most, own = book.rules.max_open_orders, book.own_holdings.get(account)
+    most, own = book.rules.max_open_orders, book.own_positions.get(account)
     if most is None or own is None:
         return
-    there = {
-        (holding.branch.number, closing.command)
+    there = sum(
+        closing.kind == "close"
         for side in own
-        for holding in side
-        for closing in holding.closings
-        if closing.kind == "close"
-    }
-    if len(there) >= most:
-        refuse_more(book, account, len(there), "to close positions pending")
+        for position in side
+        for lot in position.lots
+        for closing in lot.closings
+    )
+    if there >= most:
+        refuse_more(book, account, there, "to close positions pending")
 
 
 def _terms_now(closing: Closing) -> Asked:

@@ -11,12 +11,13 @@ from backtest.errors import BacktestError, OrderRejected, RejectReason
 from backtest.models import DecisionAction
 
 from .accept import Acceptance
-from .branch import Branch, Closing
+from .branch import Branch
 from .cancel import Cancellation
 from .client import Client
 from .close import CloseOrders
 from .financing import Financing
 from .modify import Modification
+from .position import Closing
 from .split import Splitting
 from .spot_exits import SpotExits
 from .translation import message_of
@@ -80,10 +81,8 @@ class Commands:
             verb = ask.verb
             if ask.close and verb is Verb.MODIFY:
                 self._closes.modify(branch, ask)
-            elif ask.close and verb is Verb.CANCEL and ask.volume is not None:
-                self._closes.cancel(branch, ask.volume, ask)
-            elif verb is Verb.CANCEL and ask.close:
-                self._cancellation.cancel_close(branch, ask.close, client.request, ask.command)
+            elif ask.close and verb is Verb.CANCEL:
+                self._closes.cancel(branch, ask)
             elif verb is Verb.CANCEL:
                 await self._cancellation.cancel(
                     branch, ask.volume, RejectReason.REQUESTED, client.request, ask.command
@@ -96,9 +95,9 @@ class Commands:
             elif verb is Verb.SPLIT:
                 await self._splitting.split(branch, ask)
             else:
-                for closing in self._closes.accept(branch, ask):
-                    if branch.book.fills_at_close and closing.working.kind == "market":
-                        self._at_this_close(closing)
+                closing = self._closes.accept(branch, ask)
+                if branch.book.fills_at_close and closing.working.kind == "market":
+                    self._at_this_close(closing)
         except OrderRejected as refusal:
             self._venue.publisher.refuse(
                 client, ask.command, refusal.reason, refusal.detail, branch, ask.order_id

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 from backtest.actors.protocol import Balances, EventKind
 from backtest.errors import RejectReason
 from backtest.models import Bar, Fill, MarketEvent, SpotOrder, TradingOrder
-from backtest.money import add, sub
+from backtest.money import add, mul, sub
 from backtest.services.fills.walk import CLOSE_ONLY, Hit, OpenPart, Walk
 from backtest.services.ledger.descriptions import traded
 from backtest.services.ledger.entries import Leg, fill_trading
@@ -18,10 +17,10 @@ from backtest.services.settlement.amounts import Opening, Spot
 from .branch import Branch
 from .cancel import Cancellation
 from .fill_plans import opening_plan, rest_is_dust, spot_legs, spot_plan, uncovered
-from .fill_records import Execution, record_fill, signed_size
+from .fill_records import Execution, record_fill, signed
 from .oco import OcoGroup
 from .pair_book import PairBook
-from .positions import open_holding
+from .positions import Changes, open_lot, tell_walk
 from .spot_exits import SpotExits
 from .venue import Venue
 
@@ -97,6 +96,9 @@ class EntryFills:
     ) -> None:
         """What a fill means for the walk, for partners of the order, and for the rest of it."""
         walk.report(hit, filled, part)
+        lot = branch.lot
+        if lot is not None and filled:
+            tell_walk(walk, hit, lot.position)
         if branch.oco is not None and filled:
             await self.cancel_partners(walk, branch, branch.oco)
         if filled < hit.volume:
@@ -150,14 +152,15 @@ class EntryFills:
         branch.total_filled = add(branch.total_filled, volume)
         venue.records.keep(filled)
         part = exit = None
-        positions: tuple[Any, ...] = ()
-        if margin is not None:
-            holding = open_holding(venue, branch, filled)  # type: ignore[arg-type]
+        positions: Changes = ()
+        if isinstance(filled, TradingOrder):
             on_bar = type(bar) is Bar and hit.rank != CLOSE_ONLY
-            holding.since = bar.open_ns if on_bar else venue.now
+            lot = open_lot(venue, branch, filled, bar.open_ns if on_bar else venue.now)
             positions = ((filled.id, filled),)
-            part = holding.part
-            venue.valuation.position(book.code, signed_size(book, part.long, volume), hit.price)
+            part = lot.part
+            size = mul(volume, book.pair.contract_size)
+            cost = mul(size, hit.price)
+            venue.valuation.position(book.code, signed(part.long, size), signed(part.long, cost))
         brackets = branch.is_bracket
         if leaves is None:
             venue.unlist(branch)
@@ -190,7 +193,7 @@ class EntryFills:
         self,
         branch: Branch,
         filled: SpotOrder | TradingOrder,
-        positions: tuple[Any, ...],
+        positions: Changes,
         record: Fill,
         exit: Branch | None,
         balances: Balances,

@@ -94,8 +94,12 @@ def opening_plan(
     assert isinstance(order, TradingOrder)
     leverage = order.leverage
 
-    def margin(volume: Decimal, at: Decimal, rounded: bool) -> Decimal:
-        return (book.margin if rounded else book.exact_margin)(volume, at, leverage)
+    def margin(volume: Decimal, at: Decimal, before: Decimal) -> tuple[Decimal, Decimal]:
+        basis = add(before, book.margin_basis(volume, at))
+        return basis, book.margin_on(basis, leverage)
+
+    def exact_margin(volume: Decimal, at: Decimal) -> Decimal:
+        return book.exact_margin(volume, at, leverage)
 
     return opened(
         sums,
@@ -106,6 +110,7 @@ def opening_plan(
         money,
         lambda volume, after: venue.reserve(branch, sub(leaves, volume), after),
         margin,
+        exact_margin,
         book.pair.contract_size,
         None if branch.working.buy else branch.worst,
         book.pair.volume_increment,
@@ -123,7 +128,7 @@ def owed(branch: Branch) -> Decimal:
 def uncovered(venue: Venue, branch: Branch) -> Decimal:
     """What of the leaves their reserve covers no more, because a fill took of it."""
     order, book = branch.order, branch.book
-    if order is None or branch.asset != book.quote:
+    if order is None or branch.asset != book.quote or branch.is_short:
         return ZERO
     # A fill takes of the reserve of the leaves only when all that was available is gone.
     if venue.spendable(branch.account, book.quote) > ZERO:

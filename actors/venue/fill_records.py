@@ -14,14 +14,13 @@ from backtest.models import (
     SpotOrder,
     TradingOrder,
 )
-from backtest.money import mul
 from backtest.services.fills.walk import CLOSE_ONLY, Hit, OpenPart, Point, Working
 
-from .branch import Branch, Closing
-from .pair_book import PairBook
+from .branch import Branch
+from .position import Closing
 from .venue import Venue
 
-__all__ = ["Execution", "Match", "record_fill", "signed_size"]
+__all__ = ["Execution", "Match", "record_fill", "signed"]
 
 _LONG, _SHORT = OrderDirection.LONG, OrderDirection.SHORT
 
@@ -49,10 +48,9 @@ Execution = Hit | Match
 """What a fill is the record of: a hit on historical data, or a match with another order."""
 
 
-def signed_size(book: PairBook, long: bool, volume: Decimal) -> Decimal:
-    """``volume`` contracts in units of the base, negative for a short."""
-    size = mul(volume, book.pair.contract_size)
-    return size if long else size.copy_negate()
+def signed(long: bool, amount: Decimal) -> Decimal:
+    """``amount`` of a long; of a short it is negative."""
+    return amount if long else amount.copy_negate()
 
 
 def _outcomes(hit: Hit) -> tuple[Decimal | None, Decimal | None, tuple[Otherwise, ...]]:

@@ -7,14 +7,15 @@ from decimal import Decimal
 
 from backtest.actors.protocol import EventKind
 from backtest.models import Bar, SpotOrder, TradingOrder, trusted_bar
-from backtest.models._fast import derive
 from backtest.money import ONE, ZERO, add, mul, plain, round_up, sub
 from backtest.services.ledger.entries import CLEARING, FEES, MARKET, charge, sweep
+from backtest.services.orders.operations import apportion
 
-from .branch import Branch, Holding
+from .branch import Branch
 from .exit_fills import ExitFills
 from .pair_book import PairBook
-from .positions import set_margin
+from .position import Position
+from .positions import Changes, set_margin
 from .venue import Venue
 
 __all__ = ["Financing"]
@@ -74,9 +75,9 @@ class Financing:
                 await self._overnight(book, due, bar, only)
             else:
                 await self._funding(book, due, rate, bar, only)
-        if only is not None and only.order is None:
-            for holding in only.holdings:  # they have paid until now, and what comes of them
-                holding.since = max(holding.since, end + 1)
+        if only is not None and only.order is None and only.lot is not None:
+            for lot in only.lot.position.lots:  # they have paid until now, and what comes of them
+                lot.opened = [(order, max(since, end + 1)) for order, since in lot.opened]
 
     async def charge_order(self, branch: Branch, positions: bool) -> None:
         """Charge what is pending of ``branch``, or else, with ``positions``, what it has open, for
@@ -90,16 +91,16 @@ class Financing:
 
     def _charged(
         self, book: PairBook, due: int, mark: Decimal, only: Branch | None
-    ) -> Iterator[Holding]:
-        """The positions that stood when it fell due, but for those that are called at ``mark`` by
-        the time it is their turn: a charge may call a whole account."""
+    ) -> Iterator[tuple[Position, Decimal]]:
+        """The positions that stood when it fell due, and how much of them, but for those that are
+        called at ``mark`` by the time it is their turn: a charge may call a whole account."""
         if only is not None and only.order is not None:
             return  # it is what is pending that changes
-        client = self._exit_fills
-        for one in list(book.holdings if only is None else only.holdings):
-            is_there = one.since <= due and one in one.branch.holdings
-            if is_there and not client.is_called(one, mark):
-                yield one
+        own = [] if only is None or only.lot is None else [only.lot.position]
+        for one in list(book.positions) if only is None else own:
+            stood = one.standing(due) if one.lots else ZERO
+            if stood > ZERO and not self._exit_fills.is_called(one, mark):
+                yield one, stood
 
     async def _overnight(
         self, book: PairBook, due: int, bar: Bar | None, only: Branch | None
@@ -107,10 +108,11 @@ class Financing:
         mark = book.last
         if mark is None or not (book.fees_filled or book.fees_pending):
             return
-        for holding in self._charged(book, due, mark, only):
-            part = holding.part
-            amount = book.fee(book.fees_filled, part.volume, mark, part.margin)
-            await self._charge(holding.branch, holding, amount, "overnight", "", bar)
+        for position, volume in self._charged(book, due, mark, only):
+            pool = position.pool
+            margin, _ = apportion(pool.margin, volume, pool.volume, book.step)
+            amount = book.fee(book.fees_filled, volume, mark, margin)
+            await self._charge(position, amount, "overnight", "", bar)
         for branch in list(book.branches.values()) if only is None else [only]:
             await self._keeping(branch, due, mark, bar)
 
@@ -126,7 +128,7 @@ class Financing:
         branch.charged, volume = due, order.volume
         margin = self._venue.order_margin(branch, volume)
         amount = book.fee(book.fees_pending, volume, mark, margin)
-        await self._charge(branch, None, amount, "overnight", "", bar)
+        await self._charge(branch, amount, "overnight", "", bar)
 
     async def _funding(
         self, book: PairBook, due: int, rate: Decimal, bar: Bar | None, only: Branch | None
@@ -134,14 +136,11 @@ class Financing:
         mark, rest = book.last, ZERO
         if mark is None:
             return
-        for holding in self._charged(book, due, mark, only):
-            part = holding.part
-            signed = rate if part.long else rate.copy_negate()
+        for position, volume in self._charged(book, due, mark, only):
+            signed = rate if position.long else rate.copy_negate()
             # Rounded against the account: a payment up, income down.
-            amount = round_up(mul(book.pair.worth(part.volume, mark), signed), book.step)
-            await self._charge(
-                holding.branch, holding, amount, "funding", f", rate {plain(rate)}", bar
-            )
+            amount = round_up(mul(book.pair.worth(volume, mark), signed), book.step)
+            await self._charge(position, amount, "funding", f", rate {plain(rate)}", bar)
             rest = add(rest, amount)
         if self._between_agents and rest:
             # Longs and shorts are as many, so all that can be left is what rounding took.
@@ -150,29 +149,34 @@ class Financing:
 
     async def _charge(
         self,
-        branch: Branch,
-        holding: Holding | None,
+        what: Branch | Position,
         amount: Decimal,
-        what: str,
+        name: str,
         rate: str,
         bar: Bar | None,
     ) -> None:
-        """Charge a position, or what is pending of ``branch``: from available, then from the margin
+        """Charge a position, or what is pending of a branch: from available, then from the margin
         of the position, then from the insurance account. The level is then tested, of the position
-        or of its cross margin account."""
-        venue, asset, mark = self._venue, branch.book.quote, branch.book.last or ZERO
+        or of its cross margin account.
+
+        What a position is charged is on record with the oldest of its orders.
+        """
+        venue, book = self._venue, what.book
+        asset, mark = book.quote, book.last or ZERO
+        position = what if type(what) is Position else None
+        branch = what if type(what) is Branch else what.lots[0].branch  # type: ignore[union-attr]
         order: SpotOrder | TradingOrder | None = branch.order
         margin = ZERO
-        if holding is not None:
-            order, margin = holding.order, holding.part.margin
+        if position is not None:
+            order, margin = position.lots[0].order, position.pool.margin
         if not amount or order is None:
             return
         cross = venue.cross.get(branch.account)
         backing = self._exit_fills.backing
         if cross is not None and backing is not None:
             # The whole account stands for it, after the margin of the position itself.
-            await backing.raise_money(cross, sub(amount, margin), holding, None)
-            order = branch.order if holding is None else holding.order
+            await backing.raise_money(cross, sub(amount, margin), position, None)
+            order = branch.order if position is None else position.lots[0].order
             if order is None:
                 return
         missing = max(ZERO, sub(amount, venue.available(branch.account, asset)))
@@ -180,7 +184,7 @@ class Financing:
         uncovered = sub(missing, from_margin)
         counterparty = MARKET
         if self._between_agents:
-            counterparty = CLEARING if what == "funding" else FEES
+            counterparty = CLEARING if name == "funding" else FEES
         legs = charge(
             branch.account,
             asset,
@@ -189,29 +193,31 @@ class Financing:
             uncovered=uncovered,
             counterparty=counterparty,
         )
-        why = f"{what} charge" + ("" if holding else " on a pending order")
+        why = f"{name} charge" + ("" if position else " on a pending order")
         balances = await venue.post(legs, order.id, why)
+        changes: Changes = ()
         if isinstance(order, TradingOrder):
             order = order.create_with_overnight_fees(amount)
-            if holding is None:
+            venue.records.keep(order)
+            if position is None:
                 branch.order = order
             else:
+                position.lots[0].renew(0, order)
+                changes = ((order.id, order),)
                 if from_margin:
-                    order = derive(order, margin_reserved=sub(margin, from_margin))
-                holding.order = order
-            venue.records.keep(order)
-        if holding is not None and from_margin:
-            # Its level is another now, and with it the price at which it is liquidated.
-            set_margin(venue, holding, order.margin_reserved)  # type: ignore[union-attr]
+                    # Its level is another now, and with it the price at which it is liquidated.
+                    changes += set_margin(venue, position, sub(margin, from_margin))
+                    order = position.lots[0].order
+                    changes = tuple(dict(changes).items())
         venue.publisher.tell(
             EventKind.CHARGED,
             branch,
             order,
-            positions=() if holding is None else ((order.id, order),),  # type: ignore[arg-type]
-            detail=f"{what} {plain(amount)} {asset} at {plain(mark)}{rate}",
+            positions=changes,
+            detail=f"{name} {plain(amount)} {asset} at {plain(mark)}{rate}",
             balances=balances,
         )
-        article = "an" if what == "overnight" else "a"
-        venue.publisher.tell_uncovered(branch, order, uncovered, asset, f"{article} {what} charge")
-        if bar is not None and holding is not None and (from_margin or cross is not None):
-            await self._exit_fills.test(branch.book, bar, holding)
+        article = "an" if name == "overnight" else "a"
+        venue.publisher.tell_uncovered(branch, order, uncovered, asset, f"{article} {name} charge")
+        if bar is not None and position is not None and (from_margin or cross is not None):
+            await self._exit_fills.test(book, bar, position)

@@ -17,13 +17,13 @@ from backtest.errors import (
 )
 from backtest.models import SpotOrder, TimeInForce, TradingOrder
 from backtest.money import ZERO, add, sub
-from backtest.services.fills.walk import Working, WorkingKind
+from backtest.services.fills.walk import WorkingKind
 from backtest.services.ledger.entries import change_reserve
 from backtest.services.orders.expiry import IMMEDIATE, expiry_of, terms_of
 from backtest.services.orders.operations import modify
 from backtest.times import to_ns
 
-from .branch import Branch, Closing, Holding
+from .branch import Branch
 from .cancel import Cancellation
 from .checks import (
     check_cross,
@@ -42,6 +42,9 @@ from .checks import (
     takes,
     trail_from,
 )
+from .close_plans import reversal_reserve
+from .position import Lot
+from .positions import protect
 from .venue import Venue
 
 __all__ = ["Modification"]
@@ -66,10 +69,10 @@ class Modification:
         if branch.order is None:
             if touches_order:
                 refuse(RejectReason.ALREADY_DONE, "nothing of this order is pending any more")
-            if not branch.holdings:
+            if branch.lot is None:
                 refuse(RejectReason.ALREADY_DONE, "this order is done")
         over = branch.order is not None and has_expired(branch, self._venue.now)
-        if over and (touches_order or not branch.holdings):
+        if over and (touches_order or branch.lot is None):
             refuse_expired(branch)
         if not changes and action.volume is None:
             refuse(RejectReason.NOTHING_TO_CHANGE, "the modify names nothing to change")
@@ -81,7 +84,7 @@ class Modification:
         self._check_protections(branch, changes, leaves > ZERO)
         command: int = action.command
         protection: dict[str, Any] = {}
-        if branch.holdings:
+        if branch.lot is not None:
             protection = {name: what for name, what in changes.items() if name in _PROTECTIONS}
         # The command is answered by the last of the events that tell of it.
         first = 0 if protection else command
@@ -89,8 +92,8 @@ class Modification:
             await self._modify_order(branch, leaves, changes, first)
         elif action.volume is not None:
             await self._cancellation.modify_away(branch, action.volume, first)
-        if protection:
-            self._modify_positions(branch, protection, command)
+        if protection and branch.lot is not None:
+            self._modify_lot(branch.lot, protection, command)
 
     def _changes(self, branch: Branch, action: Amend) -> dict[str, Any]:
         pair = branch.book.pair
@@ -164,14 +167,11 @@ class Modification:
                 stop_loss = changes.get("stop_loss", order.stop_loss)
                 take_profit = changes.get("take_profit", order.take_profit)
                 check_protection(branch.working.buy, price, stop_loss, take_profit)
-        if branch.holdings and book.last is not None and changes.keys() & _PROTECTION:
-            for holding in branch.holdings:
-                check_protection(
-                    holding.part.long,
-                    book.last,
-                    changes.get("stop_loss"),
-                    changes.get("take_profit"),
-                )
+        lot = branch.lot
+        if lot is not None and book.last is not None and changes.keys() & _PROTECTION:
+            check_protection(
+                lot.part.long, book.last, changes.get("stop_loss"), changes.get("take_profit")
+            )
 
     async def _modify_order(
         self, branch: Branch, leaves: Decimal, changes: dict[str, Any], command: int
@@ -210,6 +210,9 @@ class Modification:
         if increase and book.fees_more:
             margin = venue.order_margin(branch, increase)
             fee = book.fee(book.fees_more, increase, branch.worst, margin)
+        if branch.offset and reserve > order.reserved:
+            free = add(order.reserved, venue.spendable(branch.account, branch.asset))
+            reserve = reversal_reserve(branch, reserve, sub(free, fee))
         balances: Balances = {}
         legs = change_reserve(
             branch.account, branch.asset, order.reserved, reserve, fee, book.quote
@@ -284,47 +287,36 @@ class Modification:
         book.list_order(branch)
         book.waiting.append((venue.now, branch.working))
 
-    def _modify_positions(self, branch: Branch, changes: dict[str, Any], command: int) -> None:
-        venue, book = self._venue, branch.book
-        last = branch.holdings[-1]
-        for holding in list(branch.holdings):
-            old = holding.order
+    def _modify_lot(self, lot: Lot, changes: dict[str, Any], command: int) -> None:
+        venue, branch = self._venue, lot.branch
+        for kind in _PROTECTIONS:
+            if kind in changes:
+                self._protect(lot, kind, changes[kind])
+        last = len(lot.opened) - 1
+        for place, (old, _) in enumerate(list(lot.opened)):
             replaced, child = modify(old, at=venue.at, new_id=venue.ids.draw(), changes=changes)
             venue.records.keep(replaced)
             venue.take_on(child, branch)
-            holding.order = child
-            for kind in _PROTECTIONS:
-                if kind in changes:
-                    self._protect(holding, kind, changes[kind])
-            book.groups = None
+            lot.renew(place, child)
             venue.publisher.tell(
                 EventKind.MODIFIED,
                 branch,
                 child,
                 positions=((old.id, None), (child.id, child)),
-                command=command if holding is last else 0,
+                command=command if place == last else 0,
                 facts=Facts(changed=tuple(sorted(changes))),
             )
+        branch.book.groups = None
 
-    def _protect(self, holding: Holding, kind: WorkingKind, price: Decimal | None) -> None:
-        """Give a position a stop-loss or take-profit accepted now, in the place of the old one."""
-        venue = self._venue
-        old = holding.closing(kind)
+    def _protect(self, lot: Lot, kind: WorkingKind, price: Decimal | None) -> None:
+        """Give a lot a stop-loss or take-profit accepted now, in the place of the old one."""
+        old = lot.closing(kind)
         if old is not None:
-            holding.take(old)
+            lot.take(old)
         if price is not None:
-            closing = Closing(venue.ids.draw(), kind, holding)
-            working = Working(
-                closing,
-                kind,
-                not holding.part.long,
-                price,
-                holding.part.volume,
-                sequence=venue.next_sequence(),
-                fresh=True,
-            )
-            holding.put(closing, working)
-            holding.branch.book.waiting.append((venue.now, working))
+            working = protect(self._venue, lot, kind, price)
+            working.fresh = True
+            lot.branch.book.waiting.append((self._venue.now, working))
 
 
 def _has_turned(branch: Branch) -> bool:

@@ -17,11 +17,13 @@ from backtest.services.ledger.entries import release
 from backtest.services.orders.operations import offset
 from backtest.services.settlement.amounts import Sums
 
-from .branch import Branch, Closing
+from .branch import Branch
 from .cancel import Cancellation
+from .close_plans import frees, sums_after
 from .exit_fills import ExitFills
 from .fill_plans import opening_plan
 from .pair_book import PairBook
+from .position import Closing
 from .venue import Venue
 
 __all__ = ["Netting", "netted"]
@@ -85,20 +87,20 @@ class Netting:
         Of a reduce-only order nothing is: what has nothing to close is cancelled.
         """
         left, closed, there = hit.volume, ZERO, ZERO
-        for holding in book.opposite(branch.account, hit.working.buy):
-            there = add(there, holding.part.volume)
-            volume = min(left, holding.part.volume)
+        for lot in book.opposite(branch.account, hit.working.buy):
+            there = add(there, lot.part.volume)
+            volume = min(left, lot.part.volume)
             # A close can call a cross margin account, which cancels the rest of this very order.
             if volume <= ZERO or branch.order is None:
                 continue
             closing = branch.closing
             if closing is None:
-                closing = branch.closing = Closing(branch.id, "netting", holding)
-                closing.tally = branch.own_tally()
-            closing.holding, closing.working = holding, hit.working
-            terms = self._exit_fills.priced(book, closing, hit.price, volume, taker=hit.taker)
-            await self._settle(branch, hit.price, volume, terms.sums)
-            own = evolve(hit, part=holding.part, volume=volume)
+                closing = Closing(branch.id, "netting", lot, tally=branch.own_tally())
+                branch.closing = closing
+            closing.lot, closing.working = lot, hit.working
+            sums = sums_after(book, closing, volume, hit.price, taker=hit.taker)
+            await self._settle(branch, hit.price, volume, sums)
+            own = evolve(hit, part=lot.part, volume=volume)
             await self._exit_fills.close(book, bar, walk, own, closing)
             left, closed = sub(left, volume), add(closed, volume)
         if branch.reduces:
@@ -112,12 +114,12 @@ class Netting:
         is beyond that, with what the closes bring."""
         venue, order = self._venue, branch.order
         assert isinstance(order, TradingOrder)
-        opens, closes, sums = hit.volume, self._exit_fills, branch.sums
-        money = add(order.reserved, venue.spendable(branch.account, branch.asset))
-        for holding in book.opposite(branch.account, hit.working.buy):
-            opens = sub(opens, holding.part.volume)
-            freed, sums = closes.worth(book, holding, hit.price, not hit.taker, sums)
-            money = add(money, freed)
+        lots = book.opposite(branch.account, hit.working.buy)
+        freed, sums = frees(book, branch, lots, hit.volume, hit.price, branch.sums, hit.taker)
+        money = add(add(order.reserved, venue.spendable(branch.account, branch.asset)), freed)
+        opens = hit.volume
+        for lot in lots:
+            opens = sub(opens, lot.part.volume)
         if opens <= ZERO or branch.reduces:
             return opens <= ZERO
         plan = opening_plan(

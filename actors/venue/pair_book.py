@@ -16,22 +16,25 @@ from backtest.models import (
     TradingPair,
     TradingRules,
 )
-from backtest.money import ONE, ZERO
+from backtest.money import ONE, ZERO, div, mul, round_up, sub
 from backtest.services.cadence import Cadence
 from backtest.services.calendars import calendar_of
 from backtest.services.fills.walk import Group, PathRules, QueueAhead, Working
 from backtest.services.margin.linear import (
     exact_margin,
-    liquidation_price,
+    liquidation_level,
+    margin_basis,
     required_margin,
     worst_price_buy,
     worst_price_sell,
 )
 from backtest.services.settlement.fees import FeeTable, fee_amount, proportional
+from backtest.services.settlement.pool import Pool
 
-from .branch import Branch, Closing, Holding
+from .branch import Branch
 from .coverage import Coverage
 from .oco import OcoGroup
+from .position import Closing, Lot, Position
 from .standing_quote import StandingQuote
 
 __all__ = ["PairBook"]
@@ -67,7 +70,6 @@ class PairBook:
         "fills_at_close",
         "groups",
         "has_oco",
-        "holdings",
         "immediate",
         "is_strict",
         "is_watched",
@@ -83,9 +85,10 @@ class PairBook:
         "next_rollover",
         "one_sided",
         "own_branches",
-        "own_holdings",
+        "own_positions",
         "pair",
         "path",
+        "positions",
         "queue",
         "quote",
         "rules",
@@ -150,11 +153,11 @@ class PairBook:
         """Volume that the last bar has left for buys and sells."""
         self.branches: dict[int, Branch] = {}
         """Branches with a pending order, by number: in the order of acceptance."""
-        self.holdings: dict[Holding, None] = {}
+        self.positions: dict[Position, None] = {}
         """Open positions, oldest first; one that lives on in part keeps its place."""
         self.own_branches: dict[str, dict[int, Branch]] = {}
         """The same branches by account: with thousands of accounts nobody looks through all."""
-        self.own_holdings: dict[str, tuple[dict[Holding, None], dict[Holding, None]]] = {}
+        self.own_positions: dict[str, tuple[dict[Position, None], dict[Position, None]]] = {}
         """The same positions by account: its shorts and its longs."""
         self.has_oco = False
         """Whether there ever was an order here with one-cancels-other partners."""
@@ -260,30 +263,34 @@ class PairBook:
             del self.own_branches[branch.account][branch.number]
             self.groups = None
 
-    def list_holding(self, holding: Holding) -> None:
+    def list_position(self, position: Position) -> None:
         """A position was opened."""
-        self.holdings[holding] = None
-        own = self.own_holdings.get(holding.branch.account)
+        self.positions[position] = None
+        own = self.own_positions.get(position.account)
         if own is None:
-            own = self.own_holdings[holding.branch.account] = ({}, {})
-        own[holding.part.long][holding] = None
+            own = self.own_positions[position.account] = ({}, {})
+        own[position.long][position] = None
         self.groups = None
 
-    def unlist_holding(self, holding: Holding) -> None:
+    def unlist_position(self, position: Position) -> None:
         """A position is closed, or has been replaced."""
-        del self.holdings[holding]
-        del self.own_holdings[holding.branch.account][holding.part.long][holding]
+        del self.positions[position]
+        del self.own_positions[position.account][position.long][position]
         self.groups = None
 
-    def facing(self, account: str, long: bool) -> Collection[Holding]:
+    def position_of(self, account: str, long: bool) -> Position | None:
+        """The position of a netting account on a side."""
+        return next(iter(self.facing(account, not long)), None)
+
+    def facing(self, account: str, long: bool) -> Collection[Position]:
         """The positions of ``account`` on the other side than ``long``, oldest first, as they are
         now: for who only looks at them."""
-        own = self.own_holdings.get(account)
+        own = self.own_positions.get(account)
         return () if own is None else own[not long]
 
-    def opposite(self, account: str, long: bool) -> list[Holding]:
-        """The same, listed: for who closes some of them as he goes."""
-        return list(self.facing(account, long))
+    def opposite(self, account: str, long: bool) -> list[Lot]:
+        """Their lots, listed, oldest first: for who closes some of them as he goes."""
+        return [lot for position in self.facing(account, long) for lot in position.lots]
 
     def fee(
         self, fees: tuple[Fee, ...], volume: Decimal, price: Decimal, margin: Decimal
@@ -316,6 +323,17 @@ class PairBook:
             leverage=leverage,
         )
 
+    def margin_basis(self, volume: Decimal, price: Decimal) -> Decimal:
+        """What the margin of ``volume`` contracts at ``price`` is worked out from: their worth, or
+        where it is flat per volume, itself. Exact, and so good for sums."""
+        return margin_basis(self.rules, self.pair.worth(volume, price), volume)
+
+    def margin_on(self, basis: Decimal, leverage: Decimal) -> Decimal:
+        """The margin that comes of such a sum."""
+        if leverage != ONE and self.rules.leverage_kind is LeverageKind.MULTIPLIER:
+            basis = div(basis, leverage)
+        return round_up(basis, self.step)
+
     def can_liquidate(self, long: bool, leverage: Decimal) -> bool:
         """Whether a position could be liquidated: a fully paid long without maintenance cannot."""
         rules = self.rules
@@ -323,47 +341,70 @@ class PairBook:
         kept = rules.maintenance_rate or rules.maintenance_tiers is not None
         return not (long and paid and not kept)
 
-    def liquidation(
-        self, long: bool, price: Decimal, volume: Decimal, margin: Decimal
-    ) -> Decimal | None:
+    def pnl(self, position: Position, price: Decimal) -> Decimal:
+        """What a position has won or lost at ``price``, not rounded."""
+        pool = position.pool
+        worth = self.pair.worth(pool.volume, price)
+        return sub(worth, pool.cost) if position.long else sub(pool.cost, worth)
+
+    def liquidation(self, long: bool, pool: Pool) -> Decimal | None:
         """The price at which a position is liquidated; None for never."""
-        return liquidation_price(
-            long,
-            price,
-            volume,
-            self.pair.contract_size,
-            margin,
-            self.maintenance,
-            self.pair.price_increment,
+        size = mul(pool.volume, self.pair.contract_size)
+        return liquidation_level(
+            long, pool.cost, size, pool.margin, self.maintenance, self.pair.price_increment
         )
 
     def all_groups(self) -> list[Group]:
         """The groups on this pair: orders, then positions, each in the order of acceptance."""
         if self.groups is None:
+            for branch in self.branches.values():
+                self._join_lot(branch)
             if self.has_oco:
                 self.groups = self._order_groups()
             else:
                 self.groups = [branch.group for branch in self.branches.values()]
-            self.groups += [holding.group for holding in self.holdings]
+            self.groups += [
+                position.group for position in self.positions if not _is_pending(position)
+            ]
             if self.is_watched:
                 own, crossed = self.groups, self.crossed
                 self.cross_groups = [one for one in own if _account(one) in crossed]
                 self.groups = self._join([one for one in own if _account(one) not in crossed])
         return self.groups
 
+    def group_of(self, key: Branch | Closing) -> Group:
+        """The group in which an order walks, or what closes a position."""
+        self.all_groups()
+        if type(key) is not Closing:
+            return key.group  # type: ignore[union-attr]
+        position = key.lot.position
+        return key.lot.branch.group if _is_pending(position) else position.group
+
+    def _join_lot(self, branch: Branch) -> None:
+        """What an order has opened so far walks with it, where that is all of a position."""
+        if branch.part is None and not branch.nets:
+            lot = branch.lot
+            branch.group.parts = [] if lot is None else [lot.part]
+
     def _join(self, groups: list[Group]) -> list[Group]:
         """Take those groups out which walk as one: what an account has beside an order of its own
-        that closes the other side, but for spot; what is left."""
+        that closes the other side, but for spot, or in a position of several lots; what is
+        left."""
         joint: dict[str, list[Group]] = {}
         if not self.path.in_queue_order:
             joint = {branch.account: [] for branch in self.branches.values() if branch.nets}
+            joint |= {one.account: [] for one in self.positions if len(one.lots) > 1}
         alone: list[Group] = []
         for group in groups:
             own = None if _is_spot(group) else joint.get(_account(group))
             (alone if own is None else own).append(group)
-        self.joint_groups = {name: own for name, own in joint.items() if len(own) > 1}
-        for own in joint.values():
-            if len(own) == 1:
+        self.joint_groups = {
+            name: own
+            for name, own in joint.items()
+            if len(own) > 1 or (own and len(own[0].parts) > 1)
+        }
+        for name, own in joint.items():
+            if name not in self.joint_groups:
                 alone += own
         return alone
 
@@ -407,6 +448,12 @@ def _is_spot(group: Group) -> bool:
 def _branch(group: Group) -> Branch:
     key = group.parts[0].key if group.entry is None else group.entry.key
     if type(key) is Closing:
-        key = key.holding
-    branch: Branch = key.branch if type(key) is Holding else key
+        key = key.lot
+    branch: Branch = key.branch if type(key) is Lot else key
     return branch
+
+
+def _is_pending(position: Position) -> bool:
+    """Whether the order that opened it is pending still, and it walks with that."""
+    branch = position.lots[0].branch
+    return branch.order is not None and not branch.nets

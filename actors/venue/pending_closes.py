@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from backtest.actors.protocol import PendingClose
 from backtest.models import PLAIN, Instructions
-from backtest.money import add
 
-from .branch import Branch, Closing
+from .branch import Branch
+from .position import Closing
 
-__all__ = ["closes_of", "pending_closes"]
+__all__ = ["closes_of", "left_of", "pending_closes"]
 
 
 def pending_closes(branch: Branch, command: int = 0) -> list[Closing]:
-    """What is pending of the closes of ``branch``, or of the one that ``command`` asked for; the
-    oldest position first."""
+    """What is pending of the closes of ``branch``, or of the one that ``command`` asked for."""
+    if branch.lot is None:
+        return []
     return [
         closing
-        for holding in branch.holdings
-        for closing in holding.closings
+        for closing in branch.lot.closings
         if closing.kind == "close" and (not command or closing.command == command)
     ]
 
 
 def closes_of(branch: Branch) -> tuple[PendingClose, ...]:
-    """The pending closes of ``branch``, one for each command, in the order of acceptance."""
-    found: dict[int, PendingClose] = {}
-    for closing in pending_closes(branch):
-        volume = min(closing.working.volume, closing.holding.part.volume)
-        known = found.get(closing.command)
-        if known is None:
-            found[closing.command] = _told(closing)._replace(volume=volume)
-        else:
-            found[closing.command] = known._replace(volume=add(known.volume, volume))
-    return tuple(found[command] for command in sorted(found))
+    """The same for whoever hears of it, in the order of acceptance."""
+    if branch.lot is None:
+        return ()
+    return tuple(sorted(map(_told, pending_closes(branch)), key=lambda one: one.command))
+
+
+def left_of(closing: Closing) -> Decimal:
+    """What it is still to close: never more than its lot has."""
+    return min(closing.working.volume, closing.lot.part.volume)
 
 
 def _told(closing: Closing) -> PendingClose:
@@ -46,4 +47,4 @@ def _told(closing: Closing) -> PendingClose:
     own = PLAIN
     if working.kind == "trailing_stop" and terms is not None:
         own = Instructions(trail=terms.trail, trail_percent=terms.trail_percent)
-    return PendingClose(closing.command, closing.id, working.volume, limit, stop, own)
+    return PendingClose(closing.command, closing.id, left_of(closing), limit, stop, own)

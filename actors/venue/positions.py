@@ -3,67 +3,151 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from uuid import UUID
 
 from backtest.actors.protocol import NO_FACTS, EventKind, Facts
 from backtest.errors import RejectReason
-from backtest.models import (
-    OrderDirection,
-    TradingOrder,
-)
-from backtest.services.fills.walk import OpenPart, Working, WorkingKind
+from backtest.models import TradingOrder
+from backtest.models._fast import derive
+from backtest.money import add, sub
+from backtest.services.fills.walk import Hit, Walk, Working, WorkingKind
+from backtest.services.orders.operations import apportion
 
-from .branch import Branch, Closing, Holding
+from .branch import Branch
+from .position import Closing, Lot, Position
 from .venue import Venue
 
-__all__ = ["drop_closing", "drop_holding", "open_holding", "set_margin"]
+__all__ = [
+    "Changes",
+    "drop_closing",
+    "drop_lot",
+    "new_lot",
+    "open_lot",
+    "restate",
+    "revalue",
+    "set_margin",
+    "tell_walk",
+]
+
+Changes = tuple[tuple[UUID, TradingOrder | None], ...]
+"""Open orders that changed, by id: the new state, or None for one that is gone."""
 
 
-def open_holding(venue: Venue, branch: Branch, order: TradingOrder) -> Holding:
-    """The position that ``order``, filled, is: with its stop-loss, liquidation, take-profit."""
-    book = branch.book
-    long = order.direction is OrderDirection.LONG
-    volume, margin = order.volume, order.margin_reserved
-    part = OpenPart(None, long, volume, order.fill_price, margin, [])  # type: ignore[arg-type]
-    holding = part.key = Holding(branch, order, part)
-    liquidation = None
-    # With cross margin it is the account that is called.
-    isolated = branch.account not in venue.cross
-    if isolated and book.can_liquidate(long, order.leverage):
-        liquidation = book.liquidation(long, order.fill_price, volume, margin)  # type: ignore[arg-type]
-    exits: tuple[tuple[WorkingKind, Decimal | None], ...] = (
-        ("stop_loss", order.stop_loss),
-        ("liquidation", liquidation),
-        ("take_profit", order.take_profit),
-    )
-    for kind, price in exits:
-        if price is not None:
-            closing = Closing(venue.ids.draw(), kind, holding)
-            working = Working(
-                closing, kind, not long, price, volume, sequence=venue.next_sequence()
-            )
-            holding.put(closing, working)
-    branch.holdings.append(holding)
-    book.list_holding(holding)
-    return holding
-
-
-def set_margin(venue: Venue, holding: Holding, margin: Decimal) -> None:
-    """A position's margin changed, and with it the price at which it is liquidated."""
-    part, book = holding.part, holding.branch.book
-    part.margin = margin
-    if holding.branch.account in venue.cross:
-        return
-    closing = holding.closing("liquidation")
-    price = book.liquidation(part.long, part.entry_price, part.volume, margin)
-    if closing is not None:
-        if price is None:
-            holding.take(closing)
+def open_lot(venue: Venue, branch: Branch, order: TradingOrder, since: int) -> Lot:
+    """``order`` has filled, and is open since ``since``: what its branch has open with it."""
+    book, lot = branch.book, branch.lot
+    long = order.direction.sign > 0
+    is_new = lot is None
+    if lot is None:
+        position = (
+            book.position_of(branch.account, long) if branch.account in venue.netting else None
+        )
+        lot = new_lot(branch, position or Position(book, branch.account, long))
+    position = lot.position
+    lot.opened.append((order, since))
+    price: Decimal = order.fill_price  # type: ignore[assignment]
+    size = book.pair.contract_size
+    position.pool = position.pool.filled(order.volume, price, order.margin_reserved, size)
+    lot.part.volume = add(lot.part.volume, order.volume)
+    if is_new:
+        if order.stop_loss is not None:
+            protect(venue, lot, "stop_loss", order.stop_loss)
+        revalue(venue, position)
+        if order.take_profit is not None:
+            protect(venue, lot, "take_profit", order.take_profit)
+        if len(position.lots) == 1:
+            book.list_position(position)
         else:
-            closing.working.price = price
-    elif price is not None:
-        closing = Closing(venue.ids.draw(), "liquidation", holding)
-        working = Working(closing, "liquidation", not part.long, price, part.volume)
-        holding.put(closing, working)
+            # Its lots take one path, in the order in which the price reaches what closes them.
+            book.is_watched, book.groups = True, None
+        return lot
+    for closing in lot.closings:
+        if closing.kind != "close":
+            closing.working.volume = lot.part.volume
+    revalue(venue, position)
+    return lot
+
+
+def new_lot(branch: Branch, position: Position) -> Lot:
+    """A lot of ``branch``, the youngest of ``position``, with nothing in it."""
+    lot = branch.lot = Lot(branch, position)
+    position.lots.append(lot)
+    position.group.parts.append(lot.part)
+    return lot
+
+
+def protect(venue: Venue, lot: Lot, kind: WorkingKind, price: Decimal) -> Working:
+    """Give a lot a stop-loss, take-profit or liquidation at ``price``."""
+    closing = Closing(venue.ids.draw(), kind, lot)
+    long, volume = lot.part.long, lot.part.volume
+    working = Working(closing, kind, not long, price, volume, sequence=venue.next_sequence())
+    lot.put(closing, working)
+    return working
+
+
+def revalue(venue: Venue, position: Position) -> None:
+    """The position is another than it was, and with it the price at which it is liquidated."""
+    book, pool = position.book, position.pool
+    price = None
+    if position.account not in venue.cross:
+        price = book.liquidation(position.long, pool)
+    position.liquidation = price
+    average = pool.average(book.pair.contract_size)
+    alone = len(position.lots) == 1
+    for lot in position.lots:
+        part = lot.part
+        part.entry_price = average
+        part.margin = pool.margin
+        if not alone:
+            part.margin, _ = apportion(pool.margin, part.volume, pool.volume, None)
+        closing = lot.closing("liquidation")
+        if closing is None:
+            if price is not None and part.volume:
+                protect(venue, lot, "liquidation", price)
+                venue.publisher.look_at(lot.branch)
+        elif price is None:
+            lot.take(closing)
+            venue.publisher.look_at(lot.branch)
+        else:
+            working = closing.working
+            working.volume = part.volume
+            if working.price != price:
+                working.price = price
+                venue.publisher.look_at(lot.branch)
+
+
+def restate(venue: Venue, position: Position) -> Changes:
+    """Let each open order of a position say what it has of it, now that something was taken: of the
+    margin, and where its fills had several prices the average; those that changed."""
+    book, pool = position.book, position.pool
+    average = None if pool.price is not None else pool.average(book.pair.contract_size)
+    margin, volume = pool.margin, pool.volume
+    changed: list[tuple[UUID, TradingOrder | None]] = []
+    for lot in position.lots:
+        for place, (order, _) in enumerate(lot.opened):
+            own, margin = apportion(margin, order.volume, volume, book.step)
+            volume = sub(volume, order.volume)
+            price = order.fill_price if average is None else average
+            if own != order.margin_reserved or price != order.fill_price:
+                order = derive(order, margin_reserved=own, fill_price=price)
+                lot.renew(place, order)
+                venue.records.keep(order)
+                changed.append((order.id, order))
+    return tuple(changed)
+
+
+def set_margin(venue: Venue, position: Position, margin: Decimal) -> Changes:
+    """A position's margin changed: the open orders that say so."""
+    position.pool = position.pool._replace(margin=margin)
+    revalue(venue, position)
+    return restate(venue, position)
+
+
+def tell_walk(walk: Walk, hit: Hit, position: Position) -> None:
+    """What has happened to a position by ``hit`` may have moved its liquidation price: the rest of
+    the walk is with that."""
+    for lot in position.lots:
+        walk.renew(lot.part, position.group, hit)
 
 
 def drop_closing(
@@ -73,13 +157,13 @@ def drop_closing(
     detail: str = "",
     facts: Facts = NO_FACTS,
 ) -> None:
-    """An order to close a position acts no more: the position stays as it is."""
-    holding = closing.holding
-    holding.take(closing)
+    """An order to close a lot acts no more: the lot stays as it is."""
+    lot = closing.lot
+    lot.take(closing)
     venue.publisher.tell(
         EventKind.CLOSE_CANCELLED,
-        holding.branch,
-        holding.order,
+        lot.branch,
+        lot.order,
         reason=reason,
         detail=detail,
         close=closing.command,
@@ -87,11 +171,16 @@ def drop_closing(
     )
 
 
-def drop_holding(venue: Venue, holding: Holding) -> None:
-    """The position is closed (or has been replaced)."""
-    book = holding.branch.book
-    holding.closings.clear()
-    book.unlist_holding(holding)
-    holding.branch.holdings.remove(holding)
-    if not holding.branch.holdings and holding.branch.order is None:
-        venue.branch_of[holding.branch.id.int] = None
+def drop_lot(venue: Venue, lot: Lot) -> None:
+    """Nothing of the lot is open any more (or it has been replaced)."""
+    position, branch = lot.position, lot.branch
+    lot.closings.clear()
+    position.lots.remove(lot)
+    position.group.parts.remove(lot.part)
+    branch.lot = None
+    if position.lots:
+        position.book.groups = None
+    else:
+        position.book.unlist_position(position)
+    if branch.order is None:
+        venue.branch_of[branch.id.int] = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from decimal import Decimal
 from uuid import UUID
 
@@ -24,7 +24,6 @@ from backtest.models import (
     TradingOrder,
 )
 from backtest.money import plain
-from backtest.services.margin.accounts import CrossAccount
 
 from .branch import Branch
 from .client import Client
@@ -56,13 +55,14 @@ class Publisher:
         self,
         actor: Actor,
         records: Records,
-        cross: Mapping[str, CrossAccount],
+        pooled: Container[str],
         sharers: dict[str, list[Client]],
     ) -> None:
         self._actor = actor
         self._records = records
-        self._cross = cross
-        """The accounts with cross margin, by name."""
+        self._pooled = pooled
+        """The accounts whose positions are one for all who trade on them: with cross margin, or
+        netting."""
         self._sharers = sharers
         """Desks by the account they trade on."""
         self._shared: set[str] = set()
@@ -161,11 +161,16 @@ class Publisher:
         else:
             self.held.append((client.channel, event))
         if branch.account in self._shared:
-            if branch.account in self._cross:
+            if branch.account in self._pooled:
                 if balances or positions:
                     self.share(client, branch.account, balances, positions)
             elif balances:
                 self.share(client, branch.account, balances)
+
+    def look_at(self, branch: Branch) -> None:
+        """Something of ``branch`` is another now, though nothing is told of it."""
+        if self.told is not None:
+            self.told.append((branch, ()))
 
     def tell_uncovered(
         self,
@@ -191,8 +196,8 @@ class Publisher:
         balances: Balances,
         positions: tuple[tuple[UUID, TradingOrder | None], ...] = (),
     ) -> None:
-        """Tell the other strategies on the account what its balances are now, and of a cross margin
-        account its ``positions`` that changed."""
+        """Tell the other strategies on the account what its balances are now, and of an account
+        whose positions are one for all its ``positions`` that changed."""
         sharing = self._sharers[account]
         if len(sharing) > 1 or client is None:
             for other in sharing:
@@ -245,8 +250,8 @@ class Publisher:
         number = 0 if branch is None else branch.number
         order = None if branch is None else branch.order
         about = order
-        if about is None and branch is not None and branch.holdings:
-            about = branch.holdings[-1].order
+        if about is None and branch is not None and branch.lot is not None:
+            about = branch.lot.opened[-1][0]
         heard = self._actor.fiber.handling
         self._records.events.append(
             EventRecord(

@@ -67,10 +67,10 @@ class Splitting:
             self._exits.split(branch, volumes, prices or targets, action.command)
         elif branch.order is not None:
             await self._split_order(branch, volumes, prices, targets, action.command)
-        elif branch.holdings:
+        elif branch.lot is not None:
             if prices is not None:
                 refuse(RejectReason.INVALID_ACTION, "a position has no limit prices")
-            self._positions.split(branch, volumes, targets, action.command)
+            self._positions.split(branch.lot, volumes, targets, action.command)
         else:
             refuse(RejectReason.ALREADY_DONE, "this order is done")
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
-from uuid import UUID
 
 from backtest.actors.protocol import EventKind, Facts
 from backtest.errors import RejectReason
 from backtest.models import TradingOrder
 from backtest.money import ZERO, add, plain, sub
+from backtest.services.fills.walk import Working
 from backtest.services.orders.operations import modify, split
 
-from .branch import Branch, Holding
+from .branch import Branch
 from .checks import check_protection, refuse
-from .positions import drop_holding, open_holding
+from .position import Closing, Lot, Position
+from .positions import Changes, drop_lot, new_lot, protect, restate, revalue
 from .venue import Venue
 
 __all__ = ["PositionSplitting"]
@@ -27,8 +27,9 @@ Piece = tuple[int, Decimal]
 class PositionSplitting:
     """Splits what an order has open, in however many parts it filled.
 
-    The new branches take their volumes from the positions in turn, the oldest first; a position
-    at the border of two goes to both.
+    The new branches take their volumes from its orders in turn, the oldest first; an order at the
+    border of two goes to both. On a netting account they stay lots of one position, whose margin is
+    not divided; else each is a position of its own.
     """
 
     def __init__(self, venue: Venue) -> None:
@@ -36,53 +37,126 @@ class PositionSplitting:
 
     def split(
         self,
-        branch: Branch,
+        lot: Lot,
         volumes: Sequence[Decimal],
         take_profits: Sequence[Decimal | None] | None,
         command: int,
     ) -> None:
         """Make a branch for each of ``volumes``, each with its own take-profit if there are any."""
-        self._check(branch, volumes, take_profits)
-        owners: list[Branch | None] = [None] * len(volumes)
-        shares = _shares([one.part.volume for one in branch.holdings], volumes)
-        last = len(shares) - 1
-        for place, (holding, pieces) in enumerate(zip(list(branch.holdings), shares, strict=True)):
-            parts = self._pieces(holding, pieces, take_profits)
-            self._share_out(branch, holding, pieces, parts, owners, command if place == last else 0)
+        self._check(lot, volumes, take_profits)
+        venue, branch, opened = self._venue, lot.branch, list(lot.opened)
+        positions = self._positions(lot, volumes)
+        closings = list(lot.closings)
+        waits = {working: at for at, working in branch.book.waiting}
+        made: dict[int, Lot] = {}
+        drop_lot(venue, lot)
+        shares = _shares([order.volume for order, _ in opened], volumes)
+        for number, ((order, since), pieces) in enumerate(zip(opened, shares, strict=True), 1):
+            parts = self._pieces(branch, order, pieces, take_profits)
+            changes: Changes = ((order.id, None),)
+            children = []
+            for (place, _), part in zip(pieces, parts, strict=True):
+                own = made.get(place)
+                if own is None:
+                    own = made[place] = self._new_lot(branch, part, positions[place])
+                self._add(own, part, since, closings, waits)
+                children.append((own.branch.number, part))
+                changes += ((part.id, part),)
+            if number == len(shares) and len(shares) > 1:
+                known = dict(changes)
+                for position in dict.fromkeys(positions):
+                    known |= dict(restate(venue, position))
+                changes = tuple(known.items())
+            venue.publisher.tell(
+                EventKind.SPLIT,
+                branch,
+                venue.records.orders[order.order_number - 1],
+                command=command if number == len(shares) else 0,
+                facts=Facts(parts=tuple(part.volume for part in parts)),
+                children=tuple(children),
+                positions=changes,
+            )
 
     def _check(
         self,
-        branch: Branch,
+        lot: Lot,
         volumes: Sequence[Decimal],
         take_profits: Sequence[Decimal | None] | None,
     ) -> None:
-        if any(one.kind == "close" for holding in branch.holdings for one in holding.closings):
+        if any(one.kind == "close" for one in lot.closings):
             refuse(RejectReason.STALE, "a close of this position is pending: cancel it first")
         if len(volumes) < 2:
             refuse(RejectReason.INVALID_VOLUME, "a split needs two or more positive volumes")
-        total = there = ZERO
+        total, there = ZERO, lot.part.volume
         for volume in volumes:
             total = add(total, volume)
-        for holding in branch.holdings:
-            there = add(there, holding.part.volume)
         if total != there:
             refuse(
                 RejectReason.STALE,
                 f"the parts sum to {plain(total)}, but {plain(there)} is there to split",
             )
-        price = branch.book.last
+        price = lot.branch.book.last
         for target in take_profits or ():
             if target is not None and price is not None:
-                check_protection(branch.holdings[0].part.long, price, None, target)
+                check_protection(lot.part.long, price, None, target)
+
+    def _positions(self, lot: Lot, volumes: Sequence[Decimal]) -> list[Position]:
+        """The position of each of the new lots."""
+        position, book = lot.position, lot.branch.book
+        if position.account in self._venue.netting:
+            return [position] * len(volumes)
+        pools = position.pool.divided(volumes, book.pair.contract_size, book.step)
+        positions = [Position(book, position.account, position.long) for _ in pools]
+        for own, pool in zip(positions, pools, strict=True):
+            own.pool = pool
+        return positions
+
+    def _new_lot(self, branch: Branch, part: TradingOrder, position: Position) -> Lot:
+        own = Branch(part.id, branch.client, branch.account, branch.book, False, branch.leverage)
+        own.number = self._venue.next_branch()
+        own.asset, own.taker = branch.asset, branch.taker
+        own.worst, own.working = branch.worst, branch.working
+        lot = new_lot(own, position)
+        if position not in branch.book.positions:
+            branch.book.list_position(position)
+        branch.book.groups = None
+        return lot
+
+    def _add(
+        self,
+        lot: Lot,
+        part: TradingOrder,
+        since: int,
+        closings: Sequence[Closing],
+        waits: dict[Working, int],
+    ) -> None:
+        """``part`` is the lot's from now on."""
+        venue, branch = self._venue, lot.branch
+        part.__dict__["branch_id"] = branch.id  # a copy that is ours alone still
+        branch.total_filled = add(branch.total_filled, part.volume)
+        is_new = not lot.opened
+        lot.opened.append((part, since))
+        lot.part.volume = add(lot.part.volume, part.volume)
+        if is_new and part.stop_loss is not None:
+            protect(venue, lot, "stop_loss", part.stop_loss)
+        revalue(venue, lot.position)
+        if is_new and part.take_profit is not None:
+            protect(venue, lot, "take_profit", part.take_profit)
+        for closing in lot.closings:
+            closing.working.volume = lot.part.volume
+        if is_new:
+            self._inherit(lot, closings, waits)
+        venue.take_on(part, branch)
 
     def _pieces(
         self,
-        holding: Holding,
+        branch: Branch,
+        order: TradingOrder,
         pieces: Sequence[Piece],
         take_profits: Sequence[Decimal | None] | None,
     ) -> tuple[TradingOrder, ...]:
-        """The orders that a position goes on as."""
-        venue, order = self._venue, holding.order
+        """The orders that one goes on as."""
+        venue = self._venue
         ids = [venue.ids.draw() for _ in pieces]
         parts: tuple[TradingOrder, ...]
         if len(pieces) == 1:  # all of it goes to one of the branches
@@ -94,7 +168,7 @@ class PositionSplitting:
                 at=venue.at,
                 volumes=[volume for _, volume in pieces],
                 ids=ids,
-                step=holding.branch.book.step,
+                step=branch.book.step,
             )
         venue.records.keep(replaced)
         for (owner, _), part in zip(pieces, parts, strict=True):
@@ -103,56 +177,11 @@ class PositionSplitting:
                 part.__dict__["take_profit"] = target  # copies that are ours alone still
         return parts
 
-    def _share_out(
-        self,
-        branch: Branch,
-        holding: Holding,
-        pieces: Sequence[Piece],
-        parts: Sequence[TradingOrder],
-        owners: list[Branch | None],
-        command: int,
-    ) -> None:
-        venue = self._venue
-        replaced = holding.order
-        closings = list(holding.closings)
-        waits = {working: at for at, working in branch.book.waiting}
-        drop_holding(venue, holding)
-        children = []
-        positions: list[tuple[UUID, TradingOrder | None]] = [(replaced.id, None)]
-        for (place, _), part in zip(pieces, parts, strict=True):
-            own = owners[place]
-            if own is None:
-                own = owners[place] = self._new_branch(branch, part)
-            part.__dict__["branch_id"] = own.id
-            own.total_filled = add(own.total_filled, part.volume)
-            piece = open_holding(venue, own, part)
-            piece.since = holding.since
-            self._inherit(piece, closings, waits)
-            venue.take_on(part, own)
-            children.append((own.number, part))
-            positions.append((part.id, part))
-        venue.publisher.tell(
-            EventKind.SPLIT,
-            branch,
-            venue.records.orders[replaced.order_number - 1],
-            command=command,
-            facts=Facts(parts=tuple(part.volume for part in parts)),
-            children=tuple(children),
-            positions=tuple(positions),
-        )
-
-    def _new_branch(self, branch: Branch, part: TradingOrder) -> Branch:
-        own = Branch(part.id, branch.client, branch.account, branch.book, False, branch.leverage)
-        own.number = self._venue.next_branch()
-        own.asset, own.taker = branch.asset, branch.taker
-        own.worst, own.working = branch.worst, branch.working
-        return own
-
-    def _inherit(self, piece: Holding, closings: Sequence[Any], waits: dict[Any, int]) -> None:
+    def _inherit(self, lot: Lot, closings: Sequence[Closing], waits: dict[Working, int]) -> None:
         """Protection that is as it was keeps its place; another take-profit is accepted now."""
-        venue, waiting = self._venue, piece.branch.book.waiting
+        venue, waiting = self._venue, lot.branch.book.waiting
         before = {one.kind: one for one in closings}
-        for closing in piece.closings:
+        for closing in lot.closings:
             old, working = before.get(closing.kind), closing.working
             if closing.kind == "liquidation" and old is None:
                 continue

@@ -22,10 +22,10 @@ def tell_trailed(venue: Venue, working: Working) -> None:
         catch_up(venue, key)
         branch, order = key, key.order
     else:
-        if key not in key.holding.closings:
+        if key not in key.lot.closings:
             return
         key.level = level
-        branch, order = key.holding.branch, key.holding.order
+        branch, order = key.lot.branch, key.lot.order
     venue.publisher.tell(
         EventKind.TRAILED,
         branch,
@@ -61,9 +61,9 @@ def tell_triggered(venue: Venue, working: Working) -> None:
         branch, order = key, key.order if acts else None
         left = working.volume if part is None else part.volume
     else:
-        branch = key.holding.branch
-        order = key.holding.order if key in key.holding.closings else None
-        left = key.holding.part.volume
+        branch = key.lot.branch
+        order = key.lot.order if key in key.lot.closings else None
+        left = key.lot.part.volume
     if order is None:
         return
     if working.kind == "trailing_stop":

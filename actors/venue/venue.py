@@ -21,12 +21,13 @@ from backtest.models import (
     TradingPair,
     TradingRules,
 )
-from backtest.money import ZERO, add, mul, sub
+from backtest.money import ZERO, add, sub
 from backtest.services.fills.walk import Group, Working, WorkingKind
 from backtest.services.ledger.entries import Leg
 from backtest.services.ledger.ledger import entry_uuid
 from backtest.services.margin.accounts import CrossAccount
 from backtest.services.settlement.amounts import Sums, buy_reserve, opening_reserve
+from backtest.services.settlement.pool import EMPTY
 from backtest.services.valuation import Valuation
 
 from .branch import Branch
@@ -74,8 +75,11 @@ class Venue:
         self.ocos = OcoGroups()
         self.netting: set[str] = set()
         """The accounts on which a fill first closes what is open on the other side."""
+        self.pooled: set[str] = set()
+        """Those, and the accounts with cross margin: whoever trades on one has to know of all its
+        positions."""
         self.records = Records()
-        self.publisher = Publisher(actor, self.records, self.cross, self.sharers)
+        self.publisher = Publisher(actor, self.records, self.pooled, self.sharers)
         self.valuation = valuation
         self.ids = IdSource(run_id, "order")
         self._account: Channel = None  # type: ignore[assignment]
@@ -148,10 +152,8 @@ class Venue:
             last = book.last
             if last is None:
                 continue
-            for holding in chain(*book.own_holdings.get(account, ())):
-                part = holding.part
-                gain = mul(mul(sub(last, part.entry_price), part.volume), book.pair.contract_size)
-                pnl = add(pnl, gain) if part.long else sub(pnl, gain)
+            for position in chain(*book.own_positions.get(account, ())):
+                pnl = add(pnl, book.pnl(position, last))
         return max(ZERO, add(free, pnl)) if pnl < ZERO else free
 
     async def post(
@@ -222,15 +224,16 @@ class Venue:
                 not branch.taker,
                 book.fees,
             )
-        margin = book.margin(leaves, branch.worst, branch.leverage)
+        if sums is None:
+            sums = branch.sums
+        basis = book.margin_basis(leaves, branch.worst)
+        margin = book.margin_on(add(sums.worth, basis) if sums.worth else basis, branch.leverage)
         fees = book.fees
-        if not fees.charges(False):
-            return margin
         exact = ZERO
         if fees.by_margin:
             exact = book.exact_margin(leaves, branch.worst, branch.leverage)
         return opening_reserve(
-            branch.sums if sums is None else sums,
+            sums,
             leaves,
             margin,
             book.pair.worth(leaves, branch.worst),
@@ -255,8 +258,8 @@ class Venue:
         if not facing:
             return ZERO
         there = ZERO
-        for holding in facing:
-            there = add(there, holding.part.volume)
+        for position in facing:
+            there = add(there, position.pool.volume)
         groups: dict[OcoGroup, dict[int, Decimal]] = {}
         for other in book.own_branches.get(account, {}).values():
             if not other.offset or other is branch or other.working.buy is not buy:
@@ -287,7 +290,10 @@ class Venue:
             return book.margin(volume, price, leverage)
 
         def liquidation(price: Decimal, volume: Decimal) -> Decimal | None:
-            return book.liquidation(long, price, volume, margin(price, volume))
+            held = margin(price, volume)
+            return book.liquidation(
+                long, EMPTY.filled(volume, price, held, book.pair.contract_size)
+            )
 
         return Group(
             entry=working,
@@ -359,5 +365,5 @@ class Venue:
         branch.order = None
         if branch.oco is not None:
             self.ocos.leave(branch)
-        if not branch.holdings:
+        if branch.lot is None:
             self.branch_of[branch.id.int] = None

@@ -86,13 +86,13 @@ def test_of_several_it_is_the_nearest_to_the_last_price() -> None:
     play([bar(0, 100), bar(1, 100), bar(2, 110)], script)
 
 
-def test_of_an_order_filled_in_parts_it_is_that_of_its_nearest_part() -> None:
+def test_of_an_order_filled_in_parts_it_is_one() -> None:
     async def script(me: Any) -> None:
         await me.next()
         order = await me.long("BTCUSD", 2, leverage=10)
         await me.next(2)
-        # 1 from 100 and 1 from 104: 90 and 93.60
-        assert order.liquidation_price == D("93.60")
+        # 1 from 100 and 1 from 104 cost 204, and hold 20.40: 183.60 / 2
+        assert order.liquidation_price == D("91.80")
 
     play([bar(0, 100), bar(1, 100, 100, 100, 100, 1), bar(2, 104, 104, 104, 104, 1)], script)
 

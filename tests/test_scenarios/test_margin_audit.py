@@ -40,7 +40,7 @@ def test_a_position_that_is_forgotten_is_found(
     if mode == "cross":
         more["accounts"]["main"]["collateral"] = {"BTC": "0.1"}
     assert len(play(BARS, _hold, **more).fills()) == 2
-    monkeypatch.setattr(PairBook, "can_liquidate", lambda *_: False)
+    monkeypatch.setattr(PairBook, "liquidation", lambda *_: None)
     monkeypatch.setattr(Standing, "triggers", lambda *_: (None, None))
     with pytest.raises(InvariantBroken, match="I13"):
         play(BARS, _hold, **more)

@@ -305,9 +305,9 @@ class TestPositions:
         conserved(market)
 
     def test_a_leveraged_long_is_liquidated_into_the_book_and_pulls_it_down(self) -> None:
-        """The long of 8 is 5 at 101 and 3 at 102 with a tenth in margin: 50.50 and 30.60. With 5 %
-        maintenance it is liquidated at (102·3 - 30.60) / (3 x 0.95) = 96.63… and
-        (101·5 - 50.50) / (5 x 0.95) = 95.68…: the sale of 16 goes down to 90 and takes both."""
+        """The long of 8 is 5 at 101 and 3 at 102: 811, with a tenth in margin. With 5 %
+        maintenance it is liquidated at (811 - 81.10) / (8 x 0.95) = 96.03…: the sale of 16 goes
+        down to 90."""
 
         async def maker(me: Does) -> None:
             for price in (100, 98, 95, 90, 85, 80):
@@ -331,24 +331,23 @@ class TestPositions:
             (D(98), D(5), "maker", "seller"),
             (D(95), D(5), "maker", "seller"),
             (D(90), D(1), "maker", "seller"),
-            (D(90), D(3), "maker", "trend"),
-            (D(90), D(1), "maker", "trend"),
+            (D(90), D(4), "maker", "trend"),
             (D(85), D(4), "maker", "trend"),
         ]
-        # 3 at 90: (90 - 102) x 3 = -36 on 30.60; insurance bears 5.40.
-        # 1 at 90: -11 on 10.10: 0.90. 4 at 85: -64 on 40.40: 23.60.
+        # 4 at 90: 360 - 405.50 = -45.50, the rest of the margin gives 4.95 beyond its share of
+        # 40.55. 4 at 85: -65.50 on the 35.60 that are left; insurance bears 29.90.
         assert market.account.ledger.balances()["insurance"]["USD"][0] == D(100) - D("29.90")
         assert market.balance("trend") == (D("9918.90"), D(0))  # 10000 - 50.50 - 30.60
         liquidated = [one for one in agents["trend"].kinds if one == "liquidated"]
         assert len(liquidated) == 3
         book = market.exchange.books[PAIR]
-        net = sum(one.part.volume if one.part.long else -one.part.volume for one in book.holdings)
+        net = sum(one.pool.volume if one.long else -one.pool.volume for one in book.positions)
         assert net == 0
         # Clearing holds what the open positions have lost at the mark, 85.
         assert book.last is not None
         unrealised = sum(
-            (book.last - one.part.entry_price) * one.part.volume * (1 if one.part.long else -1)
-            for one in book.holdings
+            (book.last * one.pool.volume - one.pool.cost) * (1 if one.long else -1)
+            for one in book.positions
         )
         assert market.account.ledger.balances()["clearing"]["USD"][0] == unrealised
         conserved(market)

@@ -93,8 +93,9 @@ def test_the_oldest_is_closed_first() -> None:
         await me.short("BTCUSD", 2)
         await me.next()
         assert (first.open_volume, second.open_volume) == (0, 1)
-        # 100 -> 120 for one, 110 -> 120 for one
-        assert me.balance("USD") == (D(1030 - 110), D(110))
+        # 320 for three; two of them for 240: 26.666... down to 26.66, and 106.66 and 106.67 of the
+        # margin come back
+        assert me.balance("USD") == (D("919.99"), D("106.67"))
 
     bars = [bar(0, 100), bar(1, 100), bar(2, 110), bar(3, 120)]
     world = play(bars, script, **NETS)
@@ -268,21 +269,21 @@ def test_closing_pays_for_opening() -> None:
     play([bar(0, 101), bar(1, 100), bar(2, 110)], script, **NETS)
 
 
-def test_a_reversal_needs_the_money_for_its_new_side_up_front() -> None:
+@pytest.mark.parametrize("force", ["GTC", "FOK"])
+def test_what_the_close_frees_counts_for_a_reversal(force: str) -> None:
+    """9 at 100: 100 are available, and the close frees 900. 10 more need 1000, 11 need 1100."""
+
     async def script(me: Any) -> None:
         await _open(me, 9)
         assert me.balance("USD") == (D(100), D(900))
-        # 9 x 100 for the side that opens; what the close would free does not count yet
-        for force in ("GTC", "FOK"):
-            reverse = partial(me.short, "BTCUSD", 18, time_in_force=force)
-            await refused(me, reverse, RejectReason.INSUFFICIENT_FUNDS)
-        # as the manual says: close with a reduce-only order, then open with what came of it
-        await me.short("BTCUSD", 9, reduce_only=True)
+        reverse = partial(me.short, "BTCUSD", 20, time_in_force=force)
+        await refused(me, reverse, RejectReason.INSUFFICIENT_FUNDS)
+        await me.short("BTCUSD", 19, time_in_force=force)
+        # 10 of it reserve what is there; the rest is paid at the fill
+        assert me.balance("USD") == (D(0), D(1000))
         await me.next()
-        await me.short("BTCUSD", 9)
-        await me.next()
-        assert me.position("BTCUSD").volume == -9
-        assert me.balance("USD") == (D(100), D(900))
+        assert me.position("BTCUSD").volume == -10
+        assert me.balance("USD") == (D(0), D(1000))
 
     play([bar(0, 100), bar(1, 100), bar(2, 100), bar(3, 100)], script, **NETS)
 

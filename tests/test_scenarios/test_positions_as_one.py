@@ -1,8 +1,7 @@
 """A position is one thing: its lots share one margin, one cost and one liquidation price.
 
 On a hedging account all fills of one order are lots of one position; on a netting account a pair
-has one position. The venue still keeps a position for each fill: the tests marked here state the
-right numbers, worked out by hand, and are to pass when positions are one.
+has one position. The numbers are worked out by hand.
 
 BTCUSD has a price increment of 0.01 and a volume increment of 0.001, USD has cents; the account has
 1000 USD unless said otherwise. Bars at one price each, an order of one bar fills at the next open.
@@ -21,8 +20,6 @@ from tests.market_harness import Does
 from .test_market_trades import PAIR, after, conserved
 from .test_market_trades import play as trade_in_book
 
-to_come = pytest.mark.xfail(reason="the venue keeps a position for each fill", strict=True)
-
 NETS: dict[str, Any] = {"accounts": {"main": {"netting": True}}}
 
 
@@ -34,7 +31,6 @@ def flat(*prices: Any) -> list[Any]:
 class TestFillsOfOneOrder:
     """Hedging: an order that fills in parts is one position."""
 
-    @to_come
     def test_two_closes_close_what_two_fills_opened(self) -> None:
         """7 fill as 2 and 5; two closes of 2 each leave 3."""
 
@@ -69,7 +65,6 @@ class TestFillsOfOneOrder:
         assert [line for line in world.journal() if "FEE" in line] == ["FEE_CLOSE USD -5 0"]
         assert world.balance() == (D(995), D(0))
 
-    @to_come
     def test_its_margin_is_rounded_up_once(self) -> None:
         """Ten fills of 0.004 at 1.00: 0.04 of margin, and not ten times a cent."""
 
@@ -88,7 +83,6 @@ class TestFillsOfOneOrder:
         world = play(bars, script)
         assert world.balance() == (D("999.96"), D("0.04"))
 
-    @to_come
     def test_its_profit_is_rounded_once(self) -> None:
         """Ten fills of 0.004 at 1.00, closed at 2.10: 0.04 x 1.10 = 0.044 down to 0.04, and not ten
         times 0.0044 down to nothing."""
@@ -125,7 +119,6 @@ class TestFillsOfOneOrder:
         bars = [bar(0, 100), bar(1, 100, volume=2), bar(2, 100), bar(3, 100)]
         play(bars, script)
 
-    @to_come
     def test_it_has_one_liquidation_price(self) -> None:
         """1 at 100 and 1 at 95 at 10 x: (195 - 19.50) / 2 = 87.75 for both, and not 90 and
         85.50."""
@@ -157,7 +150,6 @@ class TestFillsOfOneOrder:
 class TestCharges:
     """What a position pays is taken from its margin before insurance bears it."""
 
-    @to_come
     def test_a_close_fee_is_taken_from_the_margin_of_what_remains_open(self) -> None:
         """Long 10 at 100 at 10 x, all of the cash. One closed at 95: 10 of margin less 5 lost come
         back; the fee of 20 takes these 5 and 15 of the other 90. (900 - 75) / 9 = 91.666..., down
@@ -176,7 +168,6 @@ class TestCharges:
         world = play(flat(100, 100, 95), script, cash={"USD": 100}, rules=rules(fees=fees))
         assert world.balance(account="insurance") == (D(0), D(0))
 
-    @to_come
     def test_a_close_fee_can_call_what_remains_open(self) -> None:
         """As before, but at 92: 2 come back, 18 are taken from 90. What remains stands at
         72 - 9 x 8 = 0, and is liquidated; its own fee of 20 nobody can pay but insurance."""
@@ -195,7 +186,6 @@ class TestCharges:
         assert world.balance() == (D(0), D(0))
         assert world.balance(account="insurance") == (D(-20), D(0))
 
-    @to_come
     def test_the_liquidation_price_follows_a_partial_close_inside_the_bar(self) -> None:
         """Precision 0, contracts of 0.1: short 8 at 98 at 20 x has 3.92, rounded 4, of margin and
         is called at (78.4 + 4) / 0.8 = 103. One closed at the open: an eighth of 4 rounds to
@@ -216,7 +206,6 @@ class TestCharges:
         world = play(bars, script, pairs=[pair_of(precision=0, contract_size="0.1")])
         assert [line.split()[0] for line in world.fills()] == ["entry", "close"]
 
-    @to_come
     def test_a_loss_beyond_the_share_of_margin_is_taken_from_the_rest_of_it(self) -> None:
         """Long 2 at 100 at 10 x: 20 of margin. The market opens at 85; 1 is closed there with a
         loss of 15, 5 more than its share: the rest gives them. With 5 left the other loses 15 as
@@ -241,7 +230,6 @@ class TestCharges:
 class TestNetting:
     """A netting account has one position in a pair: cost and margin are pooled."""
 
-    @to_come
     def test_what_was_added_is_liquidated_with_the_rest(self) -> None:
         """1 at 100 and 1 at 95 at 10 x: cost 195, margin 19.50, called at (195 - 19.50) / 2 =
         87.75; the first alone would be at 90."""
@@ -265,7 +253,6 @@ class TestNetting:
         assert {line.split(" @ ")[1] for line in world.fills()[2:]} == {"87.75 low"}
         assert world.balance() == (D("980.50"), D(0))
 
-    @to_come
     def test_a_close_takes_its_share_of_cost_and_margin(self) -> None:
         """1 at 100 and 1 at 95 at 10 x; one closed at 90: 90 - 97.50 = -7.50, half of 19.50 comes
         back, and the other is still called at 97.50 - 9.75 = 87.75."""
@@ -290,7 +277,6 @@ class TestNetting:
         # 1000 - 7.50 less 9.75 of margin
         assert world.balance() == (D("982.75"), D("9.75"))
 
-    @to_come
     def test_a_stop_loss_closes_its_own_lot_at_the_average_cost(self) -> None:
         """1 at 100 with a stop at 92, and 1 at 96: the stop realises 92 - 98 = -6, not -8."""
 
@@ -308,7 +294,6 @@ class TestNetting:
         # 1000 - 6 less 98 of margin
         assert world.balance() == (D(896), D(98))
 
-    @to_come
     def test_a_reversal_is_paid_for_by_what_it_frees(self) -> None:
         """All of the cash is margin of 1 long at 100. Short 2: one closes, and the other needs 100,
         which the margin covers: accepted, nothing is reserved. At 110: 100 + 10 come back, 110 are
@@ -328,7 +313,6 @@ class TestNetting:
         world = play(flat(100, 100, 110), script, cash={"USD": 100}, **NETS)
         assert world.balance() == (D(0), D(110))
 
-    @to_come
     def test_what_a_reversal_cannot_open_at_the_fill_is_cancelled(self) -> None:
         """Long 1 at 100 at 2 x, with 50 in all. Short 2 at 2 x: accepted against 0 + 50 + 0. At 80
         the close leaves 50 - 20 = 30, and a short at 80 needs 40: 0.75 are opened, in steps of
@@ -358,7 +342,6 @@ class TestNetting:
 
         play(flat(100, 100), script, cash={"USD": 100}, **NETS)
 
-    @to_come
     def test_maintenance_is_that_of_the_pooled_notional(self) -> None:
         """Brackets: 1 % up to a notional of 100, 5 % beyond (amount 100 x 0.04 = 4). Twice 1 at 100
         at 10 x: (200 - 20 - 4) / (2 x 0.95) = 92.631..., down to 92.63, where the notional is above
@@ -374,7 +357,6 @@ class TestNetting:
         tiers = [["100", "0.01"], ["1000", "0.05"]]
         play(flat(100, 100), script, rules=rules(maintenance_tiers=tiers), **NETS)
 
-    @to_come
     def test_funding_is_rounded_once_for_the_pair(self) -> None:
         """0.00005 of 100 is half a cent: two lots pay one cent together, and not one each."""
 
@@ -393,7 +375,6 @@ class TestNetting:
         times = [row.time for row in world.rows() if row.kind.name == "FEE_OVERNIGHT"]
         assert len(set(times)) * 2 == len(times)  # one for the account and one for the market
 
-    @to_come
     def test_a_split_divides_lots_and_not_the_margin(self) -> None:
         """0.003 at 101 at 10 x: 0.0303 up to 0.04 of margin. Split into 0.001 and 0.002, the
         position is called where it was: (0.303 - 0.04) / 0.003 = 87.666..., down to 87.66, for both
@@ -410,7 +391,6 @@ class TestNetting:
 
         play(flat(101, 101), script, **NETS)
 
-    @to_come
     def test_with_cross_margin_a_close_that_came_first_gets_the_volume_first(self) -> None:
         """2 long, one unit of volume: the close, accepted before the short, takes it."""
 
@@ -432,7 +412,7 @@ class TestNetting:
 class TestReduceOnlyInTheBook:
     """Two reduce-only orders meet: each trades what both can close, and keeps what it can."""
 
-    @pytest.mark.parametrize("volume", [2, pytest.param(5, marks=to_come)])
+    @pytest.mark.parametrize("volume", [2, 5])
     def test_what_rests_keeps_what_it_may_still_close(self, volume: int) -> None:
         """The maker is short 4 and bids for 7 to close, the taker is long 2 and sells ``volume`` to
         close: 2 trade, and the bid stands for the other 2."""

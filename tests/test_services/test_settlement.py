@@ -10,13 +10,11 @@ from hypothesis import strategies as st
 
 from backtest.models.fee import Fee, FeeKind
 from backtest.services.settlement.amounts import (
-    NO_GAINS,
     NOTHING,
     Spot,
     Sums,
     buy_reserve,
     close_fee,
-    closed,
     is_dust,
     opened,
     opening_reserve,
@@ -24,6 +22,7 @@ from backtest.services.settlement.amounts import (
     spot_sold,
 )
 from backtest.services.settlement.fees import FeeTable
+from backtest.services.settlement.pool import EMPTY
 
 D = Decimal
 CENT = D("0.01")
@@ -167,10 +166,11 @@ def test_dust_is_what_comes_to_less_than_a_step() -> None:
 
 def pnls(closes: list[tuple[str, str]], sign: int = 1, precision: int = 2) -> list[Decimal]:
     """The PnL of each close of a position filled at 100, by volume and price."""
-    gains, found = NO_GAINS, []
+    pool, found = EMPTY.filled(D(1), D(100), D(10), D(1)), []
     for volume, price in closes:
-        pnl, gains = closed(gains, sign, D(100), D(price), D(volume), D(1), steps(precision))
-        found.append(pnl)
+        taken = pool.closed(sign > 0, D(price), D(volume), D(1), steps(precision))
+        pool = taken.rest
+        found.append(taken.pnl)
     return found
 
 
@@ -197,26 +197,31 @@ def test_a_close_is_charged_by_the_sums_of_the_order_that_closes() -> None:
     assert (first, second) == (D(2), D(0))
 
 
-def _margin(volume: Decimal, price: Decimal, rounded: bool) -> Decimal:
-    exact = volume * price / 8
-    return exact.quantize(CENT, ROUND_CEILING) if rounded else exact
+def _margin(volume: Decimal, price: Decimal, before: Decimal) -> tuple[Decimal, Decimal]:
+    basis = before + volume * price
+    return basis, (basis / 8).quantize(CENT, ROUND_CEILING)
+
+
+def _exact_margin(volume: Decimal, price: Decimal) -> Decimal:
+    return volume * price / 8
 
 
 def test_a_fee_on_margin_is_of_the_exact_margin() -> None:
     """Twice 0.1 at 1 with a leverage of 8: 0.0125 of margin each, 100 % of which is 0.0125, up to
-    0.02, and 0.025, up to 0.03."""
+    0.02, and 0.025, up to 0.03. So is the margin of both."""
     table = FeeTable([Fee(FeeKind.PERCENT_OF_MARGIN, D(1))], (), CENT)
-    sums, fees = NOTHING, []
+    sums, fees, margins = NOTHING, [], []
     for _ in range(2):
         plan = opened(
-            sums, D("0.1"), D(1), False, table, D(9), lambda *_: D(0), _margin, D(1), None,
-            D("0.001"), False,
+            sums, D("0.1"), D(1), False, table, D(9), lambda *_: D(0), _margin, _exact_margin, D(1),
+            None, D("0.001"), False,
         )  # fmt: skip
         sums = plan.sums
         fees.append(plan.fee)
-        assert plan.margin == D("0.02")
+        margins.append(plan.margin)
+    assert margins == [D("0.02"), D("0.01")]
     assert fees == [D("0.02"), D("0.01")]
-    assert opening_reserve(sums, D(1), D("0.13"), D(1), D("0.125"), False, table) == D("0.25")
+    assert opening_reserve(sums, D(1), D("0.15"), D(1), D("0.125"), False, table) == D("0.24")
 
 
 # -- whatever the fills ----------------------------------------------------------------------------

@@ -100,11 +100,11 @@ class Valuation:
             if asset != self.cash:
                 self._is_touched = True
 
-    def position(self, pair: str, size: Decimal, price: Decimal) -> None:
-        """Open positions of ``pair`` grew by the signed ``size`` (contracts x contract size),
-        entered at ``price``."""
-        held, cost = self.sizes.get(pair, (ZERO, ZERO))
-        self.sizes[pair] = (add(held, size), add(cost, mul(size, price)))
+    def position(self, pair: str, size: Decimal, cost: Decimal) -> None:
+        """Open positions of ``pair`` grew by the signed ``size`` (contracts x contract size), and
+        what they have cost by the signed ``cost``."""
+        held, paid = self.sizes.get(pair, (ZERO, ZERO))
+        self.sizes[pair] = (add(held, size), add(paid, cost))
         self._dirty = self._is_stale = self._is_touched = True
 
     @property

@@ -27,6 +27,7 @@ from backtest.services.fills.events import (
     acting_exits,
     lane_events,
     level_after,
+    path_key,
     price_of,
     reachable,
 )
@@ -57,6 +58,12 @@ class _Lane:
     stopped: bool
     groups: Mapping[Working, Group] | None = None
     """Of one-cancels-other entries: whose they are."""
+    head: Event | None = None
+    """The next one, once it is queued."""
+    group: Group | None = None
+    points: Points | None = None
+    is_over: bool = False
+    """Whether another lane has taken its place."""
 
 
 class BarWalk:
@@ -84,6 +91,7 @@ class BarWalk:
         "_dropped",
         "_fixed",
         "_heap",
+        "_lanes",
         "_paths",
         "_rules",
         "_sell_pool",
@@ -119,6 +127,7 @@ class BarWalk:
         self._serial = 0
         self._dropped: set[Working] = set()
         self._contested: dict[Group, tuple[Fills, Fills]] = {}
+        self._lanes: dict[OpenPart, _Lane] = {}
         chooses = rules.chooses
         self._fixed = rules.high_first if chooses is None else checked_first(chooses, bar)
         # Indexed by "the high comes first".
@@ -170,14 +179,18 @@ class BarWalk:
         *_, event, lane, group, points = item
         if 0 < event.rank < 3:
             self.inside += 1
-        if lane is not None and lane.events:
-            later = lane.events.pop()
-            self._push(
-                later,
-                lane,
-                group if lane.groups is None else lane.groups[later.working],
-                points,
-            )
+        if lane is not None:
+            if lane.is_over:
+                return None
+            lane.head = None
+            if lane.events:
+                later = lane.events.pop()
+                self._push(
+                    later,
+                    lane,
+                    group if lane.groups is None else lane.groups[later.working],
+                    points,
+                )
         if event.is_trigger:
             self._trigger(event, lane)
             return None
@@ -201,7 +214,7 @@ class BarWalk:
         working.volume = sub(working.volume, volume)
         if hit.part is not None:
             hit.part.volume = sub(hit.part.volume, volume)
-        if part is not None and part.exits:
+        if part is not None and part.exits and part not in self._lanes:
             since = (hit.rank, hit.reached)
             bar, rules = self._bar, self._rules
             exits = acting_exits(hit.group, working, part.exits, bar, rules)
@@ -211,6 +224,45 @@ class BarWalk:
             if both is not None:
                 mark(events, [event.working.kind for event in events], both)
             self._add_lane(part, events, hit.group, hit.points)
+
+    def renew(self, part: OpenPart, group: Group, hit: Hit) -> None:
+        """By ``hit`` the liquidation price of ``part``, which walks in ``group``, may have changed:
+        the rest of the path is with the new one."""
+        lane = self._lanes.get(part)
+        liquidation = next((one for one in part.exits if one.kind == "liquidation"), None)
+        coming: list[Event] = []
+        points, before = hit.points, None
+        if lane is not None:
+            assert lane.points is not None
+            points = lane.points
+            coming = [*reversed(lane.events)]
+            if lane.head is not None:
+                coming.insert(0, lane.head)
+            before = next((one for one in coming if one.working.kind == "liquidation"), None)
+        if liquidation is None or part.volume <= ZERO:
+            new = None
+        elif before is not None and before.reached == liquidation.price:
+            return  # it is what it was
+        else:
+            since = (hit.rank, hit.reached)
+            found = lane_events((liquidation,), points, self._bar, self._rules, since)
+            new = found[0] if found else None
+        if before is None and new is None:
+            return
+        coming = [one for one in coming if one is not before]
+        if new is not None:
+            both = self._contested.get(group)
+            if before is not None:
+                new.ambiguous = before.ambiguous
+            elif both is not None:
+                mark([new], [new.working], both)
+            coming.append(new)
+            if len(coming) > 1 and not self._rules.in_queue_order:
+                coming.sort(key=lambda event: path_key(event, points))
+        stopped = part.is_stopped
+        if lane is not None:
+            lane.is_over, stopped, group = True, lane.stopped, lane.group or group
+        self._add_lane(part, coming, group, points, stopped)
 
     def drop(self, working: Working) -> None:
         """``working`` takes no further part in this walk (it was cancelled, its part is closed)."""
@@ -323,6 +375,7 @@ class BarWalk:
         if enters and entry.terms is not None:  # type: ignore[union-attr]
             contested = contested or entry.turns  # type: ignore[union-attr]
         fresh = [entry] if entry is not None and entry.fresh else []
+        live_parts = False
         for part in group.parts:
             live = 0
             for working in part.exits:
@@ -332,11 +385,12 @@ class BarWalk:
                     live += 1
                     contested = contested or (working.terms is not None and working.turns)
             acts = acts or live > 0
+            live_parts = live_parts or live > 0
             contested = contested or live > 1
         if acts:
             if entry is not None and enters and not contested:
                 points = self._paths[self._first(entry.buy)]
-                contested = opens_contest(group, entry, points, bar, rules)
+                contested = live_parts or opens_contest(group, entry, points, bar, rules)
             both = None
             forks = False
             high_first = self._first(group.buys)
@@ -399,10 +453,22 @@ class BarWalk:
             event.ambiguous = ambiguous
             self._push(event, None, group, points, sort=False)
 
-    def _add_lane(self, part: OpenPart, events: list[Event], group: Group, points: Points) -> None:
-        if events and part.volume > ZERO:
+    def _add_lane(
+        self,
+        part: OpenPart,
+        events: list[Event],
+        group: Group,
+        points: Points,
+        stopped: bool | None = None,
+    ) -> None:
+        if part.volume <= ZERO:
+            return
+        if stopped is None:
+            stopped = part.is_stopped
+        lane = self._lanes[part] = _Lane(part, events, stopped, group=group, points=points)
+        if events:
             events.reverse()
-            self._push(events.pop(), _Lane(part, events, part.is_stopped), group, points)
+            self._push(events.pop(), lane, group, points)
 
     def _push(
         self, event: Event, lane: _Lane | None, group: Group, points: Points, sort: bool = True
@@ -410,6 +476,8 @@ class BarWalk:
         """Queue ``event``: rank, then market and stops before limits, better price, acceptance."""
         working = event.working
         self._serial += 1
+        if lane is not None:
+            lane.head = event
         price, limit = ZERO, event.limit
         if limit is not None:
             price = limit.copy_negate() if working.buy else limit

@@ -24,8 +24,8 @@ __all__ = ["CrossWalk", "Watch"]
 _OPENS = object()
 """Among what becomes of a group: how much of an order that closes the other side opens."""
 
-_BEFORE = frozenset({"stop_loss"})
-"""Exits that go before a call at the same price, as entries do."""
+_AFTER = frozenset({"liquidation", "take_profit"})
+"""Exits that come after a call at the same price; orders, closes among them, go before it."""
 
 
 class Watch(Protocol):
@@ -194,6 +194,8 @@ class CrossWalk(BarWalk):
         heap = self._heap
         while heap:
             item = heappop(heap)
+            if item[6] is not None and item[6].is_over:
+                continue
             event, of = item[5], item[7]
             follower = of if event is None else self._followers.get(of)
             if follower is not None:
@@ -227,6 +229,7 @@ class CrossWalk(BarWalk):
             if (
                 other[0] == rank
                 and other[5] is not None
+                and (other[6] is None or not other[6].is_over)
                 and self._followers.get(other[7]) is follower
                 and _order(other, points) < _order(found, points)
             ):
@@ -265,9 +268,8 @@ class CrossWalk(BarWalk):
 
 
 def _goes_before(item: tuple[Any, ...]) -> bool:
-    """Whether an event at the price of a call goes before it: an entry or a stop-loss does."""
-    event, lane = item[5], item[6]
-    return lane is None or lane.part is None or event.working.kind in _BEFORE
+    """Whether an event at the price of a call goes before it: an order or a stop-loss does."""
+    return item[5].working.kind not in _AFTER
 
 
 def _order(item: tuple[Any, ...], points: Points) -> tuple[Any, ...]:
@@ -277,7 +279,7 @@ def _order(item: tuple[Any, ...], points: Points) -> tuple[Any, ...]:
     rank, along, kind, limit, sequence = path_key(event, points)
     if _goes_before(item):
         kind = -1
-        if event.working.kind not in _BEFORE:
+        if event.working.kind != "stop_loss":
             kind = -3 if event.limit is None else -2
     return rank, along, kind, limit, sequence, item[4]
 
@@ -434,9 +436,17 @@ def _rehearse_call(act: _Rehearsal, walk: BarWalk, price: Decimal) -> list[Any]:
             break
         while (best := act.now.best(price)) is not None and not act.now.bears(worst, price):
             # A loss that cannot be paid is paid from what the others have won.
-            _rehearse_close(act, best, price, gone)
-        _rehearse_close(act, worst, price, gone)
+            _rehearse_position(act, best, price, gone)
+        _rehearse_position(act, worst, price, gone)
     return gone
+
+
+def _rehearse_position(act: _Rehearsal, key: OpenPart, price: Decimal, gone: list[Any]) -> None:
+    """Close the position of ``key``, with all its lots."""
+    pools = [stake.pool for stake in act.now.stakes if stake.key is key]
+    lots = [one.key for one in act.now.stakes if pools and one.pool is pools[0] is not None]
+    for part in lots or [key]:
+        _rehearse_close(act, part, price, gone)
 
 
 def _rehearse_close(act: _Rehearsal, part: OpenPart, price: Decimal, gone: list[Any]) -> None:

@@ -39,6 +39,8 @@ class _Lane:
     part: OpenPart
     events: list[Event]
     stopped: bool
+    is_over: bool = False
+    """Whether another lane has taken its place."""
 
 
 class TickWalk:
@@ -65,6 +67,7 @@ class TickWalk:
         "_dropped",
         "_heap",
         "_is_trade",
+        "_lanes",
         "_made",
         "_only",
         "_queue",
@@ -123,6 +126,7 @@ class TickWalk:
         self._made = {True: ZERO, False: ZERO}
         """What resting limits have had of this tick, by whether they buy (with a queue)."""
         self._heap: list[tuple[Any, ...]] = []
+        self._lanes: dict[OpenPart, _Lane] = {}
         self._serial = 0
         self._dropped: set[Working] = set()
         limits: list[Working] = []
@@ -151,8 +155,11 @@ class TickWalk:
         heap = self._heap
         while heap:
             *_, event, lane, group = heappop(heap)
-            if lane is not None and lane.events:
-                self._push(lane.events.pop(), lane, group)
+            if lane is not None:
+                if lane.is_over:
+                    continue
+                if lane.events:
+                    self._push(lane.events.pop(), lane, group)
             if event.is_trigger:
                 self._trigger(event, lane)
                 continue
@@ -181,14 +188,31 @@ class TickWalk:
         working.volume = sub(working.volume, volume)
         if hit.part is not None:
             hit.part.volume = sub(hit.part.volume, volume)
-        if part is not None:
+        is_new = part is not None and part not in self._lanes
+        if part is not None and is_new:
             self.opened.append(part)
-        if part is not None and part.exits:
+        if part is not None and is_new and part.exits:
             bar = self._buy_bar if working.buy else self._sell_bar
             exits = acting_exits(hit.group, working, part.exits, bar, self._rules)
             for exit in exits:
                 exit.fresh = exit.is_limit  # one that is marketable already takes
             self._add_lane(part, self._events(exits, []), hit.group)
+
+    def renew(self, part: OpenPart, group: Group, hit: Hit) -> None:
+        """By ``hit`` the liquidation price of ``part``, which is in ``group``, may have changed: a
+        price that the tick has reached acts at once."""
+        liquidation = next((one for one in part.exits if one.kind == "liquidation"), None)
+        if liquidation is None or part.volume <= ZERO or self._quoted:
+            return
+        event = self._event_of(liquidation)
+        if event is None:
+            return
+        lane = self._lanes.get(part)
+        if lane is not None:
+            if any(one.working is liquidation for one in lane.events):
+                return
+        self._lanes[part] = own = _Lane(part, [], part.is_stopped)
+        self._push(event, own, group)
 
     def drop(self, working: Working) -> None:
         """``working`` takes no further part in this walk (it was cancelled, its part is closed)."""
@@ -275,6 +299,8 @@ class TickWalk:
         if working in self._dropped:
             return None
         kind, volume = working.kind, working.volume
+        if kind == "liquidation" and self._event_of(working) is None:
+            return None  # a fill at this very tick has moved it
         part = None
         if lane is not None:
             part = lane.part
@@ -334,9 +360,12 @@ class TickWalk:
         return room if left is None else min(left, room)
 
     def _add_lane(self, part: OpenPart, events: list[Event], group: Group) -> None:
-        if events and part.volume > ZERO:
+        if part.volume <= ZERO:
+            return
+        lane = self._lanes[part] = _Lane(part, events, part.is_stopped)
+        if events:
             events.reverse()
-            self._push(events.pop(), _Lane(part, events, part.is_stopped), group)
+            self._push(events.pop(), lane, group)
 
     def _push(self, event: Event, lane: _Lane | None, group: Group) -> None:
         """Queue ``event``: market and stops before limits, better price, acceptance."""

@@ -24,14 +24,16 @@ __all__ = ["Elsewhere", "Stake", "Standing", "stake_of", "standing_of"]
 
 @define(eq=False)
 class Stake:
-    """An open position on the pair whose price moves. ``size`` is volume x contract size, ``cost``
-    that x the entry price, ``rate`` what it must maintain; ``key`` is the owner's own."""
+    """An open position on the pair whose price moves, or a lot of one. ``size`` is volume x
+    contract size, ``cost`` that x the entry price, ``rate`` what it must maintain; ``key`` is the
+    owner's own. Lots of one ``pool`` are one position: together they maintain, win and lose."""
 
     key: Any
     long: bool
     size: Decimal
     cost: Decimal
     rate: Decimal | Tiers
+    pool: object = None
 
     def pnl(self, price: Decimal) -> Decimal:
         """Unrealised profit at ``price``."""
@@ -64,7 +66,7 @@ class Stake:
 
 @define(eq=False)
 class Elsewhere:
-    """An open position on another pair: what it is at that pair's mark."""
+    """An open position on another pair, or a lot of one: what it is at that pair's mark."""
 
     key: Any
     pnl: Decimal
@@ -86,6 +88,12 @@ class Standing:
     stakes: list[Stake] = field(factory=list)
     elsewhere: list[Elsewhere] = field(factory=list)
 
+    def positions(self) -> list[Stake]:
+        """The stakes, lots of one position as one; its key is that of the oldest."""
+        if all(stake.pool is None for stake in self.stakes):
+            return self.stakes
+        return _merged(self.stakes)
+
     def equity(self, price: Decimal) -> Decimal:
         """Money, collateral and unrealised PnL at ``price``."""
         total = add(self.money, mul(self.units, price))
@@ -98,7 +106,7 @@ class Standing:
     def maintenance(self, price: Decimal) -> Decimal:
         """What all its positions must have at ``price``."""
         total = ZERO
-        for stake in self.stakes:
+        for stake in self.positions():
             total = add(total, stake.maintenance(price))
         for one in self.elsewhere:
             total = add(total, one.maintenance)
@@ -136,7 +144,7 @@ class Standing:
     def _results(self, price: Decimal) -> Iterable[tuple[Any, Decimal]]:
         for one in self.elsewhere:
             yield one.key, one.pnl
-        for stake in self.stakes:
+        for stake in self.positions():
             yield stake.key, stake.pnl(price)
 
     def triggers(self, price: Decimal) -> tuple[Decimal | None, Decimal | None]:
@@ -151,14 +159,14 @@ class Standing:
             return None, None
         if self.level(price) <= ZERO:
             return price, price
-        edges = sorted({bound for stake in self.stakes for bound in stake.bounds()})
+        edges = sorted({bound for stake in self.positions() for bound in stake.bounds()})
         low = self._fall(price, [edge for edge in reversed(edges) if edge < price])
         high = self._rise(price, [edge for edge in edges if edge > price])
         return low, high
 
     def _line(self, price: Decimal) -> tuple[Decimal, Decimal]:
         constant, slope = self.money, self.units
-        for stake in self.stakes:
+        for stake in self.positions():
             own = stake.line(price)
             constant, slope = add(constant, own[0]), add(slope, own[1])
         for one in self.elsewhere:
@@ -193,13 +201,30 @@ class Standing:
         return to_step(div(constant, slope.copy_negate()), self.increment, ROUND_CEILING)
 
 
-def stake_of(position: TradingOrder, rules: TradingRules) -> Stake:
-    """An open position as a stake."""
+def _merged(stakes: Iterable[Stake]) -> list[Stake]:
+    """The stakes, lots of one position as one, where the oldest of them is."""
+    found: list[Stake] = []
+    places: dict[object, int] = {}
+    for stake in stakes:
+        place = None if stake.pool is None else places.get(stake.pool)
+        if place is None:
+            places[stake.pool] = len(found)
+            found.append(stake)
+            continue
+        one = found[place]
+        size, cost = add(one.size, stake.size), add(one.cost, stake.cost)
+        found[place] = Stake(one.key, one.long, size, cost, one.rate, one.pool)
+    return found
+
+
+def stake_of(position: TradingOrder, rules: TradingRules, pool: object = None) -> Stake:
+    """What an open order has of a position, of which it is a part with others of its ``pool``, as a
+    stake."""
     if position.fill_price is None:
         raise FieldError("position", f"must be open, but {position.id} is {position.status.name}")
     size = mul(position.volume, position.contract_size)
     long = position.direction is OrderDirection.LONG
-    return Stake(position, long, size, mul(size, position.fill_price), rules.maintenance)
+    return Stake(position, long, size, mul(size, position.fill_price), rules.maintenance, pool)
 
 
 def standing_of(
@@ -225,14 +250,18 @@ def standing_of(
             standing.units = add(standing.units, owned)
         elif mark is not None:
             standing.money = add(standing.money, mul(owned, mark))
+    others: dict[str, list[Stake]] = {}
     for code, stake in held:
-        mark = marks(code)
         if code == pair:
             standing.stakes.append(stake)
-        elif mark is not None:
-            standing.elsewhere.append(
-                Elsewhere(stake.key, stake.pnl(mark), stake.maintenance(mark))
-            )
+        else:
+            others.setdefault(code, []).append(stake)
+    for code, stakes in others.items():
+        mark = marks(code)
+        if mark is not None:
+            standing.elsewhere += [
+                Elsewhere(one.key, one.pnl(mark), one.maintenance(mark)) for one in _merged(stakes)
+            ]
     return standing
 
 

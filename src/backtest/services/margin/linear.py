@@ -20,9 +20,11 @@ __all__ = [
     "flat_margin",
     "initial_margin",
     "is_liquidatable",
+    "liquidation_level",
     "liquidation_price",
     "liquidation_price_of",
     "maintenance",
+    "margin_basis",
     "realised_pnl",
     "required_margin",
     "unrealised_pnl",
@@ -48,6 +50,16 @@ def _by_leverage(
 def flat_margin(volume: Decimal, margin_per_volume: Decimal, step: Decimal) -> Decimal:
     """``volume x margin_per_volume``, rounded up: the margin where leverage is flat per volume."""
     return round_up(mul(volume, margin_per_volume), step)
+
+
+def margin_basis(rules: TradingRules, worth: Decimal, volume: Decimal) -> Decimal:
+    """What the margin of ``volume`` contracts is worked out from, exactly: what they are
+    ``worth``, which a leverage divides, or the margin itself where that is flat per volume."""
+    if rules.leverage_kind is not LeverageKind.FLAT_MARGIN_PER_VOLUME:
+        return worth
+    if rules.margin_per_volume is None:
+        raise FieldError("margin_per_volume", "must be set for FLAT_MARGIN_PER_VOLUME")
+    return mul(volume, rules.margin_per_volume)
 
 
 def required_margin(
@@ -144,21 +156,33 @@ def liquidation_price(
     puts the notional. Raises `FieldError` for a rate of 1 or more.
     """
     size = mul(volume, contract_size)
-    notional = mul(fill, size)
+    return liquidation_level(long, mul(fill, size), size, margin, rate, price_increment)
+
+
+def liquidation_level(
+    long: bool,
+    cost: Decimal,
+    size: Decimal,
+    margin: Decimal,
+    rate: Decimal | Tiers,
+    price_increment: Decimal,
+) -> Decimal | None:
+    """The same for a position whose fills have cost so much (price x volume x contract size), and
+    whose ``size`` is volume x contract size."""
+    left = sub(cost, margin)
+    if long and left <= ZERO:
+        return None
     amount = ZERO
     if isinstance(rate, Tiers):
-        tier = _tier_at_the_end(long, notional, margin, rate)
+        tier = _tier_at_the_end(long, cost, margin, rate)
         rate, amount = tier.rate, tier.amount
     if long:
         if rate >= ONE:
             raise FieldError("maintenance_rate", f"must be below 1, not {rate}")
-        left = sub(notional, margin)
-        if left <= ZERO:
-            return None
         exact = div(sub(left, amount), mul(size, sub(ONE, rate)))
         price = to_step(exact, price_increment, ROUND_FLOOR)
         return price if price > ZERO else None
-    exact = div(add(add(notional, margin), amount), mul(size, add(ONE, rate)))
+    exact = div(add(add(cost, margin), amount), mul(size, add(ONE, rate)))
     return to_step(exact, price_increment, ROUND_CEILING)
 
 

@@ -265,10 +265,13 @@ def close(
     closing_reason: str,
     rest_id: UUID | None = None,
     step: Decimal | None = None,
+    average: Decimal | None = None,
 ) -> Closed:
     """``volume`` of an open position closed at ``price`` for ``fee``.
 
     ``pnl`` is the gross PnL that the ledger books; ``net_pnl`` is it less all fees of the part.
+    ``average`` is the price at which the position was opened that it is of, where its fills had
+    several: the part shows it as its fill price.
     Margin and accrued fees are apportioned to ``step``; the closed part keeps its share of the
     margin as a record. The rest stays open under ``rest_id``. Raises `InvalidTransition` unless
     filled, `FieldError` for a volume of nothing or beyond the position's.
@@ -280,6 +283,8 @@ def close(
     if volume != position.volume:
         part, rest = take_part(position, volume, rest_id, ZERO, step)
         part["fill_volume"] = volume
+    if average is not None:
+        part["fill_price"] = average
     closed = derive(
         position,
         status=_CLOSED,

@@ -1,9 +1,10 @@
-"""What fills come to: how much is exchanged, charged, kept in reserve, earned; for both venues.
+"""What fills come to: how much is exchanged, charged, held, kept in reserve; for both venues.
 
 Rounding gives nothing away. What an order has exchanged so far is worked out exactly and rounded
-once, a buy's up and a sell's down; a fill posts that less what was posted before. The PnL of a
-position's closes is worked out likewise and rounded down; fees see `.fees`. So no sequence of fills
-gains by rounding, and an order that is filled has paid what one fill would have.
+once, a buy's up and a sell's down; a fill posts that less what was posted before. The margin of
+what it has opened is worked out likewise and rounded up; fees see `.fees`, closes see `.pool`. So
+no sequence of fills gains by rounding, and an order that is filled has paid what one fill would
+have.
 
 All of it is pure: a plan says what a fill would come to, and is carried out or made anew for less.
 """
@@ -15,20 +16,16 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from backtest.money import ZERO, add, div, mul, round_down, round_up, sub
-from backtest.services.margin.linear import unrealised_pnl
 from backtest.services.settlement.fees import FeeSums, FeeTable
 
 __all__ = [
     "NOTHING",
-    "NO_GAINS",
-    "Gains",
     "Opening",
     "Spot",
     "Sums",
     "Tally",
     "buy_reserve",
     "close_fee",
-    "closed",
     "is_dust",
     "most_for",
     "opened",
@@ -42,9 +39,10 @@ class Sums(NamedTuple):
     """What an order has exchanged and been charged so far."""
 
     worth: Decimal
-    """What its spot fills were worth, exactly."""
+    """What its spot fills were worth, exactly; of a trading order what the margin of all that it
+    has opened is worked out from."""
     posted: Decimal
-    """What was posted of that."""
+    """What was posted of that: what changed hands, or the margin."""
     fees: FeeSums
     charged: Decimal
 
@@ -94,17 +92,6 @@ class Opening(NamedTuple):
     sums: Sums
 
 
-class Gains(NamedTuple):
-    """What the closes of a position came to so far."""
-
-    exact: Decimal
-    posted: Decimal
-
-
-NO_GAINS = Gains(ZERO, ZERO)
-"""A position of which nothing was closed."""
-
-
 # -- reserves --------------------------------------------------------------------------------------
 
 
@@ -130,9 +117,11 @@ def opening_reserve(
     maker: bool,
     fees: FeeTable,
 ) -> Decimal:
-    """What a trading order needs in reserve for ``leaves``: their ``margin``, and the fees on them,
-    which are ``worth`` so much at the price it reserves for."""
-    return _with_fee(margin, sums, leaves, worth, exact_margin, maker, fees)
+    """What a trading order needs in reserve for ``leaves``: the ``margin`` of all that it has then
+    opened, less what was posted, and the fees on them, which are ``worth`` so much at the price it
+    reserves for."""
+    held = sub(margin, sums.posted) if sums.posted else margin
+    return _with_fee(held, sums, leaves, worth, exact_margin, maker, fees)
 
 
 def _with_fee(
@@ -251,7 +240,8 @@ def opened(
     fees: FeeTable,
     money: Decimal,
     keeps: Callable[[Decimal, Sums], Decimal],
-    margin: Callable[[Decimal, Decimal, bool], Decimal],
+    margin: Callable[[Decimal, Decimal, Decimal], tuple[Decimal, Decimal]],
+    exact_margin: Callable[[Decimal, Decimal], Decimal],
     contract_size: Decimal,
     worst: Decimal | None,
     increment: Decimal,
@@ -259,19 +249,22 @@ def opened(
 ) -> Opening:
     """Open a position with as much of ``wanted`` as ``money`` pays for, likewise.
 
-    ``margin`` says what a volume at a price needs, rounded up or (False) exactly. A better price
-    that needs more margin (a sell's, higher) must not cost the fill: where its share and what is
-    available do not pay for that, it takes the margin of ``worst``, the price it reserved for.
+    ``margin`` says what all that the order has opened needs with a volume more at a price: after
+    `Sums.worth` before, that after it and the margin, rounded up; ``exact_margin`` what the volume
+    alone needs, not rounded, of which fees may be a share. A better price that needs more margin (a
+    sell's, higher) must not cost the fill: where its share and what is available do not pay for
+    that, it takes the margin of ``worst``, the price it reserved for.
     """
 
     def priced(volume: Decimal, at: Decimal) -> Opening:
-        held = margin(volume, at, True)
-        if not fees.charges(False):
-            return Opening(volume, held, ZERO, ZERO, sums)
-        worth = mul(mul(volume, price), contract_size)
-        exact = margin(volume, at, False) if fees.by_margin else ZERO
-        fee, after = _charged(sums, False, volume, worth, exact, maker, fees)
-        return Opening(volume, held, fee, ZERO, after)
+        basis, held = margin(volume, at, sums.worth)
+        fee, after = ZERO, sums
+        if fees.charges(False):
+            worth = mul(mul(volume, price), contract_size)
+            exact = exact_margin(volume, at) if fees.by_margin else ZERO
+            fee, after = _charged(sums, False, volume, worth, exact, maker, fees)
+        own = sub(held, sums.posted) if sums.posted else held
+        return Opening(volume, own, fee, ZERO, Sums(basis, held, after.fees, after.charged))
 
     def attempt(at: Decimal) -> tuple[Opening, bool]:
         """With the margin of that price; and whether its share and what is available paid."""
@@ -322,22 +315,6 @@ def _charged(
     raw = fees.added(sums.fees, closes, volume, worth, margin, maker)
     due = fees.due(raw)
     return sub(due, sums.charged), Sums(sums.worth, sums.posted, raw, due)
-
-
-def closed(
-    gains: Gains,
-    sign: int,
-    entry: Decimal,
-    price: Decimal,
-    volume: Decimal,
-    contract_size: Decimal,
-    step: Decimal,
-) -> tuple[Decimal, Gains]:
-    """The PnL that a close posts, of a position that was filled at ``entry`` (``sign`` 1: long);
-    and what its closes came to after it. The last one takes the remainder."""
-    exact = add(gains.exact, unrealised_pnl(sign, entry, price, volume, contract_size))
-    posted = round_down(exact, step)
-    return sub(posted, gains.posted), Gains(exact, posted)
 
 
 def most_for(

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from fractions import Fraction
 from typing import Any
 
+from backtest.actors.venue.branch import Branch
 from backtest.analysis.explain.queues import Place, Queues
 
 __all__ = ["MARKET_BUY", "MARKET_SELL", "Lines"]
@@ -152,9 +153,8 @@ class Lines:
 def _key(resting: Any) -> Hashable:
     """An order's branch; of what has no line in the table while it waits, a pair with it."""
     owner = resting.key.key
-    holding = getattr(owner, "holding", None)
-    if holding is not None:
-        return ("close", holding.branch.id, owner.id)
+    if not isinstance(owner, Branch):
+        return ("close", owner.lot.branch.id, owner.id)
     if owner.part is not None:
         return ("exit", owner.id, resting.key.kind)
     return owner.id  # type: ignore[no-any-return]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NoReturn
@@ -28,13 +28,20 @@ _POSITIVE = (
 )
 
 Key = tuple[str, str]
+Holder = UUID | tuple[UUID, str]
+"""The root of a chain; of a netting account its id and a pair."""
 
 
 class ChainAudit:
     """Follows the table of orders and the fills in ``records``; ``fail`` is called with an
     invariant and a problem. Put new ledger entries into `entries` before `check`."""
 
-    def __init__(self, records: Any, fail: Callable[[str, str], NoReturn]) -> None:
+    def __init__(
+        self,
+        records: Any,
+        fail: Callable[[str, str], NoReturn],
+        netting: Collection[UUID] = frozenset(),
+    ) -> None:
         self.entries: list[Any] = []
         self.changed: list[Any] = []
         """Orders that are new or changed; whoever reads it clears it."""
@@ -56,10 +63,13 @@ class ChainAudit:
         self._fills = self._told = 0
         self._traded: dict[UUID, tuple[Units, Units]] = {}
         """By root: volume of the fills that entered, and of those that closed."""
-        self._held: dict[UUID, Units] = {}
-        """By root: what its live orders say they hold in reserve or margin."""
-        self._locked: dict[UUID, dict[Key, Units]] = {}
-        """By root: what the journal locked for its orders, less what it gave back."""
+        self._netting = netting
+        """The ids of the accounts that have one position in a pair."""
+        self._held: dict[Holder, Units] = {}
+        """By root: what its live orders say they hold in reserve or margin. Orders of a netting
+        account hold what is of one position in a pair together."""
+        self._locked: dict[Holder, dict[Key, Units]] = {}
+        """The same: what the journal locked for the orders, less what it gave back."""
         self._in_chains: dict[Key, Units] = {}
         self._netted: dict[UUID, Units] = {}
         """By branch: what its fills closed of the other side, as the positions there say."""
@@ -85,6 +95,8 @@ class ChainAudit:
         named = self._read_births()
         moved = {(leg[0], leg[1]): None for entry in self.entries for leg in entry.legs}
         if not whole:
+            # An entry for one order may change what others have of the same position.
+            named.update((self._place[order_id], None) for order_id in self.positions)
             for entry in self.entries:
                 for order_id, _ in segments(entry):
                     if order_id is not None and order_id in self._place:
@@ -96,7 +108,8 @@ class ChainAudit:
             return
         for root in touched:
             self._check_volumes(root)
-            self._check_reserve(root)
+        for holder in {self._holder(self._orders[self._place[root]]): None for root in touched}:
+            self._check_reserve(holder)
         # What is unavailable, and what chains hold of it, changes by an entry or not at all.
         for key in moved:
             both = money[key]
@@ -178,9 +191,9 @@ class ChainAudit:
             self._welcome(order, place)
         else:
             self._check_change(old, order)
-        root = order.root_id
         change = _holds(order) - (_NOTHING if old is None else _holds(old))
-        self._held[root] = self._held.get(root, _NOTHING) + change
+        holder = self._holder(order)
+        self._held[holder] = self._held.get(holder, _NOTHING) + change
         self._count(self.positions.pop(order.id, None), -1)
         if order.status.name == "FILLED" and not _is_spot(order):
             self.positions[order.id] = order
@@ -281,7 +294,7 @@ class ChainAudit:
         bought = _bought(legs) if exit is not None else ""
         for account, asset, kind, _, unavailable in legs:
             if unavailable:
-                chain = root
+                chain: Holder = self._holder(self._orders[place])
                 if exit is not None and asset == bought and kind.name == "RESERVE_MARGIN":
                     chain = exit
                 locked = self._locked.setdefault(chain, {})
@@ -339,7 +352,14 @@ class ChainAudit:
         if entered != live["FILLED"] + live["CLOSED"] or closed != live["CLOSED"]:
             self._fail("I5", f"the fills of chain {root} are not what its orders say")
 
-    def _check_reserve(self, root: UUID) -> None:
+    def _holder(self, order: Any) -> Holder:
+        """Which orders hold what an order holds."""
+        if order.account_id in self._netting and not _is_spot(order):
+            return order.account_id, order.trading_pair_code
+        root: UUID = order.root_id
+        return root
+
+    def _check_reserve(self, root: Holder) -> None:
         locked = {key: amount for key, amount in self._locked.get(root, {}).items() if amount}
         held = self._held.get(root, _NOTHING)
         if len(locked) > 1 or sum(locked.values()) != held:

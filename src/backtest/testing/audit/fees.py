@@ -47,10 +47,10 @@ class FeeAudit:
         command: Payer = ("command", number)
         self._asked.setdefault(order.branch_id, []).append(command)
         branch = self._venue.branch_of.get(order.id.int)
-        for holding in () if branch is None else branch.holdings:
-            for closing in holding.closings:
-                if closing.kind == "close":
-                    self._closing.setdefault(closing.id, command)
+        lot = None if branch is None else branch.lot
+        for closing in () if lot is None else lot.closings:
+            if closing.kind == "close":
+                self._closing.setdefault(closing.id, command)
 
     def check(self, fill: Any, order: Any, worth: Fraction, changed: bool) -> Fraction | None:
         """Take a fill; None where it costs what it must, else what that is. ``changed``: its

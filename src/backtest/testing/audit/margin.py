@@ -24,13 +24,13 @@ class MarginAudit:
 
     def __init__(self, broker: Any, fail: Callable[[str, str], NoReturn]) -> None:
         self._venue = broker.venue
+        owned = [account for _, accounts in broker._agents.values() for account in accounts]
         self._fail = fail
         self.accounts = {
-            account.account_id: account
-            for _, owned in broker._agents.values()
-            for account in owned
-            if account.margin_mode == "cross"
+            account.account_id: account for account in owned if account.margin_mode == "cross"
         }
+        self.netting = {account.account_id for account in owned if account.netting}
+        """The ids of the accounts that have one position in a pair."""
 
     def check(
         self,
@@ -42,62 +42,62 @@ class MarginAudit:
         book = self._venue.books[pair]
         if Fraction(book.last) % Fraction(book.pair.price_increment):
             return  # off the grid: what is due is due at the next price that is on it
-        held: dict[Any, list[Any]] = {}
-        for order in positions:
-            if order.account_id in self.accounts:
-                held.setdefault(order.account_id, []).append(order)
-            elif order.trading_pair_code == pair:
-                self._check_isolated(order)
-        for account_id, orders in held.items():
-            if any(order.trading_pair_code == pair for order in orders):
-                self._check(self.accounts[account_id], orders, money)
+        held: dict[Any, list[_Pool]] = {}
+        for pool in self._pools(positions):
+            if pool.account_id in self.accounts:
+                held.setdefault(pool.account_id, []).append(pool)
+            elif pool.pair == pair and pool.level(book) <= 0:
+                self._fail("I13", f"{pool} stands below its maintenance at {book.last}")
+        for account_id, pools in held.items():
+            if any(pool.pair == pair for pool in pools):
+                self._check(self.accounts[account_id], pools, money)
+
+    def _pools(self, orders: Iterable[Any]) -> Iterable[_Pool]:
+        """What is open, by position: of a netting account all orders in a pair are one, of others
+        those of one branch."""
+        pools: dict[Any, _Pool] = {}
+        for order in orders:
+            key: Any = order.branch_id
+            if order.account_id in self.netting:
+                key = order.account_id, order.trading_pair_code
+            pool = pools.get(key)
+            if pool is None:
+                pool = pools[key] = _Pool(order)
+            pool.add(order)
+        return pools.values()
 
     def check_exchange(self, positions: Iterable[Any]) -> None:
         """On an exchange: of what stands below its maintenance the liquidation is in the book, or
         waits for somebody to meet."""
-        for order in positions:
-            book = self._venue.books[order.trading_pair_code]
-            if book.phase != "continuous" or order.account_id in self.accounts:
+        for pool in self._pools(positions):
+            book = self._venue.books[pool.pair]
+            if book.phase != "continuous" or pool.account_id in self.accounts:
                 continue
-            if not order.margin_reserved:
+            if not pool.margin:
                 continue  # a known limit: rounded to nothing by a split, it has no price of its own
-            mark = Fraction(book.last)
-            size = Fraction(order.volume) * Fraction(order.contract_size)
-            gain = (mark - Fraction(order.fill_price)) * size * order.direction.sign
-            needed = maintained(book.rules, mark * size)
-            if Fraction(order.margin_reserved) + gain <= needed and not _is_under_way(book, order):
+            if pool.level(book) <= 0 and not _is_under_way(book, pool):
                 self._fail(
                     "I13",
-                    f"position {order.id} stands below its maintenance at {book.last}, and nothing "
-                    "is under way",
+                    f"{pool} stands below its maintenance at {book.last}, and nothing is under way",
                 )
 
     def _check(
-        self, account: Any, orders: list[Any], money: Mapping[Key, tuple[Units, Units]]
+        self, account: Any, pools: list[_Pool], money: Mapping[Key, tuple[Units, Units]]
     ) -> None:
         equity = whole(sum(money.get((account.name, account.settlement_asset), ())))
         for asset, weight in account.collateral.items():
             owned = whole(sum(money.get((account.name, asset), ())))
             equity += owned * Fraction(weight) * self._price(asset, account.settlement_asset)
         needed = _NOTHING
-        for order in orders:
-            book = self._venue.books[order.trading_pair_code]
-            mark, size = Fraction(book.last), Fraction(order.volume) * Fraction(order.contract_size)
-            equity += (mark - Fraction(order.fill_price)) * size * order.direction.sign
-            needed += maintained(book.rules, mark * size)
+        for pool in pools:
+            book = self._venue.books[pool.pair]
+            equity += pool.gain(book)
+            needed += pool.maintenance(book)
         if equity <= needed:
             self._fail(
                 "I13",
                 f"account {account.name} has {float(equity)} and must maintain {float(needed)}",
             )
-
-    def _check_isolated(self, order: Any) -> None:
-        book = self._venue.books[order.trading_pair_code]
-        mark, size = Fraction(book.last), Fraction(order.volume) * Fraction(order.contract_size)
-        gain = (mark - Fraction(order.fill_price)) * size * order.direction.sign
-        needed = maintained(book.rules, mark * size)
-        if Fraction(order.margin_reserved) + gain <= needed:
-            self._fail("I13", f"position {order.id} stands below its maintenance at {book.last}")
 
     def _price(self, asset: str, settlement: str) -> Fraction:
         for book in self._venue.books.values():
@@ -106,13 +106,47 @@ class MarginAudit:
         return _NOTHING
 
 
-def _is_under_way(book: Any, order: Any) -> bool:
+class _Pool:
+    """A position, summed up from the orders that are open of it."""
+
+    def __init__(self, order: Any) -> None:
+        self.account_id = order.account_id
+        self.pair = order.trading_pair_code
+        self.sign = order.direction.sign
+        self.orders: list[Any] = []
+        self.size = self.cost = self.margin = _NOTHING
+
+    def __str__(self) -> str:
+        return f"the position of {', '.join(str(order.id) for order in self.orders)}"
+
+    def add(self, order: Any) -> None:
+        """One order more."""
+        self.orders.append(order)
+        size = Fraction(order.volume) * Fraction(order.contract_size)
+        self.size += size
+        self.cost += size * Fraction(order.fill_price)
+        self.margin += Fraction(order.margin_reserved)
+
+    def gain(self, book: Any) -> Fraction:
+        """Its profit at the mark."""
+        gain: Fraction = (self.size * Fraction(book.last) - self.cost) * self.sign
+        return gain
+
+    def maintenance(self, book: Any) -> Fraction:
+        """What it must maintain at the mark."""
+        return maintained(book.rules, self.size * Fraction(book.last))
+
+    def level(self, book: Any) -> Fraction:
+        """What it has beyond that."""
+        return self.margin + self.gain(book) - self.maintenance(book)
+
+
+def _is_under_way(book: Any, pool: _Pool) -> bool:
     """Whether the liquidation of a position waits for somebody to meet, or to come in."""
-    for working in book.unmet:
-        holding = getattr(working.key, "holding", None)
-        if holding is not None and holding.order.id == order.id and working.kind == "liquidation":
-            return True
-    return False
+    own = {order.id for order in pool.orders}
+    return any(
+        working.kind == "liquidation" and working.key.lot.order.id in own for working in book.unmet
+    )
 
 
 def maintained(rules: Any, notional: Fraction) -> Fraction:

@@ -36,7 +36,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any, NoReturn
-from uuid import UUID
 
 from backtest.actors import Envelope, System
 from backtest.actors.exchange.actor import ExchangeActor
@@ -117,17 +116,17 @@ class Oracle:
         self._worth: dict[Key, Units] = {}
         self._totals: dict[str, Units] = {}
         """By asset: what all accounts together have, live."""
-        self._closed: set[UUID] = set()
-        """What was closed since the check before."""
         self._settled = True
         """Whether the venue had finished what it was doing at the last check."""
         self._entries = 0
         self._transactions = 0
         self._last_time = 0
-        self._chains = ChainAudit(broker.venue.records, self._fail)
         self._margins = MarginAudit(broker, self._fail)
+        self._chains = ChainAudit(broker.venue.records, self._fail, self._margins.netting)
         self._trades = TradeAudit(broker, self._chains.order, self._fail)
-        self._value = ValueAudit(broker, self._chains.order, self._trades.names, self._fail)
+        self._value = ValueAudit(
+            broker, self._chains.order, self._trades.names, self._margins.netting, self._fail
+        )
         self._between: BetweenAudit | None = None
         self.books: BookAudit | None = None
         """What it knows of the order books, where agents trade with each other."""
@@ -190,7 +189,6 @@ class Oracle:
                 self._margins.check_exchange(self._chains.positions.values())
         changed = self._chains.changed
         self.messages.check_told(changed)
-        self._closed = {order.id for order in changed if order.status.name == "CLOSED"}
         changed.clear()
         mirror = self._broker.venue.money
         for key in self._unmirrored:
@@ -200,13 +198,7 @@ class Oracle:
 
     def _check_margins(self, message: Envelope) -> None:
         if message.channel.target is self._broker.fiber and type(message.payload) is Bar:
-            # What a close in parts left on this very bar is tested from the next one on.
-            positions = [
-                one
-                for one in self._chains.positions.values()
-                if one.account_id in self._margins.accounts
-                or one.parent_order_id not in self._closed
-            ]
+            positions = self._chains.positions.values()
             self._margins.check(message.payload.pair, positions, self._money)
 
     def finish(self) -> None:

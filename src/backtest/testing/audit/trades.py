@@ -93,6 +93,8 @@ class TradeAudit:
         self._queue: dict[tuple[str, int, str, bool], tuple[Fraction, int]] = {}
         """The plain limit that filled last at a point of a bar: its price, turned so that less is
         better, and its number in the order of acceptance."""
+        self._opened: dict[UUID, Fraction] = {}
+        """By branch: the margin of all that it has opened, exactly."""
         self._moved: dict[Key, Units] = {}
         """What the journal's trades moved, less what the fills say."""
         self._quotes = QuoteAudit(broker, orders, fail)
@@ -258,11 +260,13 @@ class TradeAudit:
             self._fail("I14", f"{_told(fill)} brings {float(pnl)}, not {fill.realised_pnl}")
 
     def _check_margin(self, fill: Any, order: Any, book: Any) -> None:
-        if self._changed(fill, order):
-            return
         digits = book.pair.quote.precision
         worth = Fraction(fill.volume) * Fraction(fill.price) * Fraction(book.pair.contract_size)
         exact = exact_margin(book.rules, Fraction(fill.volume), worth, Fraction(order.leverage))
+        before = self._opened.get(fill.branch_id, Fraction(0))
+        self._opened[fill.branch_id] = before + exact
+        if before or self._changed(fill, order):
+            return  # what several fills hold is of one position, and shared out anew by closes
         needed = rounded_up(exact, digits)
         held = Fraction(order.margin_reserved)
         # A sell at a better price that it cannot pay for takes the margin of its reserve's price.
@@ -274,6 +278,8 @@ class TradeAudit:
         return bool(
             order.status.name != "FILLED"
             or order.volume != fill.volume
+            or order.fill_price != fill.price
+            or order.account_id in self._netting
             or order.fees_on_overnight
             or order.account_id in self._cross
         )

@@ -9,7 +9,7 @@ of what it cost, or up to one step less.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NoReturn
 from uuid import UUID
@@ -27,13 +27,14 @@ _FEES = frozenset(("FEE_FILL", "FEE_CLOSE"))
 
 class ValueAudit:
     """Follows entries and fills; ``orders`` gives an order's last state by its id, ``names`` the
-    accounts' names by theirs."""
+    accounts' names by theirs, ``netting`` the ids of those that have one position in a pair."""
 
     def __init__(
         self,
         broker: Any,
         orders: Callable[[UUID], Any],
         names: Mapping[UUID, str],
+        netting: Collection[UUID],
         fail: Callable[[str, str], NoReturn],
     ) -> None:
         self.entries: list[Any] = []
@@ -41,12 +42,13 @@ class ValueAudit:
         self._venue = broker.venue
         self._orders = orders
         self._names = names
+        self._netting = netting
         self._fail = fail
         self._fills = 0
         self._value: dict[tuple[str, UUID], Fraction] = {}
-        """By order or position: what its fills made, less what they should have."""
-        self._opened: dict[UUID, tuple[Fraction, int]] = {}
-        """By order that opened a position: its price, and its sign."""
+        """By order: what its fills made, less what they should have."""
+        self._positions: dict[object, _Position] = {}
+        """By branch; of a netting account by that and pair."""
 
     def check(self) -> None:
         """Look at what is new."""
@@ -87,19 +89,29 @@ class ValueAudit:
             group = self._order_of(fill)
             value += whole(moved[base]) * price
         elif fill.realised_pnl is None:
-            self._opened[fill.order_id] = price, fill.direction.sign
+            size = Fraction(fill.volume) * Fraction(pair.contract_size)
+            self._position_of(fill).open(size, price, fill.direction.sign)
             if value or moved[base]:
                 self._fail("I26", f"{_told(fill)} makes {float(value)} {quote} of nothing")
             return
         else:
-            group, (cost, sign) = self._position_of(fill.order_id)
             size = Fraction(fill.volume) * Fraction(pair.contract_size)
-            value += whole(moved[base]) * price - sign * (price - cost) * size
+            position = self._position_of(fill)
+            value += whole(moved[base]) * price - position.close(size, price)
+            total = position.made = position.made + value
+            self._check("position", total, fill, pair)
+            if not position.size:
+                position.made = _NOTHING
+            return
         total = self._value[group] = self._value.get(group, _NOTHING) + value
+        self._check(group[0], total, fill, pair)
+
+    def _check(self, what: str, total: Fraction, fill: Any, pair: Any) -> None:
         if not -Fraction(1, 10**pair.quote.precision) < total <= 0:
             self._fail(
                 "I26",
-                f"with {_told(fill)} the {group[0]} has made {float(total)} {quote} of nothing",
+                f"with {_told(fill)} the {what} has made {float(total)} {pair.quote.code} of "
+                "nothing",
             )
 
     def _order_of(self, fill: Any) -> tuple[str, UUID]:
@@ -109,17 +121,46 @@ class ValueAudit:
             return "bracket", self._orders(entry).branch_id
         return "order", fill.branch_id
 
-    def _position_of(self, order_id: UUID) -> tuple[tuple[str, UUID], tuple[Fraction, int]]:
-        """The position that ``order_id`` is a part of (each part of a split is one), and what
-        opened it."""
-        order = self._orders(order_id)
-        part = None
-        while order.id not in self._opened:
-            parent = self._orders(order.parent_id)
-            if part is None and parent.branch_id != order.branch_id:
-                part = order.id
-            order = parent
-        return ("position", part or order.id), self._opened[order.id]
+    def _position_of(self, fill: Any) -> _Position:
+        """The position that a fill opens, adds to or closes: of a netting account the one in the
+        pair, else that of the branch. A part of a split has its price of the whole."""
+        order = self._orders(fill.order_id)
+        if fill.account_id in self._netting:
+            return self._positions.setdefault((fill.account_id, fill.pair), _Position())
+        branch = order.branch_id
+        position = self._positions.get(branch)
+        if position is None:
+            position = self._positions[branch] = _Position()
+            while order.parent_id is not None and fill.realised_pnl is not None:
+                order = self._orders(order.parent_id)
+                whole = self._positions.get(order.branch_id)
+                if whole is not None and whole is not position:
+                    position.sign, position.price = whole.sign, whole.price
+                    break
+        return position
+
+
+class _Position:
+    """What is open, from the fills alone."""
+
+    def __init__(self) -> None:
+        self.sign = 0
+        self.size = self.price = _NOTHING
+        self.made = _NOTHING
+        """What its closes made, less what they should have."""
+
+    def open(self, size: Fraction, price: Fraction, sign: int) -> None:
+        """So much more was opened."""
+        if not self.size:
+            self.sign = sign
+        cost = self.size * self.price + size * price
+        self.size += size
+        self.price = cost / self.size
+
+    def close(self, size: Fraction, price: Fraction) -> Fraction:
+        """So much less is open: what that is worth."""
+        self.size -= size
+        return self.sign * (price - self.price) * size
 
 
 def _told(fill: Any) -> str:

@@ -21,7 +21,6 @@ from backtest.actors.broker.quotes import StandingQuotes
 from backtest.actors.kernel.channel import Channel
 from backtest.actors.protocol import BalanceUpdate
 from backtest.actors.venue.client import Client
-from backtest.actors.venue.exit_fills import ExitFills
 from backtest.actors.venue.pair_book import PairBook
 from backtest.actors.venue.publisher import Publisher
 from backtest.actors.venue.records import Records
@@ -33,6 +32,7 @@ from backtest.money import ZERO, add
 from backtest.services.fills.bar_walk import BarWalk
 from backtest.services.ledger.ledger import Ledger
 from backtest.services.settlement.fees import FeeTable
+from backtest.services.settlement.pool import Pool
 from backtest.services.valuation import Valuation
 from backtest.strategies.client import OrderClient
 
@@ -293,7 +293,7 @@ def _slipped_well(real: Any) -> Any:
 
 
 def _no_short_sign(real: Any) -> Any:
-    return lambda gains, sign, *more: real(gains, 1, *more)
+    return lambda self, long, *more: real(self, True, *more)
 
 
 def _from_the_open(real: Any) -> Any:
@@ -317,7 +317,7 @@ def _too_much_left(real: Any) -> Any:
 
 def _uncovered(real: Any) -> Any:
     # As if nothing were ever uncovered: the terms stay as they were priced.
-    return lambda self, terms, free: terms
+    return lambda venue, terms, free: terms
 
 
 def _early(real: Any) -> Any:
@@ -367,9 +367,9 @@ def _new_ids(real: Any) -> Any:
 
 
 def _twice_gone(real: Any) -> Any:
-    def drop(venue: Any, holding: Any) -> None:
+    def drop(venue: Any, lot: Any) -> None:
         if not _every(4, "dropped"):
-            real(venue, holding)
+            real(venue, lot)
 
     return drop
 
@@ -495,13 +495,13 @@ PLANTS: dict[str, Plant] = {
         (
             "close-twice",
             "a closed position may be closed again",
-            _in("actors.venue.positions", "drop_holding", _twice_gone),
+            _in("actors.venue.positions", "drop_lot", _twice_gone),
             False,
         ),
         (
             "no-liquidation",
             "positions are never liquidated",
-            _on(PairBook, "can_liquidate", lambda real: lambda *_: False),
+            _on(PairBook, "liquidation", lambda real: lambda *_: None),
             False,
         ),
         (
@@ -555,7 +555,7 @@ PLANTS: dict[str, Plant] = {
         (
             "short-sign",
             "a short's PnL has a long's sign",
-            _in("services.settlement.amounts", "closed", _no_short_sign),
+            _on(Pool, "closed", _no_short_sign),
             False,
         ),
         ("revive", "a cancelled order is pending still", _on(Records, "keep", _revived), False),
@@ -568,7 +568,7 @@ PLANTS: dict[str, Plant] = {
         (
             "no-insurance",
             "nobody bears a loss beyond the margin",
-            _on(ExitFills, "covered", _uncovered),
+            _in("actors.venue.close_plans", "covered", _uncovered),
             False,
         ),
         (

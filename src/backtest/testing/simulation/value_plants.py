@@ -12,7 +12,7 @@ from typing import Any
 from backtest.actors.venue.pair_book import PairBook
 from backtest.actors.venue.venue import Venue
 from backtest.money import ZERO, mul
-from backtest.services.settlement.amounts import NO_GAINS
+from backtest.services.settlement.pool import Pool
 
 __all__ = ["VALUE_PLANTS"]
 
@@ -61,7 +61,7 @@ def _nearest(real: Any) -> Any:
 
 
 def _closed_alone(real: Any) -> Any:
-    return lambda gains, *more: real(NO_GAINS, *more)
+    return lambda self, *more: real(self._replace(gained=ZERO, posted=ZERO), *more)
 
 
 VALUE_PLANTS: tuple[tuple[str, str, tuple[tuple[Any, str, Any], ...]], ...] = (
@@ -92,7 +92,7 @@ VALUE_PLANTS: tuple[tuple[str, str, tuple[tuple[Any, str, Any], ...]], ...] = (
     (
         "closed-alone",
         "the PnL of each close is rounded by itself",
-        (("services.settlement.amounts", "closed", _closed_alone),),
+        ((Pool, "closed", _closed_alone),),
     ),
 )
 """Name, what it does, and the changes: where (a class, or a module for a function), what, how."""

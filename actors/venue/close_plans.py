@@ -1,0 +1,182 @@
+"""What closing an open order comes to, worked out before anything is posted; for both venues."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from backtest.models import TradingOrder
+from backtest.money import ZERO, add, sub
+from backtest.services.settlement.amounts import NOTHING, Sums, close_fee
+from backtest.services.settlement.pool import Pool
+
+from .branch import Branch
+from .pair_book import PairBook
+from .position import Closing, Lot, Position
+from .venue import Venue
+
+__all__ = [
+    "CloseTerms",
+    "covered",
+    "frees",
+    "priced",
+    "reversal_reserve",
+    "sums_after",
+    "with_more",
+]
+
+
+class CloseTerms(NamedTuple):
+    """What closing an open order, wholly or in part, comes to, once it is priced."""
+
+    closing: Closing
+    order: TradingOrder
+    volume: Decimal
+    notional: Decimal
+    margin: Decimal
+    """What of the position's margin comes back."""
+    pnl: Decimal
+    fee: Decimal
+    uncovered: Decimal
+    """What of the loss the insurance account bears."""
+    fee_uncovered: Decimal
+    """What of the fee it bears."""
+    sums: Sums
+    """Those of the order that closes, after it."""
+    cost: Decimal
+    """What the position had cost of what is closed."""
+    pool: Pool
+    """The position after it."""
+
+
+def priced(
+    book: PairBook,
+    closing: Closing,
+    order: TradingOrder,
+    volume: Decimal,
+    price: Decimal,
+    pool: Pool,
+    sums: Sums,
+    *,
+    taker: bool,
+) -> CloseTerms:
+    """What closing ``volume`` of ``order`` at ``price`` comes to, before anybody asks who can
+    bear it; ``pool`` is the position, and ``sums`` are those of the order that closes, as they
+    are before."""
+    pair = book.pair
+    taken = pool.closed(closing.lot.part.long, price, volume, pair.contract_size, book.step)
+    worth = pair.worth(volume, price)
+    fee, after = close_fee(sums, volume, worth, taken.margin, not taker, book.fees)
+    notional = pair.notional(volume, price)
+    return CloseTerms(
+        closing,
+        order,
+        volume,
+        notional,
+        taken.margin,
+        taken.pnl,
+        fee,
+        ZERO,
+        ZERO,
+        after,
+        taken.cost,
+        taken.rest,
+    )
+
+
+def covered(venue: Venue, terms: CloseTerms, free: Decimal) -> CloseTerms:
+    """``terms`` with what of the loss and what of the fee the account does not bear, which has
+    ``free`` available.
+
+    An isolated position never loses more than its margin: a loss beyond the share of what is
+    closed is taken from the rest of it. A fee is taken from what is available, a liquidation's
+    only from what comes back of the margin, and then from the rest of it. A cross margin
+    account bears all that it can pay.
+    """
+    closing = terms.closing
+    left = add(terms.margin, terms.pnl)
+    if closing.lot.position.account in venue.cross:
+        left = add(left, free)
+        loss = max(ZERO, left.copy_negate())
+        return terms._replace(
+            uncovered=loss, fee_uncovered=max(ZERO, sub(terms.fee, max(ZERO, left)))
+        )
+    if left < ZERO:
+        terms = with_more(terms, left.copy_negate())
+        left = add(terms.margin, terms.pnl)
+    loss = max(ZERO, left.copy_negate())
+    left = max(ZERO, left)
+    if closing.kind != "liquidation":
+        left = add(left, free)
+    missing = sub(terms.fee, left)
+    if missing > ZERO:
+        before = terms.margin
+        terms = with_more(terms, missing)
+        missing = sub(missing, sub(terms.margin, before))
+    return terms._replace(uncovered=loss, fee_uncovered=max(ZERO, missing))
+
+
+def sums_after(
+    book: PairBook, closing: Closing, volume: Decimal, price: Decimal, *, taker: bool
+) -> Sums:
+    """The sums of the order that closes once it has closed ``volume`` of its lot."""
+    pool, sums = closing.lot.position.pool, closing.tally.sums
+    for order, own in closing.lot.pieces(volume):
+        terms = priced(book, closing, order, own, price, pool, sums, taker=taker)
+        pool, sums = terms.pool, terms.sums
+    return sums
+
+
+def frees(
+    book: PairBook,
+    branch: Branch,
+    lots: Sequence[Lot],
+    volume: Decimal,
+    price: Decimal,
+    sums: Sums,
+    taker: bool,
+) -> tuple[Decimal, Sums]:
+    """What closing ``volume`` of ``lots`` at ``price`` would make available to ``branch``, an order
+    of the other side, and the sums of that order then."""
+    money = ZERO
+    pools: dict[Position, Pool] = {}
+    for lot in lots:
+        closing = Closing(branch.id, "netting", lot)
+        for order, own in lot.pieces(min(volume, lot.part.volume)):
+            pool = pools.get(lot.position, lot.position.pool)
+            terms = priced(book, closing, order, own, price, pool, sums, taker=taker)
+            pools[lot.position], sums = terms.pool, terms.sums
+            money = add(money, sub(max(ZERO, add(terms.margin, terms.pnl)), terms.fee))
+        volume = sub(volume, min(volume, lot.part.volume))
+    return money, sums
+
+
+def reversal_reserve(branch: Branch, reserve: Decimal, free: Decimal) -> Decimal:
+    """What of ``reserve`` an order is to put aside of ``free``, what its account has for it.
+
+    One that first closes what is open on the other side pays the rest of what it opens at the fill,
+    from what that brings: it is accepted if that would suffice at the last mark.
+    """
+    book = branch.book
+    if not branch.offset or branch.reduces or reserve <= free or book.last is None:
+        branch.is_short = branch.is_short and reserve > free
+        return reserve
+    lots = book.opposite(branch.account, branch.working.buy)
+    money, _ = frees(book, branch, lots, branch.offset, book.last, NOTHING, True)
+    if reserve > add(free, money):
+        return reserve
+    branch.is_short = True
+    return max(ZERO, free)
+
+
+def with_more(terms: CloseTerms, missing: Decimal) -> CloseTerms:
+    """``terms`` with what is ``missing`` taken from the margin of the rest, as far as there is
+    any."""
+    pool = terms.pool
+    more = min(missing, pool.margin)
+    if not pool.volume or more <= ZERO:
+        return terms
+    return terms._replace(
+        margin=add(terms.margin, more), pool=pool._replace(margin=sub(pool.margin, more))
+    )

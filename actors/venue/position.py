@@ -1,0 +1,148 @@
+"""An open position: its lots, what each order has of it, and what may close them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from backtest.models import TradingOrder
+from backtest.money import ZERO, sub
+from backtest.services.fills.walk import Group, OpenPart, Working
+from backtest.services.settlement.amounts import Tally
+from backtest.services.settlement.pool import EMPTY, Pool
+
+from .branch import Branch
+
+if TYPE_CHECKING:
+    from .pair_book import PairBook
+
+__all__ = ["Closing", "Lot", "Position", "is_live"]
+
+
+class Position:
+    """What an account has open on one side of a pair: on a netting account all of it, else what one
+    order has opened. Cost and margin are one for all its lots, and so is its liquidation price."""
+
+    __slots__ = ("account", "book", "group", "liquidation", "long", "lots", "pool", "tally")
+
+    def __init__(self, book: PairBook, account: str, long: bool) -> None:
+        self.book = book
+        self.account = account
+        self.long = long
+        self.pool: Pool = EMPTY
+        self.lots: list[Lot] = []
+        """Oldest first."""
+        self.liquidation: Decimal | None = None
+        """The price at which it is liquidated; None for never, or where the account is called."""
+        self.tally = Tally()
+        """What its liquidation was charged: of all lots that counts as one order."""
+        self.group = Group(entry=None)
+
+    def standing(self, due: int) -> Decimal:
+        """How much of it can have been open by ``due``."""
+        total = self.pool.volume
+        for lot in self.lots:
+            for order, since in lot.opened:
+                if since > due:
+                    total = sub(total, order.volume)
+        return total
+
+
+class Lot:
+    """What one order has of a position, by the orders that filled; its protections and closes act
+    on it alone."""
+
+    __slots__ = ("branch", "closings", "opened", "part", "position")
+
+    def __init__(self, branch: Branch, position: Position) -> None:
+        self.branch = branch
+        self.position = position
+        self.opened: list[tuple[TradingOrder, int]] = []
+        """The orders that filled, oldest first, each with the earliest moment at which it can have
+        been opened, in nanoseconds; later where it has paid ahead what fell due before."""
+        self.closings: list[Closing] = []
+        self.part = OpenPart(self, position.long, ZERO, ZERO, ZERO, [])
+        """As the walk along a bar sees it."""
+
+    @property
+    def order(self) -> TradingOrder:
+        """The oldest of its orders: that of which a close closes first."""
+        return self.opened[0][0]
+
+    def renew(self, place: int, order: TradingOrder) -> None:
+        """The order at ``place`` is this one now."""
+        self.opened[place] = (order, self.opened[place][1])
+
+    def pieces(self, volume: Decimal) -> Iterator[tuple[TradingOrder, Decimal]]:
+        """The orders of which a close of ``volume`` takes something, and how much of each."""
+        for order, _ in self.opened:
+            if volume <= ZERO:
+                return
+            own = min(volume, order.volume)
+            yield order, own
+            volume = sub(volume, own)
+
+    def closing(self, kind: str) -> Closing | None:
+        """Its stop-loss, take-profit or liquidation, if it has one."""
+        for closing in self.closings:
+            if closing.kind == kind:
+                return closing
+        return None
+
+    def put(self, closing: Closing, working: Working) -> None:
+        """Let ``working`` act on it."""
+        closing.working = working
+        closing.level = working.price
+        self.closings.append(closing)
+        self.part.exits.append(working)
+
+    def take(self, closing: Closing) -> None:
+        """Let it act no more."""
+        self.closings.remove(closing)
+        self.part.exits.remove(closing.working)
+
+
+class Closing:
+    """An order to close a lot: explicit, stop-loss, take-profit or liquidation."""
+
+    __slots__ = ("_tally", "command", "id", "kind", "level", "lot", "working")
+
+    def __init__(
+        self, closing_id: UUID, kind: str, lot: Lot, command: int = 0, tally: Tally | None = None
+    ) -> None:
+        self.id = closing_id
+        self.kind = kind
+        """``close``, ``stop_loss``, ``take_profit`` or ``liquidation``; ``netting`` for an order
+        of the other side."""
+        self.lot = lot
+        self._tally = tally
+        self.command = command
+        """The owner's command that asked for it; 0 for none."""
+        self.level: Decimal | None = None
+        """Where its owner was last told that it stands."""
+        self.working: Working = None  # type: ignore[assignment]
+
+    @property
+    def tally(self) -> Tally:
+        """What it was charged, with all that counts as one order with it: what protects the lots
+        of a branch does, and what liquidates a position."""
+        if self._tally is None:
+            if self.kind in ("stop_loss", "take_profit"):
+                self._tally = self.lot.branch.protecting_tally()
+            elif self.kind == "liquidation":
+                self._tally = self.lot.position.tally
+            else:
+                self._tally = Tally()
+        return self._tally
+
+
+def is_live(working: Working) -> bool:
+    """Whether what it stands for is pending still."""
+    key = working.key
+    if type(key) is Branch:
+        if key.part is not None:
+            return key.order is not None and working in key.part.exits
+        return key.order is not None and key.working is working
+    return key in key.lot.closings

@@ -1,0 +1,108 @@
+"""A position in numbers: volume, cost and margin of all its fills together.
+
+A close takes its share of cost and margin by volume, the last part the remainder. So it does not
+matter which fill opened what is closed: PnL = proceeds - share of the cost, negated for shorts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from backtest.money import ZERO, add, div, exponent, mul, round_down, round_half_even, sub
+from backtest.services.orders.parts import apportion
+
+__all__ = ["EMPTY", "Pool", "Taken"]
+
+_FINE = exponent(24)
+"""A share, or an average, may have no end. What is cut off stays in what is left of the cost."""
+
+
+class Pool(NamedTuple):
+    """What is open of a position. Immutable."""
+
+    volume: Decimal
+    cost: Decimal
+    """The sum of fill price x volume x contract size."""
+    margin: Decimal
+    price: Decimal | None
+    """The price of all its fills; None where they filled at several."""
+    gained: Decimal = ZERO
+    """What its closes came to so far, exactly."""
+    posted: Decimal = ZERO
+    """What was posted of that."""
+
+    def filled(
+        self, volume: Decimal, price: Decimal, margin: Decimal, contract_size: Decimal
+    ) -> Pool:
+        """The same with ``volume`` more, filled at ``price``."""
+        cost = mul(mul(volume, price), contract_size)
+        one = self.price if not self.volume or self.price == price else None
+        return self._replace(
+            volume=add(self.volume, volume),
+            cost=add(self.cost, cost),
+            margin=add(self.margin, margin),
+            price=one if self.volume else price,
+        )
+
+    def average(self, contract_size: Decimal) -> Decimal:
+        """The price at which it was opened, by volume."""
+        if self.price is not None:
+            return self.price
+        return round_half_even(div(self.cost, mul(self.volume, contract_size)), _FINE)
+
+    def share(self, volume: Decimal, contract_size: Decimal) -> Decimal:
+        """The cost of ``volume`` of it."""
+        if self.price is not None:
+            return mul(mul(self.price, volume), contract_size)
+        if volume == self.volume:
+            return self.cost
+        return round_half_even(div(mul(self.cost, volume), self.volume), _FINE)
+
+    def closed(
+        self, long: bool, price: Decimal, volume: Decimal, contract_size: Decimal, step: Decimal
+    ) -> Taken:
+        """What closing ``volume`` at ``price`` takes of it.
+
+        PnL is worked out over all closes, exactly, and rounded down once: a close posts that less
+        what was posted before. The margin that returns rounds down.
+        """
+        cost = self.share(volume, contract_size)
+        worth = mul(mul(price, volume), contract_size)
+        gained = add(self.gained, sub(worth, cost) if long else sub(cost, worth))
+        posted = round_down(gained, step)
+        margin, left = apportion(self.margin, volume, self.volume, step, down=True)
+        rest = Pool(
+            sub(self.volume, volume), sub(self.cost, cost), left, self.price, gained, posted
+        )
+        return Taken(cost, margin, sub(posted, self.posted), rest)
+
+    def divided(
+        self, volumes: Sequence[Decimal], contract_size: Decimal, step: Decimal
+    ) -> list[Pool]:
+        """Positions of ``volumes``, which sum to this one's; each takes its share of what those
+        before it left, so that cost and margin are this one's exactly."""
+        parts: list[Pool] = []
+        left = self
+        for volume in volumes:
+            cost = left.share(volume, contract_size)
+            margin, rest = apportion(left.margin, volume, left.volume, step)
+            parts.append(Pool(volume, cost, margin, self.price))
+            left = left._replace(
+                volume=sub(left.volume, volume), cost=sub(left.cost, cost), margin=rest
+            )
+        return parts
+
+
+class Taken(NamedTuple):
+    """What a close takes of a position."""
+
+    cost: Decimal
+    margin: Decimal
+    pnl: Decimal
+    rest: Pool
+
+
+EMPTY = Pool(ZERO, ZERO, ZERO, None)
+"""A position before its first fill."""
