@@ -11,7 +11,7 @@ from backtest.analysis.verify.volumes import OFFSET
 __all__ = ["told"]
 
 _OF: dict[str, frozenset[str]] = {
-    "keeps_place": frozenset({"modified"}),
+    "keeps_place": frozenset({"modified", "closing"}),
     "parts": frozenset({"split"}),
     "changed": frozenset({"modified"}),
     "closing_orders": frozenset({"closing", "close_cancelled"}),
