@@ -151,7 +151,7 @@ class CrossMargin:
                     await self._cancellation.cancel(branch, None, RejectReason.MARGIN_CALL, detail)
 
     async def _close_position(self, position: Position, scene: Scene | None, detail: str) -> None:
-        """Liquidate a position, lot by lot."""
+        """Liquidate a position, lot by lot: what closes one of them may close others."""
         for lot in list(position.lots):
             if lot.opened:
                 await self._close(lot, scene, detail)

@@ -92,7 +92,7 @@ class TradeSide:
     def _close(self, venue: Venue, closing: Closing, wanted: Decimal) -> None:
         """A close of a position, whoever asked for it: it needs no money."""
         free = venue.available(self.account, self.book.quote)
-        self._pieces(venue, closing, wanted, free, closing.tally.sums, {})
+        self._pieces(venue, closing, wanted, free, closing.tally.sums, {}, wanted)
         self.volume = wanted
 
     def _pieces(
@@ -103,12 +103,16 @@ class TradeSide:
         money: Decimal,
         sums: Sums,
         pools: dict[Position, Pool],
+        whole: Decimal,
     ) -> tuple[Decimal, Sums]:
-        """Close ``volume`` of a lot, order by order: the money then, and the sums of the order that
-        closes. ``pools`` are the positions as closes before have left them."""
+        """Close ``volume`` of a lot, order by order, of ``whole`` that is left to close: the money
+        then, and the sums of the order that closes. ``pools`` are the positions as closes before
+        have left them."""
         position = closing.lot.position
         for order, own in closing.lot.pieces(volume):
-            pool = pools.get(position, position.pool)
+            pool = pools.get(position)
+            if pool is None:
+                pool = position.pool.closing(min(whole, position.pool.volume), self.book.step)
             terms = priced(self.book, closing, order, own, self.price, pool, sums, taker=self.taker)
             # What an order has reserved can pay for a close as well as what is available.
             terms = covered(venue, terms, money)
@@ -195,6 +199,6 @@ class TradeSide:
                 break
             own = Closing(branch.id, "netting", lot, tally=branch.own_tally())
             own.working = self.working
-            money, sums = self._pieces(venue, own, volume, money, sums, pools)
+            money, sums = self._pieces(venue, own, volume, money, sums, pools, left)
             closed, left = add(closed, volume), sub(left, volume)
         return closed, money, sums

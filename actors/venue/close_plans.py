@@ -144,7 +144,10 @@ def frees(
     for lot in lots:
         closing = Closing(branch.id, "netting", lot)
         for order, own in lot.pieces(min(volume, lot.part.volume)):
-            pool = pools.get(lot.position, lot.position.pool)
+            pool = pools.get(lot.position)
+            if pool is None:
+                pool = lot.position.pool
+                pool = pool.closing(min(volume, pool.volume), book.step)
             terms = priced(book, closing, order, own, price, pool, sums, taker=taker)
             pools[lot.position], sums = terms.pool, terms.sums
             money = add(money, sub(max(ZERO, add(terms.margin, terms.pnl)), terms.fee))

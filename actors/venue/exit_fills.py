@@ -89,10 +89,9 @@ class ExitFills:
                 await self.backing.call(cross, None)
             return
         if self.is_called(position, bar.close):
-            for lot in list(position.lots):
-                closing = lot.closing("liquidation")
-                if closing is not None:
-                    await self.liquidate(book, bar, closing, bar.close)
+            closing = position.lots[0].closing("liquidation")
+            if closing is not None:
+                await self.liquidate(book, bar, closing, bar.close)
 
     async def liquidate(
         self, book: PairBook, bar: MarketEvent, closing: Closing, mark: Decimal, detail: str = ""
@@ -130,17 +129,39 @@ class ExitFills:
         closing: Closing,
         detail: str = "",
     ) -> None:
-        """Close a lot, wholly or partly, at the price of ``hit``; ``detail`` says why."""
+        """Close a lot, wholly or partly, at the price of ``hit``; ``detail`` says why. What is
+        liquidated is the whole position."""
+        position = closing.lot.position
+        if closing.kind == "liquidation":
+            position.pool = position.pool.closing(position.pool.volume, book.step)
+            for lot in list(position.lots):
+                own = lot.closing("liquidation") if lot is not closing.lot else closing
+                if own is not None and lot.opened:
+                    at = evolve(hit, working=own.working, part=lot.part, volume=lot.part.volume)
+                    await self._close_lot(book, bar, walk, at, own, detail)
+            return
+        if closing.kind != "netting":
+            position.pool = position.pool.closing(hit.volume, book.step)
+        await self._close_lot(book, bar, walk, hit, closing, detail)
+        if position.lots:
+            tell_walk(walk, hit, position)
+
+    async def _close_lot(
+        self,
+        book: PairBook,
+        bar: MarketEvent,
+        walk: Walk,
+        hit: Hit,
+        closing: Closing,
+        detail: str,
+    ) -> None:
         lot, left = closing.lot, hit.volume
-        position = lot.position
         while left > ZERO and lot.opened:
             order = lot.order
             volume = min(left, order.volume)
             own = hit if volume == hit.volume else evolve(hit, volume=volume)
             await self._close(book, bar, walk, own, closing, order, detail)
             left = sub(left, volume)
-        if position.lots:
-            tell_walk(walk, hit, position)
 
     async def _close(
         self,

@@ -98,6 +98,7 @@ class Netting:
                 closing = Closing(branch.id, "netting", lot, tally=branch.own_tally())
                 branch.closing = closing
             closing.lot, closing.working = lot, hit.working
+            lot.position.begin(left)
             sums = sums_after(book, closing, volume, hit.price, taker=hit.taker)
             await self._settle(branch, hit.price, volume, sums)
             own = evolve(hit, part=lot.part, volume=volume)

@@ -40,6 +40,11 @@ class Position:
         """What its liquidation was charged: of all lots that counts as one order."""
         self.group = Group(entry=None)
 
+    def begin(self, volume: Decimal) -> None:
+        """An order closes up to ``volume`` of it, lot by lot."""
+        if not self.pool.going:
+            self.pool = self.pool.closing(min(volume, self.pool.volume), self.book.step)
+
     def standing(self, due: int) -> Decimal:
         """How much of it can have been open by ``due``."""
         total = self.pool.volume

@@ -105,6 +105,8 @@ def revalue(venue: Venue, position: Position) -> None:
             if price is not None and part.volume:
                 protect(venue, lot, "liquidation", price)
                 venue.publisher.look_at(lot.branch)
+        elif closing.working.triggered:
+            pass  # it is on its way through the book, whatever comes back meanwhile
         elif price is None:
             lot.take(closing)
             venue.publisher.look_at(lot.branch)

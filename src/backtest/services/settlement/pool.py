@@ -32,6 +32,10 @@ class Pool(NamedTuple):
     """What its closes came to so far, exactly."""
     posted: Decimal = ZERO
     """What was posted of that."""
+    going: Decimal = ZERO
+    """What a fill that closes several of its orders is still to close."""
+    returning: Decimal = ZERO
+    """What of the margin is still to come back by that."""
 
     def filled(
         self, volume: Decimal, price: Decimal, margin: Decimal, contract_size: Decimal
@@ -60,10 +64,16 @@ class Pool(NamedTuple):
             return self.cost
         return round_half_even(div(mul(self.cost, volume), self.volume), _FINE)
 
+    def closing(self, volume: Decimal, step: Decimal) -> Pool:
+        """The same for a fill that closes ``volume``, order by order: the margin that returns is
+        rounded down once."""
+        margin, _ = apportion(self.margin, volume, self.volume, step, down=True)
+        return self._replace(going=volume, returning=margin)
+
     def closed(
         self, long: bool, price: Decimal, volume: Decimal, contract_size: Decimal, step: Decimal
     ) -> Taken:
-        """What closing ``volume`` at ``price`` takes of it.
+        """What closing ``volume`` at ``price``, of what is `closing`, takes of it.
 
         PnL is worked out over all closes, exactly, and rounded down once: a close posts that less
         what was posted before. The margin that returns rounds down.
@@ -72,9 +82,17 @@ class Pool(NamedTuple):
         worth = mul(mul(price, volume), contract_size)
         gained = add(self.gained, sub(worth, cost) if long else sub(cost, worth))
         posted = round_down(gained, step)
-        margin, left = apportion(self.margin, volume, self.volume, step, down=True)
+        margin, returning = apportion(self.returning, volume, self.going, step)
+        margin = min(margin, self.margin)
         rest = Pool(
-            sub(self.volume, volume), sub(self.cost, cost), left, self.price, gained, posted
+            sub(self.volume, volume),
+            sub(self.cost, cost),
+            sub(self.margin, margin),
+            self.price,
+            gained,
+            posted,
+            sub(self.going, volume),
+            returning,
         )
         return Taken(cost, margin, sub(posted, self.posted), rest)
 

@@ -157,4 +157,4 @@ def _key(resting: Any) -> Hashable:
         return ("close", owner.lot.branch.id, owner.id)
     if owner.part is not None:
         return ("exit", owner.id, resting.key.kind)
-    return owner.id  # type: ignore[no-any-return]
+    return owner.id
