@@ -394,7 +394,7 @@ class OrderClient:
             handle = known
         handle.apply(event)
         if event.positions:
-            take_changes(self.positions[handle.pair], event.positions)
+            self._take(event, handle)
         closes = self._follow(event, handle, command)
         if event.later:
             self._unanswered = self._unanswered if command is None else command
@@ -416,9 +416,6 @@ class OrderClient:
             handle.end_reason = None if event.reason is None else event.reason.value
         elif kind is EventKind.SPLIT:
             self._split(event, handle, command)
-            self._restate(event, handle)
-        elif len(event.positions) > 1:
-            self._restate(event, handle)
         elif kind is EventKind.FILLED and event.children:
             for number, order in event.children:
                 handle.add_exit(self._new_handle(handle, number, order))
@@ -433,28 +430,33 @@ class OrderClient:
                 self._branches.pop(event.branch, None)
         return closes
 
+    def _take(self, event: OrderEvent, handle: OrderHandle) -> None:
+        """Bring open positions up to date with an event of ``handle``."""
+        changes = event.positions
+        if not event.children:
+            # What other orders have of the same position is restated, too.
+            foreign = [
+                one for one in changes if one[1] is not None and one[1].branch_id != handle.id
+            ]
+            if foreign:
+                self._share(foreign)
+                changes = tuple(one for one in changes if one not in foreign)
+        take_changes(self.positions[handle.pair], changes)
+
     def _share(self, changes: Changes) -> None:
-        """Another strategy on an account whose positions are one for all has changed some."""
-        own = {
-            order_id: order
-            for order_id, order in changes
-            if order is not None and order_id in self.positions[order.trading_pair_code]
-        }
-        for order_id, order in own.items():
-            self.positions[order.trading_pair_code][order_id] = order
+        """Open orders of an account whose positions are one for all are others now; some may be
+        this strategy's."""
+        others = []
+        for order_id, order in changes:
+            held = None if order is None else self.positions[order.trading_pair_code]
+            if order is None or held is None or order_id not in held:
+                others.append((order_id, order))
+                continue
+            held[order_id] = order
             for handle in self._branches.values():
                 if order_id in handle.parts:
                     handle.parts[order_id] = order
-        others = tuple(change for change in changes if change[0] not in own)
         take_changes(self.exposure.others, others)
-
-    def _restate(self, event: OrderEvent, handle: OrderHandle) -> None:
-        """What others have of the position that the event has changed is another, too."""
-        for order_id, order in event.positions:
-            if order is not None and order.branch_id != handle.id:
-                for one in self._branches.values():
-                    if order_id in one.parts:
-                        one.parts[order_id] = order
 
     def _follow_closes(self, event: OrderEvent, entry: OrderHandle) -> list[CloseHandle]:
         """Closes of the positions of ``entry`` were accepted, changed, or are pending no more;
