@@ -112,7 +112,7 @@ class TradeSide:
         for order, own in closing.lot.pieces(volume):
             pool = pools.get(position)
             if pool is None:
-                pool = position.pool.closing(min(whole, position.pool.volume), self.book.step)
+                pool = position.closing(self.price, whole)
             terms = priced(self.book, closing, order, own, self.price, pool, sums, taker=self.taker)
             # What an order has reserved can pay for a close as well as what is available.
             terms = covered(venue, terms, money)

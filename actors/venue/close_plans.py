@@ -89,10 +89,9 @@ def covered(venue: Venue, terms: CloseTerms, free: Decimal) -> CloseTerms:
     """``terms`` with what of the loss and what of the fee the account does not bear, which has
     ``free`` available.
 
-    An isolated position never loses more than its margin: a loss beyond the share of what is
-    closed is taken from the rest of it. A fee is taken from what is available, a liquidation's
-    only from what comes back of the margin, and then from the rest of it. A cross margin
-    account bears all that it can pay.
+    An isolated position never loses more than its margin. A fee is taken from what is available, a
+    liquidation's only from what comes back of the margin, and then from the rest of it. A cross
+    margin account bears all that it can pay.
     """
     closing = terms.closing
     left = add(terms.margin, terms.pnl)
@@ -102,9 +101,6 @@ def covered(venue: Venue, terms: CloseTerms, free: Decimal) -> CloseTerms:
         return terms._replace(
             uncovered=loss, fee_uncovered=max(ZERO, sub(terms.fee, max(ZERO, left)))
         )
-    if left < ZERO:
-        terms = with_more(terms, left.copy_negate())
-        left = add(terms.margin, terms.pnl)
     loss = max(ZERO, left.copy_negate())
     left = max(ZERO, left)
     if closing.kind != "liquidation":
@@ -146,8 +142,7 @@ def frees(
         for order, own in lot.pieces(min(volume, lot.part.volume)):
             pool = pools.get(lot.position)
             if pool is None:
-                pool = lot.position.pool
-                pool = pool.closing(min(volume, pool.volume), book.step)
+                pool = lot.position.closing(price, volume)
             terms = priced(book, closing, order, own, price, pool, sums, taker=taker)
             pools[lot.position], sums = terms.pool, terms.sums
             money = add(money, sub(max(ZERO, add(terms.margin, terms.pnl)), terms.fee))

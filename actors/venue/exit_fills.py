@@ -133,7 +133,7 @@ class ExitFills:
         liquidated is the whole position."""
         position = closing.lot.position
         if closing.kind == "liquidation":
-            position.pool = position.pool.closing(position.pool.volume, book.step)
+            position.pool = position.closing(hit.price, position.pool.volume)
             for lot in list(position.lots):
                 own = lot.closing("liquidation") if lot is not closing.lot else closing
                 if own is not None and lot.opened:
@@ -141,7 +141,7 @@ class ExitFills:
                     await self._close_lot(book, bar, walk, at, own, detail)
             return
         if closing.kind != "netting":
-            position.pool = position.pool.closing(hit.volume, book.step)
+            position.pool = position.closing(hit.price, hit.volume)
         await self._close_lot(book, bar, walk, hit, closing, detail)
         if position.lots:
             tell_walk(walk, hit, position)

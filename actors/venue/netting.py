@@ -23,7 +23,7 @@ from .close_plans import frees, sums_after
 from .exit_fills import ExitFills
 from .fill_plans import opening_plan
 from .pair_book import PairBook
-from .position import Closing
+from .position import Closing, Position
 from .venue import Venue
 
 __all__ = ["Netting", "netted"]
@@ -87,6 +87,7 @@ class Netting:
         Of a reduce-only order nothing is: what has nothing to close is cancelled.
         """
         left, closed, there = hit.volume, ZERO, ZERO
+        begun: dict[Position, None] = {}
         for lot in book.opposite(branch.account, hit.working.buy):
             there = add(there, lot.part.volume)
             volume = min(left, lot.part.volume)
@@ -98,7 +99,9 @@ class Netting:
                 closing = Closing(branch.id, "netting", lot, tally=branch.own_tally())
                 branch.closing = closing
             closing.lot, closing.working = lot, hit.working
-            lot.position.begin(left)
+            if lot.position not in begun:
+                begun[lot.position] = None
+                lot.position.pool = lot.position.closing(hit.price, left)
             sums = sums_after(book, closing, volume, hit.price, taker=hit.taker)
             await self._settle(branch, hit.price, volume, sums)
             own = evolve(hit, part=lot.part, volume=volume)

@@ -40,10 +40,17 @@ class Position:
         """What its liquidation was charged: of all lots that counts as one order."""
         self.group = Group(entry=None)
 
-    def begin(self, volume: Decimal) -> None:
-        """An order closes up to ``volume`` of it, lot by lot."""
-        if not self.pool.going:
-            self.pool = self.pool.closing(min(volume, self.pool.volume), self.book.step)
+    def closing(self, price: Decimal, volume: Decimal) -> Pool:
+        """Its numbers for a fill at ``price`` that closes up to ``volume`` of it."""
+        book, pool = self.book, self.pool
+        return pool.closing(
+            self.long,
+            price,
+            min(volume, pool.volume),
+            book.pair.contract_size,
+            book.step,
+            isolated=self.account not in book.crossed,
+        )
 
     def standing(self, due: int) -> Decimal:
         """How much of it can have been open by ``due``."""

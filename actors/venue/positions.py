@@ -9,7 +9,7 @@ from backtest.actors.protocol import NO_FACTS, EventKind, Facts
 from backtest.errors import RejectReason
 from backtest.models import TradingOrder
 from backtest.models._fast import derive
-from backtest.money import add, sub
+from backtest.money import ZERO, add, sub
 from backtest.services.fills.walk import Hit, Walk, Working, WorkingKind
 from backtest.services.orders.operations import apportion
 
@@ -180,6 +180,9 @@ def drop_lot(venue: Venue, lot: Lot) -> None:
     position.lots.remove(lot)
     position.group.parts.remove(lot.part)
     branch.lot = None
+    if branch.tally is not None:
+        # What it opens from now on is a position of its own, with a margin of its own.
+        branch.tally.sums = branch.tally.sums._replace(worth=ZERO, posted=ZERO)
     if position.lots:
         position.book.groups = None
     else:

@@ -168,7 +168,7 @@ def pnls(closes: list[tuple[str, str]], sign: int = 1, precision: int = 2) -> li
     """The PnL of each close of a position filled at 100, by volume and price."""
     pool, found = EMPTY.filled(D(1), D(100), D(10), D(1)), []
     for volume, price in closes:
-        pool = pool.closing(D(volume), steps(precision))
+        pool = pool.closing(sign > 0, D(price), D(volume), D(1), steps(precision), isolated=True)
         taken = pool.closed(sign > 0, D(price), D(volume), D(1), steps(precision))
         pool = taken.rest
         found.append(taken.pnl)

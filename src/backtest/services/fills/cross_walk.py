@@ -279,7 +279,8 @@ def _order(item: tuple[Any, ...], points: Points) -> tuple[Any, ...]:
     rank, along, kind, limit, sequence = path_key(event, points)
     if _goes_before(item):
         kind = -1
-        if event.working.kind != "stop_loss":
+        # One that was reached on an earlier bar is a market order since.
+        if event.working.kind != "stop_loss" or event.working.triggered:
             kind = -3 if event.limit is None else -2
     return rank, along, kind, limit, sequence, item[4]
 

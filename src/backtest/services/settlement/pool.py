@@ -33,9 +33,13 @@ class Pool(NamedTuple):
     posted: Decimal = ZERO
     """What was posted of that."""
     going: Decimal = ZERO
-    """What a fill that closes several of its orders is still to close."""
+    """What the fill at hand is still to close: it may close several of its orders, one by one."""
+    costing: Decimal = ZERO
+    """The cost of that."""
     returning: Decimal = ZERO
-    """What of the margin is still to come back by that."""
+    """What of the margin is to come back with it."""
+    earning: Decimal = ZERO
+    """The PnL of it."""
 
     def filled(
         self, volume: Decimal, price: Decimal, margin: Decimal, contract_size: Decimal
@@ -64,25 +68,50 @@ class Pool(NamedTuple):
             return self.cost
         return round_half_even(div(mul(self.cost, volume), self.volume), _FINE)
 
-    def closing(self, volume: Decimal, step: Decimal) -> Pool:
-        """The same for a fill that closes ``volume``, order by order: the margin that returns is
-        rounded down once."""
-        margin, _ = apportion(self.margin, volume, self.volume, step, down=True)
-        return self._replace(going=volume, returning=margin)
+    def closing(
+        self,
+        long: bool,
+        price: Decimal,
+        volume: Decimal,
+        contract_size: Decimal,
+        step: Decimal,
+        *,
+        isolated: bool,
+    ) -> Pool:
+        """The same for a fill at ``price`` that closes ``volume``.
+
+        PnL is worked out over all closes, exactly, and rounded down once: a close posts that less
+        what was posted before. The margin that returns rounds down. A loss beyond it is taken from
+        the rest of the margin, where the position is ``isolated``.
+        """
+        cost = self.share(volume, contract_size)
+        gained = add(self.gained, _gain(long, price, volume, contract_size, cost))
+        earning = sub(round_down(gained, step), self.posted)
+        margin, left = apportion(self.margin, volume, self.volume, step, down=True)
+        beyond = add(margin, earning).copy_negate()
+        if isolated and beyond > ZERO:
+            margin = add(margin, min(beyond, left))
+        return self._replace(going=volume, costing=cost, returning=margin, earning=earning)
 
     def closed(
         self, long: bool, price: Decimal, volume: Decimal, contract_size: Decimal, step: Decimal
     ) -> Taken:
-        """What closing ``volume`` at ``price``, of what is `closing`, takes of it.
+        """What ``volume`` of what is `closing` takes of the position.
 
-        PnL is worked out over all closes, exactly, and rounded down once: a close posts that less
-        what was posted before. The margin that returns rounds down.
+        Its share of cost and margin by volume; but of the margin what it has lost, if that is
+        more, and no more than leaves enough for what the rest will have lost.
         """
-        cost = self.share(volume, contract_size)
-        worth = mul(mul(price, volume), contract_size)
-        gained = add(self.gained, sub(worth, cost) if long else sub(cost, worth))
+        cost = self.costing
+        if volume != self.going:
+            cost = round_half_even(div(mul(cost, volume), self.going), _FINE)
+        gained = add(self.gained, _gain(long, price, volume, contract_size, cost))
         posted = round_down(gained, step)
-        margin, returning = apportion(self.returning, volume, self.going, step)
+        pnl = sub(posted, self.posted)
+        earning = sub(self.earning, pnl)
+        margin, _ = apportion(self.returning, volume, self.going, step)
+        if volume != self.going:
+            margin = min(margin, add(self.returning, min(ZERO, earning)))
+            margin = max(margin, min(pnl.copy_negate(), self.returning), ZERO)
         margin = min(margin, self.margin)
         rest = Pool(
             sub(self.volume, volume),
@@ -92,9 +121,11 @@ class Pool(NamedTuple):
             gained,
             posted,
             sub(self.going, volume),
-            returning,
+            sub(self.costing, cost),
+            sub(self.returning, margin),
+            earning,
         )
-        return Taken(cost, margin, sub(posted, self.posted), rest)
+        return Taken(cost, margin, pnl, rest)
 
     def divided(
         self, volumes: Sequence[Decimal], contract_size: Decimal, step: Decimal
@@ -111,6 +142,13 @@ class Pool(NamedTuple):
                 volume=sub(left.volume, volume), cost=sub(left.cost, cost), margin=rest
             )
         return parts
+
+
+def _gain(
+    long: bool, price: Decimal, volume: Decimal, contract_size: Decimal, cost: Decimal
+) -> Decimal:
+    worth = mul(mul(price, volume), contract_size)
+    return sub(worth, cost) if long else sub(cost, worth)
 
 
 class Taken(NamedTuple):
