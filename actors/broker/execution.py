@@ -313,7 +313,12 @@ class Execution:
         terms = branch.terms
         if terms is not None and terms.whole and not self._netting.fills_whole(book, hit, branch):
             walk.drop(hit.working)
-            await self._end(branch, branch.order)  # type: ignore[arg-type]
+            if branch.reduces:
+                await self._end(branch, branch.order)  # type: ignore[arg-type]
+            else:
+                reason = RejectReason.INSUFFICIENT_FUNDS
+                why = f"{branch.account} cannot pay for all of it at {plain(hit.price)}"
+                await self._cancellation.cancel(branch, None, reason, why)
             return
         closed, left = await self._netting.close(book, bar, walk, hit, branch)
         if branch.oco is not None and closed:

@@ -76,10 +76,9 @@ class _Others:
                 return 0
         if key.nets:
             volume = left = book.volume_of(lots)
-            for lot in book.opposite(key.account, working.buy):
-                if not left:
-                    break
-                left = sub(left, self._close(lot, left))
+            for position in book.facing(key.account, working.buy):
+                for lot in position.lots:
+                    left = sub(left, self._close(lot, left))
             if key.reduces:
                 return book.lots(sub(volume, left))
         return lots

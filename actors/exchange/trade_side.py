@@ -9,7 +9,7 @@ from uuid import UUID
 from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.close_plans import CloseTerms, covered, priced
 from backtest.actors.venue.fill_plans import opening_plan, spot_legs, spot_plan
-from backtest.actors.venue.position import Closing, Position
+from backtest.actors.venue.position import Closing, Piece, Position
 from backtest.actors.venue.venue import Venue
 from backtest.models import TradingOrder
 from backtest.money import ZERO, add, sub
@@ -91,36 +91,44 @@ class TradeSide:
 
     def _close(self, venue: Venue, closing: Closing, wanted: Decimal) -> None:
         """A close of a position, whoever asked for it: it needs no money."""
+        lot = closing.lot
+        pieces = [(lot, order, volume) for order, volume in lot.pieces(wanted)]
         free = venue.available(self.account, self.book.quote)
-        self._pieces(venue, closing, wanted, free, closing.tally.sums, {}, wanted)
+        self._pieces(venue, closing, pieces, free, closing.tally.sums)
         self.volume = wanted
 
     def _pieces(
         self,
         venue: Venue,
         closing: Closing,
-        volume: Decimal,
+        pieces: Sequence[Piece],
         money: Decimal,
         sums: Sums,
-        pools: dict[Position, Pool],
-        whole: Decimal,
-    ) -> tuple[Decimal, Sums]:
-        """Close ``volume`` of a lot, order by order, of ``whole`` that is left to close: the money
-        then, and the sums of the order that closes. ``pools`` are the positions as closes before
-        have left them."""
-        position = closing.lot.position
-        for order, own in closing.lot.pieces(volume):
-            pool = pools.get(position)
+    ) -> tuple[Decimal, Decimal, Sums]:
+        """Close ``pieces``: how much that is, the money then, and the sums of the order that
+        closes."""
+        pools: dict[Position, Pool] = {}
+        total = ZERO
+        for _, _, volume in pieces:
+            total = add(total, volume)
+        left = total
+        for lot, order, volume in pieces:
+            pool = pools.get(lot.position)
             if pool is None:
-                pool = position.closing(self.price, whole)
-            terms = priced(self.book, closing, order, own, self.price, pool, sums, taker=self.taker)
+                pool = lot.position.closing(self.price, left)
+            own = closing
+            if lot is not closing.lot:
+                own = Closing(closing.id, closing.kind, lot, tally=closing.tally)
+                own.working = closing.working
+            terms = priced(self.book, own, order, volume, self.price, pool, sums, taker=self.taker)
             # What an order has reserved can pay for a close as well as what is available.
             terms = covered(venue, terms, money)
             self._add_close(terms)
-            pools[position], sums = terms.pool, terms.sums
+            pools[lot.position], sums = terms.pool, terms.sums
             money = add(money, add(add(terms.margin, terms.pnl), terms.uncovered))
             money = add(sub(money, terms.fee), terms.fee_uncovered)
-        return money, sums
+            left = sub(left, volume)
+        return total, money, sums
 
     def _add_close(self, terms: CloseTerms) -> None:
         self.closes.append(terms)
@@ -188,17 +196,12 @@ class TradeSide:
     def _nets(self, venue: Venue, wanted: Decimal, money: Decimal) -> tuple[Decimal, Decimal, Sums]:
         """Close what is open on the other side, oldest first: how much, the money then, and what
         the fills of the order come to then."""
-        book, branch = self.book, self.branch
-        closed, left, sums = ZERO, wanted, branch.sums
-        if not branch.nets:
-            return closed, money, sums
-        pools: dict[Position, Pool] = {}
-        for lot in book.opposite(self.account, self.working.buy):
-            volume = min(left, lot.part.volume)
-            if volume <= ZERO:
-                break
-            own = Closing(branch.id, "netting", lot, tally=branch.own_tally())
-            own.working = self.working
-            money, sums = self._pieces(venue, own, volume, money, sums, pools, left)
-            closed, left = add(closed, volume), sub(left, volume)
-        return closed, money, sums
+        branch = self.branch
+        pieces = []
+        if branch.nets:
+            pieces = self.book.opposite(self.account, self.working.buy, wanted)
+        if not pieces:
+            return ZERO, money, branch.sums
+        own = Closing(branch.id, "netting", pieces[0][0], tally=branch.own_tally())
+        own.working = self.working
+        return self._pieces(venue, own, pieces, money, branch.sums)

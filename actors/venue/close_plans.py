@@ -13,7 +13,7 @@ from backtest.services.settlement.pool import Pool
 
 from .branch import Branch
 from .pair_book import PairBook
-from .position import Closing, Lot, Position
+from .position import Closing, Piece, Position
 from .venue import Venue
 
 __all__ = [
@@ -127,26 +127,26 @@ def sums_after(
 def frees(
     book: PairBook,
     branch: Branch,
-    lots: Sequence[Lot],
-    volume: Decimal,
+    pieces: Sequence[Piece],
     price: Decimal,
     sums: Sums,
     taker: bool,
 ) -> tuple[Decimal, Sums]:
-    """What closing ``volume`` of ``lots`` at ``price`` would make available to ``branch``, an order
-    of the other side, and the sums of that order then."""
-    money = ZERO
+    """What closing ``pieces`` at ``price`` would make available to ``branch``, an order of the
+    other side, and the sums of that order then."""
+    money = volume = ZERO
+    for _, _, own in pieces:
+        volume = add(volume, own)
     pools: dict[Position, Pool] = {}
-    for lot in lots:
+    for lot, order, own in pieces:
+        pool = pools.get(lot.position)
+        if pool is None:
+            pool = lot.position.closing(price, volume)
         closing = Closing(branch.id, "netting", lot)
-        for order, own in lot.pieces(min(volume, lot.part.volume)):
-            pool = pools.get(lot.position)
-            if pool is None:
-                pool = lot.position.closing(price, volume)
-            terms = priced(book, closing, order, own, price, pool, sums, taker=taker)
-            pools[lot.position], sums = terms.pool, terms.sums
-            money = add(money, sub(max(ZERO, add(terms.margin, terms.pnl)), terms.fee))
-        volume = sub(volume, min(volume, lot.part.volume))
+        terms = priced(book, closing, order, own, price, pool, sums, taker=taker)
+        pools[lot.position], sums = terms.pool, terms.sums
+        money = add(money, sub(max(ZERO, add(terms.margin, terms.pnl)), terms.fee))
+        volume = sub(volume, own)
     return money, sums
 
 
@@ -160,8 +160,8 @@ def reversal_reserve(branch: Branch, reserve: Decimal, free: Decimal) -> Decimal
     if not branch.offset or branch.reduces or reserve <= free or book.last is None:
         branch.is_short = branch.is_short and reserve > free
         return reserve
-    lots = book.opposite(branch.account, branch.working.buy)
-    money, _ = frees(book, branch, lots, branch.offset, book.last, NOTHING, True)
+    pieces = book.opposite(branch.account, branch.working.buy, branch.offset)
+    money, _ = frees(book, branch, pieces, book.last, NOTHING, True)
     if reserve > add(free, money):
         return reserve
     branch.is_short = True

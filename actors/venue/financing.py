@@ -77,7 +77,7 @@ class Financing:
                 await self._funding(book, due, rate, bar, only)
         if only is not None and only.order is None and only.lot is not None:
             for lot in only.lot.position.lots:  # they have paid until now, and what comes of them
-                lot.opened = [(order, max(since, end + 1)) for order, since in lot.opened]
+                lot.opened = [one._replace(since=max(one.since, end + 1)) for one in lot.opened]
 
     async def charge_order(self, branch: Branch, positions: bool) -> None:
         """Charge what is pending of ``branch``, or else, with ``positions``, what it has open, for

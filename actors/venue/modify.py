@@ -293,7 +293,7 @@ class Modification:
             if kind in changes:
                 self._protect(lot, kind, changes[kind])
         last = len(lot.opened) - 1
-        for place, (old, _) in enumerate(list(lot.opened)):
+        for place, (old, _, _) in enumerate(list(lot.opened)):
             replaced, child = modify(old, at=venue.at, new_id=venue.ids.draw(), changes=changes)
             venue.records.keep(replaced)
             venue.take_on(child, branch)

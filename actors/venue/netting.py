@@ -87,11 +87,14 @@ class Netting:
         Of a reduce-only order nothing is: what has nothing to close is cancelled.
         """
         left, closed, there = hit.volume, ZERO, ZERO
+        buy = hit.working.buy
+        for position in book.facing(branch.account, buy):
+            there = add(there, position.pool.volume)
         begun: dict[Position, None] = {}
-        for lot in book.opposite(branch.account, hit.working.buy):
-            there = add(there, lot.part.volume)
-            volume = min(left, lot.part.volume)
-            # A close can call a cross margin account, which cancels the rest of this very order.
+        for lot, _, own in book.opposite(branch.account, buy, left):
+            # A close can call a cross margin account, which closes others, and cancels the rest of
+            # this very order.
+            volume = min(own, lot.part.volume)
             if volume <= ZERO or branch.order is None:
                 continue
             closing = branch.closing
@@ -104,8 +107,8 @@ class Netting:
                 lot.position.pool = lot.position.closing(hit.price, left)
             sums = sums_after(book, closing, volume, hit.price, taker=hit.taker)
             await self._settle(branch, hit.price, volume, sums)
-            own = evolve(hit, part=lot.part, volume=volume)
-            await self._exit_fills.close(book, bar, walk, own, closing)
+            at = evolve(hit, part=lot.part, volume=volume)
+            await self._exit_fills.close(book, bar, walk, at, closing)
             left, closed = sub(left, volume), add(closed, volume)
         if branch.reduces:
             await self._cancel_rest(walk, hit, branch, sub(there, closed))
@@ -118,12 +121,12 @@ class Netting:
         is beyond that, with what the closes bring."""
         venue, order = self._venue, branch.order
         assert isinstance(order, TradingOrder)
-        lots = book.opposite(branch.account, hit.working.buy)
-        freed, sums = frees(book, branch, lots, hit.volume, hit.price, branch.sums, hit.taker)
+        pieces = book.opposite(branch.account, hit.working.buy, hit.volume)
+        freed, sums = frees(book, branch, pieces, hit.price, branch.sums, hit.taker)
         money = add(add(order.reserved, venue.spendable(branch.account, branch.asset)), freed)
         opens = hit.volume
-        for lot in lots:
-            opens = sub(opens, lot.part.volume)
+        for _, _, volume in pieces:
+            opens = sub(opens, volume)
         if opens <= ZERO or branch.reduces:
             return opens <= ZERO
         plan = opening_plan(

@@ -34,7 +34,7 @@ from backtest.services.settlement.pool import Pool
 from .branch import Branch
 from .coverage import Coverage
 from .oco import OcoGroup
-from .position import Closing, Lot, Position
+from .position import Closing, Lot, Piece, Position
 from .standing_quote import StandingQuote
 
 __all__ = ["PairBook"]
@@ -288,9 +288,15 @@ class PairBook:
         own = self.own_positions.get(account)
         return () if own is None else own[not long]
 
-    def opposite(self, account: str, long: bool) -> list[Lot]:
-        """Their lots, listed, oldest first: for who closes some of them as he goes."""
-        return [lot for position in self.facing(account, long) for lot in position.lots]
+    def opposite(self, account: str, long: bool, volume: Decimal) -> list[Piece]:
+        """What an order of that side closes of them with ``volume``: the oldest first."""
+        found: list[Piece] = []
+        for position in self.facing(account, long):
+            if volume <= ZERO:
+                break
+            found += position.pieces(volume)
+            volume = sub(volume, position.pool.volume)
+        return found
 
     def fee(
         self, fees: tuple[Fee, ...], volume: Decimal, price: Decimal, margin: Decimal

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from backtest.models import TradingOrder
@@ -18,14 +19,35 @@ from .branch import Branch
 if TYPE_CHECKING:
     from .pair_book import PairBook
 
-__all__ = ["Closing", "Lot", "Position", "is_live"]
+__all__ = ["Closing", "Lot", "Opened", "Piece", "Position", "is_live"]
+
+
+class Opened(NamedTuple):
+    """A fill of which something is open: its order as it is now."""
+
+    order: TradingOrder
+    since: int
+    """The earliest moment at which it can have been opened, in nanoseconds; later where it has paid
+    ahead what fell due before."""
+    age: int
+    """Its place among the fills of the position, oldest first."""
 
 
 class Position:
     """What an account has open on one side of a pair: on a netting account all of it, else what one
     order has opened. Cost and margin are one for all its lots, and so is its liquidation price."""
 
-    __slots__ = ("account", "book", "group", "liquidation", "long", "lots", "pool", "tally")
+    __slots__ = (
+        "account",
+        "book",
+        "fills",
+        "group",
+        "liquidation",
+        "long",
+        "lots",
+        "pool",
+        "tally",
+    )
 
     def __init__(self, book: PairBook, account: str, long: bool) -> None:
         self.book = book
@@ -34,6 +56,8 @@ class Position:
         self.pool: Pool = EMPTY
         self.lots: list[Lot] = []
         """Oldest first."""
+        self.fills = 0
+        """How many have opened something of it."""
         self.liquidation: Decimal | None = None
         """The price at which it is liquidated; None for never, or where the account is called."""
         self.tally = Tally()
@@ -56,10 +80,25 @@ class Position:
         """How much of it can have been open by ``due``."""
         total = self.pool.volume
         for lot in self.lots:
-            for order, since in lot.opened:
-                if since > due:
-                    total = sub(total, order.volume)
+            for one in lot.opened:
+                if one.since > due:
+                    total = sub(total, one.order.volume)
         return total
+
+    def pieces(self, volume: Decimal) -> Iterator[Piece]:
+        """What a close of ``volume`` takes, whosever it is: the oldest fills first."""
+        fills = [
+            (one.age, place, lot, one.order)
+            for place, lot in enumerate(self.lots)
+            for one in lot.opened
+        ]
+        fills.sort(key=itemgetter(0, 1))
+        for _, _, lot, order in fills:
+            if volume <= ZERO:
+                return
+            own = min(volume, order.volume)
+            yield lot, order, own
+            volume = sub(volume, own)
 
 
 class Lot:
@@ -71,9 +110,8 @@ class Lot:
     def __init__(self, branch: Branch, position: Position) -> None:
         self.branch = branch
         self.position = position
-        self.opened: list[tuple[TradingOrder, int]] = []
-        """The orders that filled, oldest first, each with the earliest moment at which it can have
-        been opened, in nanoseconds; later where it has paid ahead what fell due before."""
+        self.opened: list[Opened] = []
+        """Its fills, oldest first."""
         self.closings: list[Closing] = []
         self.part = OpenPart(self, position.long, ZERO, ZERO, ZERO, [])
         """As the walk along a bar sees it."""
@@ -81,19 +119,19 @@ class Lot:
     @property
     def order(self) -> TradingOrder:
         """The oldest of its orders: that of which a close closes first."""
-        return self.opened[0][0]
+        return self.opened[0].order
 
     def renew(self, place: int, order: TradingOrder) -> None:
         """The order at ``place`` is this one now."""
-        self.opened[place] = (order, self.opened[place][1])
+        self.opened[place] = self.opened[place]._replace(order=order)
 
     def pieces(self, volume: Decimal) -> Iterator[tuple[TradingOrder, Decimal]]:
         """The orders of which a close of ``volume`` takes something, and how much of each."""
-        for order, _ in self.opened:
+        for one in self.opened:
             if volume <= ZERO:
                 return
-            own = min(volume, order.volume)
-            yield order, own
+            own = min(volume, one.order.volume)
+            yield one.order, own
             volume = sub(volume, own)
 
     def closing(self, kind: str) -> Closing | None:
@@ -114,6 +152,10 @@ class Lot:
         """Let it act no more."""
         self.closings.remove(closing)
         self.part.exits.remove(closing.working)
+
+
+Piece = tuple[Lot, TradingOrder, Decimal]
+"""What a close takes of an open order, and of which lot that is."""
 
 
 class Closing:

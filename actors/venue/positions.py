@@ -14,7 +14,7 @@ from backtest.services.fills.walk import Hit, Walk, Working, WorkingKind
 from backtest.services.orders.operations import apportion
 
 from .branch import Branch
-from .position import Closing, Lot, Position
+from .position import Closing, Lot, Opened, Position
 from .venue import Venue
 
 __all__ = [
@@ -39,12 +39,12 @@ def open_lot(venue: Venue, branch: Branch, order: TradingOrder, since: int) -> L
     long = order.direction.sign > 0
     is_new = lot is None
     if lot is None:
-        position = (
-            book.position_of(branch.account, long) if branch.account in venue.netting else None
-        )
-        lot = new_lot(branch, position or Position(book, branch.account, long))
+        nets = branch.account in venue.netting
+        known = book.position_of(branch.account, long) if nets else None
+        lot = new_lot(branch, known or Position(book, branch.account, long))
     position = lot.position
-    lot.opened.append((order, since))
+    position.fills += 1
+    lot.opened.append(Opened(order, since, position.fills))
     price: Decimal = order.fill_price  # type: ignore[assignment]
     size = book.pair.contract_size
     position.pool = position.pool.filled(order.volume, price, order.margin_reserved, size)
@@ -126,7 +126,7 @@ def restate(venue: Venue, position: Position) -> Changes:
     margin, volume = pool.margin, pool.volume
     changed: list[tuple[UUID, TradingOrder | None]] = []
     for lot in position.lots:
-        for place, (order, _) in enumerate(lot.opened):
+        for place, (order, _, _) in enumerate(lot.opened):
             own, margin = apportion(margin, order.volume, volume, book.step)
             volume = sub(volume, order.volume)
             price = order.fill_price if average is None else average

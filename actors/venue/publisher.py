@@ -251,7 +251,7 @@ class Publisher:
         order = None if branch is None else branch.order
         about = order
         if about is None and branch is not None and branch.lot is not None:
-            about = branch.lot.opened[-1][0]
+            about = branch.lot.opened[-1].order
         heard = self._actor.fiber.handling
         self._records.events.append(
             EventRecord(

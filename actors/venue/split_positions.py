@@ -14,8 +14,8 @@ from backtest.services.orders.operations import modify, split
 
 from .branch import Branch
 from .checks import check_protection, refuse
-from .position import Closing, Lot, Position
-from .positions import Changes, drop_lot, new_lot, protect, restate, revalue
+from .position import Closing, Lot, Opened, Position
+from .positions import drop_lot, new_lot, protect, restate, revalue
 from .venue import Venue
 
 __all__ = ["PositionSplitting"]
@@ -50,32 +50,36 @@ class PositionSplitting:
         waits = {working: at for at, working in branch.book.waiting}
         made: dict[int, Lot] = {}
         drop_lot(venue, lot)
-        shares = _shares([order.volume for order, _ in opened], volumes)
-        for number, ((order, since), pieces) in enumerate(zip(opened, shares, strict=True), 1):
-            parts = self._pieces(branch, order, pieces, take_profits)
-            changes: Changes = ((order.id, None),)
+        shares = _shares([one.order.volume for one in opened], volumes)
+        told: list[tuple[TradingOrder, list[tuple[int, TradingOrder]]]] = []
+        for one, pieces in zip(opened, shares, strict=True):
+            parts = self._pieces(branch, one.order, pieces, take_profits)
             children = []
             for (place, _), part in zip(pieces, parts, strict=True):
                 own = made.get(place)
                 if own is None:
                     own = made[place] = self._new_lot(branch, part, positions[place])
-                self._add(own, part, since, closings, waits)
+                self._add(own, one._replace(order=part), closings, waits)
                 children.append((own.branch.number, part))
-                changes += ((part.id, part),)
-            if number == len(shares) and len(shares) > 1:
-                known = dict(changes)
-                for position in dict.fromkeys(positions):
-                    known |= dict(restate(venue, position))
-                changes = tuple(known.items())
+            told.append((one.order, children))
+        for position in dict.fromkeys(positions):
+            restate(venue, position)
+        for number, (order, children) in enumerate(told, 1):
+            # Restated: the parts of what filled at several prices have those of the whole.
+            now = [(owner, self._now(part)) for owner, part in children]
             venue.publisher.tell(
                 EventKind.SPLIT,
                 branch,
-                venue.records.orders[order.order_number - 1],
-                command=command if number == len(shares) else 0,
-                facts=Facts(parts=tuple(part.volume for part in parts)),
-                children=tuple(children),
-                positions=changes,
+                self._now(order),
+                command=command if number == len(told) else 0,
+                facts=Facts(parts=tuple(part.volume for _, part in now)),
+                children=tuple(now),
+                positions=((order.id, None), *((part.id, part) for _, part in now)),
             )
+
+    def _now(self, order: TradingOrder) -> TradingOrder:
+        """An order in its last state."""
+        return self._venue.records.orders[order.order_number - 1]  # type: ignore[return-value]
 
     def _check(
         self,
@@ -125,17 +129,16 @@ class PositionSplitting:
     def _add(
         self,
         lot: Lot,
-        part: TradingOrder,
-        since: int,
+        opened: Opened,
         closings: Sequence[Closing],
         waits: dict[Working, int],
     ) -> None:
-        """``part`` is the lot's from now on."""
-        venue, branch = self._venue, lot.branch
+        """``opened``, of an order that is new, is the lot's from now on."""
+        venue, branch, part = self._venue, lot.branch, opened.order
         part.__dict__["branch_id"] = branch.id  # a copy that is ours alone still
         branch.total_filled = add(branch.total_filled, part.volume)
         is_new = not lot.opened
-        lot.opened.append((part, since))
+        lot.opened.append(opened)
         lot.part.volume = add(lot.part.volume, part.volume)
         if is_new and part.stop_loss is not None:
             protect(venue, lot, "stop_loss", part.stop_loss)

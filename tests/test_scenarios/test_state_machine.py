@@ -19,7 +19,6 @@ from backtest.errors import OrderRejected
 from tests.effort import examples
 from tests.harness import D, bar, pair_of, play, rules
 from tests.reference_model import CANCEL, CLOSE, CREATE, FILL, FLAT, MAINTENANCE, Model
-from tests.reference_netting import NettingModel
 
 PRICES = st.integers(60, 140)
 VOLUMES = st.integers(1, 9)
@@ -292,19 +291,3 @@ async def _carry_out(me: Any, handles: list[Any], words: tuple[Any, ...]) -> Non
 
 TestOrders = Orders.TestCase
 TestOrders.settings = settings(max_examples=examples(150), stateful_step_count=30)
-
-
-class NettingOrders(Orders):
-    """The same on a netting account: orders and cancels.
-
-    No closes yet: one that was accepted before an opposite order must go before it, and does not
-    (`test_positions_as_one.py` says what is right).
-    """
-
-    model_of = NettingModel
-    accounts = {"main": {"netting": True}}  # noqa: RUF012 - never written to
-    modify = split = close = None  # type: ignore[assignment]
-
-
-TestNettingOrders = NettingOrders.TestCase
-TestNettingOrders.settings = settings(max_examples=examples(100), stateful_step_count=30)
