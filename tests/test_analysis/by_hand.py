@@ -47,7 +47,7 @@ class HandRun:
             "cash": cash,
             "pairs": {"BTCUSD": pair},
             "insurance_fund": {},
-            "accounts": {name: {"margin_mode": "isolated"} for name in cash},
+            "accounts": {name: {"margin_mode": "isolated", "netting": False} for name in cash},
         }
         for name, owned in cash.items():
             for asset, text in owned.items():

@@ -16,6 +16,7 @@ import pytest
 from backtest.analysis.explain.explain import explain
 from backtest.analysis.verify import events as check_events
 from backtest.analysis.verify import orders as check_orders
+from backtest.analysis.verify import sums as check_sums
 from backtest.analysis.verify import volumes as check_volumes
 from backtest.analysis.verify.journal import Journal, journal_checks
 from backtest.analysis.verify.lines import Material
@@ -150,7 +151,7 @@ def problems(run: HandRun) -> list[str]:
     journal = Journal(material)
     journal.walk()
     checks = list(journal_checks(journal))
-    for look in (check_orders.reserves, check_orders.trades, check_events.events):
+    for look in (check_sums.reserves, check_sums.trades, check_events.events):
         checks.append(checked(look.__name__, partial(look, material, journal)))
     for read in (check_orders.orders, check_volumes.chains, check_orders.fills):
         checks.append(checked(read.__name__, partial(read, material)))
@@ -223,15 +224,22 @@ def leg(run: HandRun, account: str, kind: str, amount: str) -> int:
             lambda run: run.change("fills", 1, direction="LONG"),
             "trades between agents are even: the fill of order",
         ),
+        # Ann has bought one and sold it; of Bob's two one is open.
+        (
+            lambda run: run.change("fills", 0, volume="1"),
+            "the open volume of BTCUSD is -1 net",
+        ),
+        # Ann's one that is open has cost 90, Bob has got 100 for his.
+        (
+            lambda run: run.change("fills", 0, price="90"),
+            "clearing has 0 USD, the positions are 10 ahead",
+        ),
         # A position is gone: Ann's long has no short.
         (
             lambda run: run.change("orders", 2, status="CANCELLED"),
-            "the open volume of BTCUSD is 1 net",
+            "1 was filled by its orders, 2 by its fills",
         ),
-        (
-            lambda run: run.change("orders", 3, fill_price="90"),
-            "clearing has 0 USD, the positions are 10 ahead",
-        ),
+        (lambda run: run.change("orders", 3, fill_price="90"), " is 90, should be 100"),
     ],
 )
 def test_what_is_not_even_is_found(spoil: Callable[[HandRun], None], found: str) -> None:

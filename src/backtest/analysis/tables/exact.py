@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["DIGITS", "ONE_UNIT", "amount", "round_half_even", "text_of"]
+__all__ = ["DIGITS", "ONE_UNIT", "amount", "exact_product", "round_half_even", "text_of"]
 
 DIGITS = 60
 ONE_UNIT: int = 10**DIGITS
@@ -46,6 +46,14 @@ def text_of(units: int) -> str:
     if not part:
         return f"{sign}{whole}"
     return f"{sign}{whole}.{part:0{DIGITS}d}".rstrip("0")
+
+
+def exact_product(left: int, right: int) -> int:
+    """The product of two amounts. Raises `ValueError` where it has more digits than are kept."""
+    product, rest = divmod(left * right, ONE_UNIT)
+    if rest:
+        raise ValueError("a product has too many digits to be checked")
+    return product
 
 
 def round_half_even(numerator: int, denominator: int) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backtest.analysis.tables.exact import ONE_UNIT, text_of
+from backtest.analysis.tables.exact import text_of
 from backtest.analysis.verify.lines import FillLine, Leg, Material
 from backtest.analysis.verify.verification import Finding
 
@@ -149,14 +149,11 @@ class Between:
         for the shorts less what was paid for the longs."""
         net: dict[str, int] = {}
         owed: dict[str, int] = {}
-        for order in self._material.orders:
-            if order.kind != "trading" or order.status != "FILLED" or order.pair not in self._pairs:
-                continue
-            pair = self._material.pairs[order.pair]
-            size = order.volume if order.direction == "LONG" else -order.volume
-            net[order.pair] = net.get(order.pair, 0) + size
-            worth = size * order.fill_price * pair.contract_size
-            owed[pair.quote] = owed.get(pair.quote, 0) - worth
+        for code, volume, cost in self._material.positions.open():
+            if code in self._pairs:
+                quote = self._material.pairs[code].quote
+                net[code] = net.get(code, 0) + volume
+                owed[quote] = owed.get(quote, 0) - cost
         for pair_code, volume in net.items():
             if volume:
                 self._clearing.wrong(f"the open volume of {pair_code} is {text_of(volume)} net")
@@ -168,14 +165,13 @@ class Between:
             steps[pair.quote] = pair.quote_step
         for asset, count in closes.items():
             held = self._held.get(asset, 0)
-            unit = ONE_UNIT * ONE_UNIT
-            off = held * unit - owed.get(asset, 0)
+            off = held - owed.get(asset, 0)
             if asset not in owed:
                 self._clearing.differ(
                     f"what clearing has of {asset}, where nothing is open", text_of(held), "0"
                 )
-            elif not 0 <= off <= count * steps[asset] * unit:
-                told = text_of(owed[asset] // unit)
+            elif not 0 <= off <= count * steps[asset]:
+                told = text_of(owed[asset])
                 self._clearing.wrong(
                     f"clearing has {text_of(held)} {asset}, the positions are {told} ahead"
                 )

@@ -191,12 +191,14 @@ class _Walk:
     def _position(self, fill: FillLine) -> None:
         if fill.order_kind != "trading":
             return
-        price, sign = fill.price, 1 if fill.direction == "LONG" else -1
-        if fill.kind != "entry":
-            price = self._material.order_by_id[fill.order].fill_price
-        size = sign * fill.volume * self._material.pairs[fill.pair].contract_size // ONE_UNIT
+        sign = 1 if fill.direction == "LONG" else -1
+        size = fill.volume * self._material.pairs[fill.pair].contract_size // ONE_UNIT
+        if fill.kind == "entry":
+            paid = size * fill.price // ONE_UNIT
+        else:
+            paid = self._material.positions.closes[fill.entry_id, fill.order].cost
         held, cost = self._sizes.get(fill.pair, (0, 0))
-        self._sizes[fill.pair] = (held + size, cost + size * price // ONE_UNIT)
+        self._sizes[fill.pair] = (held + sign * size, cost + sign * paid)
         self._dirty = self._is_touched = True
 
     # -- the end -----------------------------------------------------------------------------------

@@ -8,12 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from backtest.analysis.metrics import quotient, sharpe_ratio
-from backtest.analysis.tables.exact import amount, text_of
+from backtest.analysis.tables.exact import amount, exact_product, text_of
 from backtest.analysis.tables.times import moment_ns
 from backtest.analysis.verify.journal import HOUSE, Journal
 from backtest.analysis.verify.lines import Material, derived_id
 from backtest.analysis.verify.verification import Finding
-from backtest.analysis.verify.worth import exact_product, reachable, worth
+from backtest.analysis.verify.worth import reachable, worth
 from backtest.money import mul, plain
 from backtest.receipt import config_sha256, run_id_of
 from backtest.times import DAY
@@ -218,14 +218,11 @@ def _equity(material: Material, journal: Journal) -> dict[str, str]:
     for (account, asset), (available, unavailable) in journal.held.items():
         if account in material.agents:
             left[asset] = left.get(asset, 0) + available + unavailable
-    for order in material.orders:
-        if order.kind == "trading" and order.status == "FILLED" and order.pair in last:
-            pair = material.pairs[order.pair]
-            moved = last[order.pair] - order.fill_price
-            if order.direction == "SHORT":
-                moved = -moved
-            gain = exact_product(exact_product(moved, order.volume), pair.contract_size)
-            left[pair.quote] = left.get(pair.quote, 0) + gain
+    for code, volume, cost in material.positions.open():
+        if code in last:
+            pair = material.pairs[code]
+            worth_now = exact_product(exact_product(last[code], volume), pair.contract_size)
+            left[pair.quote] = left.get(pair.quote, 0) + worth_now - cost
     start, final = worth(material, opened, first), worth(material, left, last)
     return {
         "start_equity": text_of(start),

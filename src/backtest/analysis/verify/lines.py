@@ -10,6 +10,7 @@ from uuid import UUID
 from backtest import ids
 from backtest.analysis.tables.exact import amount
 from backtest.analysis.tables.tables import COLUMNS, Row, Tables
+from backtest.analysis.verify.positions import Positions
 
 __all__ = ["EventLine", "FillLine", "Leg", "Material", "OrderLine", "PairFacts", "derived_id"]
 
@@ -215,6 +216,17 @@ class Material:
     def agents(self) -> frozenset[str]:
         """The names of the agents' accounts."""
         return frozenset(self.facts["config"]["cash"])
+
+    @cached_property
+    def netting(self) -> frozenset[str]:
+        """The names of the accounts that have one position in a pair."""
+        accounts = self.facts["config"]["accounts"]
+        return frozenset(name for name, options in accounts.items() if options["netting"])
+
+    @cached_property
+    def positions(self) -> Positions:
+        """What fills opened and closed."""
+        return Positions(self)
 
     @cached_property
     def pairs(self) -> dict[str, PairFacts]:

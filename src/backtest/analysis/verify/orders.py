@@ -1,20 +1,20 @@
-"""Orders, fills and events against each other and against what the journal adds up to."""
+"""Orders, fills and events against each other."""
 
 from __future__ import annotations
 
 from backtest.analysis.tables.exact import ONE_UNIT, round_half_even, text_of
 from backtest.analysis.tables.times import as_moment
-from backtest.analysis.verify.journal import Journal
 from backtest.analysis.verify.lines import FillLine, Material, OrderLine
 from backtest.analysis.verify.moments import execution_time
 from backtest.analysis.verify.verification import Finding
 from backtest.analysis.verify.volumes import OFFSET, enters
 
-__all__ = ["fills", "orders", "reserves", "trades"]
+__all__ = ["fills", "orders"]
 
 _PENDING, _FILLED, _CLOSED = "PENDING", "FILLED", "CLOSED"
 _CANCELLED, _REPLACED = "CANCELLED", "REPLACED"
-"""The closing reason of what closed positions on the other side, and opened none."""
+_NEAR = ONE_UNIT // 10**12
+"""An average may have no end: it is the same to so many digits."""
 _STATES = {
     # filled, closed, cancelled, replaced: which of the times an order in that state has. A
     # position that was replaced has its fill, an order that was replaced before it filled has not.
@@ -110,13 +110,8 @@ def _state(order: OrderLine, what: str, finding: Finding) -> None:
         finding.differ(
             f"the filled volume of {what}", text_of(order.fill_volume), text_of(order.volume)
         )
-        limit = order.limit_price
-        worse = order.fill_price > limit if order.direction == "LONG" else order.fill_price < limit
-        # A stop-loss is below the take-profit of the same exit, and fills there.
-        if limit and worse and not order.entry_order:
-            finding.wrong(
-                f"{what} filled at {text_of(order.fill_price)}, beyond its {text_of(limit)}"
-            )
+        if order.kind == "spot" or order.closing_reason == OFFSET:
+            _limit(order, order.fill_price, what, finding)
     if order.status == _CANCELLED:
         finding.differ(
             f"the cancelled volume of {what}", text_of(order.cancel_volume), text_of(order.volume)
@@ -125,60 +120,13 @@ def _state(order: OrderLine, what: str, finding: Finding) -> None:
         finding.wrong(f"{what} ended before it was created")
 
 
-def reserves(material: Material, journal: Journal, finding: Finding) -> str:
-    """What is in reserve is there for a pending order or an open position, to the last digit."""
-    explained: dict[tuple[str, str], int] = {}
-    by_chain: dict[str, int] = {}
-    live = 0
-    for order in material.orders:
-        pair = material.pairs[order.pair]
-        held = 0
-        if order.status == _PENDING:
-            held = order.reserved
-        elif order.status == _FILLED and order.kind == "trading":
-            held = order.margin
-        live += bool(held)
-        base = order.kind == "spot" and order.direction == "SHORT"
-        key = (order.account, pair.base if base else pair.quote)
-        explained[key] = explained.get(key, 0) + held
-        by_chain[order.root] = by_chain.get(order.root, 0) + held
-        entry = material.order_by_id.get(order.entry_order)
-        if entry is not None and not order.parent:
-            # What the exit sells was put in reserve with the fill of its entry, and stands there.
-            by_chain[entry.root] = by_chain.get(entry.root, 0) + entry.volume
-            by_chain[order.root] -= entry.volume
-    for key in sorted({*explained, *journal.held}):
-        if key[0] in material.agents:
-            found = journal.held.get(key, (0, 0))[1]
-            if found != explained.get(key, 0):
-                finding.wrong(
-                    f"{key[0]} has {text_of(found)} {key[1]} in reserve, orders and positions "
-                    f"explain {text_of(explained.get(key, 0))}"
-                )
-    for root, sums in _by_chain(material, journal).items():
-        found = sum(reserved for _, reserved in sums.values())
-        if found != by_chain.get(root, 0):
-            finding.wrong(
-                f"chain {root} has {text_of(found)} in reserve, its orders explain "
-                f"{text_of(by_chain.get(root, 0))}"
-            )
-    return f"{live} orders and positions hold all that is in reserve"
-
-
-def _by_chain(
-    material: Material, journal: Journal
-) -> dict[str, dict[tuple[str, str], tuple[int, int]]]:
-    """The journal's sums per order, added up per chain."""
-    chains: dict[str, dict[tuple[str, str], tuple[int, int]]] = {}
-    for order_id, sums in journal.by_order.items():
-        order = material.order_by_id.get(order_id)
-        if order is None:
-            continue
-        chain = chains.setdefault(order.root, {})
-        for key, (total, reserved) in sums.items():
-            before = chain.get(key, (0, 0))
-            chain[key] = (before[0] + total, before[1] + reserved)
-    return chains
+def _limit(order: OrderLine, price: int, what: str, finding: Finding) -> None:
+    """What filled did so at its limit or better."""
+    limit = order.limit_price
+    worse = price > limit if order.direction == "LONG" else price < limit
+    # A stop-loss is below the take-profit of the same exit, and fills there.
+    if limit and worse and not order.entry_order:
+        finding.wrong(f"{what} filled at {text_of(price)}, beyond its {text_of(limit)}")
 
 
 # -- fills -----------------------------------------------------------------------------------------
@@ -205,13 +153,21 @@ def fills(material: Material, finding: Finding) -> str:
         if enters(fill):
             _entry(fill, order, what, finding)
         else:
-            _closing(fill, order, what, pair.quote_step, pair.contract_size, finding)
+            _closing(fill, order, what, finding)
+            closed = material.positions.closes.get((fill.entry_id, fill.order))
+            if closed is None:
+                finding.wrong(f"{what} closes a position that no fill has opened")
+            else:
+                expected = text_of(closed.pnl)
+                finding.differ(f"the PnL of {what}", text_of(fill.pnl), expected)
         if fill.kind != "entry" or order.kind == "spot":
             ended[fill.order] = ended.get(fill.order, 0) + 1
     _offsets(material, finding)
     for order in material.orders:
         if order.closing_reason == OFFSET:
             continue
+        if order.kind == "trading" and order.filled:
+            _price(material, order, finding)
         final = order.status == _CLOSED or (order.kind == "spot" and order.status == _FILLED)
         if ended.get(order.id, 0) != int(final):
             finding.wrong(
@@ -246,17 +202,26 @@ def _offsets(material: Material, finding: Finding) -> None:
 
 
 def _entry(fill: FillLine, order: OrderLine, what: str, finding: Finding) -> None:
-    finding.differ(f"the price of {what}", text_of(fill.price), text_of(order.fill_price))
     finding.differ(f"the side of {what}", fill.direction, order.direction)
     finding.differ(f"the time of {what}", as_moment(fill.time), order.filled)
-    if order.kind == "spot":
+    if order.kind == "trading":
+        _limit(order, fill.price, f"order {order.id}", finding)
+    else:
+        finding.differ(f"the price of {what}", text_of(fill.price), text_of(order.fill_price))
         finding.differ(f"the volume of {what}", text_of(fill.volume), text_of(order.volume))
         finding.differ(f"the fee of {what}", text_of(fill.fee), text_of(order.fee_fill))
 
 
-def _closing(
-    fill: FillLine, order: OrderLine, what: str, step: int, contract_size: int, finding: Finding
-) -> None:
+def _price(material: Material, order: OrderLine, finding: Finding) -> None:
+    """What is or was open shows the price of its fill, or the average of its position's."""
+    what, price = f"the fill price of order {order.id}", material.positions.prices.get(order.id)
+    if price is None:
+        finding.wrong(f"{what} is {text_of(order.fill_price)}, but no fill has opened it")
+    elif abs(order.fill_price - price) > _NEAR:
+        finding.differ(what, text_of(order.fill_price), text_of(price))
+
+
+def _closing(fill: FillLine, order: OrderLine, what: str, finding: Finding) -> None:
     opposite = {"LONG": "SHORT", "SHORT": "LONG"}.get(order.direction)
     finding.differ(f"the side of {what}", fill.direction, opposite)
     finding.differ(f"the time of {what}", as_moment(fill.time), order.closed)
@@ -268,11 +233,6 @@ def _closing(
         ("PnL", fill.pnl, order.gross_pnl),
     ):
         finding.differ(f"the {name} of {what}", text_of(found), text_of(expected))
-    moved = fill.price - order.fill_price
-    if order.direction == "SHORT":
-        moved = -moved
-    if not _is_near(fill.pnl, moved * fill.volume * contract_size, step):
-        finding.wrong(f"the PnL of {what} is {text_of(fill.pnl)}")
 
 
 def _is_notional(fill: FillLine, worth: int, step: int) -> bool:
@@ -287,48 +247,3 @@ def _is_near(amount: int, exact: int, step: int) -> bool:
     on the fills before it: that what they come to in all is right is `check_value`'s to tell."""
     unit = ONE_UNIT * ONE_UNIT
     return abs(amount * unit - exact) < step * unit
-
-
-# -- PnL and fees ----------------------------------------------------------------------------------
-
-
-def trades(material: Material, journal: Journal, finding: Finding) -> str:
-    """PnL and fees that orders show are the sums of their chains' own transactions."""
-    shown: dict[str, dict[str, int]] = {}
-    for order in material.orders:
-        if order.status == _CLOSED:
-            paid = order.fee_create + order.fee_fill + order.fee_close + order.fee_cancel
-            net = order.gross_pnl - paid - order.fee_overnight
-            finding.differ(f"the net PnL of order {order.id}", text_of(order.net_pnl), text_of(net))
-        for name, status, fee in (
-            ("close", _CLOSED, order.fee_close), ("cancel", _CANCELLED, order.fee_cancel),
-        ):  # fmt: skip
-            if fee and order.status != status:
-                finding.wrong(f"order {order.id} is {order.status} and has a {name} fee")
-        if order.status == _REPLACED:
-            continue
-        sums = shown.setdefault(order.root, {})
-        for kind, units in (
-            ("FEE_CREATE", -order.fee_create),
-            ("FEE_FILL", -order.fee_fill),
-            ("FEE_CLOSE", -order.fee_close),
-            ("FEE_CANCEL", -order.fee_cancel),
-            ("FEE_OVERNIGHT", -order.fee_overnight),
-            ("CLOSE_PNL", order.gross_pnl if order.status == _CLOSED else 0),
-        ):
-            sums[kind] = sums.get(kind, 0) + units
-    booked = _by_chain(material, journal)
-    for root, sums in shown.items():
-        chain: dict[str, int] = {}
-        for (kind, _), (total, _) in booked.get(root, {}).items():
-            chain[kind] = chain.get(kind, 0) + total
-        spot = material.order_by_id[root].kind == "spot" if root in material.order_by_id else False
-        for kind, units in sums.items():
-            if kind == "FEE_OVERNIGHT" and spot:
-                continue  # spot orders do not carry it: it stands in the journal alone
-            if chain.get(kind, 0) != units:
-                finding.wrong(
-                    f"chain {root}: its orders show {text_of(units)} of {kind}, its transactions "
-                    f"sum to {text_of(chain.get(kind, 0))}"
-                )
-    return f"PnL and fees of {len(shown)} chains"

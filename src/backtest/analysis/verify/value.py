@@ -10,10 +10,9 @@ cost, or up to one step less.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from backtest.analysis.tables.exact import ONE_UNIT, text_of
-from backtest.analysis.verify.lines import FillLine, Leg, Material, OrderLine, PairFacts
+from backtest.analysis.verify.lines import FillLine, Leg, Material, PairFacts
 from backtest.analysis.verify.verification import Finding
 
 __all__ = ["Value"]
@@ -23,11 +22,6 @@ _SQUARE = ONE_UNIT * ONE_UNIT
 """The number 1 in units of a price times a volume."""
 
 
-class _Opened(NamedTuple):
-    price: int
-    sign: int
-
-
 class Value:
     """Adds up what fills make, entry by entry."""
 
@@ -35,10 +29,7 @@ class Value:
         self._material = material
         self.finding = Finding("fills move value and make none")
         self._made: dict[tuple[str, str], int] = {}
-        """By order or position: what its fills made in all, times `ONE_UNIT`; for contracts times
-        that once more."""
-        self._opened: dict[str, _Opened] = {}
-        """By order that opened a position: its price, and its sign."""
+        """By order or position: what its fills made in all, times `ONE_UNIT` twice over."""
 
     def entry(self, by_order: dict[str, list[Leg]], fills: Sequence[FillLine]) -> None:
         """Look at the legs of one entry, by order, and at the fills that it books."""
@@ -56,36 +47,23 @@ class Value:
                 moved[leg.asset] = moved.get(leg.asset, 0) + change
         value = moved[pair.quote] * _SQUARE + moved[pair.base] * fill.price * ONE_UNIT
         if fill.order_kind != "spot":
-            order = self._material.order_by_id.get(fill.order)
-            if order is None:
-                return  # another check's to tell
-            if fill.kind == "entry":
-                self._opened[fill.order] = _Opened(
-                    fill.price, 1 if fill.direction == "LONG" else -1
-                )
-            self._position(fill, order, value, pair)
+            self._position(fill, value, pair)
             return
         self._add(fill, ("order", self._order_of(fill)), value, pair)
 
-    def _position(self, fill: FillLine, order: OrderLine, value: int, pair: PairFacts) -> None:
+    def _position(self, fill: FillLine, value: int, pair: PairFacts) -> None:
         if fill.kind == "entry":
             if value:
                 self.finding.wrong(
                     f"{_of(fill)} makes {_shown(value)} {pair.quote} where a position is opened"
                 )
             return
-        part = None
-        while order.id not in self._opened:
-            parent = self._material.order_by_id.get(order.parent)
-            if parent is None:
-                self.finding.wrong(f"{_of(fill)} closes a position that no fill has opened")
-                return
-            if part is None and parent.branch != order.branch:
-                part = order.id  # a split made it: a position of its own from then on
-            order = parent
-        price, sign = self._opened[order.id]
-        value -= sign * (fill.price - price) * fill.volume * pair.contract_size
-        self._add(fill, ("position", part or order.id), value, pair)
+        closed = self._material.positions.closes.get((fill.entry_id, fill.order))
+        if closed is None:
+            self.finding.wrong(f"{_of(fill)} closes a position that no fill has opened")
+            return
+        position = ("position", str(closed.position))
+        self._add(fill, position, value - closed.won * _SQUARE, pair)
 
     def _order_of(self, fill: FillLine) -> str:
         """The order that a fill belongs to: its branch, or the entry whose bracket it is of."""

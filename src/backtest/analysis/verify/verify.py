@@ -23,6 +23,9 @@ from backtest.analysis.verify import (
 from backtest.analysis.verify import (
     orders as check_orders,
 )
+from backtest.analysis.verify import (
+    sums as check_sums,
+)
 from backtest.analysis.verify.columns import causes, columns
 from backtest.analysis.verify.data import against_the_data, unfit
 from backtest.analysis.verify.journal import Journal, journal_checks
@@ -61,8 +64,8 @@ def verify_tables(
     for name, look in (
         ("the journal's hash is the receipt's", check_facts.journal_hash),
         ("money is conserved", check_facts.money),
-        ("reserves and margins are explained", check_orders.reserves),
-        ("PnL and fees are their transactions", check_orders.trades),
+        ("reserves and margins are explained", check_sums.reserves),
+        ("PnL and fees are their transactions", check_sums.trades),
         ("the summary follows from the tables", check_facts.summary),
     ):
         checks.append(checked(name, _along(look, material, journal)))

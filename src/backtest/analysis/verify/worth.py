@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backtest.analysis.tables.exact import ONE_UNIT
+from backtest.analysis.tables.exact import ONE_UNIT, exact_product
 from backtest.analysis.verify.lines import Material
 
-__all__ = ["exact_product", "reachable", "worth"]
+__all__ = ["reachable", "worth"]
 
 Prices = Mapping[str, int]
 """Prices in units, by pair; only of pairs that have one."""
@@ -95,11 +95,3 @@ def _step(material: Material, asset: str) -> int:
         if pair[side] == asset
     ]
     return ONE_UNIT // int(10 ** max(digits))
-
-
-def exact_product(left: int, right: int) -> int:
-    """The product of two amounts. Raises `ValueError` where it has more digits than are kept."""
-    product, rest = divmod(left * right, ONE_UNIT)
-    if rest:
-        raise ValueError("a product has too many digits to be checked")
-    return product
