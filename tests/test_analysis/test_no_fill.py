@@ -85,7 +85,7 @@ class Watched(BarWalk):
             order_id, closing_id = str(key.order.id), ""
         else:
             role = "close" if key.kind == "close" else working.kind
-            order_id, closing_id = str(key.holding.order.id), str(key.id)
+            order_id, closing_id = str(key.lot.order.id), str(key.id)
         self.conditions[id(working)] = (
             working, order_id, role, closing_id, working.start,
             None if begun else self._reaches(working), working.volume,
@@ -112,7 +112,11 @@ class Watched(BarWalk):
             done = None  # the position is gone: nothing is left to fill
         self.filled[id(hit.working)] = done
         for working in part.exits if part is not None else ():
-            self._note(working, begun=True)
+            if id(working) in self.conditions:  # what it acts on is more now
+                *other, before = self.conditions[id(working)]
+                self.conditions[id(working)] = (*other, before + volume)
+            else:
+                self._note(working, begun=True)
 
     def seen(self) -> Iterator[Seen]:
         for key, (
@@ -168,20 +172,9 @@ def all_silences(result: RunResult, bars: list[Bar]) -> list[Silence]:
     found = []
     for root in dict.fromkeys(order["root_id"] for order in orders):
         chain = [order for order in orders if order["root_id"] == root]
-        ids = {order["order_id"] for order in chain}
         rules = PairRules(chain[0]["pair"], result.config)
-        waits = waits_of(
-            orders,
-            [event for event in events if event["order_id"] in ids],
-            fills,
-            {entry: taken for entry, taken in legs.items() if taken[0]["order_id"] in ids},
-            rules,
-            frozenset(
-                name
-                for name, options in result.config["accounts"].items()
-                if options["margin_mode"] == "cross"
-            ),
-        )
+        accounts = result.config["accounts"]
+        waits = waits_of(chain[0], orders, events, fills, legs, rules, accounts)
         taken = Taken(events, [fill for fill in fills if fill["pair"] == chain[0]["pair"]])
         found += list(silences(waits, bars, rules, taken))
     return found

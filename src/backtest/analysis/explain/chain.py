@@ -10,7 +10,11 @@ __all__ = ["Chain"]
 
 
 class Chain:
-    """What the tables say of a chain."""
+    """What the tables say of a chain.
+
+    ``crossed`` are the accounts with cross margin, which are called as a whole: their positions
+    have no liquidation price of their own. ``netting`` are those with one position in a pair.
+    """
 
     def __init__(
         self,
@@ -19,12 +23,14 @@ class Chain:
         legs: Mapping[str, list[Line]],
         rules: PairRules,
         crossed: frozenset[str],
+        netting: frozenset[str],
     ) -> None:
         self.orders = {order["order_id"]: order for order in orders}
         self.fills = {fill["entry_id"]: fill for fill in fills}
         self.legs = legs
         self.rules = rules
         self.crossed = crossed
+        self.netting = netting
         self._children: dict[str, list[str]] = {}
         for order_id, order in self.orders.items():
             if order["parent_id"]:

@@ -12,7 +12,7 @@ from backtest.analysis.explain.folds import folded
 from backtest.analysis.explain.nettings import Nettings
 from backtest.analysis.explain.no_fill_reasons import Taken, silences
 from backtest.analysis.explain.no_fill_words import told as why_not
-from backtest.analysis.explain.replay import waits_of
+from backtest.analysis.explain.replay import partners_of, waits_of
 from backtest.analysis.explain.waits import MARKET, Line, PairRules
 from backtest.analysis.explain.words import REASONS, cause, fill_lines, prices, state, what
 from backtest.analysis.tables.tables import COLUMNS, Tables, items
@@ -136,6 +136,8 @@ class _Story:
         self._chain = chain
         ids = {order["order_id"] for order in chain}
         self._agents = set(tables.facts["config"]["cash"])
+        self._accounts = tables.facts["config"]["accounts"]
+        partners = partners_of(chain[0], _lines(tables, "orders"), self._accounts)
         self._ids = ids
         events, fills = list(_lines(tables, "events")), list(_lines(tables, "fills"))
         self._nettings = Nettings(_lines(tables, "orders"), events, fills)
@@ -154,12 +156,16 @@ class _Story:
         self._closed: dict[str, list[Line]] = {}
         """What was booked for the positions of other chains that this one closed."""
         self._entries: dict[str, list[Line]] = {}
+        self._beside: dict[str, list[Line]] = {}
+        """What was booked for others in the one position that the account has in the pair."""
         self._balances: dict[str, list[tuple[str, str, str, str]]] = {}
         for leg in _lines(tables, "transactions"):
             if leg["order_id"] in ids:
                 self._entries.setdefault(leg["entry"], []).append(leg)
             elif (leg["entry"], leg["order_id"]) in closed:
                 self._closed.setdefault(leg["entry"], []).append(leg)
+            if leg["order_id"] in partners:
+                self._beside.setdefault(leg["entry"], []).append(leg)
         for after in _lines(tables, "balances"):
             if after["entry"] in self._entries or after["entry"] in self._closed:
                 self._balances.setdefault(after["entry"], []).append(
@@ -275,12 +281,8 @@ class _Story:
         fills = list(_lines(self._tables, "fills"))
         orders = list(_lines(self._tables, "orders"))
         names = {order["order_id"]: f"order #{order['order_number']}" for order in orders}
-        crossed = frozenset(
-            name
-            for name, options in self._facts["config"]["accounts"].items()
-            if options["margin_mode"] == "cross"
-        )
-        waits = waits_of(orders, self._events, fills, self._entries, rules, crossed)
+        legs = {**self._beside, **self._entries}
+        waits = waits_of(self._chain[0], orders, events, fills, legs, rules, self._accounts)
         own = self._nettings.credited(fill for fill in fills if fill["pair"] == code)
         taken = Taken(events, own)
         for place, fold in enumerate(folded(silences(waits, self._bars, rules, taken))):

@@ -12,10 +12,10 @@ from decimal import Decimal
 from attrs import define, field
 
 from backtest.analysis.explain.chain import Chain
-from backtest.analysis.explain.margins import Margins, from_margin
+from backtest.analysis.explain.margins import Margins
 from backtest.analysis.explain.waits import Line, Opened, Since, Wait, Waits
 from backtest.analysis.tables.tables import items
-from backtest.money import ZERO, sub
+from backtest.money import ZERO, add, sub
 from backtest.services.fills.walk import Terms, Working
 from backtest.times import parse_ns
 
@@ -27,15 +27,27 @@ _LEGS = {"stop_loss": "stop_price", "take_profit": "limit_price"}
 
 @define(eq=False)
 class Held:
-    """An open position, or what a bracket's exit sells, as it is at one moment of the replay."""
+    """What a branch has open, or what a bracket's exit sells, as it is at one moment of the
+    replay."""
 
-    order_id: str
-    volume: Decimal
+    orders: dict[str, Decimal]
+    """Its open orders, the oldest first, and how much of it each is."""
     long: bool
-    price: Decimal
-    margin: Decimal | None
-    """None where nothing can be liquidated."""
+    is_exit: bool = False
     waits: list[Wait] = field(factory=list)
+
+    @property
+    def order_id(self) -> str:
+        """The oldest of its orders: that of which a close closes first."""
+        return next(iter(self.orders))
+
+    @property
+    def volume(self) -> Decimal:
+        """How much it is in all."""
+        total = ZERO
+        for volume in self.orders.values():
+            total = add(total, volume)
+        return total
 
     def change(self, old: Wait, new: Wait) -> None:
         """``new`` waits in the place of ``old``."""
@@ -43,22 +55,27 @@ class Held:
 
 
 class Positions:
-    """All that is held of a chain, by the id of its order, oldest first."""
+    """All that is held of a chain, by the ids of its orders, oldest first."""
 
     def __init__(self, chain: Chain, waits: Waits) -> None:
         self.held: dict[str, Held] = {}
         self._chain = chain
         self._waits = waits
+        self._ended: dict[str, Wait] = {}
+        """Closes that a modify has ended, by their ids: one for less goes on where it was."""
         self.margins = Margins(chain)
 
     # -- beginning ---------------------------------------------------------------------------------
 
     def hold(self, order: Line, volume: Decimal, number: int, opened: Opened, since: Since) -> None:
         """``order`` is an open position ``since`` now, with its protections."""
+        for held in self._of(order["branch_id"]):
+            self._grow(held, order["order_id"], volume, number)
+            return
         held = self._new(order, volume)
         prices: list[tuple[str, str | Decimal | None]] = [
             ("stop_loss", order["stop_loss"]),
-            ("liquidation", self._liquidation(held)),
+            ("liquidation", self.margins.liquidation(order)),
             ("take_profit", order["take_profit"]),
         ]
         for kind, price in prices:
@@ -66,6 +83,14 @@ class Positions:
                 own = Since(since.ns, since.whole)
                 exit = self._exit(held, kind, kind, price, volume, own, number)
                 exit.opened = opened
+
+    def _grow(self, held: Held, order_id: str, volume: Decimal, number: int) -> None:
+        """More of an order filled: what protects it does so for all."""
+        held.orders[order_id] = volume
+        self.held[order_id] = held
+        for wait in list(held.waits):
+            if wait.role != "close":
+                held.change(wait, self._waits.go_on(wait, number, volume=held.volume))
 
     def bracket(self, order: Line, event: Line, number: int, in_event: bool) -> None:
         """``order`` sells again what the fill of its entry bought, from that moment on; or what was
@@ -77,8 +102,7 @@ class Positions:
         entry = chain.orders[order["entry_order_id"]]
         fill = next(one for one in chain.fills.values() if one["order_id"] == entry["order_id"])
         volume = Decimal(event["volume"])
-        held = Held(order["order_id"], volume, True, Decimal(fill["price"]), None)
-        self.held[held.order_id] = held
+        held = self._new(order, volume)
         kind = entry["order_type"]
         price = entry["limit_price"] if kind == "limit" else entry["stop_price"]
         limit = Decimal(entry["limit_price"]) if kind == "stop_limit" else None
@@ -99,27 +123,15 @@ class Positions:
                 exit.opened = opened
 
     def _own(self, order: Line, volume: Decimal, accepted: int, number: int) -> None:
-        price = Decimal(order["stop_price"] or order["limit_price"])
-        held = Held(order["order_id"], volume, True, price, None)
-        self.held[held.order_id] = held
+        held = self._new(order, volume)
         for role, name in _LEGS.items():
             if order[name]:
                 self._exit(held, role, role, order[name], volume, Since(accepted), number)
 
     def _new(self, order: Line, volume: Decimal) -> Held:
-        margin = None
-        if order["account"] not in self._chain.crossed:
-            margin = self.margins.of(order)
-        held = Held(
-            order["order_id"],
-            volume,
-            order["direction"] == "LONG",
-            Decimal(order["fill_price"]),
-            margin,
-        )
-        self.held[held.order_id] = held
-        if margin is not None and not self.margins.can_end(order):
-            held.margin = None
+        is_exit = order["order_type"] == "exit"
+        long = is_exit or order["direction"] == "LONG"
+        held = self.held[order["order_id"]] = Held({order["order_id"]: volume}, long, is_exit)
         return held
 
     def _exit(
@@ -144,17 +156,19 @@ class Positions:
 
     # -- margin ------------------------------------------------------------------------------------
 
-    def _liquidation(self, held: Held) -> Decimal | None:
-        if held.margin is None:
-            return None
-        return self.margins.liquidation(held.long, held.price, held.volume, held.margin)
+    def renew(self, number: int, in_event: bool) -> None:
+        """Volume, cost or margin of a position may have changed, and with it the price at which it
+        is liquidated."""
+        for held in dict.fromkeys(self.held.values()):
+            if not held.is_exit:
+                self._renew(held, number, in_event)
 
-    def _set_margin(self, held: Held, margin: Decimal, number: int) -> None:
-        """The margin changed, or the volume, and with it the liquidation price."""
-        held.margin = margin
-        price = self._liquidation(held)
+    def _renew(self, held: Held, number: int, in_event: bool) -> None:
+        price = self.margins.liquidation(self._chain.orders[held.order_id])
         for wait in held.waits:
             if wait.role == "liquidation":
+                if in_event and price != wait.working.price:
+                    self._waits.moves(wait, number)
                 if price is None:
                     self._waits.end(wait, number)
                     held.waits.remove(wait)
@@ -165,28 +179,22 @@ class Positions:
             since = Since(0, True)
             self._exit(held, "liquidation", "liquidation", price, held.volume, since, number)
 
-    def charged(self, event: Line, number: int, _: bool) -> None:
-        """A night or funding: what available cannot pay comes out of the margin."""
-        held = self.held.get(event["order_id"])
-        for leg in self._chain.legs.get(event["entry"], []):
-            margin = from_margin(leg)
-            if margin and held is not None and held.margin is not None:
-                self._set_margin(held, sub(held.margin, margin), number)
-
     # -- changes -----------------------------------------------------------------------------------
 
-    def _rename(self, held: Held, order_id: str) -> None:
-        """It lives on under another id, in its place."""
-        old, held.order_id = held.order_id, order_id
-        self.held = {order_id if one == old else one: value for one, value in self.held.items()}
+    def _rename(self, held: Held, old: str, new: str, volume: Decimal) -> None:
+        """One of its orders lives on under another id, in its place."""
+        held.orders = {
+            new if one == old else one: volume if one == old else own
+            for one, own in held.orders.items()
+        }
+        self.held = {new if one == old else one: value for one, value in self.held.items()}
 
     def modified(self, event: Line, child: Line, number: int) -> None:
         """Other protection, accepted now; the rest waits on under the new id."""
-        held = self.held[child["parent_id"]]
-        self._rename(held, child["order_id"])
-        is_exit = child["order_type"] == "exit"
-        if is_exit:
-            held.volume = Decimal(event["volume"])
+        held, old = self.held[child["parent_id"]], child["parent_id"]
+        is_exit = held.is_exit
+        volume = Decimal(event["volume"]) if is_exit else held.orders[old]
+        self._rename(held, old, child["order_id"], volume)
         for role, name in _LEGS.items():
             column = name if is_exit else role
             if column not in items(event["changed"]):
@@ -200,8 +208,8 @@ class Positions:
                 self._exit(held, role, role, child[column], held.volume, since, number)
         for wait in list(held.waits):
             if wait.order_id != held.order_id:
-                volume = held.volume if is_exit else None
-                new = self._waits.go_on(wait, number, order_id=held.order_id, volume=volume)
+                whole = held.volume if is_exit else None
+                new = self._waits.go_on(wait, number, order_id=held.order_id, volume=whole)
                 held.change(wait, new)
 
     def split(
@@ -214,35 +222,38 @@ class Positions:
     ) -> None:
         """Several positions of one, each with the protection of the old one, or exits of one."""
         old = self.held.pop(order["order_id"])
-        is_exit = order["order_type"] == "exit"
+        del old.orders[order["order_id"]]
         for part, volume in zip(parts, volumes, strict=True):
-            if is_exit:
-                own = Held(part["order_id"], volume, True, old.price, None)
-                self.held[own.order_id] = own
+            known = [] if old.is_exit else self._of(part["branch_id"])
+            if known:
+                self._grow(known[0], part["order_id"], volume, number)
             else:
-                own = self._new(part, volume)
+                self._inherit(old, self._new(part, volume), part, number, since)
+        if not old.orders:
             for wait in old.waits:
-                name = _LEGS.get(wait.role)
-                if name is None:
-                    continue
-                price = part[name if is_exit else wait.role]
-                moved = not price or Decimal(price) != wait.working.price
-                if moved and not price:
-                    continue
-                new = self._exit(
-                    own, wait.role, wait.role, price, volume,
-                    Since(since) if moved else wait.since, number,
-                    triggered=wait.working.triggered and not moved,
-                )  # fmt: skip
-                new.stopped = wait.stopped
-            if not is_exit:
-                for role in _LEGS:
-                    if part[role] and all(wait.role != role for wait in old.waits):
-                        self._exit(own, role, role, part[role], volume, Since(since), number)
-            if own.margin is not None:
-                self._set_margin(own, own.margin, number)
+                self._waits.end(wait, number)
+
+    def _inherit(self, old: Held, own: Held, part: Line, number: int, since: int) -> None:
+        """A part has the protection of the whole; what is another is accepted now."""
+        volume = own.volume
         for wait in old.waits:
-            self._waits.end(wait, number)
+            name = _LEGS.get(wait.role)
+            if name is None:
+                continue
+            price = part[name if old.is_exit else wait.role]
+            moved = not price or Decimal(price) != wait.working.price
+            if moved and not price:
+                continue
+            new = self._exit(
+                own, wait.role, wait.role, price, volume,
+                Since(since) if moved else wait.since, number,
+                triggered=wait.working.triggered and not moved,
+            )  # fmt: skip
+            new.stopped = wait.stopped
+        if not old.is_exit:
+            for role in _LEGS:
+                if part[role] and all(wait.role != role for wait in old.waits):
+                    self._exit(own, role, role, part[role], volume, Since(since), number)
 
     def triggered(self, event: Line, number: int) -> None:
         """A stop-loss, or an order to close by a stop, was reached."""
@@ -282,27 +293,26 @@ class Positions:
     # -- ending ------------------------------------------------------------------------------------
 
     def closing(self, event: Line, number: int, _: bool) -> None:
-        """Orders to close positions of a branch were accepted, the oldest first."""
-        kind, left = event["condition"], Decimal(event["quantity"])
-        orders = iter(items(event["closing_orders"]))
-        branch = self._chain.orders[event["order_id"]]["branch_id"]
-        for held in self._of(branch):
-            part = min(left, held.volume)
-            if part <= ZERO:
-                break
-            left = sub(left, part)
-            since = Since(parse_ns(event["timestamp"]))
-            price = event["price"] or None
-            wait = self._exit(held, "close", kind, price, part, since, number)
-            wait.closing_id = next(orders)
-            if kind == "stop_limit":
-                wait.working.terms = Terms(Decimal(event["limit_price"]))
-            if self._chain.rules.fills_at_once(kind):
-                wait.at_once_after = number
+        """An order to close what a branch has open was accepted; or goes on for less, in its
+        place."""
+        held, kind = self.held[event["order_id"]], event["condition"]
+        closing_id, volume = items(event["closing_orders"])[0], Decimal(event["quantity"])
+        old = self._ended.get(closing_id)
+        if event["keeps_place"] == "true" and old is not None:
+            held.waits.append(self._waits.go_on(old, number, volume=volume))
+            return
+        since = Since(parse_ns(event["timestamp"]))
+        wait = self._exit(held, "close", kind, event["price"] or None, volume, since, number)
+        wait.closing_id = closing_id
+        if kind == "stop_limit":
+            wait.working.terms = Terms(Decimal(event["limit_price"]))
+        if self._chain.rules.fills_at_once(kind):
+            wait.at_once_after = number
 
     def _of(self, branch: str) -> list[Held]:
         orders = self._chain.orders
-        return [one for key, one in self.held.items() if orders[key]["branch_id"] == branch]
+        found = (one for key, one in self.held.items() if orders[key]["branch_id"] == branch)
+        return list(dict.fromkeys(found))
 
     def close_cancelled(self, event: Line, number: int, _: bool) -> None:
         """Orders to close were cancelled."""
@@ -314,18 +324,19 @@ class Positions:
                 if wait.role == "close" and wait.closing_id in orders:
                     self._waits.end(wait, number)
                     held.waits.remove(wait)
+                    self._ended[wait.closing_id] = wait
 
     def reduce(self, order: Line, volume: Decimal, number: int, outcome: str) -> None:
         """Some of a bracket's exit was cancelled, or all of it."""
         held = self.held[order["order_id"]]
-        held.volume = sub(held.volume, volume)
-        if held.volume <= ZERO:
+        left = sub(held.volume, volume)
+        if left <= ZERO:
             del self.held[held.order_id]
             for wait in held.waits:
                 self._waits.end(wait, number, outcome)
             return
         rest = self._chain.leaves_of(order)
-        self._rename(held, rest)
+        self._rename(held, held.order_id, rest, left)
         for wait in list(held.waits):
             new = self._waits.go_on(wait, number, volume=held.volume, order_id=rest)
             held.change(wait, new)
@@ -337,22 +348,23 @@ class Positions:
         held = self.held[order["order_id"]]
         volume = Decimal(event["volume"])
         done = _done(held, fill)
-        held.volume = sub(held.volume, volume)
+        left = sub(held.orders[order["order_id"]], volume)
         gone = f"gone:{fill['kind']}" if in_event else ""
-        if held.volume <= ZERO:
-            del self.held[order["order_id"]]
+        if left <= ZERO:
+            del self.held[order["order_id"]], held.orders[order["order_id"]]
+        else:
+            rest = chain.leaves_of(order) if held.is_exit else chain.rest_of(order)
+            assert rest is not None
+            self._rename(held, order["order_id"], rest, left)
+        if not held.orders:
             for wait in held.waits:
                 # Closed at this close, before an order that was to close it there.
                 late = f"gone:{fill['kind']}" if wait.at_once_after == number else gone
                 self._waits.end(wait, number, "filled" if wait is done else late)
             return
-        is_exit = order["order_type"] == "exit"
-        rest = chain.leaves_of(order) if is_exit else chain.rest_of(order)
-        assert rest is not None
-        self._rename(held, rest)
         for wait in list(held.waits):
-            left = sub(wait.working.volume, volume) if wait is done else wait.working.volume
-            if left <= ZERO and wait.role == "close":
+            own = sub(wait.working.volume, volume) if wait is done else wait.working.volume
+            if own <= ZERO and wait.role == "close":
                 self._waits.end(wait, number, "filled")
                 held.waits.remove(wait)
                 continue
@@ -361,14 +373,12 @@ class Positions:
                 wait,
                 number,
                 "part" if wait is done else gone,
-                volume=held.volume if is_exit else left,
-                order_id=rest,
+                volume=held.volume if held.is_exit else own,
+                order_id=held.order_id,
                 triggered=True if stop and wait is done else None,
                 stopped=True if stop and wait is not done else None,
             )
             held.change(wait, new)
-        if held.margin is not None or (not is_exit and order["account"] not in chain.crossed):
-            self._set_margin(held, self.margins.of(chain.orders[rest]), number)
 
 
 def _done(held: Held, fill: Line) -> Wait | None:

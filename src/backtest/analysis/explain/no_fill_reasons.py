@@ -364,6 +364,8 @@ def _held_back(
         return NoFill(Why.OTHER_CAME_FIRST, working.price), came
     if wait.stopped and wait.role not in ("stop_loss", "liquidation"):
         return NoFill(Why.STOP_LOSS_TRIGGERED, working.price), ""
+    if wait.moved and number == wait.last:
+        return NoFill(Why.LEVEL_MOVED, working.price), ""
     if dry is not None:
         return dry, ""
     return _unless_reduced(wait), ""

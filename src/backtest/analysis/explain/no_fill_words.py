@@ -218,6 +218,9 @@ _WORDS: dict[Why, str | Callable[[Fold, PairRules, Mapping[str, str]], str]] = {
     Why.OTHER_CAME_FIRST: lambda fold, rules, names: (
         f"{_CAME.get(fold.cause, fold.cause)} came first"
     ),
+    Why.LEVEL_MOVED: lambda fold, rules, names: (
+        f"what filled or closed on this bar moved it away from {_price(fold.wait.working.price)}"
+    ),
     Why.STOP_LOSS_TRIGGERED: (
         "its stop-loss has triggered and closes what is left at the following opens"
     ),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 from backtest.analysis.explain.chain import Chain
 from backtest.analysis.explain.held import Positions
@@ -23,33 +24,55 @@ from backtest.money import ZERO, sub
 from backtest.services.fills.walk import Terms
 from backtest.times import parse_ns
 
-__all__ = ["waits_of"]
+__all__ = ["partners_of", "waits_of"]
 
 _ASKED = frozenset({"REQUESTED", "MODIFIED_AWAY", "ONE_CANCELS_OTHER"})
 """Why an order is cancelled of which nothing was to fill just then."""
 _LATE = frozenset({"EXPIRED", "IMMEDIATE_OR_CANCEL", "FILL_OR_KILL"})
 
 
+def partners_of(
+    root: Line, orders: Iterable[Line], accounts: Mapping[str, Mapping[str, Any]]
+) -> frozenset[str]:
+    """The orders of other chains that are of one position with those of ``root``: on an account
+    that nets, all of the pair."""
+    if root["order_kind"] != "trading" or not accounts[root["account"]]["netting"]:
+        return frozenset()
+    same = ("account", "pair", "order_kind")
+    return frozenset(
+        order["order_id"]
+        for order in orders
+        if order["root_id"] != root["root_id"] and all(order[one] == root[one] for one in same)
+    )
+
+
 def waits_of(
-    orders: Iterable[Line],
-    events: list[Line],
+    root: Line,
+    orders: Sequence[Line],
+    events: Iterable[Line],
     fills: Iterable[Line],
     legs: Mapping[str, list[Line]],
     rules: PairRules,
-    crossed: frozenset[str] = frozenset(),
+    accounts: Mapping[str, Mapping[str, Any]],
 ) -> list[Wait]:
-    """The waits of one chain, in the order in which they began.
+    """The waits of the chain of ``root``, in the order in which they began.
 
-    ``events`` are those of the chain, ``legs`` its transactions by entry; ``orders`` and ``fills``
-    may be all of the run. ``crossed`` are the accounts with cross margin, which are called as a
-    whole: their positions have no liquidation price of their own.
+    ``orders``, ``events`` and ``fills`` are all of the run, ``legs`` by entry the transactions of
+    the chain and of its `partners_of` at least, ``accounts`` the configuration's.
     """
-    replay = _Replay(Chain(orders, fills, legs, rules, crossed))
+    options = {
+        key: frozenset(name for name, one in accounts.items() if one[key] == value)
+        for key, value in (("margin_mode", "cross"), ("netting", True))
+    }
+    chain = Chain(orders, fills, legs, rules, options["margin_mode"], options["netting"])
+    replay, partners = _Replay(chain), partners_of(root, orders, accounts)
     for event in events:
-        if event["kind"] == "charged":
-            replay.positions.margins.expect(event)
-    for event in events:
-        replay.tell(event)
+        is_own = event["root_id"] == root["root_id"]
+        if is_own or event["order_id"] in partners:
+            replay.positions.margins.tell(event)
+            if is_own:
+                replay.tell(event)
+            replay.positions.renew(int(event["market_event"]), event["sender"] == MARKET)
     return replay.waits.all
 
 
@@ -76,7 +99,6 @@ class _Replay:
             "close_cancelled": positions.close_cancelled,
             "closed": positions.closed,
             "liquidated": positions.closed,
-            "charged": positions.charged,
         }
 
     def tell(self, event: Line) -> None:

@@ -90,6 +90,8 @@ class Wait:
     """It is an order for the day."""
     reduces: bool = False
     """It is a reduce-only order."""
+    moved: bool = False
+    """Its price became another on event ``last``, by what happened on that."""
 
     def found_by(self, number: int) -> Wait:
         """What it was when market event ``number`` began: parts of it may have filled in it."""
@@ -165,6 +167,13 @@ class Waits:
         one: Wait | None = wait
         while one is not None and one.last in (None, number):
             one.working.lacked = volume
+            one = one.before
+
+    def moves(self, wait: Wait, number: int) -> None:
+        """The price of ``wait`` becomes another in event ``number``, as that of what it was."""
+        one: Wait | None = wait
+        while one is not None and one.last in (None, number):
+            one.moved = True
             one = one.before
 
     def go_on(

@@ -112,16 +112,18 @@ def _entries(
     chain: Sequence[Line], lines: dict[str, list[Line]], rules: PairRules, result: RunResult
 ) -> list[Wait]:
     """The waits of what is pending of a chain, from its acceptance or last change on."""
-    ids = {order["order_id"] for order in chain}
     legs: dict[str, list[Line]] = {}
     for leg in lines["transactions"]:
-        if leg["order_id"] in ids:
-            legs.setdefault(leg["entry"], []).append(leg)
-    events = [event for event in lines["events"] if event["order_id"] in ids]
-    crossed = frozenset(
-        name for name, account in result.accounts.items() if account.margin_mode == "cross"
+        legs.setdefault(leg["entry"], []).append(leg)
+    waits = waits_of(
+        chain[0],
+        lines["orders"],
+        lines["events"],
+        lines["fills"],
+        legs,
+        rules,
+        result.config["accounts"],
     )
-    waits = waits_of(lines["orders"], events, lines["fills"], legs, rules, crossed)
     pending = {one["order_id"] for one in chain if one["status"] == OrderStatus.PENDING.value}
     return [one for one in waits if one.role == "entry" and one.order_id in pending]
 

@@ -62,6 +62,8 @@ class Why(Enum):
     """Another exit of the position came first on the path and left nothing."""
     STOP_LOSS_TRIGGERED = "stop_loss_triggered", "trigger"
     """Its position's stop-loss has triggered: nothing else closes it but a liquidation."""
+    LEVEL_MOVED = "level_moved", "trigger"
+    """The position changed on this very bar, and its liquidation price with it."""
     UNKNOWN = "unknown", "match"
     """What was recorded does not tell. An ordinary run has none."""
 
