@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+import backtest
 from backtest.analysis.rereading import market_events
 from backtest.analysis.result import RunResult
 from backtest.analysis.tables.tables import ALL_COLUMNS
 from backtest.analysis.verify.unproven import UNPROVEN
 from backtest.analysis.verify.verification import Verification
 from backtest.analysis.verify.verify import verify_run, verify_tables
+from backtest.models import Asset, Bar, TradingPair
+from backtest.strategies import Strategy
 from tests.test_analysis.forging import Forged, cells, changed, leaves
-from tests.test_analysis.runs import busy_run, small_run
+from tests.test_analysis.runs import busy_run, hourly, small_run
 from tests.test_markets.crowd import CROWD
 
 Verify = Callable[[Forged], Verification]
@@ -215,3 +218,61 @@ def test_what_is_beside_a_run_is_said_not_to_be_proven(small: RunResult, tmp_pat
     verification = verify_run(folder)
     assert verification.ok
     assert "not proven: what else is in the folder: tape.csv" in str(verification).splitlines()
+
+
+class Adds(Strategy):
+    """Buys one, then two more, and sells two of the three: at 100, 110 and 120."""
+
+    def on_bar(self, bar: Bar) -> None:
+        self.seen = getattr(self, "seen", 0) + 1
+        if self.seen < 3:
+            self.long("BTCUSD", self.seen, leverage=2)
+        elif self.seen == 3:
+            self.short("BTCUSD", 2, leverage=2)
+
+
+@pytest.fixture(scope="module")
+def netted() -> Forged:
+    """One position of two orders, of which the older is closed and half of the younger."""
+    prices = ("100", "100", "110", "120", "120")
+    bars = hourly("BTCUSD", *((price, price, price, price) for price in prices))
+    pair = TradingPair("BTCUSD", "BTC", Asset("USD", 2))
+    return Forged(backtest.run(Adds(), data={pair: bars}, cash="1000 USD", netting=True).tables)
+
+
+# The three have cost 320, 106.666... each. Two are sold for 240 and have cost 213.333...: 26.666...
+# are won, of which the first posts 13.33, and the second 13.33 more: 26.66 in all.
+_AVERAGE = "106.666666666666666666666667"
+
+
+@pytest.mark.parametrize(
+    ("table", "place", "column", "text", "forgery", "told"),
+    [
+        ("orders", 0, "fill_price", _AVERAGE, "100", "the fill price of order"),
+        ("orders", 1, "fill_price", _AVERAGE, "110", "the fill price of order"),
+        ("orders", -1, "fill_price", _AVERAGE, "106.66666666", "the fill price of order"),
+        ("orders", 0, "gross_pnl", "13.33", "13.34", "the PnL of the fill of order"),
+        ("fills", 2, "realised_pnl", "13.33", "20", "the PnL of the fill of order"),
+        ("fills", 3, "realised_pnl", "13.33", "13.34", "the PnL of the fill of order"),
+        ("orders", -1, "margin_reserved", "53.34", "53.33", "main in BTCUSD has "),
+    ],
+)
+def test_what_one_position_of_several_fills_has_is_proven(
+    netted: Forged, table: str, place: int, column: str, text: str, forgery: str, told: str
+) -> None:
+    assert alone(netted).ok, str(alone(netted))
+    row, at = netted.table[table][place], ALL_COLUMNS[table].index(column)
+    assert row[at] == text
+    row[at] = forgery
+    receipt = netted.facts["receipt"]["journal_sha256"]
+    netted.cover()
+    try:
+        assert told in str(alone(netted))
+    finally:
+        row[at] = text
+        netted.facts["receipt"]["journal_sha256"] = receipt
+
+
+def test_the_final_equity_is_that_of_the_cost_of_what_is_open(netted: Forged) -> None:
+    # 26.66 won; of the one that is open 120 - 106.666...
+    assert netted.facts["summary"]["final_equity"] == "1039.993333333333333333333333"
