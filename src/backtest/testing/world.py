@@ -108,13 +108,13 @@ class World:
                 for asset, both in assets.items():
                     owned = sum(map(Fraction, both), Fraction(0))
                     amounts[asset] = amounts.get(asset, Fraction(0)) + owned
-        for one in self.records.orders:
-            if one.status.name == "FILLED" and hasattr(one, "leverage"):
-                book = books[one.trading_pair_code]
-                moved = Fraction(book.last) - Fraction(one.fill_price)
-                gain = moved * Fraction(one.volume) * Fraction(one.contract_size)
+        for book in books.values():
+            for one in book.positions:
+                size = Fraction(one.pool.volume) * Fraction(book.pair.contract_size)
+                gain = Fraction(book.last) * size - Fraction(one.pool.cost)
                 asset = book.pair.quote.code
-                amounts[asset] = amounts.get(asset, Fraction(0)) + gain * one.direction.sign
+                sign = 1 if one.long else -1
+                amounts[asset] = amounts.get(asset, Fraction(0)) + gain * sign
         return counted_worth(
             amounts,
             self.venue.valuation.cash,
