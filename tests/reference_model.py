@@ -403,10 +403,14 @@ class Model:
         rests = {"maker": e["kind"] in ("limit", "take_profit") and not e["fresh"]}
         e["tally"].update(self.fee(CLOSE, {**e, **rests}, volume * self.last))
         fee = e["tally"]["fee"]
+        # What the share of the margin does not bear, the rest of it does.
+        margin += max(ZERO, min(-margin - gain, p["margin"] - margin))
         lost = max(ZERO, -margin - gain)
         left = max(ZERO, margin + gain)
         if e["kind"] != "liquidation":
             left += self.money["USD"][0]
+        more = max(ZERO, min(fee - left, p["margin"] - margin))
+        margin, left = margin + more, left + more
         borne = lost + max(ZERO, fee - left)
         self.insurance -= borne
         self.move("USD", margin + gain - fee + borne, -margin)
@@ -414,5 +418,9 @@ class Model:
         e["volume"] -= volume
         if not p["volume"]:
             b["parts"].remove(p)
-        elif e["volume"] <= 0:
+            return
+        if e["volume"] <= 0:
             p["exits"].remove(e)
+        for one in p["exits"]:
+            if one["kind"] == "liquidation" and self.met(one, p):  # its level is another now
+                self.push(one, {"b": b, "p": p, "events": [], "stopped": False})

@@ -195,20 +195,9 @@ class Financing:
         )
         why = f"{name} charge" + ("" if position else " on a pending order")
         balances = await venue.post(legs, order.id, why)
-        changes: Changes = ()
-        if isinstance(order, TradingOrder):
-            order = order.create_with_overnight_fees(amount)
-            venue.records.keep(order)
-            if position is None:
-                branch.order = order
-            else:
-                position.lots[0].renew(0, order)
-                changes = ((order.id, order),)
-                if from_margin:
-                    # Its level is another now, and with it the price at which it is liquidated.
-                    changes += set_margin(venue, position, sub(margin, from_margin))
-                    order = position.lots[0].order
-                    changes = tuple(dict(changes).items())
+        changes = self._book(what, order, amount, from_margin)
+        order = branch.order if position is None else position.lots[0].order
+        assert order is not None
         venue.publisher.tell(
             EventKind.CHARGED,
             branch,
@@ -221,3 +210,27 @@ class Financing:
         venue.publisher.tell_uncovered(branch, order, uncovered, asset, f"{article} {name} charge")
         if bar is not None and position is not None and (from_margin or cross is not None):
             await self._exit_fills.test(book, bar, position)
+
+    def _book(
+        self,
+        what: Branch | Position,
+        order: SpotOrder | TradingOrder,
+        amount: Decimal,
+        from_margin: Decimal,
+    ) -> Changes:
+        """Put a charge on record with ``order``; the open orders that changed."""
+        venue = self._venue
+        if isinstance(order, SpotOrder):
+            return ()
+        order = order.create_with_overnight_fees(amount)
+        venue.records.keep(order)
+        if type(what) is Branch:
+            what.order = order
+            return ()
+        assert isinstance(what, Position)
+        what.lots[0].renew(0, order)
+        if not from_margin:
+            return ((order.id, order),)
+        # Its level is another now, and with it the price at which it is liquidated.
+        changed = set_margin(venue, what, sub(what.pool.margin, from_margin))
+        return tuple({order.id: order, **dict(changed)}.items())

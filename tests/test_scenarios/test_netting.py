@@ -601,7 +601,7 @@ def test_fill_or_kill_closes_nothing_when_it_cannot_open_the_rest() -> None:
     async def script(me: Any) -> None:
         order = await _fill_or_kill(me)
         # The gap to 190: the close would bring 50; 3 x 190 of 550 cannot be paid.
-        assert (order.filled_volume, order.end_reason) == (0, "FILL_OR_KILL")
+        assert (order.filled_volume, order.end_reason) == (0, "INSUFFICIENT_FUNDS")
         assert me.position("BTCUSD").volume == -5
         assert me.balance("USD") == (D(500), D(500))
 

@@ -354,10 +354,8 @@ class ChainAudit:
 
     def _holder(self, order: Any) -> Holder:
         """Which orders hold what an order holds."""
-        if order.account_id in self._netting and not _is_spot(order):
-            return order.account_id, order.trading_pair_code
-        root: UUID = order.root_id
-        return root
+        nets = order.account_id in self._netting and not _is_spot(order)
+        return (order.account_id, order.trading_pair_code) if nets else order.root_id
 
     def _check_reserve(self, root: Holder) -> None:
         locked = {key: amount for key, amount in self._locked.get(root, {}).items() if amount}
