@@ -92,8 +92,6 @@ def modify(state: State, label: str, given: dict[str, Any]) -> None:
         raise Unclear("a new protection of an order that is partly a position")
     if not given:
         raise Refused("NOTHING_TO_CHANGE")
-    if order.opened is not None and order.filled and not state.netting:
-        state.not_yet("an order that is partly a position")
     if order.kind == "exit":
         names = {"limit_price": "take_profit", "stop_price": "stop_loss"}
         given = {names.get(name, name): given[name] for name in given}

@@ -172,8 +172,6 @@ class Fills:
             raise Unclear("leaves that their reserve no longer covers: which of them end")
         if order.short and volume < order.leaves:
             raise Unclear("the share of a fill of a reserve that is not whole")
-        if not order.spot and paid < order.leaves and order.tif not in ("IOC", "FOK"):
-            state.not_yet("a position of several fills")
         before = order.sum.posted
         fee = state.take(order, paid, price, hit.maker)
         self.market.use(order.side, paid)
@@ -329,8 +327,6 @@ class Fills:
         size = min(order.leaves, there)
         volume = self.market.available(order, size)
         excess = max(order.leaves - there, ZERO)
-        if volume < size and excess:
-            state.not_yet("a reduce-only order short of both volume and positions")
         if there and not volume:
             return
         self.offset(hit, volume, self.market.slipped(hit), rank)

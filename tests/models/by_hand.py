@@ -53,7 +53,6 @@ def run(
         "commands": [[number * BAR, *rest] for number, *rest in commands],
         "netting": netting,
         "cross": cross,
-        "ahead": True,
     }
     return expect(case)
 
