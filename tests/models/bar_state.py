@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from tests.models.bar_cross import cover, levels
-from tests.models.bar_positions import Brackets, Lot, Position, liquidation, settle
+from tests.models.bar_cross import cover, levels, margin_called
+from tests.models.bar_positions import Brackets, Lot, Position, level_reached, liquidation, settle
 from tests.models.common import Case, Unclear
 from tests.models.money import ZERO, Meter, Purse, down, fee_of, up
 
@@ -326,6 +326,12 @@ class State:
             return self.liquidation(order.called)
         low, high = levels(self, order.account)
         return low if order.side < 0 else high
+
+    def reached(self, position: Position, mark: Decimal) -> bool:
+        """Whether a position, or its account, is at its level at ``mark``; not rounded."""
+        if self.cross:
+            return margin_called(self, position.account, mark)
+        return level_reached(position, self.brackets, self.contract, mark)
 
     def nearest(self, account: str) -> Decimal | None:
         """Of the two prices at which an account is called the one nearer to the last."""

@@ -10,6 +10,7 @@ from typing import Any
 from tests.models.bar_desk import level
 from tests.models.bar_fill import Fills, Hit, Market
 from tests.models.bar_state import Order, State
+from tests.models.common import Unclear
 from tests.models.money import ZERO
 from tests.models.play import BAR
 
@@ -30,6 +31,8 @@ def walk(state: State, row: list[Any]) -> None:
         before, after = market.points[max(rank - 1, 0)][0], market.points[rank][0]
         while (hit := next_hit(state, rank, before, after)) is not None:
             fills.execute(hit, rank)
+        if any(state.reached(position, after) for position in state.positions):
+            raise Unclear("a price between a level and the level as it is rounded")
         for order in waiting(state):
             trail(state, order, rank, after)
     for order in list(state.orders.values()):
