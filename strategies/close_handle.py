@@ -73,7 +73,7 @@ class CloseHandle(OrderHandle):
 
     def cancel(self, volume: Number | None = None) -> Command[OrderHandle]:
         """Cancel all, or ``volume``, of what is pending of this close, and of no other."""
-        return self._client.cancel_close(self, volume)
+        return self._client.commands.cancel_close(self, volume)
 
     def modify(  # type: ignore[override]
         self,
@@ -90,7 +90,7 @@ class CloseHandle(OrderHandle):
     ) -> Command[OrderHandle]:
         """Give it another total ``volume``, what it has closed included, or other prices, of which
         it must have had such. It loses its place in the queue, and keeps its id."""
-        return self._client.modify(
+        return self._client.commands.modify(
             self,
             frozenset(clear),
             expires,

@@ -17,7 +17,7 @@ from .position import PositionView, nearest
 if TYPE_CHECKING:
     from backtest.services.margin.accounts import CrossAccount
 
-    from .client import OrderClient
+    from .holdings import Holdings
 
 __all__ = ["Exposure"]
 
@@ -27,18 +27,18 @@ _FINE = exponent(15)
 
 
 class Exposure:
-    """Made by the client; ``cross`` are the cross margin accounts of its strategy, by id, and
+    """Made by the holdings; ``cross`` are the cross margin accounts of its strategy, by id, and
     ``netting`` the ids of those that have one position in a pair."""
 
-    __slots__ = ("_client", "_cross", "_netting", "others")
+    __slots__ = ("_cross", "_holdings", "_netting", "others")
 
     def __init__(
         self,
-        client: OrderClient,
+        holdings: Holdings,
         cross: Mapping[UUID, CrossAccount],
         netting: Collection[UUID] = (),
     ) -> None:
-        self._client = client
+        self._holdings = holdings
         self._cross = cross
         self._netting = frozenset(netting)
         self.others: dict[UUID, TradingOrder] = {}
@@ -47,7 +47,7 @@ class Exposure:
 
     def position(self, pair: str, parts: Iterable[TradingOrder]) -> PositionView:
         """The view of ``parts``, open positions in ``pair``."""
-        return PositionView(pair, parts, self._client.last.get(pair), self._liquidation_prices)
+        return PositionView(pair, parts, self._holdings.last.get(pair), self._liquidation_prices)
 
     def _liquidation_prices(self, parts: Iterable[TradingOrder]) -> Iterable[Decimal | None]:
         """The prices at which the positions are liquidated that ``parts`` are of."""
@@ -74,7 +74,7 @@ class Exposure:
 
     def _whole(self, part: TradingOrder) -> list[TradingOrder]:
         """All that is open of the position of ``part``, whoever opened it."""
-        pool, held = self._pool(part), self._client.positions[part.trading_pair_code]
+        pool, held = self._pool(part), self._holdings.positions[part.trading_pair_code]
         return [one for one in [*held.values(), *self.others.values()] if self._pool(one) == pool]
 
     def _isolated(self, parts: Iterable[TradingOrder]) -> Decimal | None:
@@ -84,30 +84,30 @@ class Exposure:
             size, margin = add(size, own), add(margin, one.margin_reserved)
             cost = add(cost, mul(own, one.fill_price))  # type: ignore[arg-type]
             code, long = one.trading_pair_code, one.direction.sign > 0
-        pair, rules = self._client.pairs[code], self._client.rules[code]
+        pair, rules = self._holdings.pairs[code], self._holdings.rules[code]
         cost = round_half_even(cost, _FINE)
         return liquidation_level(long, cost, size, margin, rules.maintenance, pair.price_increment)
 
     def _called(self, cross: CrossAccount, account_id: UUID, code: str) -> Decimal | None:
-        client = self._client
-        mark = client.last.get(code)
+        holdings = self._holdings
+        mark = holdings.last.get(code)
         if mark is None:
             return None
-        own = [one for held in client.positions.values() for one in held.values()]
+        own = [one for held in holdings.positions.values() for one in held.values()]
         standing = standing_of(
             cross.asset,
             cross.collateral,
-            lambda asset: add(*client.balances.get((cross.name, asset), _NOTHING)),
+            lambda asset: add(*holdings.balances.get((cross.name, asset), _NOTHING)),
             [
                 (
                     one.trading_pair_code,
-                    stake_of(one, client.rules[one.trading_pair_code], self._pool(one)),
+                    stake_of(one, holdings.rules[one.trading_pair_code], self._pool(one)),
                 )
                 for one in [*own, *self.others.values()]
                 if one.account_id == account_id
             ],
-            client.last.get,
+            holdings.last.get,
             code,
-            client.pairs[code].price_increment,
+            holdings.pairs[code].price_increment,
         )
         return nearest(standing.triggers(mark), mark)

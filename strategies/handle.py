@@ -193,7 +193,8 @@ class OrderHandle(Command["OrderHandle"]):
     def liquidation_price(self) -> Decimal | None:
         """The price at which the venue liquidates a position that this order opened: the one
         nearest to the last price, if there are several. None when no price does."""
-        return self._client.exposure.position(self.pair, self.parts.values()).liquidation_price
+        exposure = self._client.holdings.exposure
+        return exposure.position(self.pair, self.parts.values()).liquidation_price
 
     # -- waiting -----------------------------------------------------------------------------------
 
@@ -248,7 +249,7 @@ class OrderHandle(Command["OrderHandle"]):
 
     def cancel(self, volume: Number | None = None) -> Command[OrderHandle]:
         """Cancel all, or ``volume``, of what is pending; for a position, its pending closes."""
-        return self._client.cancel(self, volume)
+        return self._client.commands.cancel(self, volume)
 
     def modify(
         self,
@@ -274,7 +275,7 @@ class OrderHandle(Command["OrderHandle"]):
         """
         if unknown:
             raise unknown_keyword(unknown, OrderHandle.modify, WORDS)
-        return self._client.modify(
+        return self._client.commands.modify(
             self,
             frozenset(clear),
             expires,
@@ -300,7 +301,7 @@ class OrderHandle(Command["OrderHandle"]):
         is open in several positions is shared out oldest first. This handle is then done,
         ``REPLACED``.
         """
-        return self._client.split(self, volumes, limit_prices, take_profits)
+        return self._client.commands.split(self, volumes, limit_prices, take_profits)
 
     def close(
         self,
@@ -320,7 +321,7 @@ class OrderHandle(Command["OrderHandle"]):
         """
         if unknown:
             raise unknown_keyword(unknown, OrderHandle.close, WORDS)
-        return self._client.close(
+        return self._client.commands.close(
             self,
             volume,
             limit_price=limit_price,

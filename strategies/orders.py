@@ -77,7 +77,7 @@ class Ordering:
         """
         self._may_order()
         terms = self._terms(trail, trail_percent, time_in_force, expires, post_only, False, oco)
-        return self._client.create(
+        return self._client.commands.create(
             True,
             pair,
             _LONG,
@@ -116,7 +116,7 @@ class Ordering:
         """
         self._may_order()
         terms = self._terms(trail, trail_percent, time_in_force, expires, post_only, False, oco)
-        return self._client.create(
+        return self._client.commands.create(
             True,
             pair,
             _SHORT,
@@ -158,7 +158,7 @@ class Ordering:
         terms = self._terms(
             trail, trail_percent, time_in_force, expires, post_only, reduce_only, oco
         )
-        return self._client.create(
+        return self._client.commands.create(
             False,
             pair,
             _LONG,
@@ -197,7 +197,7 @@ class Ordering:
         terms = self._terms(
             trail, trail_percent, time_in_force, expires, post_only, reduce_only, oco
         )
-        return self._client.create(
+        return self._client.commands.create(
             False,
             pair,
             _SHORT,
@@ -247,7 +247,7 @@ class Ordering:
             )
         return Instructions(
             force,
-            None if expires is None else self._client.moment(expires),
+            None if expires is None else self._client.commands.moment(expires),
             post_only,
             reduce_only,
             None if trail is None else decimal_of(trail, "trail"),
@@ -272,7 +272,7 @@ class Ordering:
     ) -> DecisionAction:
         """A command as a value, for `submit`: ids and time are filled in here, ``fields`` are the
         others of `DecisionAction`."""
-        return self._client.action(action_type, pair, account, fields)
+        return self._client.commands.action(action_type, pair, account, fields)
 
     def submit(self, action: DecisionAction) -> Command[Any]:
         """Send a command that is a value; await what is given back for its outcome.
@@ -284,7 +284,7 @@ class Ordering:
         good, problem = action.validate()
         if not good:
             raise OrderRejected(RejectReason.INVALID_ACTION, problem, action.order_id)
-        return self._client.submit(action)
+        return self._client.commands.submit(action)
 
     def _may_order(self) -> None:
         warm_up = self._host.warm_up

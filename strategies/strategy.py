@@ -133,12 +133,12 @@ class Strategy(Ordering):
 
     def pair_of(self, code: str) -> TradingPair:
         """The trading pair called ``code``, with its increments."""
-        return self._client.pair_of(code)
+        return self._client.holdings.pair_of(code)
 
     @readable
     def pairs(self) -> Mapping[str, TradingPair]:
         """All pairs of the venue by code."""
-        return self._client.pairs
+        return self._client.holdings.pairs
 
     def balance(self, asset: Asset | str, account: str | None = None) -> BalanceView:
         """What the strategy's account (or another of its own) has of ``asset``, at this moment.
@@ -146,12 +146,13 @@ class Strategy(Ordering):
         Raises `AccountError` for an asset that the run does not know, and for an account that is
         not the strategy's.
         """
-        return self._client.balance(asset, account)
+        return self._client.holdings.balance(asset, account)
 
     def holding(self, pair: str, account: str | None = None) -> Decimal:
         """How much of the base asset of ``pair`` the account owns: what spot orders bought, and
         whatever it began with; pending sells included. `position` tells of margin trades."""
-        return self._client.balance(self._client.pair_of(pair).base, account).total
+        holdings = self._client.holdings
+        return holdings.balance(holdings.pair_of(pair).base, account).total
 
     def position(self, pair: str) -> PositionView:
         """The strategy's open positions in ``pair``, of `long` and `short`, taken together; false
@@ -159,8 +160,7 @@ class Strategy(Ordering):
 
         A long and a short of equal size are two positions: true, with a ``volume`` of 0.
         """
-        self._client.pair_of(pair)
-        return self._client.exposure.position(pair, self._client.positions[pair].values())
+        return self._client.holdings.position(pair)
 
     def affordable(
         self,
@@ -181,12 +181,14 @@ class Strategy(Ordering):
         """
         limit = None if limit_price is None else decimal_of(limit_price, "limit_price")
         lever = None if leverage is None else decimal_of(leverage, "leverage")
-        return self._client.affordable(pair, limit, account, lever, short)
+        return self._client.holdings.affordable(
+            pair, limit, account, lever, short, self._host.asked(pair, not short)
+        )
 
     def last_price(self, pair: str) -> Decimal | None:
         """The last price of ``pair`` that the strategy was given, at which the venue marks: a bar's
         close, a trade's price, the middle of a quote; None before that."""
-        return self._client.last.get(pair)
+        return self._client.holdings.last.get(pair)
 
     @known_words
     def bars(
@@ -206,7 +208,7 @@ class Strategy(Ordering):
         close proves it complete. Bars are kept while the loop body waits; ``conflate`` keeps only
         the latest.
         """
-        self._client.pair_of(pair)
+        self._client.holdings.pair_of(pair)
         wanted = None if length is None else BarLength.of(length, "length")
         stream: Stream[Bar]
         if resample is None:
@@ -218,21 +220,21 @@ class Strategy(Ordering):
             raise ConfigError(f"resample must be 'bars', 'quotes' or 'trades', not {resample!r}")
         if wanted is None:
             raise ConfigError("bars that are made by resample need a length: '1h', say")
-        calendar = calendar_of(self._client.rules[pair].calendar)
+        calendar = calendar_of(self._client.holdings.rules[pair].calendar)
         stream = self._host.streams.resampled(pair, conflate, wanted, of, calendar)
         return stream
 
     @known_words
     def quotes(self, pair: str, *, conflate: bool = False) -> AsyncIterator[Quote]:
         """The quotes of ``pair`` from now on; as `bars`."""
-        self._client.pair_of(pair)
+        self._client.holdings.pair_of(pair)
         stream: Stream[Quote] = self._host.streams.tick_stream(Quote, pair, conflate)
         return stream
 
     @known_words
     def trades(self, pair: str, *, conflate: bool = False) -> AsyncIterator[Trade]:
         """The market's trades of ``pair`` from now on; as `bars`."""
-        self._client.pair_of(pair)
+        self._client.holdings.pair_of(pair)
         stream: Stream[Trade] = self._host.streams.tick_stream(Trade, pair, conflate)
         return stream
 
@@ -243,7 +245,7 @@ class Strategy(Ordering):
         """The best ``levels`` of the order book of ``pair`` (0: all), anew with each change of the
         book; as `bars`. On historical data a `Depth` of one level a side with each quote."""
         stream: Stream[Depth] = self._host.streams.depth_stream(
-            pair, conflate, _levels(levels), self._client.pair_of(pair).price_increment
+            pair, conflate, _levels(levels), self._client.holdings.pair_of(pair).price_increment
         )
         return stream
 
@@ -254,13 +256,13 @@ class Strategy(Ordering):
         venue was asked. On historical data: the last quote, one level a side, or no level at all;
         ``last`` is the price at which the venue marks.
         """
-        if pair not in self._client.pairs:
-            self._client.pair_of(pair)
+        if pair not in self._client.holdings.pairs:
+            self._client.holdings.pair_of(pair)
         return await self._host.read_depth(pair, _levels(levels))
 
     def ask_depth(self, pair: str, levels: int = 1) -> None:
         """`depth` for who does not wait, a plain handler say: the answer comes to `on_snapshot`."""
-        self._client.pair_of(pair)
+        self._client.holdings.pair_of(pair)
         self._host.ask_depth(pair, _levels(levels))
 
     def subscribe(
@@ -272,7 +274,7 @@ class Strategy(Ordering):
         again for another.
         ``conflate`` keeps only the latest event of a kind while a handler is busy.
         """
-        self._client.pair_of(pair)
+        self._client.holdings.pair_of(pair)
         ns = None if length is None else BarLength.of(length, "length").ns
         self._host.subscribe(pair, conflate, ns)
 

@@ -406,7 +406,7 @@ def test_an_older_id_of_the_branch_reaches_its_live_order() -> None:
         middle = me.heard[1].order.id
         assert middle not in (order.id, order.live.id)
         nobody = UUID(int=1)
-        account = next(iter(me._client.accounts.values()))
+        account = next(iter(me._client.holdings.accounts.values()))
         me.submit(
             DecisionAction(
                 ActionType.CANCEL_SPOT_LIMIT,

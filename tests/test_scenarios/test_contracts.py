@@ -23,7 +23,7 @@ def _action(me: Any) -> DecisionAction:
         ActionType.CREATE_SPOT_MARKET,
         me.now,
         agent_id=venue.clients[me.name].agent.agent_id,
-        account_id=next(iter(me._client.accounts.values())),
+        account_id=next(iter(me._client.holdings.accounts.values())),
         broker_id=venue.broker_id,
         backtest_run_id=venue.run_id,
         trading_pair_code="XAUUSD",

@@ -298,7 +298,7 @@ def _action(me: Any, kind: ActionType, **fields: Any) -> DecisionAction:
     venue = me._host.system.actors["broker"].venue
     values = {
         "agent_id": venue.clients[me.name].agent.agent_id,
-        "account_id": next(iter(me._client.accounts.values())),
+        "account_id": next(iter(me._client.holdings.accounts.values())),
         "broker_id": venue.broker_id,
         "backtest_run_id": venue.run_id,
     }

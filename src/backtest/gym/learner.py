@@ -110,7 +110,8 @@ class Learner(Strategy):
     @property
     def takes_spot(self) -> bool:
         """Whether the pair takes spot orders: a market of agents takes those or others."""
-        return self._client.rules[self.pair].spot_allowed and self.terms.contract_size == ONE
+        rules = self._client.holdings.rules[self.pair]
+        return rules.spot_allowed and self.terms.contract_size == ONE
 
     @property
     def time_left(self) -> float:
@@ -167,12 +168,12 @@ class Learner(Strategy):
 
     def _reckon(self) -> Decimal:
         """Everything at its last price, in cash, as the result of a run values it."""
-        client = self._client
+        holdings = self._client.holdings
         amounts: dict[str, Decimal] = {}
-        for (account, asset), both in client.balances.items():
-            if account in client.accounts:
+        for (account, asset), both in holdings.balances.items():
+            if account in holdings.accounts:
                 amounts[asset] = add(amounts.get(asset, ZERO), add(*both))
-        for code, parts in client.positions.items():
+        for code, parts in holdings.positions.items():
             if parts:
                 asset, gain = self.pairs[code].settlement.code, self.position(code).unrealised_pnl
                 amounts[asset] = add(amounts.get(asset, ZERO), gain)

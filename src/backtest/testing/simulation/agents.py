@@ -70,11 +70,11 @@ class Trader(Strategy):
 
     def seen_balances(self) -> dict[tuple[str, str], tuple[Any, ...]]:
         """What it takes its balances for."""
-        return self._client.balances
+        return self._client.holdings.balances
 
     def seen_positions(self) -> dict[str, dict[UUID, Any]]:
         """What it takes its positions for, by pair."""
-        return self._client.positions
+        return self._client.holdings.positions
 
     # -- what it hears -----------------------------------------------------------------------------
 
@@ -122,7 +122,7 @@ class Trader(Strategy):
             return
         chance = self.random
         habits = _HABITS[self.plan.style]
-        if len(self.ids) + sum(map(len, self._client.positions.values())) > _MANY:
+        if len(self.ids) + sum(map(len, self._client.holdings.positions.values())) > _MANY:
             # Enough is enough: what a bar costs grows with all that is pending and open.
             await self.once("close_all", pair)
             self.end_unknown()
@@ -316,7 +316,7 @@ class Trader(Strategy):
             direction=OrderDirection.LONG,
         )
         stranger = UUID(int=100 + chance.randrange(8))
-        if stranger not in self._client.accounts.values():
+        if stranger not in self._client.holdings.accounts.values():
             self._host.submit(derive(action, account_id=stranger, command_id=0))
 
     async def do_twice(self, pair: str) -> None:
@@ -324,7 +324,7 @@ class Trader(Strategy):
         number = self._host.next_command()
         ask = Create(
             number,
-            self._client.default_account,
+            self._client.holdings.default_account,
             pair,
             self.random.random() < 0.5,
             "market",
@@ -407,7 +407,7 @@ class Trader(Strategy):
         terms = {name: value for name, value in terms.items() if name in known and value}
         account = None
         if chance.random() < 0.3:
-            account = chance.choice(list(self._client.accounts))
+            account = chance.choice(list(self._client.holdings.accounts))
         handle: OrderHandle = getattr(self, what)(
             pair, self._volume(pair), account=account, **terms
         )

@@ -58,7 +58,7 @@ class Crowd(Trader):
     def kinds(self, pair: str) -> list[str]:
         """As a rule what is dealt there."""
         fitting, other = ["buy", "sell"], ["long", "short"]
-        if not self._client.rules[pair].spot_allowed:
+        if not self._client.holdings.rules[pair].spot_allowed:
             fitting, other = other, fitting
         return fitting * 10 + other
 
@@ -87,7 +87,7 @@ class Maker(Crowd):
         terms, chance = self.pair_of(pair), self.random
         calm = self.phase() != "safety"
         send: tuple[Callable[..., OrderHandle], ...] = (self.long, self.short)
-        if self._client.rules[pair].spot_allowed:
+        if self._client.holdings.rules[pair].spot_allowed:
             send = (self.buy, self.sell)
         for sign, order in zip((-1, 1), send, strict=True):
             for level in range(1, 2 if calm else chance.randrange(1, 4)):
