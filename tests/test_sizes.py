@@ -42,7 +42,6 @@ TOO_LONG = {
     "src/backtest/testing/simulation/agents.py",
     "src/backtest/testing/simulation/run.py",
     "src/backtest/testing/simulation/world.py",
-    "strategies/handle.py",
     "strategies/strategy.py",
     "tools/check_determinism.py",
     "tools/mutate.py",
