@@ -8,54 +8,26 @@ arrives, also while a handler is suspended; handlers run one at a time.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Mapping
-from decimal import Decimal
 from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any
 
-from backtest.actors.kernel.actor import Actor
-from backtest.actors.kernel.channel import Channel
-from backtest.actors.kernel.deadlock import line_of
 from backtest.actors.kernel.fiber import Fiber
 from backtest.actors.kernel.latency import Latency, LinkLatencies, Network
 from backtest.actors.kernel.lateness import Lateness
-from backtest.actors.kernel.message import COMMAND, TIMER, Envelope
+from backtest.actors.kernel.message import TIMER, Envelope
 from backtest.actors.kernel.pubsub import Message
-from backtest.actors.kernel.signal import UNSET
-from backtest.actors.protocol import (
-    BROKER,
-    Amend,
-    BalanceUpdate,
-    Create,
-    Hello,
-    Kind,
-    OrderEvent,
-    ReadDepth,
-    Snapshot,
-)
-from backtest.errors import (
-    BacktestError,
-    FieldTypeError,
-    InboxOverflow,
-    OrderFlood,
-    SimulationEnded,
-    Undeliverable,
-)
-from backtest.models import (
-    Bar,
-    DecisionAction,
-    Depth,
-    DepthUpdate,
-    MarketEvent,
-    Quote,
-    Tick,
-    Trade,
-)
+from backtest.actors.protocol import BROKER, BalanceUpdate, Hello, Kind, OrderEvent, Snapshot
+from backtest.errors import BacktestError, FieldTypeError
+from backtest.models import Bar, Depth, DepthUpdate, MarketEvent, Quote, Tick, Trade
 from backtest.services.fills.tick_prices import mark_of
 
+from .chosen import conflates, forget_older
 from .compute_delay import Thinking
 from .depth import with_depth
+from .desk import Desk
 from .interface import Handler, Handlers, Hosted, Timer, Unseen
+from .leftovers import HANDLER_OF, MARKET, handled, in_vain, undelivered, unseen
 from .links import charge_links
 from .streams import MarketStreams
 from .subscriptions import Subscriptions
@@ -64,20 +36,8 @@ from .warm_up import WarmUp
 
 __all__ = ["StrategyHost"]
 
-_MARKET = (Bar, Quote, Trade)
-_HANDLER_OF = {
-    Bar: "on_bar",
-    Quote: "on_quote",
-    Trade: "on_trade",
-    Depth: "on_depth",
-    DepthUpdate: "on_depth",
-}
-_CALLED: dict[Kind, str] = {"bars": "on_bar", "quotes": "on_quote", "trades": "on_trade"}
-"""The handlers that kinds of market data call."""
-_new: Any = tuple.__new__
 
-
-class StrategyHost(Actor):
+class StrategyHost(Desk):
     """Runs ``strategy``; its handlers one at a time, its ``run`` beside them."""
 
     is_agent = True
@@ -92,39 +52,21 @@ class StrategyHost(Actor):
         latency: Latency | LinkLatencies | Network | None = None,
         computation: int = 0,
     ) -> None:
-        super().__init__(name)
-        self._thinking = Thinking(computation) if computation else None
-        """Until when it is busy; None while it takes no time to think."""
+        super().__init__(name, computation)
         self._latency = latency
         self.inbox_bound = inbox_bound
         self.strategy = strategy
-        self.is_over = False
-        """Whether the run has ended: no bar will come, no order will fill."""
         self.bars_seen = 0
         self.unseen: list[Unseen] = []
         """What it was sent and has never looked at, once the run is over."""
         self._late = Lateness()
         """Of what its handlers are given."""
-        self.too_late = 0
-        """How many commands it sent when the data had ended."""
-        self.warm_up: WarmUp | None = None
-        """What it has seen, while it may not order yet."""
-        self.last: dict[str, Decimal] = {}
-        """The last price of each pair that the strategy was given: at what the venue marks."""
-        self._quoted: dict[str, Quote] = {}
-        """The last quote of each pair that it was given: of those, quotes say what the last price
-        is."""
         self._handlers = Handlers(*(None,) * len(Handlers._fields))
         self._on_bar: Handler | None = None
         self._async_bar = self._async_timer = False
         self._applied = 0
-        self._commands = 0
-        self._timers_set = 0
-        self._subscribed: dict[str, dict[int | None, bool]] | None = None
-        """Bar lengths by pair (None: all), and whether they conflate; None: everything comes."""
         self._deferred: Envelope | None = None
         """What it was given and has not begun with, for it is thinking."""
-        self._timers: set[int] = set()
         self._line: Fiber | None = None
         self._topics: Topics | None = None
 
@@ -188,73 +130,27 @@ class StrategyHost(Actor):
         """End the iterators; then cancel what still waits; then run ``on_stop`` on its own."""
         self.is_over = True
         if stage == 0:
-            self.streams.close(self._undelivered)
+            self.streams.close(lambda: undelivered(self.fiber, self.system, self._deferred))
             if self._topics is not None:
                 self._topics.close()
             self.strategy._host_ended()
         elif stage == 1:
-            self.unseen = self._unseen()
+            waiting = handled(self.fiber, self._deferred, self._handlers, self._subscribed)
+            self.unseen = [
+                *unseen(waiting, self.fiber, self._late),
+                *unseen(self.streams.unread(), self._line, self.streams.late),
+            ]
             for fiber in (self._line, self.fiber):
                 if fiber is not None and fiber.alive:
                     fiber.task.cancel()  # type: ignore[union-attr]
         elif self._handlers.on_stop is not None:
             self.system.spawn(self, "on_stop", self._stop())
 
-    def _undelivered(self) -> list[MarketEvent]:
-        """The market events that were sent to it and that it was not given: they are on their way,
-        wait in its inbox, or for it to have done thinking."""
-        deferred = [] if self._deferred is None else [self._deferred]
-        waiting = [*deferred, *self.fiber.inbox, *self.system.events.on_their_way(self.fiber)]
-        return [one[4] for one in waiting if type(one[4]) in _MARKET]
-
-    def _unseen(self) -> list[Unseen]:
-        """What waits for its handlers, and in its iterators, and the lines that held them."""
-        found = []
-        waiting = [envelope[4] for envelope in self.fiber.inbox]
-        if self._deferred is not None:
-            waiting.append(self._deferred[4])
-        handled = 0
-        for one in waiting:
-            name = _HANDLER_OF.get(type(one))
-            if name is not None and type(one) in _MARKET and getattr(self._handlers, name):
-                if self._subscribed is None or _conflates(self._subscribed, one) is not None:
-                    handled += 1
-        for count, fiber, late in (
-            (handled, self.fiber, self._late),
-            (self.streams.unread(), self._line, self.streams.late),
-        ):
-            waits = bool(count) and fiber is not None and fiber.alive
-            if waits or late.count:
-                line = line_of(fiber.task) if waits else late.line  # type: ignore[arg-type, union-attr]
-                found.append(Unseen(count if waits else 0, line, late.count, late.most))
-        return found
-
     def in_vain(self, there: Mapping[str, Collection[Kind]]) -> list[str]:
         """What it waited for that could not come; ``there`` says which kinds of data there are, by
         pair."""
-        told = []
-        pairs = [pair for pair in there if self._subscribed is None or pair in self._subscribed]
-        found = dict.fromkeys(kind for pair in pairs for kind in there[pair])
-        mine = {kind: name for kind, name in _CALLED.items() if getattr(self._handlers, name)}
-        if mine and found and not mine.keys() & found.keys():
-            told.append(
-                f"has {', '.join(mine.values())}, never called: of {', '.join(pairs)} there are "
-                f"{', '.join(found)} ({', '.join(_CALLED[kind] for kind in found)})"
-            )
-        for kind, pair in self.streams.followed:
-            if kind in _CALLED and there.get(pair) and kind not in there[pair]:
-                told.append(
-                    f"iterated over {kind} of {pair}, and none came: there are "
-                    f"{', '.join(there[pair])}"
-                )
-        if self._timers_set and self._handlers.on_timer is None:
-            told.append("set timers, and has no on_timer that they could call")
-        if self.too_late:
-            told.append(
-                f"sent {self.too_late:,} commands when the data had ended (in on_stop, or after a "
-                "loop over it): nothing fills any more"
-            )
-        return told
+        told = in_vain(there, self._handlers, self._subscribed, self.streams.followed)
+        return [*told, *self.done_in_vain(self._handlers.on_timer is not None)]
 
     async def _stop(self) -> None:
         pending = self._handlers.on_stop()  # type: ignore[misc]
@@ -321,16 +217,9 @@ class StrategyHost(Actor):
         if self.bars_warmed(warm_up) >= warm_up.needed:
             self.warm_up = None
 
-    def bars_warmed(self, warm_up: WarmUp) -> int:
-        """How many bars it has had of each pair that it follows: of those it subscribed to, else of
-        all; where market data comes to who wants it alone, of those that came."""
-        if self._subscribed is not None or self.streams.published is None:
-            return warm_up.seen(self._pairs if self._subscribed is None else self._subscribed)
-        return warm_up.seen(None)
-
     def _wants(self, bar: Bar) -> bool:
         """Whether a strategy that subscribed to some bars did so to those of this length."""
-        return _conflates(self._subscribed or {}, bar) is not None
+        return conflates(self._subscribed or {}, bar) is not None
 
     def _on_tick(self, kind: type[Tick], tick: Tick) -> Awaitable[None] | None:
         streamed = self.streams.ticks and self.streams.push_tick(kind, tick)
@@ -378,11 +267,6 @@ class StrategyHost(Actor):
             self.fiber.inside(partial(handler, *message[:2]), message[2]), "on_message"
         )
 
-    def _note_last(self, pair: str, last: Decimal | None) -> None:
-        """Where market data comes to who wants it alone, whatever names the mark tells of it."""
-        if last is not None and self.streams.published is not None:
-            self.last[pair] = last
-
     # -- thinking ----------------------------------------------------------------------------------
 
     def _wake(self, envelope: Envelope, thinking: Thinking) -> Awaitable[None] | None:
@@ -419,32 +303,11 @@ class StrategyHost(Actor):
 
     def _is_heard(self, kind: type[Any], payload: Any) -> bool:
         """Whether such a message wakes the strategy: it has a handler, or an iterator."""
-        name = _HANDLER_OF.get(kind)
+        name = HANDLER_OF.get(kind)
         if name is None or self.streams.has(kind, payload.pair):
             return True
         wanted = self._subscribed is None or payload.pair in self._subscribed
         return wanted and getattr(self._handlers, name) is not None
-
-    def asked(self, pair: str, buy: bool = True) -> Decimal | None:
-        """At what a buy would meet the market, by what the strategy was given: the ask of the last
-        quote (a sell: its bid), else the last price; None before there was one."""
-        quote = self._quoted.get(pair)
-        if quote is None:
-            return self.last.get(pair)
-        return quote.ask if buy else quote.bid
-
-    def think(self, ns: int) -> None:
-        """Be busy for so many nanoseconds more."""
-        if self._thinking is None:
-            self._thinking = Thinking()
-        self._thinking.add(self.system.now, ns)
-
-    def send(self, link: Channel, payload: Any, priority: int = COMMAND) -> None:
-        """Send ``payload``; it leaves when the strategy has done thinking."""
-        if self._thinking is None:
-            link.post(payload, priority)
-        else:
-            link.post_from(self._thinking.free, payload, priority)
 
     def _apply(self, envelope: Envelope) -> None:
         self._applied = envelope[2]
@@ -462,9 +325,9 @@ class StrategyHost(Actor):
             if self._thinking is not None:
                 self._thinking.wake(self.system.now)
             return True
-        if kind in _MARKET:
-            if self._subscribed is not None and _conflates(self._subscribed, envelope[4]):
-                self._conflate(envelope[4])
+        if kind in MARKET:
+            if self._subscribed is not None and conflates(self._subscribed, envelope[4]):
+                forget_older(self.fiber, self.streams, envelope[4])
             if not self._late.line and self.fiber.inbox:
                 self._late.holds(self.fiber)
         return False
@@ -472,27 +335,8 @@ class StrategyHost(Actor):
     def _note_late(self, event: MarketEvent) -> None:
         """``event`` is handled, and more waits: if it is market data, this one comes late."""
         newest = self.fiber.inbox[-1][4]
-        if type(newest) in _MARKET:
+        if type(newest) in MARKET:
             self._late.saw(event, newest, self.system.now)
-
-    def _conflate(self, newer: Any) -> None:
-        """Forget a waiting event of the same pair and kind: a newer one is here.
-
-        It is handlers that get the latest alone; iterators get each, and bars are made of each.
-        """
-        kind, pair = type(newer), newer.pair
-        for place, waiting in enumerate(self.fiber.inbox):
-            older = waiting[4]
-            if type(older) is kind and older.pair == pair:
-                if kind is Bar and not older.lasts(newer.nominal_length):
-                    continue
-                del self.fiber.inbox[place]
-                self.fiber.load -= 1
-                if kind is Bar:
-                    self.streams.push_bar(older)
-                else:
-                    self.streams.push_tick(kind, older)
-                return
 
     @property
     def topics(self) -> Topics:
@@ -501,77 +345,6 @@ class StrategyHost(Actor):
             # Most never need it, and there may be ten thousand of them.
             self._topics = Topics(self, self._handlers.on_message is not None)
         return self._topics
-
-    # -- for the strategy --------------------------------------------------------------------------
-
-    def submit(self, action: Create | Amend | DecisionAction) -> None:
-        """Send a command to the venue. Raises `SimulationEnded` once the run is over for good,
-        `Undeliverable` when the venue has ended before."""
-        self._check_venue()
-        if self.is_over:
-            self.too_late += 1
-        try:
-            if self._thinking is None:
-                self._venue.post(action)
-            else:
-                self._venue.post_from(self._thinking.free, action)
-        except InboxOverflow as full:
-            raise OrderFlood(self.name, full.bound) from full
-
-    def _check_venue(self) -> None:
-        if not self._venue.target.open:
-            if not self.is_over:
-                raise Undeliverable(f"{self.name} sent a command to {BROKER}, which has ended")
-            raise SimulationEnded("the run has ended: no command can be sent any more")
-
-    def next_command(self) -> int:
-        """The number of the next command."""
-        self._commands += 1
-        return self._commands
-
-    def subscribe(self, pair: str, conflate: bool, length: int | None = None) -> None:
-        """From now on get the events of ``pair`` (of bars those of ``length``, or all), and only of
-        what was subscribed to like this."""
-        if self._subscribed is None:
-            self._subscribed = {}
-        self._subscribed.setdefault(pair, {})[length] = conflate
-        if self.streams.published is not None:
-            self.streams.published.choose(pair)
-
-    async def read_depth(self, pair: str, levels: int) -> Depth:
-        """The depth of ``pair`` as the venue answers; it takes the time of the link, both ways."""
-        question = _new(ReadDepth, (pair, levels))
-        thinking = self._thinking
-        if thinking is not None and thinking.free > self.system.now:
-            await self.system.sleep_until(thinking.free)
-        depth: Depth = self._venue.look(question)
-        if depth is UNSET:
-            self._check_venue()
-            depth = await self._venue.request(question)
-        if thinking is not None:
-            thinking.wake(self.system.now)
-        self._note_last(pair, depth.last)
-        return depth
-
-    def ask_depth(self, pair: str, levels: int) -> None:
-        """Ask for the depth; it comes as a `Snapshot`."""
-        self._check_venue()
-        self.send(self._venue, ReadDepth(pair, levels))
-
-    def set_timer(self, name: str, at: int, every: int) -> int:
-        """Call ``on_timer`` at ``at`` (nanoseconds), and then every so many nanoseconds."""
-        self._timers_set += 1
-        timer = Timer(name, every, self._timers_set)
-        self._timers.add(timer.number)
-        self._to_itself.post_at(at, timer, TIMER)
-        return timer.number
-
-    def cancel_timer(self, number: int) -> None:
-        self._timers.discard(number)
-
-    @property
-    def _to_itself(self) -> Channel:
-        return self.link(self.name)
 
     def _on_timer(self, timer: Timer) -> Awaitable[None] | None:
         if timer.number not in self._timers:
@@ -588,21 +361,6 @@ class StrategyHost(Actor):
             on_timer(timer.name) if self._async_timer else self.fiber.inside(on_timer, timer.name)
         )
         return call  # type: ignore[no-any-return]
-
-
-def _conflates(subscribed: dict[str, dict[int | None, bool]], event: MarketEvent) -> bool | None:
-    """Whether only the latest of such events is wanted; None when none is."""
-    lengths = subscribed.get(event.pair)
-    if lengths is None:
-        return None
-    if type(event) is not Bar:
-        return all(lengths.values())
-    conflate = lengths.get(event.nominal_length)
-    if conflate is None and event.nominal_ns is None:
-        for length, one in lengths.items():
-            if length is not None and event.lasts(length):
-                return one
-    return lengths.get(None) if conflate is None else conflate
 
 
 def _awaitable(pending: Any, handler: str) -> Awaitable[None] | None:
