@@ -9,9 +9,8 @@ from typing import Any
 
 from attrs import define
 
-from backtest.errors import FieldError
 from backtest.models.bar import Bar
-from backtest.money import ZERO, sub, to_step
+from backtest.money import ZERO
 from backtest.services.fills.choice import (
     Paths,
     choose,
@@ -21,16 +20,15 @@ from backtest.services.fills.choice import (
     opens_contest,
 )
 from backtest.services.fills.events import (
-    STOPS,
     Event,
     Points,
     acting_exits,
     lane_events,
-    level_after,
     path_key,
-    price_of,
     reachable,
+    trail,
 )
+from backtest.services.fills.hits import Hits, Lane
 from backtest.services.fills.outcome import Fills
 from backtest.services.fills.path import (
     NOT_ON_THIS_BAR,
@@ -39,7 +37,6 @@ from backtest.services.fills.path import (
     OpenPart,
     Point,
     Working,
-    protection_passed,
 )
 from backtest.services.fills.rules import PathRules, checked_first
 
@@ -50,23 +47,18 @@ LOW_FIRST: tuple[Point, ...] = ("open", "low", "high", "close")
 
 
 @define(eq=False)
-class _Lane:
-    """The coming events of one open part, or of one-cancels-other entries, the next one last."""
+class _Lane(Lane):
+    """Of an open part, or of one-cancels-other entries."""
 
-    part: OpenPart | None
-    events: list[Event]
-    stopped: bool
     groups: Mapping[Working, Group] | None = None
     """Of one-cancels-other entries: whose they are."""
     head: Event | None = None
     """The next one, once it is queued."""
     group: Group | None = None
     points: Points | None = None
-    is_over: bool = False
-    """Whether another lane has taken its place."""
 
 
-class BarWalk:
+class BarWalk(Hits):
     """One bar walked by many groups: `next` gives hits in order, `report` says what filled.
 
     ::
@@ -86,20 +78,14 @@ class BarWalk:
 
     __slots__ = (
         "_bar",
-        "_buy_pool",
         "_contested",
-        "_dropped",
         "_fixed",
         "_heap",
         "_lanes",
         "_paths",
-        "_rules",
-        "_sell_pool",
         "_serial",
         "forked",
         "inside",
-        "trailed",
-        "triggered",
     )
 
     _shortcut = True
@@ -113,8 +99,8 @@ class BarWalk:
         pools: tuple[Decimal | None, Decimal | None] = (None, None),
     ) -> None:
         """``pools``: the volume there is for buys and for sells; None: no cap."""
-        self.triggered: list[Working] = []
-        self.trailed: list[Working] = []
+        self.triggered = []
+        self.trailed = []
         self.forked = False
         """Whether some group alone would come to something else on the other path."""
         self.inside = 0
@@ -125,7 +111,7 @@ class BarWalk:
         self._buy_pool, self._sell_pool = pools
         self._heap: list[tuple[Any, ...]] = []
         self._serial = 0
-        self._dropped: set[Working] = set()
+        self._dropped = set()
         self._contested: dict[Group, tuple[Fills, Fills]] = {}
         self._lanes: dict[OpenPart, _Lane] = {}
         chooses = rules.chooses
@@ -156,11 +142,6 @@ class BarWalk:
         if len(self._heap) > 1:
             heapify(self._heap)
 
-    @property
-    def pools(self) -> tuple[Decimal | None, Decimal | None]:
-        """What is left for buys and for sells; None: no cap."""
-        return self._buy_pool, self._sell_pool
-
     def next(self) -> Hit | None:
         """The next execution, or None when the bar is done.
 
@@ -185,45 +166,27 @@ class BarWalk:
             lane.head = None
             if lane.events:
                 later = lane.events.pop()
-                self._push(
-                    later,
-                    lane,
-                    group if lane.groups is None else lane.groups[later.working],
-                    points,
-                )
+                own = group if lane.groups is None else lane.groups[later.working]
+                self._push(later, lane, own, points)
         if event.is_trigger:
             self._trigger(event, lane)
             return None
         return self._attempt(event, lane, group, points)
 
-    def report(self, hit: Hit, volume: Decimal, part: OpenPart | None = None) -> None:
-        """What really filled of ``hit`` (0 for a refusal): taken off pool, leaves and part here.
-
-        ``part``: the OpenPart that an entry opened; its exits act on the rest of the path (of their
-        ``start`` only 4 is looked at). Raises `FieldError` for more than the hit's volume.
-        """
-        if not ZERO <= volume <= hit.volume:
-            raise FieldError("volume", f"must be within 0 and the hit's {hit.volume}, not {volume}")
-        working = hit.working
-        if working.kind != "liquidation":
-            if working.buy:
-                if self._buy_pool is not None:
-                    self._buy_pool = sub(self._buy_pool, volume)
-            elif self._sell_pool is not None:
-                self._sell_pool = sub(self._sell_pool, volume)
-        working.volume = sub(working.volume, volume)
-        if hit.part is not None:
-            hit.part.volume = sub(hit.part.volume, volume)
-        if part is not None and part.exits and part not in self._lanes:
-            since = (hit.rank, hit.reached)
-            bar, rules = self._bar, self._rules
-            exits = acting_exits(hit.group, working, part.exits, bar, rules)
-            events = lane_events(exits, hit.points, bar, rules, since)
-            self._trail(part.exits, events, hit.points, hit.rank)
-            both = self._contested.get(hit.group)
-            if both is not None:
-                mark(events, [event.working.kind for event in events], both)
-            self._add_lane(part, events, hit.group, hit.points)
+    def _open(self, part: OpenPart, hit: Hit) -> None:
+        """The exits of ``part`` act on the rest of the path; of their ``start`` only 4 is looked
+        at."""
+        if not part.exits or part in self._lanes:
+            return
+        since = (hit.rank, hit.reached)
+        bar, rules = self._bar, self._rules
+        exits = acting_exits(hit.group, hit.working, part.exits, bar, rules)
+        events = lane_events(exits, hit.points, bar, rules, since)
+        trail(self.trailed, part.exits, events, hit.points, rules, hit.rank)
+        both = self._contested.get(hit.group)
+        if both is not None:
+            mark(events, [event.working.kind for event in events], both)
+        self._add_lane(part, events, hit.group, hit.points)
 
     def renew(self, part: OpenPart, group: Group, hit: Hit) -> None:
         """By ``hit`` the liquidation price of ``part``, which walks in ``group``, may have changed:
@@ -264,83 +227,19 @@ class BarWalk:
             lane.is_over, stopped, group = True, lane.stopped, lane.group or group
         self._add_lane(part, coming, group, points, stopped)
 
-    def drop(self, working: Working) -> None:
-        """``working`` takes no further part in this walk (it was cancelled, its part is closed)."""
-        self._dropped.add(working)
+    def _asked_of(self, working: Working) -> Bar:
+        return self._bar
 
-    def _trigger(self, event: Event, lane: _Lane | None) -> None:
-        """The stop of a stop-limit order is reached: it is a limit order from here on."""
-        working = event.working
-        if working in self._dropped:
-            return
-        if lane is not None and lane.part is not None and lane.part.volume <= ZERO:
-            return
-        working.to_limit()
-        self.triggered.append(working)
-
-    def _trail(
+    def _hit(
         self,
-        exits: Sequence[Working],
-        events: Sequence[Event],
+        event: Event,
+        group: Group,
+        part: OpenPart | None,
+        price: Decimal,
+        volume: Decimal,
+        passed: bool,
         points: Points,
-        since: int | None = None,
-    ) -> None:
-        """Move the trailing stops among ``exits`` that the path does not reach."""
-        for working in exits:
-            if working.terms is None or working.kind != "trailing_stop" or working.triggered:
-                continue
-            if working.blocked or working.start >= NOT_ON_THIS_BAR:
-                continue
-            if any(event.working is working for event in events):
-                continue
-            level = level_after(working, points, self._rules, since)
-            if level != working.price:
-                working.price = level
-                self.trailed.append(working)
-
-    def _attempt(
-        self, event: Event, lane: _Lane | None, group: Group, points: Points
-    ) -> Hit | None:
-        """The hit that ``event`` comes to now, if it is still to happen and there is volume."""
-        working = event.working
-        if working in self._dropped:
-            return None
-        kind = working.kind
-        volume = working.volume
-        part = None
-        if lane is not None and lane.part is not None:
-            part = lane.part
-            if lane.stopped and kind != "liquidation" and kind != "stop_loss":
-                return None
-            if kind == "liquidation" or part.volume < volume:
-                volume = part.volume
-            lane.stopped = lane.stopped or kind == "stop_loss"
-        if volume <= ZERO:
-            return None
-        if not working.triggered and kind in STOPS:
-            working.triggered = True
-            if event.level is not None:
-                working.price = event.level
-            self.triggered.append(working)
-        terms = working.terms
-        takes = terms is not None and terms.maker_only and event.taker
-        if kind != "liquidation" and not takes:
-            left = self._buy_pool if working.buy else self._sell_pool
-            if left is not None and left < volume:
-                volume = to_step(left, self._rules.volume_increment)
-                if volume <= ZERO:
-                    return None
-                if terms is not None and terms.whole:
-                    working.lacked = volume
-                    return None
-        price = event.price
-        if self._rules.slippage_policy is not None:
-            price = price_of(event, volume, self._bar, self._rules)
-        passed = takes or (
-            part is None
-            and self._rules.guards
-            and protection_passed(working.buy, price, group.stop_loss, group.take_profit)
-        )
+    ) -> Hit:
         otherwise = None
         if event.ambiguous:
             high, low = self._contested[group]
@@ -348,7 +247,7 @@ class BarWalk:
         names = HIGH_FIRST if points[1] == self._bar.high else LOW_FIRST
         return Hit(
             group,
-            working,
+            event.working,
             part,
             price,
             volume,
@@ -367,15 +266,21 @@ class BarWalk:
         if group.partners:
             self._add_partners(group)
             return
-        bar, rules = self._bar, self._rules
         entry = group.entry
-        enters = entry is not None and reachable(entry, bar, rules)
-        contested = not self._shortcut
-        acts = enters
-        if enters and entry.terms is not None:  # type: ignore[union-attr]
-            contested = contested or entry.turns  # type: ignore[union-attr]
         fresh = [entry] if entry is not None and entry.fresh else []
-        live_parts = False
+        if entry is not None and not reachable(entry, self._bar, self._rules):
+            entry = None
+        acts, contested = self._look_at_exits(group, fresh)
+        if acts or entry is not None:
+            self._add_acting(group, entry, acts, contested or not self._shortcut)
+        for working in fresh:
+            working.fresh = working.start >= NOT_ON_THIS_BAR
+
+    def _look_at_exits(self, group: Group, fresh: list[Working]) -> tuple[bool, bool]:
+        """Whether any exit of the group can act on the bar, and whether the order of the extremes
+        may decide between those of one part; new ones go to ``fresh``."""
+        bar, rules = self._bar, self._rules
+        acts = contested = False
         for part in group.parts:
             live = 0
             for working in part.exits:
@@ -385,42 +290,44 @@ class BarWalk:
                     live += 1
                     contested = contested or (working.terms is not None and working.turns)
             acts = acts or live > 0
-            live_parts = live_parts or live > 0
             contested = contested or live > 1
-        if acts:
-            if entry is not None and enters and not contested:
-                points = self._paths[self._first(entry.buy)]
-                contested = live_parts or opens_contest(group, entry, points, bar, rules)
-            both = None
-            forks = False
-            high_first = self._first(group.buys)
-            points = self._paths[high_first]
-            if contested and not rules.in_queue_order:
-                worse = self._fixed is None
-                points, high, low, forks = choose(group, self._paths, high_first, worse, bar, rules)
-                both = self._contested[group] = high, low
-                self.forked = self.forked or high != low
-            if entry is not None and enters:
-                self._add_entry(group, entry, points, forks)
-            for part in group.parts:
-                events = lane_events(part.exits, points, bar, rules)
-                if both is not None:
-                    mark(events, [event.working for event in events], both)
-                self._trail(part.exits, events, points)
-                self._add_lane(part, events, group, points)
-        for working in fresh:
-            working.fresh = working.start >= NOT_ON_THIS_BAR
+        return acts, contested
+
+    def _add_acting(
+        self, group: Group, entry: Working | None, exits_act: bool, contested: bool
+    ) -> None:
+        """What the bar can reach of a group takes its path; ``entry``: None where it cannot."""
+        bar, rules, paths = self._bar, self._rules, self._paths
+        if entry is not None and not contested:
+            contested = (
+                exits_act
+                or (entry.terms is not None and entry.turns)
+                or opens_contest(group, entry, paths[self._first(entry.buy)], bar, rules)
+            )
+        both = None
+        forks = False
+        high_first = self._first(group.buys)
+        points = paths[high_first]
+        if contested and not rules.in_queue_order:
+            worse = self._fixed is None
+            points, high, low, forks = choose(group, paths, high_first, worse, bar, rules)
+            both = self._contested[group] = high, low
+            self.forked = self.forked or high != low
+        if entry is not None:
+            self._add_entry(group, entry, points, forks)
+        for part in group.parts:
+            events = lane_events(part.exits, points, bar, rules)
+            if both is not None:
+                mark(events, [event.working for event in events], both)
+            trail(self.trailed, part.exits, events, points, rules)
+            self._add_lane(part, events, group, points)
 
     def _add_partners(self, group: Group) -> None:
         """One-cancels-other orders: one path for all, on which the price decides who fills."""
         bar, rules = self._bar, self._rules
+        high_first, worse = self._first(group.buys), self._fixed is None
         points, high, low = choose_jointly(
-            group.partners,
-            self._paths,
-            self._first(group.buys),
-            self._fixed is None,
-            bar,
-            rules,
+            group.partners, self._paths, high_first, worse, bar, rules
         )
         owners = {one.entry: one for one in group.partners if one.entry is not None}
         events = lane_events(list(owners), points, bar, rules)
@@ -430,25 +337,21 @@ class BarWalk:
                 self._contested[one] = high.get(one, nothing), low.get(one, nothing)
             if mark_partners(events, high, low, points is self._paths[True]):
                 self.forked = True
-        self._trail(list(owners), events, points)
+        trail(self.trailed, list(owners), events, points, rules)
         if events:
             events.reverse()
             event = events.pop()
-            lane = _Lane(None, events, False, owners)
+            lane = _Lane(None, events, False, groups=owners)
             self._push(event, lane, owners[event.working], points, sort=False)
         for entry in owners:
             entry.fresh = entry.fresh and entry.start >= NOT_ON_THIS_BAR
 
     def _add_entry(
-        self,
-        group: Group,
-        entry: Working,
-        points: Points,
-        ambiguous: bool = False,
+        self, group: Group, entry: Working, points: Points, ambiguous: bool = False
     ) -> None:
         events = lane_events((entry,), points, self._bar, self._rules)
         if entry.terms is not None:
-            self._trail((entry,), events, points)
+            trail(self.trailed, (entry,), events, points, self._rules)
         for event in events:
             event.ambiguous = ambiguous
             self._push(event, None, group, points, sort=False)
@@ -484,17 +387,7 @@ class BarWalk:
         rank, later = event.rank, limit is not None
         if self._rules.in_queue_order:
             rank, later, price = 0, False, ZERO
-        item = (
-            rank,
-            later,
-            price,
-            working.sequence,
-            self._serial,
-            event,
-            lane,
-            group,
-            points,
-        )
+        item = (rank, later, price, working.sequence, self._serial, event, lane, group, points)
         if sort:
             heappush(self._heap, item)
         else:

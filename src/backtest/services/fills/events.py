@@ -20,10 +20,10 @@ __all__ = [
     "acting_exits",
     "event_of",
     "lane_events",
-    "level_after",
     "path_key",
     "price_of",
     "reachable",
+    "trail",
 ]
 
 Points = tuple[Decimal, Decimal, Decimal, Decimal]
@@ -252,7 +252,7 @@ def _ratchet(buy: bool, level: Decimal, price: Decimal, terms: Terms, rules: Pat
     return min(level, follows) if buy else max(level, follows)
 
 
-def level_after(
+def _level_after(
     working: Working, points: Points, rules: PathRules, since: int | None = None
 ) -> Decimal:
     """Where a trailing stop stands after a path on which it did not trigger.
@@ -266,6 +266,28 @@ def level_after(
     for point in points[first : working.end]:
         level = _ratchet(working.buy, level, point, terms, rules)
     return level
+
+
+def trail(
+    moved: list[Working],
+    workings: Sequence[Working],
+    events: Sequence[Event],
+    points: Points,
+    rules: PathRules,
+    since: int | None = None,
+) -> None:
+    """Move the trailing stops among ``workings`` that the path does not reach, and list them."""
+    for working in workings:
+        if working.terms is None or working.kind != "trailing_stop" or working.triggered:
+            continue
+        if working.blocked or working.start >= NOT_ON_THIS_BAR:
+            continue
+        if any(event.working is working for event in events):
+            continue
+        level = _level_after(working, points, rules, since)
+        if level != working.price:
+            working.price = level
+            moved.append(working)
 
 
 def lane_events(

@@ -7,22 +7,19 @@ from decimal import Decimal
 from heapq import heappop, heappush
 from typing import Any
 
-from attrs import define
-
-from backtest.errors import FieldError
-from backtest.models.bar import trusted_bar
+from backtest.models.bar import Bar, trusted_bar
 from backtest.models.market_event import MarketEvent, Tick
 from backtest.models.quote import Quote
-from backtest.money import ZERO, add, sub, to_step
+from backtest.money import ZERO, add, sub
 from backtest.services.fills.events import (
     AT_ONE_PRICE,
-    STOPS,
     Event,
+    Points,
     acting_exits,
     event_of,
-    price_of,
 )
-from backtest.services.fills.path import Group, Hit, OpenPart, Working, protection_passed, trailed
+from backtest.services.fills.hits import Hits, Lane
+from backtest.services.fills.path import Group, Hit, OpenPart, Working, trailed
 from backtest.services.fills.queue_ahead import QueueAhead
 from backtest.services.fills.rules import PathRules
 from backtest.services.fills.tick_prices import flat_bar, meets, point_of
@@ -32,18 +29,7 @@ __all__ = ["TickWalk"]
 _NO_BAR = trusted_bar("", 0, 0, ZERO, ZERO, ZERO, ZERO, None)
 
 
-@define(eq=False)
-class _Lane:
-    """The coming events of one open part, the next one last."""
-
-    part: OpenPart
-    events: list[Event]
-    stopped: bool
-    is_over: bool = False
-    """Whether another lane has taken its place."""
-
-
-class TickWalk:
+class TickWalk(Hits):
     """One tick met by many groups; used like `BarWalk`: `next` gives hits, `report` what filled.
 
     Of a quote buys meet the ask and sells the bid; of a trade both meet its price. Hits come in
@@ -63,8 +49,6 @@ class TickWalk:
         "_before",
         "_buy_at",
         "_buy_bar",
-        "_buy_pool",
-        "_dropped",
         "_heap",
         "_is_trade",
         "_lanes",
@@ -73,15 +57,11 @@ class TickWalk:
         "_queue",
         "_quoted",
         "_rooms",
-        "_rules",
         "_sell_at",
         "_sell_bar",
-        "_sell_pool",
         "_serial",
         "_tick",
         "opened",
-        "trailed",
-        "triggered",
     )
 
     def __init__(
@@ -104,8 +84,8 @@ class TickWalk:
         stands; the rest of the groups has met it before. A trailing stop among it begins where it
         stands, and follows the quotes that come.
         """
-        self.triggered: list[Working] = []
-        self.trailed: list[Working] = []
+        self.triggered = []
+        self.trailed = []
         self.opened: list[OpenPart] = []
         """The parts that entries have opened, in order."""
         self._tick = tick
@@ -126,9 +106,9 @@ class TickWalk:
         self._made = {True: ZERO, False: ZERO}
         """What resting limits have had of this tick, by whether they buy (with a queue)."""
         self._heap: list[tuple[Any, ...]] = []
-        self._lanes: dict[OpenPart, _Lane] = {}
+        self._lanes: dict[OpenPart, Lane] = {}
         self._serial = 0
-        self._dropped: set[Working] = set()
+        self._dropped = set()
         limits: list[Working] = []
         for group in groups:
             for one in group.partners or (group,):
@@ -140,11 +120,6 @@ class TickWalk:
         if queue is not None and only is None:
             queue.forget_all_but(limits)
         self._only = None  # what a hit opens is new, too
-
-    @property
-    def pools(self) -> tuple[Decimal | None, Decimal | None]:
-        """What is left for buys and for sells; None: no cap."""
-        return self._buy_pool, self._sell_pool
 
     def next(self) -> Hit | None:
         """The next execution, or None when the tick is done.
@@ -163,7 +138,9 @@ class TickWalk:
             if event.is_trigger:
                 self._trigger(event, lane)
                 continue
-            hit = self._attempt(event, lane, group)
+            if self._has_moved(event.working):
+                continue
+            hit = self._attempt(event, lane, group, (event.reached,) * 4)
             if hit is not None:
                 return hit
         return None
@@ -174,26 +151,18 @@ class TickWalk:
         ``part``: the OpenPart that an entry opened; its exits are tested at once, on the side that
         they would meet. Raises `FieldError` for more than the hit's volume.
         """
-        if not ZERO <= volume <= hit.volume:
-            raise FieldError("volume", f"must be within 0 and the hit's {hit.volume}, not {volume}")
+        super().report(hit, volume, part)
         working = hit.working
-        if working.kind != "liquidation":
-            if working.buy:
-                if self._buy_pool is not None:
-                    self._buy_pool = sub(self._buy_pool, volume)
-            elif self._sell_pool is not None:
-                self._sell_pool = sub(self._sell_pool, volume)
         if working in self._rooms:
             self._made[working.buy] = add(self._made[working.buy], volume)
-        working.volume = sub(working.volume, volume)
-        if hit.part is not None:
-            hit.part.volume = sub(hit.part.volume, volume)
-        is_new = part is not None and part not in self._lanes
-        if part is not None and is_new:
-            self.opened.append(part)
-        if part is not None and is_new and part.exits:
-            bar = self._buy_bar if working.buy else self._sell_bar
-            exits = acting_exits(hit.group, working, part.exits, bar, self._rules)
+
+    def _open(self, part: OpenPart, hit: Hit) -> None:
+        if part in self._lanes:
+            return
+        self.opened.append(part)
+        if part.exits:
+            bar = self._asked_of(hit.working)
+            exits = acting_exits(hit.group, hit.working, part.exits, bar, self._rules)
             for exit in exits:
                 exit.fresh = exit.is_limit  # one that is marketable already takes
             self._add_lane(part, self._events(exits, []), hit.group)
@@ -211,12 +180,14 @@ class TickWalk:
         if lane is not None:
             if any(one.working is liquidation for one in lane.events):
                 return
-        self._lanes[part] = own = _Lane(part, [], part.is_stopped)
+        self._lanes[part] = own = Lane(part, [], part.is_stopped)
         self._push(event, own, group)
 
-    def drop(self, working: Working) -> None:
-        """``working`` takes no further part in this walk (it was cancelled, its part is closed)."""
-        self._dropped.add(working)
+    def _has_moved(self, working: Working) -> bool:
+        """Whether it is a liquidation price that a fill at this very tick has moved away."""
+        if working.kind != "liquidation" or working in self._dropped:
+            return False
+        return self._event_of(working) is None
 
     # -- what is met -------------------------------------------------------------------------------
 
@@ -285,56 +256,20 @@ class TickWalk:
             working.price = level
             self.trailed.append(working)
 
-    def _trigger(self, event: Event, lane: _Lane | None) -> None:
-        """The stop of a stop-limit order is reached: it is a limit order from here on."""
-        working = event.working
-        if working in self._dropped or (lane is not None and lane.part.volume <= ZERO):
-            return
-        working.to_limit()
-        self.triggered.append(working)
+    def _asked_of(self, working: Working) -> Bar:
+        return self._buy_bar if working.buy else self._sell_bar
 
-    def _attempt(self, event: Event, lane: _Lane | None, group: Group) -> Hit | None:
-        """The hit that ``event`` comes to now, if it is still to happen and there is volume."""
+    def _hit(
+        self,
+        event: Event,
+        group: Group,
+        part: OpenPart | None,
+        price: Decimal,
+        volume: Decimal,
+        passed: bool,
+        points: Points,
+    ) -> Hit:
         working = event.working
-        if working in self._dropped:
-            return None
-        kind, volume = working.kind, working.volume
-        if kind == "liquidation" and self._event_of(working) is None:
-            return None  # a fill at this very tick has moved it
-        part = None
-        if lane is not None:
-            part = lane.part
-            if lane.stopped and kind != "liquidation" and kind != "stop_loss":
-                return None
-            if kind == "liquidation" or part.volume < volume:
-                volume = part.volume
-            lane.stopped = lane.stopped or kind == "stop_loss"
-        if volume <= ZERO:
-            return None
-        if not working.triggered and kind in STOPS:
-            working.triggered = True
-            self.triggered.append(working)
-        terms = working.terms
-        takes = terms is not None and terms.maker_only and event.taker
-        if kind != "liquidation" and not takes:
-            left = self._left(working)
-            if left is not None and left < volume:
-                volume = to_step(left, self._rules.volume_increment)
-                if volume <= ZERO:
-                    return None
-                if terms is not None and terms.whole:
-                    working.lacked = volume
-                    return None
-        price = event.price
-        if self._rules.slippage_policy is not None:
-            bar = self._buy_bar if working.buy else self._sell_bar
-            price = price_of(event, volume, bar, self._rules)
-        passed = takes or (
-            part is None
-            and self._rules.guards
-            and protection_passed(working.buy, price, group.stop_loss, group.take_profit)
-        )
-        at = event.reached
         return Hit(
             group,
             working,
@@ -346,8 +281,8 @@ class TickWalk:
             event.taker,
             False,
             passed,
-            at,
-            (at,) * 4,
+            event.reached,
+            points,
         )
 
     def _left(self, working: Working) -> Decimal | None:
@@ -362,12 +297,12 @@ class TickWalk:
     def _add_lane(self, part: OpenPart, events: list[Event], group: Group) -> None:
         if part.volume <= ZERO:
             return
-        lane = self._lanes[part] = _Lane(part, events, part.is_stopped)
+        lane = self._lanes[part] = Lane(part, events, part.is_stopped)
         if events:
             events.reverse()
             self._push(events.pop(), lane, group)
 
-    def _push(self, event: Event, lane: _Lane | None, group: Group) -> None:
+    def _push(self, event: Event, lane: Lane | None, group: Group) -> None:
         """Queue ``event``: market and stops before limits, better price, acceptance."""
         self._serial += 1
         limit = event.limit
