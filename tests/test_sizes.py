@@ -17,7 +17,6 @@ MODULE, FUNCTION = 400, 70
 
 # In the rooms of the venue, of settlement, fills and margin: until they have been rebuilt.
 REBUILT = {
-    "actors/venue/accept.py: create",
     "actors/venue/cancel.py: cancel",
     "actors/venue/modify.py: _modify_order",
     "actors/venue/pair_book.py",

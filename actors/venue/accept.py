@@ -1,4 +1,4 @@
-"""New orders at the venue: every check that a command passes before its money is reserved."""
+"""New orders at the venue: from what a command asks to the order that is pending."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from backtest.errors import InsufficientFunds, RejectReason
 from backtest.models import (
     PLAIN,
     Instructions,
-    LeverageKind,
     OrderDirection,
     SpotOrder,
     TradingOrder,
 )
 from backtest.money import ONE, ZERO, add, mul, plain, sub
+from backtest.services.fills.walk import Terms
 from backtest.services.ledger.entries import create_order
 from backtest.services.orders.expiry import expiry_of, terms_of
 from backtest.services.orders.operations import create_spot, create_trading
@@ -26,20 +26,17 @@ from .checks import (
     check_cross,
     check_dust,
     check_grid,
-    check_least,
     check_post_only,
-    check_protection,
     check_room,
     check_sale,
-    check_tier,
     refuse,
-    refuse_protection,
     sold_at,
     takes,
     trail_from,
 )
 from .client import Client
 from .close_plans import reversal_reserve
+from .create_checks import check_named, check_rules, check_sense, check_spot, check_trading
 from .pair_book import PairBook
 from .spot_exits import SpotExits
 from .venue import Venue
@@ -48,20 +45,6 @@ __all__ = ["Acceptance"]
 
 _LONG = OrderDirection.LONG
 _HUNDRED = Decimal(100)
-_PRICES: dict[str, tuple[bool, bool]] = {
-    "market": (False, False),
-    "limit": (True, False),
-    "stop": (False, True),
-    "stop_limit": (True, True),
-    "trailing_stop": (False, True),
-}
-"""Whether each kind of order has a limit price, and a stop price."""
-
-
-def _check_sense(kind: str, instructions: Instructions) -> None:
-    """Refuse what no venue could do."""
-    if instructions.is_trailing is not (kind == "trailing_stop"):
-        refuse(RejectReason.INVALID_ACTION, f"trail and trail_percent do not make a {kind} order")
 
 
 def _facts(branch: Branch, stop: Decimal | None) -> Facts:
@@ -72,12 +55,11 @@ def _facts(branch: Branch, stop: Decimal | None) -> Facts:
     return Facts(level=level, expires=branch.expires)
 
 
-def _buffered(
-    branch: Branch, buy: bool, limit: Decimal | None, stop: Decimal | None, now: Decimal | None
-) -> str:
+def _buffered(branch: Branch, ask: Create, stop: Decimal | None) -> str:
     """What an order reserves for that has no limit: more than its price, for that may move."""
-    price = now if stop is None else stop
-    if not buy or limit is not None or price is None or branch.worst <= price:
+    buy = branch.working.buy
+    price = branch.book.meets(buy) if stop is None else stop
+    if not buy or ask.limit_price is not None or price is None or branch.worst <= price:
         return ""
     buffer = plain(mul(branch.book.rules.market_buffer, _HUNDRED))
     what = "the last price" if stop is None else "its stop"
@@ -101,37 +83,86 @@ class Acceptance:
     async def create(self, client: Client, ask: Create, order_id: UUID) -> Branch:
         """Accept one order under ``order_id``; raises `OrderRejected`, with nothing changed."""
         venue = self._venue
-        command, account, code, spot, kind, direction, volume, limit, stop = ask[:9]
-        wanted, stop_loss, take_profit, instructions = ask[9:]
-        book = venue.books.get(code)
-        if book is None:
-            known = ", ".join(venue.books)
-            refuse(RejectReason.UNKNOWN_PAIR, f"there is no pair {code!r} here; there are: {known}")
-        account_id = client.account_ids.get(account)
-        if account_id is None:
-            refuse(RejectReason.NOT_YOURS, f"account {account!r} is not {client.name}'s")
-        if volume is None or direction is None:
-            refuse(RejectReason.INVALID_ACTION, "an order needs a volume and a direction")
-        has_limit, has_stop = _PRICES[kind]
-        if has_limit is (limit is None) or (has_stop is (stop is None) and kind != "trailing_stop"):
-            refuse(RejectReason.INVALID_ACTION, f"these prices do not make a {kind} order")
-        buy = direction is _LONG
-        special = instructions is not PLAIN or kind == "stop_limit"
-        terms = expires = None
+        book = check_named(venue, client, ask)
+        special = ask.instructions is not PLAIN or ask.kind == "stop_limit"
+        stop, terms, expires = ask.stop_price, None, None
         if special:
-            _check_sense(kind, instructions)
-            if instructions.oco is not None:
-                venue.ocos.check(client, account, instructions.oco)
-            check_grid(book.pair, None, stop, instructions.trail)
-            if instructions.is_trailing:
-                stop = trail_from(book, buy, stop, instructions)
-            if instructions.post_only:
-                check_post_only(kind, buy, limit, stop, book.meets(buy), instructions)
-            terms = terms_of(limit if kind == "stop_limit" else None, instructions)
-            expires = expiry_of(instructions, venue.now, book.day_end)
-        price = stop if limit is None else limit
+            stop, terms, expires = self._instruct(book, client, ask)
+        price, leverage, is_exit = self._check(book, ask, stop, special)
+        check_room(book, ask.account)
+        branch = Branch(order_id, client, ask.account, book, ask.spot, leverage)
+        if special:
+            branch.terms, branch.expires = terms, expires
+        self._enter(branch, ask, stop, price)
+        reserve, fee = self._reserve(branch, ask, price)
+        balances: Balances = {}
+        # What only closes reserves nothing, and posts nothing.
+        if reserve or fee:
+            legs = create_order(branch.account, branch.asset, reserve, fee, book.quote)
+            try:
+                balances = await venue.post(legs, order_id, "order accepted")
+            except InsufficientFunds as short:
+                refuse(
+                    RejectReason.INSUFFICIENT_FUNDS,
+                    f"{branch.account} has {plain(short.available)} {short.asset} available, "
+                    f"{plain(short.needed)} needed" + _buffered(branch, ask, stop),
+                )
+        order: SpotOrder | TradingOrder
+        if is_exit:
+            order = self._spot(branch, ask, stop, reserve, fee, is_exit)
+            self._exits.sell_owned(branch, order)
+        else:
+            if ask.spot:
+                order = self._spot(branch, ask, stop, reserve, fee)
+            else:
+                order = self._trading(branch, ask, stop, price, reserve, fee)
+            branch.order = order
+            branch.group = venue.new_group(branch, branch.working)
+            venue.list_branch(branch)
+            venue.records.orders.append(order)
+        if ask.instructions.oco is not None:
+            venue.ocos.join(branch, ask.instructions.oco)
+            book.has_oco = True
+        facts = _facts(branch, stop) if special else NO_FACTS
+        venue.publisher.tell(
+            EventKind.ACCEPTED, branch, order, command=ask.command, balances=balances, facts=facts
+        )
+        return branch
+
+    # -- what it asks ------------------------------------------------------------------------------
+
+    def _instruct(
+        self, book: PairBook, client: Client, ask: Create
+    ) -> tuple[Decimal | None, Terms | None, int | None]:
+        """What an order's instructions come to: its stop, its terms, and when it expires."""
+        kind, limit, stop, instructions = (
+            ask.kind,
+            ask.limit_price,
+            ask.stop_price,
+            ask.instructions,
+        )
+        buy = ask.direction is _LONG
+        check_sense(ask)
+        if instructions.oco is not None:
+            self._venue.ocos.check(client, ask.account, instructions.oco)
+        check_grid(book.pair, None, stop, instructions.trail)
+        if instructions.is_trailing:
+            stop = trail_from(book, buy, stop, instructions)
+        if instructions.post_only:
+            check_post_only(kind, buy, limit, stop, book.meets(buy), instructions)
+        terms = terms_of(limit if kind == "stop_limit" else None, instructions)
+        return stop, terms, expiry_of(instructions, self._venue.now, book.day_end)
+
+    def _check(
+        self, book: PairBook, ask: Create, stop: Decimal | None, special: bool
+    ) -> tuple[Decimal, Decimal, bool]:
+        """The price that an order goes by, its leverage, and whether it is an exit of what is
+        owned; refused are values that are not as they may be. ``special``: it has instructions."""
+        spot, volume, stop_loss, take_profit = ask.spot, ask.volume, ask.stop_loss, ask.take_profit
+        assert volume is not None
+        price = stop if ask.limit_price is None else ask.limit_price
         # Most orders ask for nothing beside kind, volume and price, and need no more checks.
-        usual = spot and not special and wanted is stop_loss is take_profit is None
+        usual = spot and not special and ask.leverage is stop_loss is take_profit is None
         if usual:
             check_grid(book.pair, volume, price)
         else:
@@ -141,22 +172,27 @@ class Acceptance:
             if price is None:
                 refuse(
                     RejectReason.NO_PRICE_YET,
-                    f"{code} has no price yet: a market order can be sent after its first bar",
+                    f"{book.code} has no price yet: a market order can be sent after its first bar",
                 )
-        leverage, is_exit = ONE, False
-        if not usual or book.is_strict or volume < book.least_volume:
-            self._check_rules(book, ask, volume, price, buy)
-            if spot:
-                is_exit = self._check_spot(book, ask, price, buy)
-                if is_exit:
-                    price = stop_loss if take_profit is None else take_profit
-                    assert price is not None
-            else:
-                leverage = self._check_trading(book, ask, price, buy)
-        check_room(book, account)
-        branch = Branch(order_id, client, account, book, spot, leverage)
-        if special:
-            branch.terms, branch.expires = terms, expires
+        if usual and not book.is_strict and volume >= book.least_volume:
+            return price, ONE, False
+        buy = ask.direction is _LONG
+        check_rules(book, ask, volume, price, buy)
+        if not spot:
+            return price, check_trading(book, ask, price, buy), False
+        if not check_spot(book, ask, price, buy):
+            return price, ONE, False
+        price = stop_loss if take_profit is None else take_profit
+        assert price is not None
+        return price, ONE, True
+
+    # -- what it reserves --------------------------------------------------------------------------
+
+    def _enter(self, branch: Branch, ask: Create, stop: Decimal | None, price: Decimal) -> None:
+        """Let the walk see an order, with the price that it reserves for."""
+        book, kind, limit, volume = branch.book, ask.kind, ask.limit_price, ask.volume
+        assert volume is not None
+        buy = ask.direction is _LONG
         now = book.meets(buy)
         if limit is not None and buy:
             branch.worst = limit
@@ -165,100 +201,32 @@ class Acceptance:
             if kind == "market" and book.standing.quote is not None:
                 self._reserve_as_quoted(branch, buy, volume, now)
         branch.taker = takes(buy, limit, stop if kind == "stop_limit" else now)
-        branch.asset = book.base if spot and not buy else book.quote
-        if spot:
+        branch.asset = book.base if branch.spot and not buy else book.quote
+        if branch.spot:
             near = branch.worst if buy else sold_at(book, limit or stop, price)
             if mul(volume, near) < book.step:
                 check_dust(book, buy, NOTHING, volume, near)
-        working = branch.working = venue.working(
+        branch.working = self._venue.working(
             branch, kind, buy, price if stop is None else stop, volume
         )
-        if not spot and (instructions.reduce_only or account in venue.netting):
-            self._net(branch, volume, instructions)
+
+    def _reserve(self, branch: Branch, ask: Create, price: Decimal) -> tuple[Decimal, Decimal]:
+        """What an order reserves, and the fee for making it."""
+        venue, book, volume = self._venue, branch.book, branch.working.volume
+        if not branch.spot and (ask.instructions.reduce_only or branch.account in venue.netting):
+            self._net(branch, volume, ask.instructions)
         reserve = venue.reserve(branch, volume)
         fee = ZERO
         if book.charges_create:
             fee = self._create_fee(branch, volume)
-        if spot and not buy and book.fees.may_exceed:
+        if branch.spot and not branch.working.buy and book.fees.may_exceed:
             check_sale(venue, branch, volume, price, fee)
         if branch.offset:
-            free = sub(venue.spendable(account, branch.asset), fee)
+            free = sub(venue.spendable(branch.account, branch.asset), fee)
             reserve = reversal_reserve(branch, reserve, free)
         if venue.cross:
             check_cross(venue, branch, add(reserve, fee))
-        balances: Balances = {}
-        try:
-            # What only closes reserves nothing, and posts nothing.
-            if reserve or fee:
-                legs = create_order(account, branch.asset, reserve, fee, book.quote)
-                balances = await venue.post(legs, branch.id, "order accepted")
-        except InsufficientFunds as short:
-            refuse(
-                RejectReason.INSUFFICIENT_FUNDS,
-                f"{account} has {plain(short.available)} {short.asset} available, "
-                f"{plain(short.needed)} needed" + _buffered(branch, buy, limit, stop, now),
-            )
-        agent_id = client.agent.agent_id
-        order: SpotOrder | TradingOrder
-        if spot:
-            order = create_spot(
-                id=branch.id,
-                order_number=venue.next_number(),
-                at=venue.at,
-                pair=code,
-                direction=direction,
-                volume=volume,
-                agent_id=agent_id,
-                account_id=account_id,
-                broker_id=venue.broker_id,
-                run_id=venue.run_id,
-                limit_price=take_profit if is_exit else limit,
-                stop_price=stop_loss if is_exit else stop,
-                stop_loss=None if is_exit else stop_loss,
-                take_profit=None if is_exit else take_profit,
-                reserved=reserve,
-                fee=fee,
-                instructions=instructions,
-                entry_order_id=branch.id if is_exit else None,
-            )
-        else:
-            order = create_trading(
-                id=branch.id,
-                order_number=venue.next_number(),
-                at=venue.at,
-                pair=code,
-                direction=direction,
-                volume=volume,
-                price=price if book.last is None else book.last,
-                agent_id=agent_id,
-                account_id=account_id,
-                broker_id=venue.broker_id,
-                run_id=venue.run_id,
-                limit_price=limit,
-                stop_price=stop,
-                stop_loss=stop_loss,
-                take_profit=take_profit,
-                leverage=leverage,
-                contract_size=book.pair.contract_size,
-                reserved=reserve,
-                fee=fee,
-                instructions=instructions,
-            )
-        if is_exit:
-            self._exits.sell_owned(branch, order)  # type: ignore[arg-type]
-        else:
-            branch.order = order
-            branch.group = venue.new_group(branch, working)
-            venue.list_branch(branch)
-            venue.records.orders.append(order)
-        if special and instructions.oco is not None:
-            venue.ocos.join(branch, instructions.oco)
-            book.has_oco = True
-        facts = NO_FACTS if instructions is PLAIN else _facts(branch, stop)
-        venue.publisher.tell(
-            EventKind.ACCEPTED, branch, order, command=command, balances=balances, facts=facts
-        )
-        return branch
+        return reserve, fee
 
     def _reserve_as_quoted(
         self, branch: Branch, buy: bool, volume: Decimal, now: Decimal | None
@@ -297,67 +265,70 @@ class Acceptance:
                 )
         return book.fee(book.fees_create, volume, branch.worst, margin)
 
-    def _check_rules(
-        self, book: PairBook, ask: Create, volume: Decimal, price: Decimal, buy: bool
-    ) -> None:
-        """The venue's own rules: what may be traded here, and how little."""
-        check_least(book, volume, price)
-        # A spot sell gives up what the account owns: it opens no short.
-        # Neither does what only reduces.
-        if book.one_sided and ask.direction not in book.rules.allowed_directions:
-            if (buy or not ask.spot) and not ask.instructions.reduce_only:
-                refuse(
-                    RejectReason.DIRECTION_NOT_ALLOWED,
-                    f"{ask.direction} is not allowed on {book.code}",
-                )
+    # -- the order ---------------------------------------------------------------------------------
 
-    def _check_spot(self, book: PairBook, ask: Create, price: Decimal, buy: bool) -> bool:
-        """Whether a spot order that may be is an exit: a sell at a stop-loss and a take-profit."""
-        if ask.instructions.reduce_only:
-            refuse(
-                RejectReason.INVALID_ACTION,
-                "a spot order has no position to reduce: a sell sells what the account owns",
-            )
-        if not book.takes_spot:
-            size = book.pair.contract_size
-            why = f"{book.code} takes no spot orders here"
-            if book.rules.spot_allowed:
-                why = (
-                    f"{book.code} trades contracts of {plain(size)} {book.base}, and a spot order "
-                    "exchanges the base itself: use long and short, or a pair of contract_size 1"
-                )
-            refuse(RejectReason.NOT_SUPPORTED, why)
-        if ask.leverage is not None and ask.leverage != ONE:
-            refuse(RejectReason.LEVERAGE, "a spot order has no leverage: use a trading order")
-        if ask.stop_loss is None and ask.take_profit is None:
-            return False
-        if not buy and (ask.kind != "market" or ask.instructions is not PLAIN):
-            refuse(
-                RejectReason.NOT_SUPPORTED,
-                "a sell with a stop_loss or take_profit sells at these two prices: it takes no "
-                "other price, no time in force, no post_only and no oco",
-            )
-        # A sell is of what is owned, which is protected like a long position.
-        check_protection(True, price, ask.stop_loss, ask.take_profit)
-        return not buy
+    def _spot(
+        self,
+        branch: Branch,
+        ask: Create,
+        stop: Decimal | None,
+        reserve: Decimal,
+        fee: Decimal,
+        is_exit: bool = False,
+    ) -> SpotOrder:
+        """A spot order as it is accepted; an exit has its protections as its prices."""
+        venue, client = self._venue, branch.client
+        return create_spot(
+            id=branch.id,
+            order_number=venue.next_number(),
+            at=venue.at,
+            pair=ask.pair,
+            direction=ask.direction,  # type: ignore[arg-type]
+            volume=branch.working.volume,
+            agent_id=client.agent.agent_id,
+            account_id=client.account_ids[ask.account],
+            broker_id=venue.broker_id,
+            run_id=venue.run_id,
+            limit_price=ask.take_profit if is_exit else ask.limit_price,
+            stop_price=ask.stop_loss if is_exit else stop,
+            stop_loss=None if is_exit else ask.stop_loss,
+            take_profit=None if is_exit else ask.take_profit,
+            reserved=reserve,
+            fee=fee,
+            instructions=ask.instructions,
+            entry_order_id=branch.id if is_exit else None,
+        )
 
-    def _check_trading(self, book: PairBook, ask: Create, price: Decimal, buy: bool) -> Decimal:
-        """The leverage of an order whose leverage and protection are as they may be."""
-        rules = book.rules
-        if not rules.trading_allowed:
-            refuse(RejectReason.NOT_SUPPORTED, f"{book.code} takes no trading orders here")
-        leverage = ONE if ask.leverage is None else ask.leverage
-        most = ONE if rules.leverage_kind is LeverageKind.NONE else rules.max_leverage
-        if leverage < ONE or (most is not None and leverage > most):
-            most_text = "" if most is None else f" and at most {most}"
-            refuse(
-                RejectReason.LEVERAGE,
-                f"leverage must be at least 1{most_text} on {book.code}, not {leverage}",
-            )
-        if rules.maintenance_tiers is not None and ask.volume is not None:
-            check_tier(book, ask.volume, price, leverage)
-        if ask.stop_loss is not None or ask.take_profit is not None:
-            if ask.instructions.reduce_only:
-                refuse_protection()
-            check_protection(buy, price, ask.stop_loss, ask.take_profit)
-        return leverage
+    def _trading(
+        self,
+        branch: Branch,
+        ask: Create,
+        stop: Decimal | None,
+        price: Decimal,
+        reserve: Decimal,
+        fee: Decimal,
+    ) -> TradingOrder:
+        """A trading order as it is accepted."""
+        venue, client, book = self._venue, branch.client, branch.book
+        return create_trading(
+            id=branch.id,
+            order_number=venue.next_number(),
+            at=venue.at,
+            pair=ask.pair,
+            direction=ask.direction,  # type: ignore[arg-type]
+            volume=branch.working.volume,
+            price=price if book.last is None else book.last,
+            agent_id=client.agent.agent_id,
+            account_id=client.account_ids[ask.account],
+            broker_id=venue.broker_id,
+            run_id=venue.run_id,
+            limit_price=ask.limit_price,
+            stop_price=stop,
+            stop_loss=ask.stop_loss,
+            take_profit=ask.take_profit,
+            leverage=branch.leverage,
+            contract_size=book.pair.contract_size,
+            reserved=reserve,
+            fee=fee,
+            instructions=ask.instructions,
+        )
