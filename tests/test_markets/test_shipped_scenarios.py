@@ -58,8 +58,10 @@ def test_the_seller_and_the_makers_pay_those_who_know_the_worth(crash: MarketRes
     assert figures["seller"].inventory == {"FUTUSD": Decimal(-400)}
     assert figures["seller"].pnl < 0
     assert figures["market_maker"].pnl < 0 < figures["value"].pnl
-    # There are no fees: what one wins another loses.
-    assert sum(one.pnl for one in figures.values()) == 0
+    # There are no fees: what one wins another loses, but for a cent of each side that rounding
+    # takes.
+    cent = Decimal("0.01")
+    assert -2 * len(crash.trades) * cent < sum(one.pnl for one in figures.values()) < cent
 
 
 def test_the_market_is_thinner_while_it_falls(crash: MarketResult) -> None:

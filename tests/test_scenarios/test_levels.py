@@ -33,17 +33,19 @@ def test_what_filled_in_several_parts_is_shared_out_exactly() -> None:
         assert (order.is_replaced, order.split_into, order.open_volume) == (True, [one, two], 0)
         assert [part.volume for part in one.parts.values()] == [1, D("0.5")]
         assert [part.volume for part in two.parts.values()] == [D("1.5")]
-        # 100, and 196 in the proportion of 0.5 to 1.5
-        assert [part.margin_reserved for part in one.parts.values()] == [100, 49]
-        assert [part.margin_reserved for part in two.parts.values()] == [147]
-        assert (one.filled_volume, one.average_price * 3) == (D("1.5"), 298)
+        # half of the cost and the margin of 296 each; of that 1 : 0.5
+        held = [D("98.67"), D("49.33")]
+        assert [part.margin_reserved for part in one.parts.values()] == held
+        assert [part.margin_reserved for part in two.parts.values()] == [148]
+        assert one.filled_volume == D("1.5")
+        assert round(one.average_price * 3, 12) == 296
         assert me.balance("USD") == (D(704), D(296))
         assert me.position("BTCUSD").volume == 3
         await one.close()
         await me.next()
         assert (one.open_volume, two.open_volume) == (0, D("1.5"))
-        # 10 on one, 12 x 0.5 on the other
-        assert me.balance("USD") == (D(704 + 149 + 16), D(147))
+        # 1.5 x 110 - 148
+        assert me.balance("USD") == (D(704 + 148 + 17), D(148))
 
     world = play([*TWO_PARTS, bar(3, 110)], script)
     assert world.orders() == [
@@ -76,8 +78,8 @@ def test_each_part_can_have_a_target_of_its_own() -> None:
         "take_profit SHORT 1 @ 108 high maker",
         "stop_loss SHORT 1 @ 89 open",
     ]
-    # 1 x 5, 1 x 10 of what was bought at 98, and 89 - 98
-    assert world.balance("USD") == (D(1006), D(0))
+    # each a third of 296: 6.33, 9.33 and -9.67, rounded down
+    assert world.balance("USD") == (D("1005.99"), D(0))
 
 
 def test_targets_can_be_added_where_there_were_none_and_count_from_now_on() -> None:

@@ -50,20 +50,20 @@ def test_a_balance_that_only_moved_into_reserve_changes_nothing() -> None:
 
 def test_a_position_is_worth_what_its_price_has_moved() -> None:
     made = valued(PRICES, USD=1000)
-    made.position("BTCUSD", D(2), D(100))
-    made.position("BTCUSD", D(-3), D(110))  # a short beside it
+    made.position("BTCUSD", D(2), D(200))
+    made.position("BTCUSD", D(-3), D(-330))  # a short beside it
     made.prices["BTCUSD"] = D(120)
     # 1000 + 2 x (120 - 100) - 3 x (120 - 110)
     assert made.equity() == D(1010)
     assert made.exposed
-    made.position("BTCUSD", D(-2), D(100))  # each is taken out at the price it came in at
-    made.position("BTCUSD", D(3), D(110))
+    made.position("BTCUSD", D(-2), D(-200))  # each is taken out for what it came in for
+    made.position("BTCUSD", D(3), D(330))
     assert (made.equity(), made.exposed) == (D(1000), False)
 
 
 def test_a_position_settled_in_another_asset_is_worth_that_assets_price() -> None:
     made = valued({"ETHBTC": D("0.05")}, USD=1000)
-    made.position("ETHBTC", D(10), D("0.05"))
+    made.position("ETHBTC", D(10), D("0.5"))
     made.prices["ETHBTC"] = D("0.06")
     assert made.equity() == D(1000)  # 0.1 BTC, which has no price yet
     made.sample(MINUTE)
@@ -76,7 +76,7 @@ def test_a_position_settled_in_another_asset_is_worth_that_assets_price() -> Non
 
 def test_a_position_without_a_mark_counts_nothing_until_it_has_one() -> None:
     made = valued({}, USD=1000)
-    made.position("BTCUSD", D(2), D(100))
+    made.position("BTCUSD", D(2), D(200))
     assert made.equity() == D(1000)
     made.sample(MINUTE)
     made.prices["BTCUSD"] = D(90)
@@ -113,7 +113,7 @@ def test_a_bar_is_touched_from_the_first_to_the_last_moment_of_what_is_held_in_i
     made.move_to(MINUTE)  # nothing yet
     made.move_to(2 * MINUTE)
     made.position("BTCUSD", D(1), D(100))  # opened and closed within the bar
-    made.position("BTCUSD", D(-1), D(100))
+    made.position("BTCUSD", D(-1), D(-100))
     assert (made.touched, made.moments) == (1, 2)
     made.move_to(3 * MINUTE)
     made.balance("BTC", NOTHING, (D(1), D(0)))  # bought, and held over the next bar
@@ -179,7 +179,7 @@ def test_what_has_no_direct_price_is_worked_out_each_time_and_what_is_gone_not()
     made.balance("ADA", (D(100), D(0)), NOTHING)
     made.balance("XRP", (D(9), D(0)), NOTHING)
     made.position("BTCUSD", D(1), D(200))
-    made.position("BTCUSD", D(-1), D(200))
+    made.position("BTCUSD", D(-1), D(-200))
     made.sample(4 * MINUTE)
     # All of it within an hour, of which the last counts; after the first, which is of the day
     # before: 200 x 0.01 x 0.05 x 200 = 20, half of it, nothing.

@@ -30,6 +30,8 @@ __all__ = ["Closed", "Positions"]
 
 _FINE: int = 10 ** (DIGITS - 24)
 """To so many units shares and averages are rounded."""
+_NOISE: int = 10 ** (DIGITS - 20)
+"""What is won is looked at to so many units: shares that are cut off sum to something round."""
 _OF_FILLS = frozenset({"filled", "closed", "liquidated"})
 
 
@@ -267,7 +269,7 @@ class _Position:
         self.cost -= cost
         self._won += won
         before, step = self._posted, self.pair.quote_step
-        self._posted = self._won // step * step
+        self._posted = round_half_even(self._won, _NOISE) * _NOISE // step * step
         return cost, won, self._posted - before
 
     def give(self, part: _Position) -> None:

@@ -19,6 +19,8 @@ __all__ = ["Value"]
 
 _FEES = frozenset({"FEE_FILL", "FEE_CLOSE"})
 _SQUARE = ONE_UNIT * ONE_UNIT
+_NOISE = ONE_UNIT // 10**20 * _SQUARE
+"""Shares of a cost that have no end are cut off far behind the point."""
 """The number 1 in units of a price times a volume."""
 
 
@@ -76,7 +78,7 @@ class Value:
 
     def _add(self, fill: FillLine, group: tuple[str, str], value: int, pair: PairFacts) -> None:
         total = self._made[group] = self._made.get(group, 0) + value
-        if not -pair.quote_step * _SQUARE < total <= 0:
+        if not -pair.quote_step * _SQUARE - _NOISE < total <= _NOISE:
             self.finding.wrong(
                 f"with {_of(fill)}, {group[0]} {group[1]} has made {_shown(total)} {pair.quote} of "
                 "nothing"

@@ -17,6 +17,8 @@ __all__ = ["EMPTY", "Pool", "Taken"]
 
 _FINE = exponent(24)
 """A share, or an average, may have no end. What is cut off stays in what is left of the cost."""
+_NOISE = exponent(20)
+"""Shares that sum to something round are so but for the last digits."""
 
 
 class Pool(NamedTuple):
@@ -86,7 +88,7 @@ class Pool(NamedTuple):
         """
         cost = self.share(volume, contract_size)
         gained = add(self.gained, _gain(long, price, volume, contract_size, cost))
-        earning = sub(round_down(gained, step), self.posted)
+        earning = sub(_booked(gained, step), self.posted)
         margin, left = apportion(self.margin, volume, self.volume, step, down=True)
         beyond = add(margin, earning).copy_negate()
         if isolated and beyond > ZERO:
@@ -105,7 +107,7 @@ class Pool(NamedTuple):
         if volume != self.going:
             cost = round_half_even(div(mul(cost, volume), self.going), _FINE)
         gained = add(self.gained, _gain(long, price, volume, contract_size, cost))
-        posted = round_down(gained, step)
+        posted = _booked(gained, step)
         pnl = sub(posted, self.posted)
         earning = sub(self.earning, pnl)
         margin, _ = apportion(self.returning, volume, self.going, step)
@@ -149,6 +151,11 @@ def _gain(
 ) -> Decimal:
     worth = mul(mul(price, volume), contract_size)
     return sub(worth, cost) if long else sub(cost, worth)
+
+
+def _booked(gained: Decimal, step: Decimal) -> Decimal:
+    """What of a gain is booked: rounded down, but for what the shares were cut off by."""
+    return round_down(round_half_even(gained, _NOISE), step)
 
 
 class Taken(NamedTuple):

@@ -7,7 +7,7 @@ the exits of a spot bracket; what protects the positions of a branch; what one c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from copy import copy
 from decimal import Decimal
 from fractions import Fraction
@@ -21,19 +21,23 @@ __all__ = ["Charged", "FeeAudit", "exact_margin", "rounded_up"]
 
 _PROTECTION = frozenset(("stop_loss", "take_profit"))
 
-Payer = tuple[str, UUID | int]
+Payer = tuple[str, Any]
 
 
 class FeeAudit:
     """Follows what each order is charged; ``orders`` gives an order's last state by its id."""
 
-    def __init__(self, venue: Any, orders: Callable[[UUID], Any]) -> None:
+    def __init__(
+        self, venue: Any, orders: Callable[[UUID], Any], netting: Collection[UUID] = ()
+    ) -> None:
         self._venue = venue
         self._orders = orders
+        self._netting = netting
         self._charged: dict[Payer, Charged] = {}
         self._closing: dict[UUID, Payer] = {}
-        """By the id of a close: the command that it is charged as; one closes several positions,
-        by as many ids."""
+        """By the id of a close: the command that it is charged as."""
+        self._liquidated: dict[Any, int] = {}
+        """How often a position of a branch, or of a netting account in a pair, was liquidated."""
         self._asked: dict[UUID, list[Payer]] = {}
         """By branch: the commands to close that were accepted since the last check."""
 
@@ -65,6 +69,9 @@ class FeeAudit:
             if due is None or Fraction(fill.fee) == due or (sells and 0 <= fill.fee < due):
                 charged.take(Fraction(fill.fee))
                 self._charged[payer] = charged
+                if payer[0] == "liquidation":
+                    key, times = payer[1]
+                    self._liquidated[key] = times
                 if fill.kind == "close":
                     self._closing[fill.closing_order_id] = payer
                 return None
@@ -82,6 +89,12 @@ class FeeAudit:
             return [("order", fill.branch_id)]
         if fill.kind in _PROTECTION:
             return [("protection", fill.branch_id)]
+        if fill.kind == "liquidation":
+            # All of a position is one order. What is liquidated later may be another position.
+            nets = fill.account_id in self._netting
+            key: Any = (fill.account_id, fill.pair) if nets else fill.branch_id
+            again = self._liquidated.get(key, 0)
+            return [("liquidation", (key, again)), ("liquidation", (key, again + 1))]
         own = self._closing.get(fill.closing_order_id)
         if own is not None:
             return [own]

@@ -38,6 +38,9 @@ _COUNTERPARTIES = frozenset(("market", "clearing", "fees", "world"))
 Key = tuple[str, str]
 Sides = tuple[Fraction | None, dict[bool, Fraction]]
 
+_MARGIN_PAYS = frozenset((EventKind.CHARGED, EventKind.MARGIN_USED))
+"""Events by which the margin of a position may be another."""
+
 
 class TradeAudit:
     """Follows the fills of ``broker``'s venue; ``orders`` gives an order's last state by its id."""
@@ -89,12 +92,15 @@ class TradeAudit:
         """When the venue accepted an order, by the root of its chain."""
         self._forced: set[UUID] = set()
         """Sales of collateral: at once, at the price of the call, whatever volume there was."""
-        self._fees = FeeAudit(self._venue, orders)
+        self._fees = FeeAudit(self._venue, orders, self._netting)
         self._queue: dict[tuple[str, int, str, bool], tuple[Fraction, int]] = {}
         """The plain limit that filled last at a point of a bar: its price, turned so that less is
         better, and its number in the order of acceptance."""
         self._opened: dict[UUID, Fraction] = {}
         """By branch: the margin of all that it has opened, exactly."""
+        self._shared_out: set[UUID] = set()
+        """Branches of whose positions something was closed, or whose margin has paid for something:
+        what was left of that was shared out anew."""
         self._moved: dict[Key, Units] = {}
         """What the journal's trades moved, less what the fills say."""
         self._quotes = QuoteAudit(broker, orders, fail)
@@ -123,9 +129,10 @@ class TradeAudit:
                     self._check_loss(entry, legs)
         self.entries.clear()
         fills = self._venue.records.fills
-        while self._fills < len(fills):
-            fill = fills[self._fills]
-            self._fills += 1
+        new = fills[self._fills :]
+        self._fills = len(fills)
+        self._shared_out.update(one.branch_id for one in new if one.realised_pnl is not None)
+        for fill in new:
             self._check_fill(fill, touched)
         if self._ticked:
             self._quotes.check()
@@ -170,6 +177,8 @@ class TradeAudit:
         records = self._venue.records
         self._fees.begin()
         for place, event in enumerate(records.events[self._events :], self._events):
+            if event.kind in _MARGIN_PAYS and event.order_number:
+                self._shared_out.add(records.orders[event.order_number - 1].branch_id)
             if event.kind is EventKind.CLOSING:
                 self._fees.asked(records.orders[event.order_number - 1], place)
             if event.kind is EventKind.ACCEPTED:
@@ -256,7 +265,9 @@ class TradeAudit:
         size = Fraction(fill.volume) * Fraction(book.pair.contract_size)
         # The side of a close is the opposite of its position's.
         pnl = -fill.direction.sign * moved * size
-        if abs(Fraction(fill.realised_pnl) - pnl) >= Fraction(1, 10**book.pair.quote.precision):
+        # An average price is told to 24 places.
+        most = Fraction(1, 10**book.pair.quote.precision) + size / 10**23
+        if abs(Fraction(fill.realised_pnl) - pnl) >= most:
             self._fail("I14", f"{_told(fill)} brings {float(pnl)}, not {fill.realised_pnl}")
 
     def _check_margin(self, fill: Any, order: Any, book: Any) -> None:
@@ -265,12 +276,15 @@ class TradeAudit:
         exact = exact_margin(book.rules, Fraction(fill.volume), worth, Fraction(order.leverage))
         before = self._opened.get(fill.branch_id, Fraction(0))
         self._opened[fill.branch_id] = before + exact
-        if before or self._changed(fill, order):
-            return  # what several fills hold is of one position, and shared out anew by closes
-        needed = rounded_up(exact, digits)
+        if fill.branch_id in self._shared_out or self._changed(fill, order):
+            return
+        # Rounded up once, over all that the order has opened.
+        needed = rounded_up(before + exact, digits) - rounded_up(before, digits)
         held = Fraction(order.margin_reserved)
         # A sell at a better price that it cannot pay for takes the margin of its reserve's price.
-        if held != needed and not (fill.direction.sign < 0 and held < needed):
+        if fill.direction.sign < 0 and held < needed:
+            self._shared_out.add(fill.branch_id)
+        elif held != needed:
             self._fail("I14", f"{_told(fill)} needs a margin of {float(needed)}, not {held}")
 
     def _changed(self, fill: Any, order: Any) -> bool:

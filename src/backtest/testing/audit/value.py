@@ -22,6 +22,8 @@ from .units import Units, units, whole
 __all__ = ["ValueAudit"]
 
 _NOTHING = Fraction(0)
+_NOISE = Fraction(1, 10**20)
+"""Shares of a cost that have no end are cut off far behind the point."""
 _FEES = frozenset(("FEE_FILL", "FEE_CLOSE"))
 
 
@@ -107,7 +109,7 @@ class ValueAudit:
         self._check(group[0], total, fill, pair)
 
     def _check(self, what: str, total: Fraction, fill: Any, pair: Any) -> None:
-        if not -Fraction(1, 10**pair.quote.precision) < total <= 0:
+        if not -Fraction(1, 10**pair.quote.precision) - _NOISE < total <= _NOISE:
             self._fail(
                 "I26",
                 f"with {_told(fill)} the {what} has made {float(total)} {pair.quote.code} of "

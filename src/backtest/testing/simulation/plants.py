@@ -296,6 +296,28 @@ def _no_short_sign(real: Any) -> Any:
     return lambda self, long, *more: real(self, True, *more)
 
 
+def _last_price(real: Any) -> Any:
+    def filled(self: Any, volume: Any, price: Any, *more: Any) -> Any:
+        return real(self, volume, price, *more)._replace(price=price)
+
+    return filled
+
+
+def _margin_each(real: Any) -> Any:
+    def opened(sums: Any, *more: Any) -> Any:
+        return real(sums._replace(worth=ZERO, posted=ZERO), *more)
+
+    return opened
+
+
+def _old_level(real: Any) -> Any:
+    def revalue(venue: Any, position: Any) -> None:
+        if position.liquidation is None:
+            real(venue, position)
+
+    return revalue
+
+
 def _from_the_open(real: Any) -> Any:
     return lambda *a, **k: 0
 
@@ -556,6 +578,24 @@ PLANTS: dict[str, Plant] = {
             "short-sign",
             "a short's PnL has a long's sign",
             _on(Pool, "closed", _no_short_sign),
+            False,
+        ),
+        (
+            "last-price",
+            "what is added to a position gives it its price, not the average",
+            _on(Pool, "filled", _last_price),
+            False,
+        ),
+        (
+            "margin-each",
+            "each fill that opens something has its margin rounded up",
+            _in("services.settlement.amounts", "opened", _margin_each),
+            False,
+        ),
+        (
+            "old-level",
+            "a partial close leaves the liquidation price as it was",
+            _in("actors.venue.positions", "revalue", _old_level),
             False,
         ),
         ("revive", "a cancelled order is pending still", _on(Records, "keep", _revived), False),

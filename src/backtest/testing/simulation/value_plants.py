@@ -61,7 +61,9 @@ def _nearest(real: Any) -> Any:
 
 
 def _closed_alone(real: Any) -> Any:
-    return lambda self, *more: real(self._replace(gained=ZERO, posted=ZERO), *more)
+    return lambda self, *more, **given: real(
+        self._replace(gained=ZERO, posted=ZERO), *more, **given
+    )
 
 
 VALUE_PLANTS: tuple[tuple[str, str, tuple[tuple[Any, str, Any], ...]], ...] = (
@@ -92,7 +94,7 @@ VALUE_PLANTS: tuple[tuple[str, str, tuple[tuple[Any, str, Any], ...]], ...] = (
     (
         "closed-alone",
         "the PnL of each close is rounded by itself",
-        ((Pool, "closed", _closed_alone),),
+        ((Pool, "closing", _closed_alone), (Pool, "closed", _closed_alone)),
     ),
 )
 """Name, what it does, and the changes: where (a class, or a module for a function), what, how."""
