@@ -268,7 +268,10 @@ class Execution:
             (at,) * 4,
         )
         walk = BarWalk(bar, (), path, book.left)
-        await self._execute(book, bar, walk, hit)
+        coming: Hit | None = hit
+        while coming is not None:  # what is left may have to be liquidated at this very close
+            await self._execute(book, bar, walk, coming)
+            coming = walk.next()
         book.left = walk.pools
 
     async def _execute(self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit) -> None:

@@ -115,7 +115,8 @@ class TradeSide:
         for lot, order, volume in pieces:
             pool = pools.get(lot.position)
             if pool is None:
-                pool = lot.position.closing(self.price, left)
+                liquidates = closing.kind == "liquidation"
+                pool = lot.position.closing(self.price, left, liquidates)
             own = closing
             if lot is not closing.lot:
                 own = Closing(closing.id, closing.kind, lot, tally=closing.tally)

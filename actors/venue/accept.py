@@ -222,8 +222,7 @@ class Acceptance:
         if branch.spot and not branch.working.buy and book.fees.may_exceed:
             check_sale(venue, branch, volume, price, fee)
         if branch.offset:
-            free = sub(venue.spendable(branch.account, branch.asset), fee)
-            reserve = reversal_reserve(branch, reserve, free)
+            reserve = reversal_reserve(venue, branch, reserve, fee, ZERO)
         if venue.cross:
             check_cross(venue, branch, add(reserve, fee))
         return reserve, fee

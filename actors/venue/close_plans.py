@@ -150,19 +150,26 @@ def frees(
     return money, sums
 
 
-def reversal_reserve(branch: Branch, reserve: Decimal, free: Decimal) -> Decimal:
-    """What of ``reserve`` an order is to put aside of ``free``, what its account has for it.
+def reversal_reserve(
+    venue: Venue, branch: Branch, reserve: Decimal, fee: Decimal, reserved: Decimal
+) -> Decimal:
+    """What of ``reserve`` an order is to put aside of what its account has for it, after a ``fee``;
+    ``reserved`` is put aside already.
 
     One that first closes what is open on the other side pays the rest of what it opens at the fill,
     from what that brings: it is accepted if that would suffice at the last mark.
     """
-    book = branch.book
+    book, account = branch.book, branch.account
+    more = sub(reserved, fee)
+    free = add(venue.spendable(account, branch.asset), more)
     if not branch.offset or branch.reduces or reserve <= free or book.last is None:
         branch.is_short = branch.is_short and reserve > free
         return reserve
-    pieces = book.opposite(branch.account, branch.working.buy, branch.offset)
+    pieces = book.opposite(account, branch.working.buy, branch.offset)
     money, _ = frees(book, branch, pieces, book.last, NOTHING, True)
-    if reserve > add(free, money):
+    # What the positions that are closed have lost is in what that brings.
+    closed = book.facing(account, branch.working.buy)
+    if reserve > add(add(venue.spendable(account, branch.asset, closed), more), money):
         return reserve
     branch.is_short = True
     return max(ZERO, free)

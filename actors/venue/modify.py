@@ -211,8 +211,7 @@ class Modification:
             margin = venue.order_margin(branch, increase)
             fee = book.fee(book.fees_more, increase, branch.worst, margin)
         if branch.offset and reserve > order.reserved:
-            free = add(order.reserved, venue.spendable(branch.account, branch.asset))
-            reserve = reversal_reserve(branch, reserve, sub(free, fee))
+            reserve = reversal_reserve(venue, branch, reserve, fee, order.reserved)
         balances: Balances = {}
         legs = change_reserve(
             branch.account, branch.asset, order.reserved, reserve, fee, book.quote

@@ -123,7 +123,9 @@ class Netting:
         assert isinstance(order, TradingOrder)
         pieces = book.opposite(branch.account, hit.working.buy, hit.volume)
         freed, sums = frees(book, branch, pieces, hit.price, branch.sums, hit.taker)
-        money = add(add(order.reserved, venue.spendable(branch.account, branch.asset)), freed)
+        closed = book.facing(branch.account, hit.working.buy)
+        money = add(order.reserved, venue.spendable(branch.account, branch.asset, closed))
+        money = add(money, freed)
         opens = hit.volume
         for _, _, volume in pieces:
             opens = sub(opens, volume)

@@ -383,13 +383,16 @@ class PairBook:
         self.all_groups()
         if type(key) is not Closing:
             return key.group  # type: ignore[union-attr]
-        position = key.lot.position
-        return key.lot.branch.group if _is_pending(position) else position.group
+        return self.walks_in(key.lot.position)
+
+    def walks_in(self, position: Position) -> Group:
+        """The group in which a position walks."""
+        return position.lots[0].branch.group if _is_pending(position) else position.group
 
     def _join_lot(self, branch: Branch) -> None:
         """What an order has opened so far walks with it, where that is all of a position."""
         if branch.part is None and not branch.nets:
-            lot = branch.lot
+            lot = None if branch.oco is not None else branch.lot
             branch.group.parts = [] if lot is None else [lot.part]
 
     def _join(self, groups: list[Group]) -> list[Group]:
@@ -460,6 +463,7 @@ def _branch(group: Group) -> Branch:
 
 
 def _is_pending(position: Position) -> bool:
-    """Whether the order that opened it is pending still, and it walks with that."""
+    """Whether the order that opened it is pending still, and it walks with that: not where that
+    walks with one-cancels-other partners."""
     branch = position.lots[0].branch
-    return branch.order is not None and not branch.nets
+    return branch.order is not None and not branch.nets and branch.oco is None

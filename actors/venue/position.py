@@ -64,8 +64,9 @@ class Position:
         """What its liquidation was charged: of all lots that counts as one order."""
         self.group = Group(entry=None)
 
-    def closing(self, price: Decimal, volume: Decimal) -> Pool:
-        """Its numbers for a fill at ``price`` that closes up to ``volume`` of it."""
+    def closing(self, price: Decimal, volume: Decimal, liquidates: bool = False) -> Pool:
+        """Its numbers for a fill at ``price`` that closes up to ``volume`` of it. One that
+        ``liquidates`` a part gives back what that has lost: the rest may lose the other margin."""
         book, pool = self.book, self.pool
         return pool.closing(
             self.long,
@@ -74,6 +75,7 @@ class Position:
             book.pair.contract_size,
             book.step,
             isolated=self.account not in book.crossed,
+            liquidates=liquidates,
         )
 
     def standing(self, due: int) -> Decimal:

@@ -148,8 +148,9 @@ def set_margin(venue: Venue, position: Position, margin: Decimal) -> Changes:
 def tell_walk(walk: Walk, hit: Hit, position: Position) -> None:
     """What has happened to a position by ``hit`` may have moved its liquidation price: the rest of
     the walk is with that."""
+    group = position.book.walks_in(position)
     for lot in position.lots:
-        walk.renew(lot.part, position.group, hit)
+        walk.renew(lot.part, group, hit)
 
 
 def drop_closing(

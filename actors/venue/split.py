@@ -118,15 +118,20 @@ class Splitting:
         if branch.nets:
             _share_offset(branch, branches)
         moved = prices is not None or targets is not None
-        total = ZERO
+        total, left = ZERO, order.volume
         for own in branches:
             # Each part is an order of its own: nothing of it has filled or was charged, and it
             # reserves for all of itself.
             part = own.order
             assert part is not None
             self._check_part(own, part, moved)
-            part.__dict__["reserved"] = venue.reserve(own, part.volume)
-            total = add(total, part.reserved)
+            reserve = venue.reserve(own, part.volume)
+            if branch.is_short and not moved:
+                # It was accepted on what it frees: the parts reserve what the whole did.
+                reserve, _ = apportion(sub(order.reserved, total), part.volume, left, book.step)
+                left = sub(left, part.volume)
+            part.__dict__["reserved"] = reserve
+            total = add(total, reserve)
         if venue.cross and total > order.reserved:
             check_cross(venue, branch, sub(total, order.reserved))
         legs = change_reserve(branch.account, branch.asset, order.reserved, total)
@@ -188,7 +193,7 @@ class Splitting:
         own.asset, own.taker = parent.asset, parent.taker
         own.terms, own.expires = parent.terms, parent.expires
         own.worst, own.accepted, own.charged = parent.worst, parent.accepted, parent.charged
-        own.nets, own.reduces = parent.nets, parent.reduces
+        own.nets, own.reduces, own.is_short = parent.nets, parent.reduces, parent.is_short
         old = parent.working
         if not keeps_place:
             buy, limit, stop = old.buy, part.limit_price, part.stop_price

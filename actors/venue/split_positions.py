@@ -62,8 +62,9 @@ class PositionSplitting:
                 self._add(own, one._replace(order=part), closings, waits)
                 children.append((own.branch.number, part))
             told.append((one.order, children))
-        for position in dict.fromkeys(positions):
-            restate(venue, position)
+        if lot.position.account not in venue.netting:
+            for position in positions:
+                restate(venue, position)
         for number, (order, children) in enumerate(told, 1):
             # Restated: the parts of what filled at several prices have those of the whole.
             now = [(owner, self._now(part)) for owner, part in children]

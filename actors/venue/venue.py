@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from heapq import heappush
@@ -34,6 +34,7 @@ from .branch import Branch
 from .client import Client
 from .oco import OcoGroup, OcoGroups
 from .pair_book import PairBook
+from .position import Position
 from .publisher import Publisher
 from .records import Records
 
@@ -140,9 +141,9 @@ class Venue:
         """What ``account`` may spend of ``asset``."""
         return self.money.get((account, asset), _NOTHING)[0]
 
-    def spendable(self, account: str, asset: str) -> Decimal:
+    def spendable(self, account: str, asset: str, but: Collection[Position] = ()) -> Decimal:
         """What ``account`` may put into new orders: for a cross margin account, what is available
-        less what its positions have lost so far."""
+        less what its positions, ``but`` for some, have lost so far."""
         free = self.available(account, asset)
         cross = self.cross.get(account) if self.cross else None
         if cross is None or cross.asset != asset:
@@ -153,7 +154,8 @@ class Venue:
             if last is None:
                 continue
             for position in chain(*book.own_positions.get(account, ())):
-                pnl = add(pnl, book.pnl(position, last))
+                if position not in but:
+                    pnl = add(pnl, book.pnl(position, last))
         return max(ZERO, add(free, pnl)) if pnl < ZERO else free
 
     async def post(

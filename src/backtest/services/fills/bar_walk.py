@@ -158,11 +158,11 @@ class BarWalk(Hits):
     def _take(self, item: tuple[Any, ...]) -> Hit | None:
         """Let what was queued happen; the hit that it comes to, if any."""
         *_, event, lane, group, points = item
+        if lane is not None and lane.is_over:
+            return None
         if 0 < event.rank < 3:
             self.inside += 1
         if lane is not None:
-            if lane.is_over:
-                return None
             lane.head = None
             if lane.events:
                 later = lane.events.pop()

@@ -79,17 +79,21 @@ class Pool(NamedTuple):
         step: Decimal,
         *,
         isolated: bool,
+        liquidates: bool = False,
     ) -> Pool:
         """The same for a fill at ``price`` that closes ``volume``.
 
         PnL is worked out over all closes, exactly, and rounded down once: a close posts that less
         what was posted before. The margin that returns rounds down. A loss beyond it is taken from
-        the rest of the margin, where the position is ``isolated``.
+        the rest of the margin, where the position is ``isolated``. A part of one that is
+        liquidated gives back no more than it has lost.
         """
         cost = self.share(volume, contract_size)
         gained = add(self.gained, _gain(long, price, volume, contract_size, cost))
         earning = sub(_booked(gained, step), self.posted)
         margin, left = apportion(self.margin, volume, self.volume, step, down=True)
+        if liquidates and left and volume != self.volume:
+            margin, left = ZERO, self.margin
         beyond = add(margin, earning).copy_negate()
         if isolated and beyond > ZERO:
             margin = add(margin, min(beyond, left))

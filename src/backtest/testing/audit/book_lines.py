@@ -102,10 +102,16 @@ class Lines:
 
     def adopt(self, buy: bool) -> str:
         """Compare a side with the book's, and take over what only the book knows; what is wrong."""
-        own = list(self.queues.line(buy))
         there = list(self.book.orders.orders(buy))
-        known = {place.key for place in own}
         found = {_key(resting): resting for resting in there}
+        own = []
+        for place in list(self.queues.line(buy)):
+            resting = found.get(place.key)
+            if type(place.key) is tuple and resting and resting.volume > place.volume:
+                self.queues.leave(place.key)  # what it protects has grown: it came anew
+            else:
+                own.append(place)
+        known = {place.key for place in own}
         wrong = self._misplaced(own, found) or self._out_of_line(own, known, found, buy)
         if wrong:
             return wrong
