@@ -409,6 +409,152 @@ class TestNetting:
         assert [line.split()[0] for line in world.fills()] == ["entry", "close"]
 
 
+class TestPartsAndPartners:
+    """A position is walked, told and paid for however it came to be."""
+
+    def test_a_part_of_a_split_partner_is_liquidated(self) -> None:
+        """Of a one-cancels-other order one part of a split filled, 1 at 100 at 10 x, while both
+        parts are pending: it is called at 90. 960 of 1000 are left beside what 3 more reserve."""
+
+        async def script(me: Any) -> None:
+            await me.next()
+            order = await me.long("BTCUSD", 4, limit_price=100, oco="either", leverage=10)
+            await me.long("BTCUSD", 4, stop_price=150, oco="either", leverage=10)
+            await order.split([2, 2])
+            await me.next(2)
+            assert me.balance("USD") == (D(960), D(30))
+
+        bars = [
+            bar(0, 103),
+            bar(1, 103, 103, 100, 103, volume=1),
+            bar(2, 103, 106, 50, 103, volume=0),
+        ]
+        world = play(bars, script)
+        assert world.fills()[-1] == "liquidation SHORT 1 @ 90 low"
+
+    def test_shares_without_an_end_sum_to_what_is_round(self) -> None:
+        """1 at 100 and 5 at 101 cost 605. A half three times at 100: 150 - 605 / 4 = -1.25, though
+        a twelfth of 605 has no end."""
+
+        async def script(me: Any) -> None:
+            await me.next()
+            await me.long("BTCUSD", 1)
+            await me.next()
+            order = await me.long("BTCUSD", 5)
+            await me.next()
+            for _ in range(3):
+                await order.close("0.5")
+                await me.next()
+
+        world = play(flat(100, 100, 101, 100, 100, 100), script, **NETS)
+        lost = [D(line.split()[2]) for line in world.journal() if "PNL" in line]
+        assert sum(lost) == D("-1.25")
+
+    def test_a_split_of_one_order_changes_nothing_for_the_others(self) -> None:
+        """2 at 100 and 1 at 95 at 10 x: (295 - 29.50) / 3 = 88.50, before the split and after."""
+
+        async def script(me: Any) -> None:
+            await me.next()
+            first = await me.long("BTCUSD", 2, leverage=10)
+            await me.next()
+            await me.long("BTCUSD", 1, leverage=10)
+            await me.next()
+            assert me.position("BTCUSD").liquidation_price == D("88.50")
+            await first.split([1, 1])
+            position = me.position("BTCUSD")
+            assert position.liquidation_price == D("88.50")
+            assert (position.margin, round(position.average_price * 3, 12)) == (D("29.50"), 295)
+
+        play(flat(100, 100, 95), script, **NETS)
+
+    @pytest.mark.parametrize("mode", ["isolated", "cross"])
+    def test_what_a_reversal_frees_has_lost_what_it_has_once(self, mode: str) -> None:
+        """Cash 200, long 10 at 100 at 10 x, at 95 now: 100 available and 100 - 50 are freed. 15
+        more at 95 need 142.50, 16 more 152."""
+
+        async def script(me: Any) -> None:
+            await me.next()
+            await me.long("BTCUSD", 10, leverage=10)
+            await me.next(2)
+            await refused(
+                me, lambda: me.short("BTCUSD", 26, leverage=10), RejectReason.INSUFFICIENT_FUNDS
+            )
+            await me.short("BTCUSD", 25, leverage=10)
+            await me.next()
+            assert me.position("BTCUSD").volume == -15
+
+        account = {"netting": True, "margin_mode": mode}
+        bars = flat(100, 100, 95, 95)
+        world = play(bars, script, cash={"USD": 200}, accounts={"main": account})
+        assert world.balance() == (D("7.50"), D("142.50"))
+
+    def test_an_order_accepted_on_what_it_frees_can_be_split(self) -> None:
+        """Long 10 at 100 with 1050: a short of 19 puts aside the 50 that are there, and so do its
+        parts."""
+
+        async def script(me: Any) -> None:
+            await me.next()
+            await me.long("BTCUSD", 10)
+            await me.next()
+            order = await me.short("BTCUSD", 19, limit_price=101)
+            assert me.balance("USD") == (D(0), D(1050))
+            await order.split([10, 9])
+            assert me.balance("USD") == (D(0), D(1050))
+            await me.next()
+            assert me.position("BTCUSD").volume == -9
+
+        play(flat(100, 100, 101), script, cash={"USD": 1050}, **NETS)
+
+    def test_a_close_at_this_close_can_call_what_remains_open(self) -> None:
+        """Cash 21, long 2 at 100 at 10 x, close fee 15. One closed at 91: 10 - 9 come back, 1 is
+        there, the fee takes both and the other 10, and insurance bears 3. Nothing is left for the
+        other, which has lost 9: it goes at 91, too."""
+
+        async def script(me: Any) -> None:
+            await me.next()
+            order = await me.long("BTCUSD", 2, leverage=10)
+            await me.next()
+            await order.close(1)
+            await me.next()
+            assert order.open_volume == 0
+
+        fees = {"close": {"flat_per_trade": "15"}}
+        given = rules(fees=fees, fill_on="this_close")
+        world = play(flat(100, 91, 105), script, cash={"USD": 21}, rules=given)
+        assert [line.split()[0] for line in world.fills()] == ["entry", "close", "liquidation"]
+        assert {line.split()[4] for line in world.fills()[1:]} == {"91"}
+
+    def test_a_liquidation_in_the_book_gives_back_its_margin_at_its_end(self) -> None:
+        """Long 10 at 100 and 10 at 95 at 10 x with 195 of margin; one half is liquidated at 95, the
+        other at 70: 950 + 700 - 1950 = -300. The account loses its 195, insurance the other 105."""
+
+        async def long(me: Does) -> None:
+            await me.long(PAIR, 10, limit_price="100", leverage=10)
+            await me.sleep(3)
+            await me.long(PAIR, 10, limit_price="95", leverage=10)
+
+        async def seller(me: Does) -> None:
+            await me.sleep(1)
+            await me.short(PAIR, 10)
+            await me.sleep(3)
+            await me.short(PAIR, 10)
+            await me.sleep(8)
+            await me.short(PAIR, 1, limit_price="87")
+
+        async def bids(me: Does) -> None:
+            await me.sleep(8)
+            await me.long(PAIR, 1, limit_price="87.5")
+            await me.sleep(8)
+            await me.long(PAIR, 10, limit_price="95")
+            await me.sleep(2)
+            await me.long(PAIR, 10, limit_price="70")
+
+        market, _ = trade_in_book({"long": long, "seller": seller, "bids": bids}, insurance="10000")
+        assert [one[0] for one in market.trades[-2:]] == [D(95), D(70)]
+        assert market.balance("long") == (D(10000 - 195), D(0))
+        assert market.account.ledger.balances()["insurance"]["USD"][0] == D(10000 - 105)
+
+
 class TestReduceOnlyInTheBook:
     """Two reduce-only orders meet: each trades what both can close, and keeps what it can."""
 
