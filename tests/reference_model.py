@@ -383,6 +383,13 @@ class Model:
             b.update(volume=left - volume, reserved=kept, filled=b["filled"] + volume)
         if volume < wanted:
             self.cancel(b, None, "INSUFFICIENT_FUNDS")
+        elif b["asset"] == "USD" and b["volume"] and not self.money["USD"][0]:
+            # The fill took of the reserve of the leaves: what that covers no more ends.
+            covered = b["volume"]
+            while covered and self.reserve(b, covered) > b["reserved"]:
+                covered -= 1
+            if covered < b["volume"]:
+                self.cancel(b, b["volume"] - covered, "INSUFFICIENT_FUNDS")
         return volume
 
     def open(self, b: Order, volume: int, margin: Decimal) -> None:
