@@ -103,7 +103,7 @@ class PendingClose(NamedTuple):
     command: int
     """The command that asked for it."""
     id: UUID
-    """Its id; of one that closes several positions, that of the first."""
+    """Its id."""
     volume: Decimal
     """What it is still to close."""
     limit_price: Decimal | None

@@ -18,7 +18,7 @@ from backtest.actors.venue.position import Closing, Lot
 from backtest.actors.venue.stops import tell_moved, tell_trailed, tell_triggered
 from backtest.actors.venue.venue import Venue
 from backtest.errors import RejectReason
-from backtest.models import Bar, MarketEvent, Quote, SpotOrder, Tick, Trade, TradingOrder
+from backtest.models import Bar, MarketEvent, Quote, Tick, Trade
 from backtest.money import ZERO, plain, to_step
 from backtest.services.fills.cross_walk import CrossWalk
 from backtest.services.fills.walk import (
@@ -197,10 +197,12 @@ class Execution:
         for working in ended:
             branch = working.key
             if branch.order is not None and branch.working is working:
-                await self._end(branch, branch.order)
+                await self._end(branch)
 
-    async def _end(self, branch: Branch, order: SpotOrder | TradingOrder) -> None:
+    async def _end(self, branch: Branch) -> None:
         """Cancel an order that fills at its first opportunity or not at all."""
+        order = branch.order
+        assert order is not None
         reason, lacked = ended_because(order.instructions), branch.working.lacked
         told = lacked is not None and reason is RejectReason.FILL_OR_KILL
         facts = Facts(quantity=lacked) if told else NO_FACTS
@@ -214,7 +216,7 @@ class Execution:
             return
         await self._at_close(book, bar, branch.group, branch.working, None)
         if branch.terms is not None and branch.terms.immediate and branch.order is not None:
-            await self._end(branch, branch.order)
+            await self._end(branch)
 
     async def match_closing(self, closing: Closing) -> None:
         """The same for a market order that closes a position."""
@@ -317,7 +319,7 @@ class Execution:
         if terms is not None and terms.whole and not self._netting.fills_whole(book, hit, branch):
             walk.drop(hit.working)
             if branch.reduces:
-                await self._end(branch, branch.order)  # type: ignore[arg-type]
+                await self._end(branch)
             else:
                 reason = RejectReason.INSUFFICIENT_FUNDS
                 why = f"{branch.account} cannot pay for all of it at {plain(hit.price)}"

@@ -91,8 +91,7 @@ class TradeSide:
 
     def _close(self, venue: Venue, closing: Closing, wanted: Decimal) -> None:
         """A close of a position, whoever asked for it: it needs no money."""
-        lot = closing.lot
-        pieces = [(lot, order, volume) for order, volume in lot.pieces(wanted)]
+        pieces = list(closing.lot.pieces(wanted))
         free = venue.available(self.account, self.book.quote)
         self._pieces(venue, closing, pieces, free, closing.tally.sums)
         self.volume = wanted

@@ -118,7 +118,7 @@ def sums_after(
 ) -> Sums:
     """The sums of the order that closes once it has closed ``volume`` of its lot."""
     pool, sums = closing.lot.position.pool, closing.tally.sums
-    for order, own in closing.lot.pieces(volume):
+    for _, order, own in closing.lot.pieces(volume):
         terms = priced(book, closing, order, own, price, pool, sums, taker=taker)
         pool, sums = terms.pool, terms.sums
     return sums

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
@@ -95,12 +95,7 @@ class Position:
             for one in lot.opened
         ]
         fills.sort(key=itemgetter(0, 1))
-        for _, _, lot, order in fills:
-            if volume <= ZERO:
-                return
-            own = min(volume, order.volume)
-            yield lot, order, own
-            volume = sub(volume, own)
+        return _taken(((lot, order) for _, _, lot, order in fills), volume)
 
 
 class Lot:
@@ -127,14 +122,9 @@ class Lot:
         """The order at ``place`` is this one now."""
         self.opened[place] = self.opened[place]._replace(order=order)
 
-    def pieces(self, volume: Decimal) -> Iterator[tuple[TradingOrder, Decimal]]:
-        """The orders of which a close of ``volume`` takes something, and how much of each."""
-        for one in self.opened:
-            if volume <= ZERO:
-                return
-            own = min(volume, one.order.volume)
-            yield one.order, own
-            volume = sub(volume, own)
+    def pieces(self, volume: Decimal) -> Iterator[Piece]:
+        """What a close of ``volume`` takes of it, the oldest fills first."""
+        return _taken(((self, one.order) for one in self.opened), volume)
 
     def closing(self, kind: str) -> Closing | None:
         """Its stop-loss, take-profit or liquidation, if it has one."""
@@ -158,6 +148,16 @@ class Lot:
 
 Piece = tuple[Lot, TradingOrder, Decimal]
 """What a close takes of an open order, and of which lot that is."""
+
+
+def _taken(fills: Iterable[tuple[Lot, TradingOrder]], volume: Decimal) -> Iterator[Piece]:
+    """What a close of ``volume`` takes of ``fills``, one after the other."""
+    for lot, order in fills:
+        if volume <= ZERO:
+            return
+        own = min(volume, order.volume)
+        yield lot, order, own
+        volume = sub(volume, own)
 
 
 class Closing:
