@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.tree import ROOT, needs_the_sources
 
-pytestmark = pytest.mark.skipif(not (ROOT / "tools").is_dir(), reason="the tools are not here")
+pytestmark = needs_the_sources
 
 
 def _tool() -> ModuleType:

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.tree import ROOT, needs_the_sources
 
 
 def _load() -> ModuleType:
@@ -177,8 +177,6 @@ def test_symlinked_folders_are_read_once(tmp_path: Path) -> None:
     assert len(list(tool.sources([tmp_path]))) == 1
 
 
-@pytest.mark.skipif(
-    not (ROOT / "src").is_dir(), reason="the sources are not here: this is the suite of the wheel"
-)
+@needs_the_sources
 def test_the_tree_is_clean(capsys: pytest.CaptureFixture[str]) -> None:
     assert tool.main([]) == 0, capsys.readouterr().out

@@ -6,16 +6,13 @@ import importlib.util
 import re
 import subprocess
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.tree import ROOT, needs_the_sources
 
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "src").is_dir(), reason="the sources are not here: this is the suite of the wheel"
-)
+pytestmark = needs_the_sources
 
 
 def _tool() -> ModuleType:

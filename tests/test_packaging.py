@@ -20,14 +20,11 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.tree import ROOT, needs_the_sources
+
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SYMLINKS = {"actors": "../../actors", "strategies": "../../strategies"}
 EXTRAS = ["gymnasium", "numpy", "pandas", "pyarrow", "rich", "talipp"]
-
-needs_the_tree = pytest.mark.skipif(
-    not (ROOT / "src").is_dir(), reason="the sources are not here: this is the suite of the wheel"
-)
 
 
 def _run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -99,20 +96,20 @@ def _metadata(wheel: zipfile.ZipFile) -> Message:
 # -- the tree and its description -------------------------------------------------------------
 
 
-@needs_the_tree
+@needs_the_sources
 def test_packages_are_the_folders_on_disk() -> None:
     folders = {name.rpartition("/")[0].replace("/", ".") for name in _modules()}
     assert PROJECT["tool"]["setuptools"]["packages"] == sorted(folders)
 
 
-@needs_the_tree
+@needs_the_sources
 def test_every_folder_of_modules_is_a_package() -> None:
     modules = _modules()
     folders = {name.rpartition("/")[0] for name in modules}
     assert [f for f in sorted(folders) if f"{f}/__init__.py" not in modules] == []
 
 
-@needs_the_tree
+@needs_the_sources
 @pytest.mark.skipif(
     os.name == "nt" or (ROOT / "PKG-INFO").exists(),
     reason="neither a source distribution nor every clone on Windows has symlinks",
@@ -124,7 +121,7 @@ def test_the_symlinks_are_relative_and_lead_to_the_real_folders(name: str, targe
     assert link.resolve() == ROOT / name
 
 
-@needs_the_tree
+@needs_the_sources
 def test_no_module_imports_the_bare_names() -> None:
     # ruff's TID251 says so, too; this holds where a line has silenced ruff.
     bad = [
@@ -152,14 +149,14 @@ def test_the_extra_all_holds_every_extra_of_a_user() -> None:
 # -- the wheel --------------------------------------------------------------------------------
 
 
-@needs_the_tree
+@needs_the_sources
 def test_the_only_name_at_the_top_of_the_wheel_is_backtest(wheel: zipfile.ZipFile) -> None:
     version = PROJECT["project"]["version"]
     tops = {name.partition("/")[0] for name in wheel.namelist()}
     assert tops == {"backtest", f"backtest_actors-{version}.dist-info"}
 
 
-@needs_the_tree
+@needs_the_sources
 def test_the_wheel_holds_every_module_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     shipped = {name for name in wheel.namelist() if name.startswith("backtest/")}
     modules = _modules()
@@ -171,7 +168,7 @@ def test_the_wheel_holds_every_module_and_nothing_else(wheel: zipfile.ZipFile) -
     assert [n for n, path in modules.items() if wheel.read(n) != path.read_bytes()] == []
 
 
-@needs_the_tree
+@needs_the_sources
 def test_a_clone_without_symlinks_builds_the_same_wheel(
     wheel: zipfile.ZipFile, tmp_path: Path
 ) -> None:
@@ -183,7 +180,7 @@ def test_a_clone_without_symlinks_builds_the_same_wheel(
     }
 
 
-@needs_the_tree
+@needs_the_sources
 def test_the_wheel_says_what_it_needs(wheel: zipfile.ZipFile) -> None:
     described = _metadata(wheel)
     assert described["Name"] == "backtest-actors"

@@ -9,9 +9,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from tests.tree import ROOT, needs_the_sources
 
-ROOT = Path(__file__).parent.parent
 PLACES = ("actors", "strategies", "src", "tools")
 MODULE, FUNCTION = 400, 70
 
@@ -64,7 +63,7 @@ def _sources() -> Iterator[tuple[Path, str]]:
                 yield path, path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.skipif(not (ROOT / "actors").is_dir(), reason="the sources are not here")
+@needs_the_sources
 def test_modules_and_functions_are_short() -> None:
     found = dict(one for path, name in _sources() for one in _long_ones(path, name))
     named = REBUILT | TOO_LONG

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.tree import ROOT, needs_the_sources
 
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "src").is_dir(), reason="the tools are not here: this is the suite of the wheel"
-)
+pytestmark = needs_the_sources
 
 
 def _told(*arguments: str) -> list[str]:

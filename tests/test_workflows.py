@@ -6,18 +6,14 @@ import re
 import shutil
 import subprocess
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.tree import ROOT, needs_the_sources
 from tools import interpreters
 
-ROOT = Path(__file__).resolve().parent.parent
-
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "src").is_dir(), reason="the sources are not here: this is the suite of the wheel"
-)
+pytestmark = needs_the_sources
 
 _CALL = re.compile(r"^(?:make|step) +([a-z][a-z-]*)(?: |$)")
 
