@@ -31,9 +31,6 @@ REBUILT = {
 # To be split by noun.
 TOO_LONG = {
     "actors/kernel/fiber.py",
-    "src/backtest/runs/content.py",
-    "src/backtest/runs/runner.py",
-    "src/backtest/runs/runner.py: prepare",
     "src/backtest/services/book/book.py",
     "src/backtest/testing/simulation/agents.py",
     "src/backtest/testing/simulation/run.py",

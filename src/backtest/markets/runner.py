@@ -35,12 +35,11 @@ from backtest.markets.shipped import load
 from backtest.models import HOUSE, Account, Agent, BacktestRun
 from backtest.receipt import run_id_of
 from backtest.runs.config import RuleBook, cash_of, check_precision
-from backtest.runs.in_thread import run_in_thread
+from backtest.runs.in_thread import refuse_running_loop, run_in_thread
 from backtest.runs.manifest import Manifest, versions
 from backtest.runs.notices import notices_in_vain, notices_of_unseen
 from backtest.runs.participants import check_bounds, named, told_clashes, told_oddities
 from backtest.runs.run import takes_what
-from backtest.runs.runner import refuse_running_loop
 from backtest.services.fundamental import Fundamental
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy

@@ -26,6 +26,7 @@ __all__ = [
     "latency_of",
     "pair_of",
     "read_rules",
+    "rules_of",
 ]
 
 _CASH = re.compile(r"\s*([0-9][0-9_.]*)\s*([A-Za-z][A-Za-z0-9.]*)\s*")
@@ -325,3 +326,12 @@ def latency_of(latency: Any) -> Latency | LinkLatencies | Network | None:
             for link, one in latency.items()
         }
     )
+
+
+def rules_of(book: RuleBook, pairs: Mapping[str, Any]) -> dict[str, TradingRules]:
+    """The rules of each pair. Raises `ConfigError` where there are some for another one."""
+    rules = {code: book.rules(code) for code in pairs}
+    for code in (*book.by_pair, *book.pairs):
+        if code not in pairs:
+            raise ConfigError(f"the rules name pair {code!r}, which is not in the data")
+    return rules

@@ -22,7 +22,6 @@ from math import isfinite
 from pathlib import PurePath
 from types import (
     BuiltinFunctionType,
-    CodeType,
     FunctionType,
     MappingProxyType,
     MethodType,
@@ -31,6 +30,7 @@ from types import (
 from typing import Any
 from uuid import UUID
 
+from backtest.runs.functions import defaults_of, names_in, place_of, stands_with
 from backtest.source_code import (
     Origin,
     bytecode,
@@ -135,7 +135,7 @@ class Contents:
             if isinstance(value, _PLAIN) and not (name.startswith("__") or name == "_file_stamp"):
                 taken[f"{kind.__qualname__}.{name}"] = self._look(value)
         for name, function in functions_of(kind):
-            if whose(function) != kind.__module__ or not _is_of(function, kind):
+            if whose(function) != kind.__module__ or not stands_with(function, kind):
                 self._note_origin(origin_of(function))
             around = self._around(function)
             if around:
@@ -152,11 +152,11 @@ class Contents:
                     found[name] = self._look(cell.cell_contents)
                 except ValueError:  # nothing was assigned to it yet
                     found[name] = {"unset": True}
-        for name, value in _defaults(function):
+        for name, value in defaults_of(function):
             if not isinstance(value, type(None)):
                 found[f"{name}="] = self._look(value)
         is_typed_in = getattr(sys.modules.get(whose(function)), "__file__", None) is None
-        for name in sorted(_names_in(function.__code__)):
+        for name in sorted(names_in(function.__code__)):
             value = function.__globals__.get(name)
             if isinstance(value, _PLAIN) and value is not None and not name.startswith("__"):
                 found[f"global {name}"] = self._look(value)
@@ -249,7 +249,7 @@ class Contents:
         }
         if origin is None:
             return told
-        place: Any = _place(function.__code__)
+        place: Any = place_of(function.__code__)
         if place is None or origin.notice:
             place = bytecode(function.__code__)
         return {**told, "sha256": _hash([place, self._around(function)])}
@@ -353,43 +353,6 @@ def _hash(value: Any) -> str:
 
 def _if_any(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _is_of(function: FunctionType, kind: type) -> bool:
-    """Whether a function was written where its class was."""
-    first = next((one for _, one in functions_of(kind) if whose(one) == kind.__module__), function)
-    return first.__code__.co_filename == function.__code__.co_filename
-
-
-def _defaults(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    code = function.__code__
-    names = code.co_varnames[: code.co_argcount]
-    values = function.__defaults__ or ()
-    yield from zip(names[len(names) - len(values) :], values, strict=True)
-    yield from (function.__kwdefaults__ or {}).items()
-
-
-def _names_in(code: CodeType) -> set[str]:
-    """The names that a piece of code, and those within it, may take from the globals."""
-    found = set(code.co_names)
-    for one in code.co_consts:
-        if isinstance(one, CodeType):
-            found |= _names_in(one)
-    return found
-
-
-def _place(code: CodeType) -> list[int] | None:
-    """Where in its file a function stands, to tell two lambdas of one line apart; None: unknown."""
-    if code.co_name != "<lambda>":
-        return [code.co_firstlineno]
-    spots = [
-        ((line, column), (end_line, end_column))
-        for line, end_line, column, end_column in code.co_positions()
-        if line and end_line and column is not None and end_column
-    ]
-    if not spots:
-        return None
-    return [*min(begin for begin, _ in spots), *max(end for _, end in spots)]
 
 
 def _is_foreign(value: Any) -> bool:

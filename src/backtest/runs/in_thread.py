@@ -1,7 +1,8 @@
-"""A simulation beside a running event loop: in a thread, until it ends or is cancelled."""
+"""A simulation beside a running event loop: refused, or in a thread until it ends."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from threading import Event
 
@@ -9,8 +10,9 @@ import anyio
 import anyio.to_thread
 
 from backtest.actors import System
+from backtest.errors import ConfigError
 
-__all__ = ["run_in_thread"]
+__all__ = ["refuse_running_loop", "run_in_thread"]
 
 
 async def run_in_thread(system: System, simulate: Callable[[], None]) -> None:
@@ -36,3 +38,12 @@ async def run_in_thread(system: System, simulate: Callable[[], None]) -> None:
             if begun.is_set():
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(ended.wait)
+
+
+def refuse_running_loop(instead: str) -> None:
+    """Raise `ConfigError` where an event loop is running; ``instead`` is what to do there."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise ConfigError(f"an event loop is running here: use {instead} instead")

@@ -14,7 +14,16 @@ from backtest.strategies import Strategy
 from backtest.strategies.clashes import clashes
 from backtest.strategies.handlers import oddities
 
-__all__ = ["account_options", "accounts_of", "acquaint", "named", "told_clashes", "told_oddities"]
+__all__ = [
+    "account_options",
+    "accounts_of",
+    "acquaint",
+    "check_bounds",
+    "check_owners",
+    "named",
+    "told_clashes",
+    "told_oddities",
+]
 
 _ACCOUNT_OPTIONS = ("margin_mode", "collateral", "netting")
 
@@ -26,6 +35,16 @@ def check_bounds(inbox_bound: object, stall_bound: object) -> None:
             continue
         if isinstance(bound, bool) or not isinstance(bound, int) or bound < 1:
             raise ConfigError(f"{name} must be a whole number from 1 on, not {bound!r}")
+
+
+def check_owners(accounts: Mapping[str, Any], strategies: Mapping[str, Strategy]) -> None:
+    """Raise `ConfigError` where ``accounts`` are given for a strategy that there is not."""
+    for name in accounts:
+        if name not in strategies:
+            raise ConfigError(
+                f"accounts are given for {name!r}, and no strategy is called that: there are "
+                f"{', '.join(strategies)}"
+            )
 
 
 def named(strategies: Any) -> dict[str, Strategy]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import copy, deepcopy
 from typing import Any
 
 from attrs import evolve
 
+from backtest.errors import NotRepeatable
 from backtest.models import TradingRules
 from backtest.runs.config import RuleBook
 from backtest.strategies import Strategy
 
-__all__ = ["book_on_path", "on_path", "restored", "snapshot"]
+__all__ = ["book_on_path", "on_path", "refuse_spent", "restored", "snapshot"]
 
 Snapshot = tuple[type[Strategy], dict[str, Any]]
 
@@ -53,3 +54,14 @@ def on_path(rules: TradingRules, path: str) -> TradingRules:
     if fills is not None and fills.path is not None:
         fills = evolve(fills, path=None)
     return evolve(rules, path=path, fills=fills)
+
+
+def refuse_spent(sources: Mapping[str, Any]) -> None:
+    """Refuse to read a second time what can be read only once."""
+    for code, source in sources.items():
+        if isinstance(source, Iterator):
+            raise NotRepeatable(
+                "can be read only once, and the run is to be repeated: give a file, a "
+                "dataframe or a list",
+                source=f"the source of {code}",
+            )

@@ -11,7 +11,8 @@ from attrs import fields
 from backtest.actors import Envelope, System
 from backtest.analysis.result import RunResult
 from backtest.models import TradingPair
-from backtest.runs.runner import BacktestRunner, Latencies, Lengths, Zones
+from backtest.runs.runner import BacktestRunner
+from backtest.runs.settings import Latencies, Lengths, Zones
 from backtest.strategies import Strategy
 from backtest.strategies.keywords import unknown_keyword
 

@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta, tzinfo
-from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from attrs import define, evolve, field
 
 from backtest.actors import (
-    AccountActor,
     BrokerActor,
     Envelope,
-    Latency,
-    LinkLatencies,
-    MarketData,
-    Network,
     SimulatedClock,
     StrategyHost,
     System,
 )
 from backtest.actors.kernel.deadlock import stall_bound_of
 from backtest.analysis.result import RunResult
-from backtest.data import BarSource, TickSource, merge, open_data, parts_of
+from backtest.data import BarSource, TickSource, open_data, parts_of
 from backtest.errors import ConfigError, DataError, NotRepeatable
-from backtest.ids import IdSource
-from backtest.models import HOUSE, Account, Agent, BacktestRun, TradingPair, TradingRules
+from backtest.models import Account, BacktestRun, TradingPair
 from backtest.receipt import run_id_of
-from backtest.runs.assembly import Assembly
-from backtest.runs.config import RuleBook, cash_of, check_precision, latency_of, read_rules
-from backtest.runs.in_thread import run_in_thread
+from backtest.runs.assembly import Assembly, ledger_of, market_of
+from backtest.runs.config import (
+    RuleBook,
+    cash_of,
+    check_precision,
+    latency_of,
+    read_rules,
+    rules_of,
+)
+from backtest.runs.in_thread import refuse_running_loop, run_in_thread
 from backtest.runs.manifest import manifest, versions
 from backtest.runs.notices import (
     kinds_of,
@@ -47,38 +45,19 @@ from backtest.runs.participants import (
     accounts_of,
     acquaint,
     check_bounds,
+    check_owners,
     named,
     told_clashes,
     told_oddities,
 )
-from backtest.runs.rerun import book_on_path, restored, snapshot
-from backtest.runs.sources import cadences_of, counting, files_of, opened
+from backtest.runs.parties import NIL, parties_of
+from backtest.runs.rerun import book_on_path, refuse_spent, restored, snapshot
+from backtest.runs.settings import APART_FROM_DATA, Latencies, Lengths, Zones
+from backtest.runs.sources import cadences_of, files_of, opened
 from backtest.services.valuation import Valuation
 from backtest.strategies import Strategy
 
-__all__ = ["BacktestRunner", "refuse_running_loop"]
-
-Lengths = int | str | timedelta | Sequence[Any] | Mapping[Any, Any] | None
-"""Of bars: one for all data, by pair, or one for each of several sources of a pair."""
-Zones = str | tzinfo | Sequence[Any] | Mapping[Any, Any] | None
-"""Of time stamps, likewise."""
-Latencies = (
-    Latency
-    | LinkLatencies
-    | Network
-    | Mapping[str, Latency | str | int | float | timedelta]
-    | str
-    | int
-    | float
-    | timedelta
-    | None
-)
-"""How long messages between strategies and the venue take."""
-
-_NIL = UUID(int=0)
-"""Of accounts, until the run's id is known."""
-_APART_FROM_DATA = {"seed", "accounts", "netting", "latency", "insurance_fund", "inbox_bound"}
-"""Settings that have nothing to do with how data is read."""
+__all__ = ["BacktestRunner"]
 
 
 @define(kw_only=True)
@@ -179,27 +158,16 @@ class BacktestRunner:
         cash = cash_of(self.cash)
         book = read_rules(self.rules, self.profile)
         strategies = named(self.strategies)
-        self._check_owners(strategies)
+        check_owners(self.accounts, strategies)
         assets = list(dict.fromkeys(asset for owned in cash.values() for asset in owned))
         sources, pairs = self._open(assets, book)
         acquaint(strategies.values(), pairs)
         self._given = {name: snapshot(strategy) for name, strategy in strategies.items()}
-        rules = _rules_of(book, pairs)
+        rules = rules_of(book, pairs)
         check_precision(cash, pairs, book)
         system = self.system = System(self.seed, SimulatedClock())
         system.stall_bound = stall_bound_of(self.stall_bound, len(strategies), len(pairs))
-        options = account_options(
-            cash,
-            book,
-            margin_mode=self.margin_mode,
-            collateral=self.collateral,
-            netting=self.netting,
-        )
-        accounts = {
-            name: Account(_NIL, name, next(iter(cash[name])), **options.get(name, {}))
-            for name in cash
-        }
-        owners = {name: accounts_of(name, self.accounts.get(name), accounts) for name in strategies}
+        accounts, owners = self._owned(cash, book, strategies)
         told = manifest(
             seed=self.seed,
             strategies=strategies,
@@ -217,22 +185,16 @@ class BacktestRunner:
         )
         told.notices += told_oddities(strategies.values(), system.log)
         run_id = run_id_of(told.config)
-        ids = IdSource(run_id, "party")
-        broker_id = ids.draw()
-        accounts = {name: evolve(one, account_id=ids.draw()) for name, one in accounts.items()}
-        house = {name: Account(ids.draw(), name, assets[0], is_house=True) for name in HOUSE}
-        agents = {}
-        for name, owned in owners.items():
-            own = tuple(accounts[one] for one in owned)
-            agent = Agent(ids.draw(), name, tuple(one.account_id for one in own))
-            agents[f"strategy/{name}"] = (agent, own)
+        parties = parties_of(run_id, accounts, owners, assets[0])
         valuation = Valuation(assets[0], list(pairs.values()))
-        market, begin_ns = self._market(sources, rules)
+        market, begin_ns = market_of(sources, rules, self.progress)
         system.begin_at(begin_ns)
-        ledger = self._ledger(list(accounts), cash)
+        ledger = ledger_of(cash, self.insurance_fund)
         trading = {code: (pair, rules[code]) for code, pair in pairs.items()}
         cadences = {code: cadences_of(source) for code, source in sources.items()}
-        broker = BrokerActor(broker_id, run_id, trading, agents, valuation, cadences)
+        broker = BrokerActor(
+            parties.broker_id, run_id, trading, parties.agents, valuation, cadences
+        )
         for actor in (ledger, broker, market):
             system.add(actor)
         for name, strategy in strategies.items():
@@ -243,12 +205,9 @@ class BacktestRunner:
             manifest=told,
             ledger=ledger,
             broker=broker,
-            accounts={**accounts, **house},
+            accounts={**parties.accounts, **parties.house},
             owners=owners,
-            agents={
-                agent.agent_id: name.removeprefix("strategy/")
-                for name, (agent, _) in agents.items()
-            },
+            agents=parties.names,
             strategies=strategies,
             pairs=pairs,
             book=book,
@@ -266,40 +225,23 @@ class BacktestRunner:
             raise ConfigError(f"seed must be a whole number, not {self.seed!r}")
         check_bounds(self.inbox_bound, self.stall_bound)
 
-    def _check_owners(self, strategies: Mapping[str, Strategy]) -> None:
-        for name in self.accounts:
-            if name not in strategies:
-                raise ConfigError(
-                    f"accounts are given for {name!r}, and no strategy is called that: there are "
-                    f"{', '.join(strategies)}"
-                )
-
-    def _market(
-        self, sources: Mapping[str, Any], rules: Mapping[str, TradingRules]
-    ) -> tuple[MarketData, int]:
-        """Who tells what happens on the market, and when that begins."""
-        events = merge([part for source in sources.values() for part in parts_of(source)])
-        market = MarketData(events if self.progress is None else counting(events, self.progress))
-        if market.first is None:
-            raise DataError("there are no bars in the data")
-        begin_ns = market.first.open_ns
-        for code, one in rules.items():
-            if one.funding is not None:
-                one.funding.check_units(begin_ns, code)
-        return market, begin_ns
-
-    def _ledger(
-        self, accounts: list[str], cash: Mapping[str, Mapping[str, Decimal]]
-    ) -> AccountActor:
-        """Who keeps the money, with what there is to begin with."""
-        opening = [
-            (name, asset, sum_) for name, owned in cash.items() for asset, sum_ in owned.items()
-        ]
-        fund = [
-            (asset, cash_of({asset: sum_})["main"][asset])
-            for asset, sum_ in self.insurance_fund.items()
-        ]
-        return AccountActor(accounts, opening, fund)
+    def _owned(
+        self, cash: Mapping[str, Any], book: RuleBook, strategies: Mapping[str, Strategy]
+    ) -> tuple[dict[str, Account], dict[str, tuple[str, ...]]]:
+        """The accounts, without ids still, and the names of those that each strategy trades on."""
+        options = account_options(
+            cash,
+            book,
+            margin_mode=self.margin_mode,
+            collateral=self.collateral,
+            netting=self.netting,
+        )
+        accounts = {
+            name: Account(NIL, name, next(iter(cash[name])), **options.get(name, {}))
+            for name in cash
+        }
+        owners = {name: accounts_of(name, self.accounts.get(name), accounts) for name in strategies}
+        return accounts, owners
 
     def _open(self, assets: list[str], book: RuleBook) -> tuple[dict[str, Any], dict[str, Any]]:
         if self._opened is None:
@@ -324,13 +266,13 @@ class BacktestRunner:
         `NotRepeatable` for a second run of what can be read only once.
         """
         other = evolve(self, strategies=strategies, **settings)
-        if settings.keys() <= _APART_FROM_DATA:
+        if settings.keys() <= APART_FROM_DATA:
             again = self._opened is not None
             cash = cash_of(self.cash)
             assets = list(dict.fromkeys(asset for owned in cash.values() for asset in owned))
             sources, _ = self._open(assets, read_rules(self.rules, self.profile))
             if again:
-                _refuse_spent(sources)
+                refuse_spent(sources)
             other.read_from(self._opened)
         return other
 
@@ -412,7 +354,7 @@ class BacktestRunner:
         """The same run under another path policy: the same sources, read again from the start."""
         parts = self._parts
         assert parts is not None
-        _refuse_spent(parts.sources)
+        refuse_spent(parts.sources)
         runner = evolve(
             self,
             strategies={name: restored(one) for name, one in self._given.items()},
@@ -447,32 +389,3 @@ class BacktestRunner:
             with ThreadPoolExecutor(1) as thread:
                 thread.submit(self._simulate).result()
         return self.result()
-
-
-def _rules_of(book: RuleBook, pairs: Mapping[str, Any]) -> dict[str, TradingRules]:
-    """The rules of each pair. Raises `ConfigError` where there are some for another one."""
-    rules = {code: book.rules(code) for code in pairs}
-    for code in (*book.by_pair, *book.pairs):
-        if code not in pairs:
-            raise ConfigError(f"the rules name pair {code!r}, which is not in the data")
-    return rules
-
-
-def _refuse_spent(sources: Mapping[str, Any]) -> None:
-    """Refuse to read a second time what can be read only once."""
-    for code, source in sources.items():
-        if isinstance(source, Iterator):
-            raise NotRepeatable(
-                "can be read only once, and the run is to be repeated: give a file, a "
-                "dataframe or a list",
-                source=f"the source of {code}",
-            )
-
-
-def refuse_running_loop(instead: str) -> None:
-    """Raise `ConfigError` where an event loop is running; ``instead`` is what to do there."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise ConfigError(f"an event loop is running here: use {instead} instead")
