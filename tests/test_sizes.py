@@ -32,9 +32,6 @@ REBUILT = {
 TOO_LONG = {
     "actors/kernel/fiber.py",
     "src/backtest/services/book/book.py",
-    "src/backtest/testing/simulation/agents.py",
-    "src/backtest/testing/simulation/run.py",
-    "src/backtest/testing/simulation/world.py",
     "tools/check_determinism.py",
     "tools/mutate.py",
 }

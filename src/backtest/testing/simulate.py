@@ -27,8 +27,9 @@ from typing import Any
 
 import attrs
 
+from backtest.testing.simulation.outcome import Outcome
 from backtest.testing.simulation.plants import PLANTS, planted
-from backtest.testing.simulation.run import Outcome, run_seed
+from backtest.testing.simulation.run import run_seed
 from backtest.testing.simulation.shrink import shrink
 
 __all__ = ["Totals", "main"]

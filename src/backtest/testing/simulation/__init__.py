@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .outcome import Outcome
+from .plan import Plan
 from .plans import draw_plan
-from .run import Outcome, World, run_seed, world_of
-from .world import Plan
+from .run import World, run_seed, world_of
 
 __all__ = ["Outcome", "Plan", "World", "draw_plan", "run_seed", "world_of"]

@@ -16,7 +16,7 @@ from backtest.strategies.handle import OrderHandle
 from .agents import Trader
 from .faults import Faults
 from .market import START_NS, TAIL
-from .world import Plan
+from .plan import Plan
 
 __all__ = ["Conductor", "Crowd", "Maker"]
 

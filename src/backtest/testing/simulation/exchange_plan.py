@@ -15,12 +15,11 @@ from backtest.models import Account, TradingPair, TradingRules
 from backtest.money import to_step
 
 from .chance import draw_weighted, stream
+from .plan import AgentPlan, Plan
 from .world import (
     CASH,
     MINUTE,
     SECOND,
-    AgentPlan,
-    Plan,
     draw_agents,
     draw_bounds,
     draw_fees,

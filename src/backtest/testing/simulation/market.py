@@ -12,7 +12,7 @@ from backtest.models import Bar, MarketEvent, Quote, Trade
 
 from .chance import stream
 from .faults import Faults
-from .world import MarketPlan, Plan
+from .plan import MarketPlan, Plan
 
 __all__ = ["Market"]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .exchange_plan import draw_exchange, is_exchange
-from .world import Plan, draw_history
+from .plan import Plan
+from .world import draw_history
 
 __all__ = ["draw_plan"]
 

@@ -36,47 +36,14 @@ from .bank import run_bank
 from .chance import stream
 from .faults import Faults, FaultySystem, InjectedCrash, with_faults
 from .market import Market
+from .outcome import Outcome
+from .plan import Plan
 from .plans import draw_plan
 from .relays import Pump, Sink
 from .storage import run_storage
-from .world import CASH, Plan
+from .world import CASH
 
-__all__ = ["Outcome", "World", "run_seed", "world_of"]
-
-
-@attrs.frozen(kw_only=True)
-class Outcome:
-    """What came of a seed."""
-
-    seed: int
-    events: int
-    """Messages delivered."""
-    sha256: str
-    """Of the journal, the order events and the log, and of all that was heard at the bank."""
-    ended: str
-    """``resolved``, ``crashed`` (as planned), or ``failed``."""
-    invariant: str
-    """Which invariant did not hold; the name of the error where it was another; or nothing."""
-    problem: str
-    fired: dict[str, int]
-    crashes: dict[str, int]
-    simulated_ns: int
-    orders: int
-    fills: int
-    entries: int
-    checks: int
-    kinds: dict[str, int]
-    """Order events by kind."""
-    reasons: dict[str, int]
-    """Refusals and ends by reason."""
-    transfers: int = 0
-    """Entries at the bank."""
-    writes: int = 0
-    """Calls of the storage that its books were written to."""
-
-    @property
-    def is_good(self) -> bool:
-        return not self.invariant
+__all__ = ["World", "run_seed", "world_of"]
 
 
 DOOM = 100

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import attrs
 
 from .faults import KINDS
+from .outcome import Outcome
 from .plans import draw_plan
-from .run import Outcome, run_seed
+from .run import run_seed
 
 __all__ = ["Shrunk", "shrink"]
 

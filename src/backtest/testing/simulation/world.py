@@ -10,17 +10,14 @@ from typing import Any
 import attrs
 
 from backtest.actors import Latency, UniformLatency
-from backtest.actors.exchange.market import MarketSpec
 from backtest.actors.kernel.latency import FixedLatency
 from backtest.models import Account, Asset, Fee, FeeStage, Funding, TradingPair, TradingRules
 from backtest.money import to_step
 
 from .chance import draw_weighted, power, stream
+from .plan import AgentPlan, MarketPlan, Plan
 
 __all__ = [
-    "AgentPlan",
-    "MarketPlan",
-    "Plan",
     "draw_agents",
     "draw_bounds",
     "draw_fees",
@@ -52,63 +49,6 @@ _CODES = (
     ("XLMUSD", "XLM", "USD"),
 )
 STYLES = ("patient", "wild", "hasty", "bad")
-
-
-@attrs.frozen(kw_only=True)
-class MarketPlan:
-    """How the bars of one pair come about."""
-
-    length_ns: int
-    first: int
-    """The first price, in price increments."""
-    swing: int
-    """How far a bar moves, in hundredths of a percent."""
-    gaps: int
-    """Of a thousand bars, how many open far from the last close."""
-    holes: int
-    """Of a thousand bars, how many are missing."""
-    flats: int
-    """Of a thousand bars, how many do not move at all."""
-    volume: str
-    """``none``, ``thin``, ``thick``, ``deep`` or ``mixed`` (zero among them)."""
-    feed: str
-    """``bars``, ``quotes``, ``trades``, or ``both``: bars and the trades that made them; or quotes
-    with something between them, ``quotes and trades`` or ``quotes and bars``."""
-
-
-@attrs.frozen(kw_only=True)
-class AgentPlan:
-    """One strategy of the world."""
-
-    name: str
-    style: str
-    accounts: tuple[str, ...]
-    latency: Latency | None
-    inbox: int
-    eager: int
-    """How many commands it gives at a bar, about, in tenths."""
-    wary: bool
-    """Whether it never waits without a timeout."""
-
-
-@attrs.frozen(kw_only=True)
-class Plan:
-    """Everything that a seed decides before the run. ``without`` names what was left out of it."""
-
-    seed: int
-    without: frozenset[str]
-    pairs: Mapping[str, TradingPair]
-    rules: Mapping[str, TradingRules]
-    markets: Mapping[str, MarketPlan]
-    accounts: Mapping[str, Account]
-    opening: tuple[tuple[str, str, Decimal], ...]
-    insurance: tuple[tuple[str, Decimal], ...]
-    agents: tuple[AgentPlan, ...]
-    latencies: tuple[tuple[str, str, Latency], ...]
-    step_ns: int
-    """The least distance of two moments of the market."""
-    specs: Mapping[str, MarketSpec] = attrs.field(factory=dict)
-    """Where agents trade with each other: the markets, by pair."""
 
 
 def draw_history(seed: int, without: frozenset[str] = frozenset()) -> Plan:
