@@ -31,7 +31,6 @@ REBUILT = {
 # To be split by noun.
 TOO_LONG = {
     "actors/kernel/fiber.py",
-    "src/backtest/services/book/book.py",
     "tools/check_determinism.py",
     "tools/mutate.py",
 }

@@ -19,7 +19,7 @@ from backtest.models.depth import (
 )
 from backtest.models.quote import Quote, trusted_quote
 from backtest.money import ZERO, add
-from backtest.services.book.book import DepthTuple
+from backtest.services.book.levels import DepthTuple
 
 from .market import MarketBook
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NoReturn
 
 from backtest.errors import BookError, FieldError, FieldTypeError, NotInBook, WouldCross
+from backtest.services.book.levels import BookSnapshot, BookUpdate, DepthTuple
 from backtest.services.book.resting import MARKET_BUY, MARKET_SELL, Level, Resting
 from backtest.services.book.side import Side
 
@@ -24,9 +25,6 @@ __all__ = [
     "SelfTrade",
 ]
 
-DepthTuple = tuple[tuple[int, int, int], ...]
-"""``(price, volume, orders)`` of each level, best first."""
-
 
 class SelfTrade(StrEnum):
     """What happens where an order would meet one of its owner's."""
@@ -40,25 +38,6 @@ class SelfTrade(StrEnum):
 
 
 _MODES: Final = tuple(mode.value for mode in SelfTrade)
-
-
-class BookSnapshot(NamedTuple):
-    """The levels, best first, as they were when update ``sequence`` was the last."""
-
-    sequence: int
-    bids: DepthTuple
-    asks: DepthTuple
-
-
-class BookUpdate(NamedTuple):
-    """``(buy, price, volume, orders)`` of each level that changed; volume 0: the level is gone.
-
-    The values are those of now, not differences: an update that is applied to a snapshot taken
-    after some of its changes gives the same as one applied before them.
-    """
-
-    sequence: int
-    changes: tuple[tuple[bool, int, int, int], ...]
 
 
 class OrderBook:

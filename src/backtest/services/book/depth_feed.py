@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from backtest.services.book.book import BookSnapshot, BookUpdate, DepthTuple, OrderBook
+from backtest.services.book.book import OrderBook
+from backtest.services.book.levels import BookSnapshot, BookUpdate, DepthTuple
 
 __all__ = ["DepthFeed"]
 
