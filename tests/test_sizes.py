@@ -31,8 +31,6 @@ REBUILT = {
 # To be split by noun.
 TOO_LONG = {
     "actors/kernel/fiber.py",
-    "tools/check_determinism.py",
-    "tools/mutate.py",
 }
 
 
