@@ -22,8 +22,6 @@ REBUILT = {
     "actors/venue/pair_book.py: __init__",
     "actors/venue/publisher.py: tell",
     "actors/venue/split.py: _split_order",
-    "src/backtest/services/fills/cross_walk.py",
-    "src/backtest/services/fills/cross_walk.py: _outcome",
     "src/backtest/services/orders/create.py: create_trading",
     # Its plants are bugs in those rooms.
     "src/backtest/testing/simulation/plants.py",
