@@ -18,8 +18,6 @@ MODULE, FUNCTION = 400, 70
 REBUILT = {
     "actors/venue/cancel.py: cancel",
     "actors/venue/modify.py: _modify_order",
-    "actors/venue/pair_book.py",
-    "actors/venue/pair_book.py: __init__",
     "actors/venue/publisher.py: tell",
     "actors/venue/split.py: _split_order",
     "src/backtest/services/orders/create.py: create_trading",

@@ -127,9 +127,7 @@ class BrokerActor(VenueActor):
             done = self._commands.act(envelope, payload)
             return None if done is None else self._and_meet(done)
         if kind is AtThisClose:
-            if type(payload.what) is Branch:
-                return self._execution.match_close(payload.what)
-            return self._execution.match_closing(payload.what)
+            return self._match_close(payload.what)
         if kind is FallDue:
             return self._dues.ring(self._books[payload.pair])
         if kind is ReadDepth:
@@ -143,6 +141,12 @@ class BrokerActor(VenueActor):
         else:
             raise BacktestError(f"the broker does not understand {payload!r}")
         return None
+
+    def _match_close(self, what: Any) -> Awaitable[None]:
+        """Let an order, or what closes a position, fill at the close that has just been."""
+        if type(what) is Branch:
+            return self._execution.match_close(what)
+        return self._execution.match_closing(what)
 
     def look(self, payload: Any) -> Any:
         return self._depth(payload) if type(payload) is ReadDepth else UNSET

@@ -25,6 +25,7 @@ from backtest.services.margin.cross import Standing, standing_of
 from backtest.services.orders.operations import create_spot, fill
 from backtest.services.settlement.amounts import NOTHING, Spot, spot_sold
 
+from .groups import accounts, groups_of
 from .shared_paths import SharedPath, stake_of_part
 
 __all__ = ["CrossMargin"]
@@ -38,7 +39,7 @@ class _Watch(SharedPath):
     calls = True
 
     def __init__(self, client: CrossMargin, account: CrossAccount, book: PairBook) -> None:
-        super().__init__(account.name, book, book.groups_of(account.name))
+        super().__init__(account.name, book, groups_of(book, account.name))
         self._client = client
         self.account = account
         self.working = Working(account, "liquidation", False, None, ONE)
@@ -67,7 +68,7 @@ class CrossMargin:
         found: list[SharedPath] = []
         for account in self._venue.cross.values():
             backed = book.code in account.weights and any(self._positions(account))
-            if backed or account.name in book.accounts():
+            if backed or account.name in accounts(book):
                 found.append(_Watch(self, account, book))
         return found
 

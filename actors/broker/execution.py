@@ -43,6 +43,7 @@ from backtest.services.margin.accounts import CrossAccount
 from backtest.services.orders.expiry import ended_because
 
 from .cross_margin import CrossMargin
+from .groups import all_groups, group_of
 from .shared_paths import shared_paths
 
 __all__ = ["Execution"]
@@ -80,7 +81,7 @@ class Execution:
             volume = pool(bar.volume, book.rules.participation, increment)
         else:
             volume = checked_pool(book.volume_policy, bar, increment)
-        groups = book.all_groups()
+        groups = all_groups(book)
         if book.is_watched:
             watches = self._cross.watches(book) + shared_paths(book)
             if watches:
@@ -103,7 +104,7 @@ class Execution:
                 if working.terms is not None and working.terms.immediate:
                     self._meet(book, working)
             book.waiting.clear()
-        groups = book.all_groups()
+        groups = all_groups(book)
         if book.is_watched:
             # On one point there is no path to be called on: that is tested after the tick.
             groups = groups + book.cross_groups
@@ -133,7 +134,7 @@ class Execution:
             working.start = FROM_OPEN
             if working.terms is not None and working.terms.immediate:
                 self._meet(book, working)
-            groups[book.group_of(working.key)] = None
+            groups[group_of(book, working.key)] = None
         standing = book.standing
         walk = TickWalk(quote, list(groups), book.tick_path, standing.left(), book.queue, only=new)
         hit = walk.next()

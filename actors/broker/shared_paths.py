@@ -11,6 +11,8 @@ from backtest.money import ONE, ZERO, mul
 from backtest.services.fills.walk import Group, OpenPart, Working
 from backtest.services.margin.cross import Stake, Standing
 
+from .groups import all_groups
+
 __all__ = ["SharedPath", "shared_paths", "stake_of_part"]
 
 
@@ -71,5 +73,5 @@ def _pool_of(part: OpenPart) -> Position | None:
 
 def shared_paths(book: PairBook) -> list[SharedPath]:
     """The accounts without cross margin that walk the next bar of ``book`` as one group."""
-    book.all_groups()
+    all_groups(book)
     return [SharedPath(name, book, groups) for name, groups in book.joint_groups.items()]

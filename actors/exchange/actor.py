@@ -187,7 +187,14 @@ class ExchangeActor(VenueActor):
             return self._change_phase(payload)
         elif kind is HaltEnds:
             return self._end_halt(payload)
-        elif kind is Subscribe:
+        else:
+            self._hear(envelope, payload)
+        return None
+
+    def _hear(self, envelope: Envelope, payload: Any) -> None:
+        """What is neither a command nor a change of the market."""
+        kind = type(payload)
+        if kind is Subscribe:
             self._subscribe(envelope, payload)
         elif kind is _BarEnds:
             self._end_bar(payload)
@@ -197,10 +204,9 @@ class ExchangeActor(VenueActor):
             self.publication.welcome(client.name, client.channel, payload.wants)
             self._tick_bars()
         elif kind is EndOfData:
-            self.venue.valuation.sample(now)
+            self.venue.valuation.sample(self.system.now)
         else:
             raise BacktestError(f"the exchange does not understand {payload!r}")
-        return None
 
     def look(self, payload: Any) -> Any:
         return self._depth(payload) if type(payload) is ReadDepth else UNSET
