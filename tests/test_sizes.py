@@ -16,11 +16,6 @@ MODULE, FUNCTION = 400, 70
 
 # In the rooms of the venue, of settlement, fills and margin: until they have been rebuilt.
 REBUILT = {
-    "actors/venue/cancel.py: cancel",
-    "actors/venue/modify.py: _modify_order",
-    "actors/venue/publisher.py: tell",
-    "actors/venue/split.py: _split_order",
-    "src/backtest/services/orders/create.py: create_trading",
     # Its plants are bugs in those rooms.
     "src/backtest/testing/simulation/plants.py",
 }

@@ -5,9 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from backtest.actors.protocol import NO_FACTS, Balances, EventKind, Facts
-from backtest.errors import (
-    RejectReason,
-)
+from backtest.errors import RejectReason
+from backtest.models import SpotOrder, TradingOrder
 from backtest.money import ZERO, add, plain, sub
 from backtest.services.ledger.entries import release
 from backtest.services.orders.operations import cancel
@@ -47,26 +46,12 @@ class Cancellation:
         if volume is None:
             volume = order.volume
         else:
-            check_grid(book.pair, volume)
-            if volume > order.volume:
-                refuse(
-                    RejectReason.STALE,
-                    f"{plain(volume)} is more than the {plain(order.volume)} left to cancel",
-                )
-            left = sub(order.volume, volume)
-            kept = venue.reserve(branch, left)
-            if kept > order.reserved:
-                kept = order.reserved
+            left, kept = self._keeps(branch, order, volume)
         back = sub(order.reserved, kept)
         due = ZERO if left or branch.tally is None else owed(branch)
         fee = self._fee(branch, volume, due)
         quote = book.quote
-        uncovered = ZERO
-        if fee:
-            # A cancel is never refused for its fee: what the account lacks, the insurance pays.
-            free = venue.available(branch.account, quote)
-            free = add(free, back) if branch.asset == quote else free
-            uncovered = max(ZERO, sub(fee, free))
+        uncovered = self._uncovered(branch, fee, back) if fee else ZERO
         balances: Balances = {}
         legs = release(branch.account, branch.asset, back, fee, quote, uncovered)
         if legs:
@@ -107,6 +92,27 @@ class Cancellation:
         if dust:
             # The command is answered by the last of the events that tell of it.
             await self.cancel_dust(branch, command)
+
+    def _keeps(
+        self, branch: Branch, order: SpotOrder | TradingOrder, volume: Decimal
+    ) -> tuple[Decimal, Decimal]:
+        """What is left of an order less ``volume``, and what that reserves."""
+        check_grid(branch.book.pair, volume)
+        if volume > order.volume:
+            refuse(
+                RejectReason.STALE,
+                f"{plain(volume)} is more than the {plain(order.volume)} left to cancel",
+            )
+        left = sub(order.volume, volume)
+        return left, min(self._venue.reserve(branch, left), order.reserved)
+
+    def _uncovered(self, branch: Branch, fee: Decimal, back: Decimal) -> Decimal:
+        """What the account lacks to pay ``fee``: a cancel is never refused for that, the insurance
+        pays it."""
+        quote = branch.book.quote
+        free = self._venue.available(branch.account, quote)
+        free = add(free, back) if branch.asset == quote else free
+        return max(ZERO, sub(fee, free))
 
     def _fee(self, branch: Branch, volume: Decimal, due: Decimal) -> Decimal:
         """What it costs to cancel ``volume``, with what is ``due`` of the fees of fills."""

@@ -179,64 +179,28 @@ class Modification:
         venue, book = self._venue, branch.book
         order = branch.order
         assert order is not None
-        increase = max(ZERO, sub(leaves, order.volume))
-        before = branch.worst, branch.taker, branch.offset
-        limit = changes.get("limit_price", order.limit_price)
-        stop = changes.get("stop_price", order.stop_price)
-        moves = "limit_price" in changes or "stop_price" in changes
-        if moves or leaves != order.volume:
-            price = limit or stop or book.last
-            check_least(book, leaves, price)
-            if not branch.spot and price is not None:
-                check_tier(book, leaves, price, branch.leverage)
         # Only a decrease keeps the place in the queue; all else is as if it were accepted now.
         keeps_place = not changes and leaves <= order.volume
-        kind, buy = branch.working.kind, branch.working.buy
-        if order.instructions.post_only and not keeps_place:
-            check_post_only(kind, buy, limit, stop, book.meets(buy), order.instructions)
-        if not keeps_place:
-            if moves or increase:
-                branch.worst = book.worst_price(buy, limit, stop, book.meets(buy))
-            branch.taker = takes(buy, limit, stop if kind == "stop_limit" else book.meets(buy))
-        if branch.nets:
-            if increase:
-                branch.offset = venue.offset(branch, leaves, branch.oco)
-            else:
-                branch.offset = min(branch.offset, leaves)
-        reserve = order.reserved
-        if (branch.worst, branch.taker) != before[:2] or leaves != order.volume:
-            reserve = venue.reserve(branch, leaves)
-        fee = ZERO
-        if increase and book.fees_more:
-            margin = venue.order_margin(branch, increase)
-            fee = book.fee(book.fees_more, increase, branch.worst, margin)
-        if branch.offset and reserve > order.reserved:
-            reserve = reversal_reserve(venue, branch, reserve, fee, order.reserved)
+        before = branch.worst, branch.taker, branch.offset
         balances: Balances = {}
-        legs = change_reserve(
-            branch.account, branch.asset, order.reserved, reserve, fee, book.quote
-        )
         try:
-            if branch.spot and (moves or leaves != order.volume):
-                price = branch.worst if buy else sold_at(book, limit or stop, branch.worst)
-                check_dust(book, buy, branch.sums, leaves, price)
-                if not buy and book.fees.may_exceed:
-                    check_sale(venue, branch, leaves, price, fee)
-            if venue.cross and reserve > order.reserved:
-                check_cross(venue, branch, add(sub(reserve, order.reserved), fee))
+            self._reprice(branch, order, leaves, changes, keeps_place)
+            is_same = (branch.worst, branch.taker) == before[:2] and leaves == order.volume
+            reserve, fee = self._reserve(branch, order, leaves, changes, is_same)
+            legs = change_reserve(
+                branch.account, branch.asset, order.reserved, reserve, fee, book.quote
+            )
+            if legs:
+                balances = await venue.post(legs, branch.id, "order modified")
+        except InsufficientFunds as short:
+            branch.worst, branch.taker, branch.offset = before
+            refuse(
+                RejectReason.INSUFFICIENT_FUNDS,
+                f"the change needs {short.needed:f} {short.asset}, {short.available:f} available",
+            )
         except OrderRejected:
             branch.worst, branch.taker, branch.offset = before
             raise
-        if legs:
-            try:
-                balances = await venue.post(legs, branch.id, "order modified")
-            except InsufficientFunds as short:
-                branch.worst, branch.taker, branch.offset = before
-                refuse(
-                    RejectReason.INSUFFICIENT_FUNDS,
-                    f"the change needs {short.needed:f} {short.asset}, "
-                    f"{short.available:f} available",
-                )
         replaced, child = modify(
             order,
             at=venue.at,
@@ -254,11 +218,75 @@ class Modification:
             if branch.terms is not None or "instructions" in changes:
                 self._renew_terms(branch, child)
             self._requeue(branch, child)
-        trails = kind == "trailing_stop" and not branch.working.triggered
+        trails = branch.working.kind == "trailing_stop" and not branch.working.triggered
         facts = Facts(keeps_place, level=branch.working.price if trails else None)
         venue.publisher.tell(
             EventKind.MODIFIED, branch, child, command=command, balances=balances, facts=facts
         )
+
+    def _reprice(
+        self,
+        branch: Branch,
+        order: SpotOrder | TradingOrder,
+        leaves: Decimal,
+        changes: dict[str, Any],
+        keeps_place: bool,
+    ) -> None:
+        """Work out what a changed order would meet, which price it reserves for, and what it is to
+        close of the other side."""
+        venue, book = self._venue, branch.book
+        limit = changes.get("limit_price", order.limit_price)
+        stop = changes.get("stop_price", order.stop_price)
+        moves = _moves(changes)
+        increases = leaves > order.volume
+        if moves or leaves != order.volume:
+            price = limit or stop or book.last
+            check_least(book, leaves, price)
+            if not branch.spot and price is not None:
+                check_tier(book, leaves, price, branch.leverage)
+        kind, buy = branch.working.kind, branch.working.buy
+        if not keeps_place:
+            now = book.meets(buy)
+            if order.instructions.post_only:
+                check_post_only(kind, buy, limit, stop, now, order.instructions)
+            if moves or increases:
+                branch.worst = book.worst_price(buy, limit, stop, now)
+            branch.taker = takes(buy, limit, stop if kind == "stop_limit" else now)
+        if branch.nets:
+            if increases:
+                branch.offset = venue.offset(branch, leaves, branch.oco)
+            else:
+                branch.offset = min(branch.offset, leaves)
+
+    def _reserve(
+        self,
+        branch: Branch,
+        order: SpotOrder | TradingOrder,
+        leaves: Decimal,
+        changes: dict[str, Any],
+        is_same: bool,
+    ) -> tuple[Decimal, Decimal]:
+        """What a changed order reserves, and the fee for what it is larger; ``is_same``: it
+        reserves what it did."""
+        venue, book, buy = self._venue, branch.book, branch.working.buy
+        reserve = order.reserved if is_same else venue.reserve(branch, leaves)
+        fee = ZERO
+        if leaves > order.volume and book.fees_more:
+            increase = sub(leaves, order.volume)
+            margin = venue.order_margin(branch, increase)
+            fee = book.fee(book.fees_more, increase, branch.worst, margin)
+        if branch.offset and reserve > order.reserved:
+            reserve = reversal_reserve(venue, branch, reserve, fee, order.reserved)
+        if branch.spot and (_moves(changes) or leaves != order.volume):
+            limit = changes.get("limit_price", order.limit_price)
+            stop = changes.get("stop_price", order.stop_price)
+            price = branch.worst if buy else sold_at(book, limit or stop, branch.worst)
+            check_dust(book, buy, branch.sums, leaves, price)
+            if not buy and book.fees.may_exceed:
+                check_sale(venue, branch, leaves, price, fee)
+        if venue.cross and reserve > order.reserved:
+            check_cross(venue, branch, add(sub(reserve, order.reserved), fee))
+        return reserve, fee
 
     def _renew_terms(self, branch: Branch, child: SpotOrder | TradingOrder) -> None:
         """Prices or instructions changed, and with them what the walk needs to know."""
@@ -316,6 +344,11 @@ class Modification:
             working = protect(self._venue, lot, kind, price)
             working.fresh = True
             lot.branch.book.waiting.append((self._venue.now, working))
+
+
+def _moves(changes: dict[str, Any]) -> bool:
+    """Whether an order's own prices are among the changes."""
+    return "limit_price" in changes or "stop_price" in changes
 
 
 def _has_turned(branch: Branch) -> bool:

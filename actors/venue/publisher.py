@@ -105,39 +105,25 @@ class Publisher:
         """
         if facts is not NO_FACTS or (reason is not None and not detail):
             detail = sentence(kind, reason, facts, detail)
-        client, actor, records = branch.client, self._actor, self._records
+        client = branch.client
         if self.told is not None:
             self.told.append((branch, children))
-        now = actor.system.now
-        heard = actor.fiber.handling
-        entry = records.entry if balances else 0
-        records.events.append(
-            _new(
-                EventRecord,
-                (
-                    now,
-                    heard[2],  # type: ignore[index]
-                    kind,
-                    branch.number,
-                    0 if order is None else order.order_number,
-                    reason,
-                    detail,
-                    entry,
-                    heard[5],  # type: ignore[index]
-                    heard[3].sender,  # type: ignore[index]
-                    None if order is None else order.volume,
-                    None,
-                    actor.bars + actor.ticks,  # type: ignore[attr-defined]
-                    None if fill is None else fill.executed_ns,
-                    facts,
-                ),
-            )
+        self._record(
+            kind,
+            branch.number,
+            order,
+            reason,
+            detail,
+            self._records.entry if balances else 0,
+            None,
+            None if fill is None else fill.executed_ns,
+            facts,
         )
         event = _new(
             OrderEvent,
             (
                 kind,
-                now,
+                self._actor.system.now,
                 branch.number,
                 branch.id,
                 order,
@@ -166,6 +152,44 @@ class Publisher:
                     self.share(client, branch.account, balances, positions)
             elif balances:
                 self.share(client, branch.account, balances)
+
+    def _record(
+        self,
+        kind: EventKind,
+        branch: int,
+        order: SpotOrder | TradingOrder | None,
+        reason: RejectReason | None,
+        detail: str,
+        entry: int,
+        asked: UUID | None,
+        executed: int | None,
+        facts: Facts,
+    ) -> None:
+        """Put an event on record, with the message that is being handled as its cause."""
+        actor = self._actor
+        heard = actor.fiber.handling
+        self._records.events.append(
+            _new(
+                EventRecord,
+                (
+                    actor.system.now,
+                    heard[2],  # type: ignore[index]
+                    kind,
+                    branch,
+                    0 if order is None else order.order_number,
+                    reason,
+                    detail,
+                    entry,
+                    heard[5],  # type: ignore[index]
+                    heard[3].sender,  # type: ignore[index]
+                    None if order is None else order.volume,
+                    asked,
+                    actor.bars + actor.ticks,  # type: ignore[attr-defined]
+                    executed,
+                    facts,
+                ),
+            )
+        )
 
     def look_at(self, branch: Branch) -> None:
         """Something of ``branch`` is another now, though nothing is told of it."""
@@ -252,26 +276,7 @@ class Publisher:
         about = order
         if about is None and branch is not None and branch.lot is not None:
             about = branch.lot.opened[-1].order
-        heard = self._actor.fiber.handling
-        self._records.events.append(
-            EventRecord(
-                self._actor.system.now,
-                heard.id,  # type: ignore[union-attr]
-                EventKind.REJECTED,
-                number,
-                0 if about is None else about.order_number,
-                reason,
-                detail,
-                0,
-                heard.cause,  # type: ignore[union-attr]
-                heard.channel.sender,  # type: ignore[union-attr]
-                None if about is None else about.volume,
-                asked,
-                self._actor.bars + self._actor.ticks,  # type: ignore[attr-defined]
-                None,
-                NO_FACTS,
-            )
-        )
+        self._record(EventKind.REJECTED, number, about, reason, detail, 0, asked, None, NO_FACTS)
         self._send(
             client.channel,
             OrderEvent(

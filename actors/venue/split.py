@@ -85,19 +85,7 @@ class Splitting:
         venue, book = self._venue, branch.book
         order = branch.order
         assert order is not None
-        if has_expired(branch, venue.now):
-            refuse_expired(branch)
-        if owed(branch):
-            refuse(
-                RejectReason.INSUFFICIENT_FUNDS,
-                f"its fills cost {plain(owed(branch))} {book.quote} more than "
-                "could be paid: that is due "
-                "from what it brings next, or when it ends",
-            )
-        if targets is not None and branch.spot and not branch.working.buy:
-            refuse(RejectReason.NOT_SUPPORTED, "a spot sell has no take_profit")
-        if prices is not None and order.limit_price is None:
-            refuse(RejectReason.INVALID_ACTION, "only a limit order can be split to other prices")
+        self._check_splits(branch, order, prices, targets)
         ids = [venue.ids.draw() for _ in volumes]
         parts = split(
             order,
@@ -110,54 +98,17 @@ class Splitting:
         for target, made in zip(targets or (), parts.parts, strict=False):
             if target is not None:
                 made.__dict__["take_profit"] = target  # a copy that is ours alone still
-        balances: Balances = {}
         branches = [
             self._part_branch(branch, part, prices is None or prices[place] == order.limit_price)
             for place, part in enumerate(parts.parts)
         ]
         if branch.nets:
             _share_offset(branch, branches)
-        moved = prices is not None or targets is not None
-        total, left = ZERO, order.volume
-        for own in branches:
-            # Each part is an order of its own: nothing of it has filled or was charged, and it
-            # reserves for all of itself.
-            part = own.order
-            assert part is not None
-            self._check_part(own, part, moved)
-            reserve = venue.reserve(own, part.volume)
-            if branch.is_short and not moved:
-                # It was accepted on what it frees: the parts reserve what the whole did.
-                reserve, _ = apportion(sub(order.reserved, total), part.volume, left, book.step)
-                left = sub(left, part.volume)
-            part.__dict__["reserved"] = reserve
-            total = add(total, reserve)
-        if venue.cross and total > order.reserved:
-            check_cross(venue, branch, sub(total, order.reserved))
-        legs = change_reserve(branch.account, branch.asset, order.reserved, total)
-        if legs:
-            try:
-                balances = await venue.post(legs, branch.id, "order split")
-            except InsufficientFunds as short:
-                refuse(
-                    RejectReason.INSUFFICIENT_FUNDS,
-                    f"the parts need {short.needed:f} {short.asset}, {short.available:f} available",
-                )
+        balances = await self._reserve(
+            branch, order, branches, prices is not None or targets is not None
+        )
         venue.records.keep(parts.replaced)
-        waiting = [at for at, working in book.waiting if working is branch.working]
-        book.waiting = [item for item in book.waiting if item[1] is not branch.working]
-        for own in branches:
-            kept = own.working.sequence == branch.working.sequence
-            part = own.order
-            assert part is not None
-            venue.list_branch(own)
-            venue.ocos.inherit(own, branch)
-            accepted = book.waiting.pop()
-            if not kept:
-                book.waiting.append(accepted)
-            elif waiting:
-                book.waiting.append((waiting[0], own.working))
-            venue.take_on(part, own)
+        self._list_parts(branch, branches)
         venue.unlist(branch)
         venue.publisher.tell(
             EventKind.SPLIT,
@@ -168,6 +119,81 @@ class Splitting:
             children=tuple((own.number, own.order) for own in branches),  # type: ignore[misc]
             balances=balances,
         )
+
+    def _check_splits(
+        self,
+        branch: Branch,
+        order: SpotOrder | TradingOrder,
+        prices: Sequence[Decimal] | None,
+        targets: Sequence[Decimal | None] | None,
+    ) -> None:
+        """Refuse to split an order that is over, owes fees, or has no such prices."""
+        if has_expired(branch, self._venue.now):
+            refuse_expired(branch)
+        if owed(branch):
+            refuse(
+                RejectReason.INSUFFICIENT_FUNDS,
+                f"its fills cost {plain(owed(branch))} {branch.book.quote} more than "
+                "could be paid: that is due "
+                "from what it brings next, or when it ends",
+            )
+        if targets is not None and branch.spot and not branch.working.buy:
+            refuse(RejectReason.NOT_SUPPORTED, "a spot sell has no take_profit")
+        if prices is not None and order.limit_price is None:
+            refuse(RejectReason.INVALID_ACTION, "only a limit order can be split to other prices")
+
+    async def _reserve(
+        self,
+        branch: Branch,
+        order: SpotOrder | TradingOrder,
+        branches: Sequence[Branch],
+        moved: bool,
+    ) -> Balances:
+        """Let the parts reserve what the order did; ``moved``: their prices may be others."""
+        venue = self._venue
+        total, left = ZERO, order.volume
+        for own in branches:
+            # Each part is an order of its own: nothing of it has filled or was charged, and it
+            # reserves for all of itself.
+            part = own.order
+            assert part is not None
+            self._check_part(own, part, moved)
+            reserve = venue.reserve(own, part.volume)
+            if branch.is_short and not moved:
+                # It was accepted on what it frees: the parts reserve what the whole did.
+                reserve, _ = apportion(sub(order.reserved, total), part.volume, left, own.book.step)
+                left = sub(left, part.volume)
+            part.__dict__["reserved"] = reserve
+            total = add(total, reserve)
+        if venue.cross and total > order.reserved:
+            check_cross(venue, branch, sub(total, order.reserved))
+        legs = change_reserve(branch.account, branch.asset, order.reserved, total)
+        if not legs:
+            return {}
+        try:
+            return await venue.post(legs, branch.id, "order split")
+        except InsufficientFunds as short:
+            refuse(
+                RejectReason.INSUFFICIENT_FUNDS,
+                f"the parts need {short.needed:f} {short.asset}, {short.available:f} available",
+            )
+
+    def _list_parts(self, branch: Branch, branches: Sequence[Branch]) -> None:
+        """Make the parts known; what keeps its place waits since the whole was accepted."""
+        venue, book = self._venue, branch.book
+        waiting = [at for at, working in book.waiting if working is branch.working]
+        book.waiting = [item for item in book.waiting if item[1] is not branch.working]
+        for own in branches:
+            part = own.order
+            assert part is not None
+            venue.list_branch(own)
+            venue.ocos.inherit(own, branch)
+            accepted = book.waiting.pop()
+            if own.working.sequence != branch.working.sequence:
+                book.waiting.append(accepted)
+            elif waiting:
+                book.waiting.append((waiting[0], own.working))
+            venue.take_on(part, own)
 
     def _check_part(self, own: Branch, part: SpotOrder | TradingOrder, moved: bool) -> None:
         """Refuse a part that would be refused as an order; ``moved``: its prices may be others."""

@@ -6,6 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+import attrs
+
 from backtest.models._fast import build
 from backtest.models.instructions import PLAIN, Instructions
 from backtest.models.lifecycle import OrderDirection, OrderStatus
@@ -16,6 +18,8 @@ from backtest.money import ONE, ZERO
 __all__ = ["create_spot", "create_trading"]
 
 _PENDING = OrderStatus.PENDING
+_NOTHING_YET: dict[str, None] = dict.fromkeys(one.name for one in attrs.fields(TradingOrder))
+"""The fields of a trading order in their order: None in all of which nothing has become yet."""
 
 
 def create_spot(
@@ -108,6 +112,7 @@ def create_trading(
     return build(
         TradingOrder,
         {
+            **_NOTHING_YET,
             "trading_pair_code": pair,
             "direction": direction,
             "volume": volume,
@@ -118,11 +123,6 @@ def create_trading(
             "broker_id": broker_id,
             "backtest_run_id": run_id,
             "status": _PENDING,
-            "fill_timestamp": None,
-            "fill_price": None,
-            "close_timestamp": None,
-            "close_price": None,
-            "cancel_timestamp": None,
             "limit_price": limit_price,
             "stop_loss": stop_loss,
             "take_profit": take_profit,
@@ -133,21 +133,13 @@ def create_trading(
             "fees_on_cancel": ZERO,
             "fees_on_overnight": ZERO,
             "margin_reserved": ZERO,
-            "gross_pnl": None,
-            "net_pnl": None,
-            "parent_order_id": None,
             "root_order_id": id,
             "id": id,
-            "fill_volume": None,
-            "cancel_volume": None,
             "contract_size": contract_size,
             "stop_price": stop_price,
             "branch_id": id,
             "reserved": reserved,
             "order_number": order_number,
-            "end_reason": None,
-            "replaced_timestamp": None,
-            "closing_reason": None,
             "instructions": instructions,
         },
     )
