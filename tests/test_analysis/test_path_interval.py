@@ -128,6 +128,7 @@ def test_mutable_parameters_are_as_they_were_given_in_each_run() -> None:
 def test_the_interval_is_in_report_json_and_files(tmp_path: Path) -> None:
     result = run(Bracket(seen=[]), BOTH)
     assert "Over the path policies" not in result.report()
+    assert result.verify().ok  # which looks at the tables, and they are kept
     result.path_interval()
     assert "Over the path policies" in result.report()
     assert result.verify().ok

@@ -79,7 +79,7 @@ def market(folder: Path) -> dict[str, Any]:
     return {
         **told(result, folder, stories=1),
         "text": result.report(),
-        "run report": report(result),
+        "run report": report(result, result.summary),
         "types": repr(result.by_type()),
         "facts": repr(result.stylised_facts(interval="10s")),
         "page": page.read_bytes(),

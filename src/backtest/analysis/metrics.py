@@ -10,16 +10,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from backtest.actors import EventKind
+from backtest.analysis.record import RunRecord
 from backtest.analysis.trades import Trade, trades_of
 from backtest.models import OrderStatus, TransactionType
 from backtest.money import ZERO, add, mul, plain, round_half_even, sub
 from backtest.times import DAY, HOUR, format_ns
-
-if TYPE_CHECKING:
-    from backtest.analysis.result import RunResult
 
 __all__ = [
     "COVERED",
@@ -44,30 +42,30 @@ LONG_SPAN = 30 * DAY
 Flows = dict[str, dict[str, Decimal]]
 
 
-def summarise(result: RunResult) -> dict[str, Any]:
+def summarise(record: RunRecord) -> dict[str, Any]:
     """All figures of a run by name; money and shares are `Decimal`, or None where undefined."""
-    valuation = result.valuation
-    start, final = start_equity(result), result.final_equity
+    valuation = record.valuation
+    start, final = start_equity(record), record.final_equity
     profit = sub(final, start)
     span = valuation.last_ns - valuation.first_ns
     touched, bars = Decimal(valuation.touched), Decimal(valuation.moments)
-    flows = flows_of(result)
+    flows = flows_of(record)
     sharpe, basis = sharpe_ratio(valuation.samples, start, valuation.first_ns, valuation.last_ns)
-    events = Counter(event.kind for event in result.records.events)
+    events = Counter(event.kind for event in record.records.events)
     reasons = Counter(
         event.reason.value
-        for event in result.records.events
+        for event in record.records.events
         if event.kind is EventKind.REJECTED and event.reason is not None
     )
-    statuses = Counter(order.status for order in result.records.orders)
+    statuses = Counter(order.status for order in record.records.orders)
     gained = _share(profit, start)
     fees = _fees(flows)
     return {
-        "start": format_ns(result.run.start_ns or 0),
-        "end": format_ns(result.run.end_ns or 0),
+        "start": format_ns(record.run.start_ns or 0),
+        "end": format_ns(record.run.end_ns or 0),
         "days": quotient(Decimal(span), Decimal(DAY)),
-        "bars": result.bars,
-        "cash_asset": result.cash_asset,
+        "bars": record.bars,
+        "cash_asset": record.cash_asset,
         "start_equity": start,
         "final_equity": final,
         "profit": profit,
@@ -78,21 +76,21 @@ def summarise(result: RunResult) -> dict[str, Any]:
         "sharpe": sharpe,
         "sharpe_basis": basis,
         "exposure_percent": percent(quotient(touched, bars)),
-        **_trade_figures(result, trades_of(result)),
-        "orders": len(result.records.orders),
+        **_trade_figures(record, trades_of(record)),
+        "orders": len(record.records.orders),
         "orders_by_status": {
             status.value: statuses[status] for status in OrderStatus if statuses[status]
         },
         "orders_accepted": events[EventKind.ACCEPTED],
-        "fills": len(result.records.fills),
-        "ambiguous_fills": sum(fill.ambiguous for fill in result.records.fills),
+        "fills": len(record.records.fills),
+        "ambiguous_fills": sum(fill.ambiguous for fill in record.records.fills),
         "rejections": events[EventKind.REJECTED],
         "rejections_by_reason": dict(sorted(reasons.items())),
         "liquidations": events[EventKind.LIQUIDATED],
-        "transactions": result.ledger.transactions,
+        "transactions": record.ledger.transactions,
         "fees": fees,
         "fees_total": _total(fees),
-        "uncovered_loss": _uncovered(result),
+        "uncovered_loss": _uncovered(record),
         "unpriced_assets": valuation.unpriced(),
     }
 
@@ -113,17 +111,17 @@ def _plain(value: Any) -> Any:
 # -- equity ----------------------------------------------------------------------------------------
 
 
-def start_equity(result: RunResult) -> Decimal:
+def start_equity(record: RunRecord) -> Decimal:
     """What the agents owned when the run began, in the cash asset.
 
     Assets other than cash count at the first price of their pair; what has none counts nothing.
     """
-    cash: Mapping[str, Mapping[str, str]] = result.config["cash"]
+    cash: Mapping[str, Mapping[str, str]] = record.config["cash"]
     amounts: dict[str, Decimal] = {}
     for owned in cash.values():
         for asset, text in owned.items():
             amounts[asset] = add(amounts.get(asset, ZERO), Decimal(text))
-    return result.valuation.worth_of(amounts, result.valuation.first_prices)
+    return record.valuation.worth_of(amounts, record.valuation.first_prices)
 
 
 def sharpe_ratio(
@@ -187,12 +185,12 @@ def _sum(values: Sequence[Decimal]) -> Decimal:
 # -- trades ----------------------------------------------------------------------------------------
 
 
-def _trade_figures(result: RunResult, trades: Sequence[Trade]) -> dict[str, Any]:
+def _trade_figures(record: RunRecord, trades: Sequence[Trade]) -> dict[str, Any]:
     """Of the trades, in the cash asset: another asset counts at its last price."""
     won = lost = ZERO
     wins = losses = 0
     for trade in trades:
-        pnl = result.valuation.worth(trade.asset, trade.pnl) or ZERO
+        pnl = record.valuation.worth(trade.asset, trade.pnl) or ZERO
         if trade.pnl > ZERO:
             wins, won = wins + 1, add(won, pnl)
         elif trade.pnl < ZERO:
@@ -211,15 +209,15 @@ def _trade_figures(result: RunResult, trades: Sequence[Trade]) -> dict[str, Any]
 # -- money -----------------------------------------------------------------------------------------
 
 
-def flows_of(result: RunResult) -> Flows:
+def flows_of(record: RunRecord) -> Flows:
     """What the agents' accounts received (or gave, negative) in all, by asset and kind.
 
     Kinds are those of the transactions by name, and `COVERED`. Reserves move money within an
     account and do not show. The sums per asset are the final balances.
     """
-    agents = {name for name, account in result.accounts.items() if not account.is_house}
+    agents = {name for name, account in record.accounts.items() if not account.is_house}
     flows: Flows = {}
-    for entry in result.ledger.entries:
+    for entry in record.ledger.entries:
         for account, asset, kind, available, unavailable in entry.legs:
             if account in agents:
                 change = add(available, unavailable)
@@ -251,11 +249,11 @@ def _total(fees: Mapping[str, Mapping[str, Decimal]]) -> dict[str, Decimal]:
     return total
 
 
-def _uncovered(result: RunResult) -> dict[str, Decimal]:
+def _uncovered(record: RunRecord) -> dict[str, Decimal]:
     """What the insurance account is short of: losses that nobody paid for."""
     return {
         asset: sub(available, ZERO).copy_negate()
-        for asset, (available, _) in result.ledger.balances()["insurance"].items()
+        for asset, (available, _) in record.ledger.balances()["insurance"].items()
         if available < ZERO
     }
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Callable
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -12,74 +11,24 @@ from uuid import UUID
 
 from attrs import define, field
 
-from backtest.actors import Records
+from backtest.analysis.record import RunRecord
 from backtest.analysis.rereading import market_events
-from backtest.analysis.tables.tables import Tables
-from backtest.analysis.verify.verification import Verification
-from backtest.models import (
-    Account,
-    BacktestRun,
-    Balance,
-    Fill,
-    SpotOrder,
-    TradingOrder,
-    TradingPair,
-    TradingRules,
-    Transaction,
-)
-from backtest.receipt import config_sha256
+from backtest.models import Balance, SpotOrder
 from backtest.repositories.context import BacktestContext
-from backtest.services.ledger.ledger import Ledger, Row, journal_sha256, transaction_of
-from backtest.services.valuation import Valuation
-from backtest.times import from_ns
 
 if TYPE_CHECKING:
     from backtest.analysis.report.path_interval import PathInterval
     from backtest.analysis.report.refusals import Refusals
+    from backtest.analysis.tables.facts import RunTables
+    from backtest.analysis.verify.verification import Verification
 
 __all__ = ["RunResult"]
 
 
 @define(kw_only=True, eq=False, repr=False)
-class RunResult:
-    """What `backtest.run` gives back.
+class RunResult(RunRecord):
+    """What `backtest.run` gives back: what the run left, and all that is made of it when asked."""
 
-    The raw material (``ledger``, ``records``, ``valuation``) is kept as the run left it; models,
-    tables and figures are made from it when asked for.
-    """
-
-    run: BacktestRun
-    config: Mapping[str, Any]
-    """What was run, as plain data: strategies with parameters, pairs, rules, cash, inputs, seed."""
-    cash_asset: str
-    """In which equity is expressed: the first cash asset."""
-    pairs: Mapping[str, TradingPair]
-    rules: Mapping[str, TradingRules]
-    accounts: Mapping[str, Account]
-    """Agents' and house accounts by name."""
-    strategies: Mapping[str, Any]
-    """The strategies that ran, by name."""
-    accounts_of: Mapping[str, tuple[str, ...]]
-    """The accounts of each strategy, by the strategy's name."""
-    ledger: Ledger
-    records: Records
-    valuation: Valuation
-    bars: int
-    """Bars that the venue was given."""
-    inputs: Mapping[str, str]
-    """SHA-256 of each pair's input."""
-    versions: Mapping[str, str] = field(factory=dict)
-    notices: Sequence[str] = ()
-    """What the run's id cannot tell apart, what of the data was not taken as it stands, and what
-    the rules left out: in words, as the report gives them."""
-    agents: Mapping[UUID, str] = field(factory=dict)
-    """Names of the strategies by the id of their agent."""
-    sources: Mapping[str, Any] = field(factory=dict)
-    """Where the market data came from, by pair: it is read again to explain."""
-    ticks: int = 0
-    """Quotes and trades that the venue was given."""
-    files: Mapping[str, Sequence[str]] = field(factory=dict)
-    """The names of the files among them, as they were given."""
     again: Callable[[str], RunResult] | None = None
     """Repeats the run under the path policy of that name; None: nobody knows how."""
     interval: PathInterval | None = field(init=False, default=None)
@@ -91,46 +40,7 @@ class RunResult:
             f"{len(self.records.fills)} fills, equity {self.final_equity} {self.cash_asset}>"
         )
 
-    # -- what happened -----------------------------------------------------------------------------
-
-    @property
-    def orders(self) -> list[SpotOrder | TradingOrder]:
-        """Every order in its last state, in the order in which they came to be."""
-        return list(self.records.orders)
-
-    @property
-    def fills(self) -> list[Fill]:
-        """Every execution, in order."""
-        return list(self.records.fills)
-
-    def rows(self) -> list[Row]:
-        """The journal, one row per transaction, house accounts included."""
-        return list(self.ledger.rows())
-
-    @cached_property
-    def transactions(self) -> list[Transaction]:
-        """The journal as `Transaction` values, house accounts included."""
-        ids = {name: account.account_id for name, account in self.accounts.items()}
-        run_id = self.run.run_id
-        return [transaction_of(row, run_id, ids[row.account]) for row in self.ledger.rows()]
-
-    @property
-    def balances(self) -> dict[str, dict[str, dict[str, Decimal]]]:
-        """Final balances: account, asset, ``available`` and ``unavailable``; agents' accounts."""
-        house = {name for name, account in self.accounts.items() if account.is_house}
-        return {
-            account: {
-                asset: {"available": both[0], "unavailable": both[1]}
-                for asset, both in assets.items()
-            }
-            for account, assets in self.ledger.balances().items()
-            if account not in house
-        }
-
-    @property
-    def final_equity(self) -> Decimal:
-        """All that the agents own at the last closes, plus unrealised PnL, in the cash asset."""
-        return self.valuation.equity()
+    # -- what comes of it --------------------------------------------------------------------------
 
     def path_interval(self) -> PathInterval:
         """Between what the final equity lies whichever extreme of each bar came first.
@@ -143,7 +53,8 @@ class RunResult:
         if self.interval is None:
             from backtest.analysis.report.path_interval import path_interval
 
-            self.interval = path_interval(self)
+            self.interval = path_interval(self, self.again)
+            self.tables.facts["paths"] = self.interval.plain()
         return self.interval
 
     @cached_property
@@ -170,12 +81,10 @@ class RunResult:
 
         return balance_history(self)
 
-    @cached_property
+    @property
     def summary(self) -> dict[str, Any]:
         """The figures of the run by name; money and shares are `Decimal`, None where undefined."""
-        from backtest.analysis.metrics import summarise
-
-        return summarise(self)
+        return self.tables.summary
 
     @property
     def refusals(self) -> list[Refusals]:
@@ -188,7 +97,7 @@ class RunResult:
         """The run as text: summary, fees, where the money went, balances, receipt."""
         from backtest.analysis.report.report import report
 
-        return report(self)
+        return report(self, self.summary, self.interval)
 
     def to_pandas(self) -> dict[str, Any]:
         """The tables as pandas dataframes by name (extra ``pandas``): amounts stay `Decimal`."""
@@ -209,7 +118,7 @@ class RunResult:
         return write_run(self.tables, directory, format, force=force)
 
     @cached_property
-    def tables(self) -> Tables:
+    def tables(self) -> RunTables:
         """The tables of the run as text: what `write` writes and `verify` reads."""
         from backtest.analysis.tables.facts import RunTables
 
@@ -236,39 +145,3 @@ class RunResult:
 
         bars, no_bars = market_events(self.sources, self.inputs)
         return explain(self.tables, str(order_id), bars, no_bars, self.rules)
-
-    @cached_property
-    def journal_sha256(self) -> str:
-        """The hash that stands for the whole journal: equal for equal runs."""
-        return journal_sha256(self.ledger.rows(), self.records.orders)
-
-    @cached_property
-    def config_sha256(self) -> str:
-        """The hash of what was run."""
-        return config_sha256(self.config)
-
-    @property
-    def receipt(self) -> dict[str, Any]:
-        """Seed, versions, and the hashes of configuration, inputs, sources and journal."""
-        return {
-            "run_id": str(self.run.run_id),
-            "seed": self.run.seed,
-            "versions": dict(self.versions),
-            "config_sha256": self.config_sha256,
-            "input_sha256": dict(self.inputs),
-            "source_sha256": dict(self.config["sources"]),
-            "notices": list(self.notices),
-            "journal_sha256": self.journal_sha256,
-        }
-
-    def account_name(self, account_id: UUID) -> str:
-        """The name of an account."""
-        for name, account in self.accounts.items():
-            if account.account_id == account_id:
-                return name
-        return str(account_id)
-
-    @property
-    def period(self) -> tuple[Any, Any]:
-        """First and last moment of the run, aware UTC datetimes."""
-        return from_ns(self.run.start_ns or 0), from_ns(self.run.end_ns or 0)

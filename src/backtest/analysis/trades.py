@@ -17,17 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from attrs import frozen
 
+from backtest.analysis.record import RunRecord
 from backtest.models import OrderStatus, SpotOrder, TradingOrder, TradingPair
 from backtest.money import ZERO, add, div, mul, round_half_even, sub
-
-if TYPE_CHECKING:
-    from backtest.analysis.result import RunResult
-    from backtest.services.ledger.entries import Leg
+from backtest.services.ledger.entries import Leg
 
 __all__ = ["Trade", "trades_of"]
 
@@ -48,25 +45,25 @@ class Trade:
     pnl: Decimal
 
 
-def trades_of(result: RunResult) -> list[Trade]:
+def trades_of(record: RunRecord) -> list[Trade]:
     """The trades of a run, in the order in which they began to be closed."""
-    orders = {order.id: order for order in result.records.orders}
-    names = {account.account_id: name for name, account in result.accounts.items()}
+    orders = {order.id: order for order in record.records.orders}
+    names = {account.account_id: name for name, account in record.accounts.items()}
     positions = _Positions(orders.values())
     inventories: dict[tuple[str, str], _Inventory] = {}
     sold: dict[UUID, Trade] = {}
-    for order_id, legs in _segments(result):
+    for order_id, legs in _segments(record):
         order = None if order_id is None else orders.get(order_id)
         if order is None:
             continue
         if isinstance(order, TradingOrder):
-            positions.book(order, legs, names[order.account_id], result)
+            positions.book(order, legs, names[order.account_id], record)
             continue
         account = names[order.account_id]
-        pair = result.pairs[order.trading_pair_code]
+        pair = record.pairs[order.trading_pair_code]
         inventory = inventories.get((account, pair.code))
         if inventory is None:
-            inventory = inventories[account, pair.code] = _opening(result, account, pair)
+            inventory = inventories[account, pair.code] = _opening(record, account, pair)
         base = _change(legs, account, pair.base.code)
         quote = _change(legs, account, pair.quote.code)
         if order.direction.sign > 0:
@@ -83,12 +80,12 @@ def trades_of(result: RunResult) -> list[Trade]:
                 asset=pair.quote.code,
                 pnl=pnl if before is None else add(before.pnl, pnl),
             )
-    return [*positions.trades(result), *sold.values()]
+    return [*positions.trades(record), *sold.values()]
 
 
-def _segments(result: RunResult) -> Iterator[tuple[UUID | None, Sequence[Leg]]]:
+def _segments(record: RunRecord) -> Iterator[tuple[UUID | None, Sequence[Leg]]]:
     """What was booked, order by order: an entry of several is one of each."""
-    for entry in result.ledger.entries:
+    for entry in record.ledger.entries:
         yield from entry.segments()
 
 
@@ -118,23 +115,23 @@ class _Positions:
         self._pnl = dict.fromkeys(self._done, ZERO)
 
     def book(
-        self, order: TradingOrder, legs: Sequence[Leg], account: str, result: RunResult
+        self, order: TradingOrder, legs: Sequence[Leg], account: str, record: RunRecord
     ) -> None:
         """Add what was booked for an order to its chain's."""
         root = order.root_id
         if root in self._pnl:
-            asset = result.pairs[order.trading_pair_code].quote.code
+            asset = record.pairs[order.trading_pair_code].quote.code
             change = _change(legs, account, asset)
             self._pnl[root] = add(self._pnl[root], change)
 
-    def trades(self, result: RunResult) -> Iterator[Trade]:
+    def trades(self, record: RunRecord) -> Iterator[Trade]:
         """The chains that are over, as trades."""
         for root, order in self._done.items():
-            pair = result.pairs[order.trading_pair_code]
+            pair = record.pairs[order.trading_pair_code]
             yield Trade(
                 kind="position",
                 root_id=root,
-                account=result.account_name(order.account_id),
+                account=record.account_name(order.account_id),
                 pair=pair.code,
                 asset=pair.quote.code,
                 pnl=self._pnl[root],
@@ -193,15 +190,15 @@ class _Inventory:
         return sub(received, cost)
 
 
-def _opening(result: RunResult, account: str, pair: TradingPair) -> _Inventory:
+def _opening(record: RunRecord, account: str, pair: TradingPair) -> _Inventory:
     """The inventory at the start: what the account owned, at the pair's first price.
 
     Where several pairs have the same base, the first of them has it.
     """
     step = pair.quote.step
-    first = next(one for one in result.pairs.values() if one.base.code == pair.base.code)
-    price = result.valuation.first_prices.get(pair.code)
-    text = result.config["cash"].get(account, {}).get(pair.base.code)
+    first = next(one for one in record.pairs.values() if one.base.code == pair.base.code)
+    price = record.valuation.first_prices.get(pair.code)
+    text = record.config["cash"].get(account, {}).get(pair.base.code)
     if text is None or price is None or first.code != pair.code:
         return _Inventory(ZERO, ZERO, step)
     held = Decimal(text)

@@ -19,7 +19,7 @@ from backtest.analysis.market.stylised_facts import StylisedFacts
 from backtest.analysis.market.tape import tape_rows
 from backtest.analysis.result import RunResult
 from backtest.analysis.tables.facts import RunTables
-from backtest.analysis.tables.tables import Row, Tables
+from backtest.analysis.tables.tables import Row
 from backtest.errors import ConfigError
 from backtest.markets.record import record_of
 from backtest.markets.scenario import Scenario
@@ -117,7 +117,7 @@ class MarketResult(RunResult):
         return write_page(self.record, path, force=force)
 
     @cached_property
-    def tables(self) -> Tables:
+    def tables(self) -> RunTables:
         """Those of any run, and ``tape``: every trade, with both sides by name and type."""
         return _MarketTables(self)
 

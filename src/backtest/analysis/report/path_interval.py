@@ -15,20 +15,19 @@ one, then at the close. So after the bar both are the same again, and so is the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import frozen
 
+from backtest.analysis.metrics import start_equity
+from backtest.analysis.record import RunRecord
 from backtest.analysis.text import grouped, moment, signed
 from backtest.errors import ConfigError
 from backtest.models import Fill
 from backtest.money import plain, sub
 from backtest.times import format_ns
-
-if TYPE_CHECKING:
-    from backtest.analysis.result import RunResult
 
 __all__ = ["PATHS", "PathInterval", "PathRun", "path_interval", "path_lines"]
 
@@ -117,50 +116,51 @@ class PathInterval:
         return "\n".join(path_lines(self))
 
 
-def path_interval(result: RunResult) -> PathInterval:
-    """The interval of ``result``: repeats the run under each path policy where one may differ.
+def path_interval(record: RunRecord, again: Callable[[str], RunRecord] | None) -> PathInterval:
+    """The interval of ``record``: repeats the run, by ``again``, under each path policy where one
+    may differ.
 
     Same data, same seed, fresh strategies as they were given. Raises `ConfigError` for a result
     that cannot be repeated because no runner made it, `NotRepeatable` for data that cannot be read
     again.
     """
-    original = _path_of(result)
-    runs = [_path_run(original, result, result)]
-    forks = len(set(result.records.forks))
-    if forks or (result.records.fills and _has_no_path(result)):
-        if result.again is None:
+    start, original = start_equity(record), _path_of(record)
+    runs = [_path_run(original, record, record, start)]
+    forks = len(set(record.records.forks))
+    if forks or (record.records.fills and _has_no_path(record)):
+        if again is None:
             raise ConfigError("this result cannot be repeated: it was not made by a BacktestRunner")
         for path in PATHS:
             if path != original:
-                runs.append(_path_run(path, result.again(path), result))
+                runs.append(_path_run(path, again(path), record, start))
     return PathInterval(
-        cash_asset=result.cash_asset,
-        start_equity=result.summary["start_equity"],
+        cash_asset=record.cash_asset,
+        start_equity=start,
         runs=tuple(runs),
         forks=forks,
-        responsible=tuple(fill for fill in result.records.fills if fill.ambiguous),
+        responsible=tuple(fill for fill in record.records.fills if fill.ambiguous),
     )
 
 
-def _path_of(result: RunResult) -> str:
+def _path_of(record: RunRecord) -> str:
     """The path policy of the run; its pairs' policies, where they have several or their own."""
     names = []
-    for rules in result.rules.values():
+    for rules in record.rules.values():
         own = None if rules.fills is None else rules.fills.path
         names.append(rules.path if own is None else type(own).__name__)
     return ", ".join(dict.fromkeys(names))
 
 
-def _has_no_path(result: RunResult) -> bool:
-    return any(rules.path == "queue_order" for rules in result.rules.values())
+def _has_no_path(record: RunRecord) -> bool:
+    return any(rules.path == "queue_order" for rules in record.rules.values())
 
 
-def _path_run(path: str, run: RunResult, original: RunResult) -> PathRun:
+def _path_run(path: str, run: RunRecord, original: RunRecord, start: Decimal) -> PathRun:
     here, there = _counted(run), _counted(original)
     return PathRun(
         path=path,
         final_equity=run.final_equity,
-        profit=sub(run.final_equity, original.summary["start_equity"]),
+        profit=sub(run.final_equity, start),
         ambiguous_fills=sum(fill.ambiguous for fill in run.records.fills),
         only_here=_beyond(run, here - there),
         missing=_beyond(original, there - here),
@@ -179,11 +179,11 @@ def _key(fill: Fill, agents: Mapping[Any, str]) -> tuple[Any, ...]:
     )
 
 
-def _counted(run: RunResult) -> Counter[tuple[Any, ...]]:
+def _counted(run: RunRecord) -> Counter[tuple[Any, ...]]:
     return Counter(_key(fill, run.agents) for fill in run.records.fills)
 
 
-def _beyond(run: RunResult, left: Counter[tuple[Any, ...]]) -> tuple[Fill, ...]:
+def _beyond(run: RunRecord, left: Counter[tuple[Any, ...]]) -> tuple[Fill, ...]:
     """The fills of ``run`` that ``left`` counts, in order."""
     found = []
     for fill in run.records.fills:

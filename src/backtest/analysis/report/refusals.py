@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from attrs import frozen
 
 from backtest.actors import EventKind
+from backtest.analysis.record import RunRecord
 from backtest.analysis.text import columns, moment
 from backtest.errors import RejectReason
 from backtest.times import format_ns
-
-if TYPE_CHECKING:
-    from backtest.analysis.result import RunResult
 
 __all__ = ["Refusals", "refusals_of", "refused_lines"]
 
@@ -31,11 +27,11 @@ class Refusals:
     """What the first said."""
 
 
-def refusals_of(result: RunResult) -> list[Refusals]:
+def refusals_of(record: RunRecord) -> list[Refusals]:
     """The refusals of a run by reason, the most frequent first, then by the first of each."""
     firsts: dict[RejectReason, int] = {}
     counts: dict[RejectReason, int] = {}
-    events = result.records.events
+    events = record.records.events
     for index, event in enumerate(events):
         if event.kind is EventKind.REJECTED and event.reason is not None:
             firsts.setdefault(event.reason, index)
@@ -53,9 +49,9 @@ def refusals_of(result: RunResult) -> list[Refusals]:
     return sorted(found, key=lambda one: -one.count)
 
 
-def refused_lines(result: RunResult) -> list[str]:
+def refused_lines(record: RunRecord) -> list[str]:
     """The same for a report, a line each."""
-    several = len(result.strategies) > 1
+    several = len(record.strategies) > 1
     return columns(
         [
             (
@@ -64,6 +60,6 @@ def refused_lines(result: RunResult) -> list[str]:
                 moment(format_ns(one.time)),
                 f"{one.strategy}: {one.detail}" if several else one.detail,
             )
-            for one in result.refusals
+            for one in refusals_of(record)
         ]
     )

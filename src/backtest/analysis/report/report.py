@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from backtest.analysis.metrics import COVERED, flows_of
-from backtest.analysis.report.path_interval import path_lines
+from backtest.analysis.record import RunRecord
+from backtest.analysis.report.path_interval import PathInterval, path_lines
 from backtest.analysis.report.refusals import refused_lines
 from backtest.analysis.report.waiting import waiting
 from backtest.analysis.text import columns, grouped, moment, money_column, signed
@@ -15,9 +16,6 @@ from backtest.models import OrderStatus, TradingOrder
 from backtest.money import ZERO, add, round_half_even
 from backtest.services.margin.linear import unrealised_pnl
 from backtest.strategies.parameters import parameters_of
-
-if TYPE_CHECKING:
-    from backtest.analysis.result import RunResult
 
 __all__ = ["report"]
 
@@ -38,11 +36,12 @@ _CENT = Decimal("0.01")
 _UNDEFINED = "not defined"
 
 
-def report(result: RunResult) -> str:
-    """The report as text; the same run gives the same text."""
-    figures = result.summary
+def report(
+    record: RunRecord, figures: Mapping[str, Any], interval: PathInterval | None = None
+) -> str:
+    """The report as text, with its ``figures``; the same run gives the same text."""
     lines = [
-        *_head(result, figures),
+        *_head(record, figures),
         "",
         "Summary",
         *_summary(figures),
@@ -51,42 +50,42 @@ def report(result: RunResult) -> str:
         *_fees(figures["fees"]),
         "",
         "Where the money went",
-        *_flows(result),
+        *_flows(record),
         "",
         "Balances",
-        *_balances(result),
+        *_balances(record),
     ]
-    if result.interval is not None:
-        told = (f"  {line}" for line in path_lines(result.interval))
+    if interval is not None:
+        told = (f"  {line}" for line in path_lines(interval))
         lines += ["", "Over the path policies", *told]
-    positions = _positions(result)
+    positions = _positions(record)
     if positions:
         lines += ["", "Open positions", *positions]
-    pending = waiting(result)
+    pending = waiting(record)
     if pending:
         lines += ["", "Pending at the end", *(f"  {line}" for line in pending)]
-    refused = refused_lines(result)
+    refused = refused_lines(record)
     if refused:
         lines += ["", "Refused, and the first of each reason", *refused]
-    if result.notices:
-        lines += ["", "Notices", *(f"  {notice}" for notice in result.notices)]
-    return "\n".join([*lines, "", "Receipt", *_receipt(result)]) + "\n"
+    if record.notices:
+        lines += ["", "Notices", *(f"  {notice}" for notice in record.notices)]
+    return "\n".join([*lines, "", "Receipt", *_receipt(record)]) + "\n"
 
 
-def _head(result: RunResult, figures: Mapping[str, Any]) -> list[str]:
+def _head(record: RunRecord, figures: Mapping[str, Any]) -> list[str]:
     lines = []
-    for name, strategy in result.strategies.items():
+    for name, strategy in record.strategies.items():
         parameters = ", ".join(f"{key}={value}" for key, value in parameters_of(strategy).items())
         lines.append(f"{type(strategy).__name__}({parameters})")
-        accounts = result.accounts_of[name]
-        if len(result.strategies) > 1 or accounts != ("main",):
+        accounts = record.accounts_of[name]
+        if len(record.strategies) > 1 or accounts != ("main",):
             lines[-1] += f" as {name!r} on {', '.join(accounts)}"
     period = f"{moment(figures['start'])} to {moment(figures['end'])} UTC"
     given = f"{figures['bars']:,} bars"
-    if result.ticks:
-        ticks = f"{result.ticks:,} quotes and trades"
+    if record.ticks:
+        ticks = f"{record.ticks:,} quotes and trades"
         given = f"{given} and {ticks}" if figures["bars"] else ticks
-    lines.append(f"{period}: {given} of {', '.join(result.pairs)}")
+    lines.append(f"{period}: {given} of {', '.join(record.pairs)}")
     return lines
 
 
@@ -149,10 +148,10 @@ def _fees(fees: Mapping[str, Mapping[str, Decimal]]) -> list[str]:
     )
 
 
-def _flows(result: RunResult) -> list[str]:
+def _flows(record: RunRecord) -> list[str]:
     """Per asset, every kind of transaction and what it sums to: together the final balance."""
     lines = []
-    for asset, kinds in flows_of(result).items():
+    for asset, kinds in flows_of(record).items():
         total = ZERO
         for change in kinds.values():
             total = add(total, change)
@@ -164,16 +163,16 @@ def _flows(result: RunResult) -> list[str]:
     return lines or ["  there was none"]
 
 
-def _balances(result: RunResult) -> list[str]:
+def _balances(record: RunRecord) -> list[str]:
     rows = []
-    for account, assets in result.balances.items():
+    for account, assets in record.balances.items():
         for asset, both in assets.items():
             worth = ""
-            if asset != result.cash_asset:
+            if asset != record.cash_asset:
                 total = add(both["available"], both["unavailable"])
-                value = result.valuation.worth(asset, total)
+                value = record.valuation.worth(asset, total)
                 worth = (
-                    "no price" if value is None else f"worth {grouped(value)} {result.cash_asset}"
+                    "no price" if value is None else f"worth {grouped(value)} {record.cash_asset}"
                 )
             rows.append(
                 (
@@ -187,18 +186,18 @@ def _balances(result: RunResult) -> list[str]:
     return columns(rows) or ["  none"]
 
 
-def _positions(result: RunResult) -> list[str]:
+def _positions(record: RunRecord) -> list[str]:
     rows = []
-    for order in result.records.orders:
+    for order in record.records.orders:
         if not isinstance(order, TradingOrder) or order.status is not OrderStatus.FILLED:
             continue
-        mark = result.valuation.prices[order.trading_pair_code]
+        mark = record.valuation.prices[order.trading_pair_code]
         price, volume = order.fill_price or ZERO, order.volume
         gain = unrealised_pnl(order.direction.sign, price, mark, volume, order.contract_size)
-        asset = result.pairs[order.trading_pair_code].quote.code
+        asset = record.pairs[order.trading_pair_code].quote.code
         rows.append(
             (
-                result.account_name(order.account_id),
+                record.account_name(order.account_id),
                 order.direction.value.lower(),
                 f"{grouped(volume, 0)} {order.trading_pair_code}",
                 f"at {grouped(price)}",
@@ -209,8 +208,8 @@ def _positions(result: RunResult) -> list[str]:
     return columns(rows)
 
 
-def _receipt(result: RunResult) -> list[str]:
-    receipt = result.receipt
+def _receipt(record: RunRecord) -> list[str]:
+    receipt = record.receipt
     rows = [
         ("seed", str(receipt["seed"])),
         ("run", receipt["run_id"]),

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from backtest.analysis.explain.nettings import Nettings
 from backtest.analysis.explain.no_fill_reasons import Taken, silences
 from backtest.analysis.explain.replay import waits_of
 from backtest.analysis.explain.waits import Line, PairRules, Wait
+from backtest.analysis.record import RunRecord
 from backtest.analysis.rereading import market_events
-from backtest.analysis.tables.tables import COLUMNS
+from backtest.analysis.tables.tables import COLUMNS, rows_of
 from backtest.data import parts_of
 from backtest.errors import BacktestError
 from backtest.models import OrderStatus
 from backtest.services.fills.no_fill import Why
-
-if TYPE_CHECKING:
-    from backtest.analysis.result import RunResult
 
 __all__ = ["waiting"]
 
@@ -46,35 +43,34 @@ _Seen = dict[str, Counter[str]]
 """By order number: on how many market events it waited for what, and under "" on how many."""
 
 
-def waiting(result: RunResult) -> list[str]:
+def waiting(record: RunRecord) -> list[str]:
     """One sentence for each thing that pending orders waited for: "1 order waited for volume on 29
     of 29 bars (order #1)". Empty where nothing is pending."""
-    pending = [one for one in result.orders if one.status is OrderStatus.PENDING]
+    pending = [one for one in record.orders if one.status is OrderStatus.PENDING]
     if not pending:
         return []
     number = pending[0].order_number
     asked = f"1 order is pending: explain({number}) tells what it waited for"
     if len(pending) > 1:
         asked = f"{len(pending):,} orders are pending: explain({number}) tells of the first"
-    events = result.bars + result.ticks
-    rows = len(result.records.events) + result.ledger.transactions
-    spent = any(isinstance(one, Iterator) for s in result.sources.values() for one in parts_of(s))
-    if not result.sources:  # a market of agents, which has no data to be looked at again
+    events = record.bars + record.ticks
+    rows = len(record.records.events) + record.ledger.transactions
+    spent = any(isinstance(one, Iterator) for s in record.sources.values() for one in parts_of(s))
+    if not record.sources:  # a market of agents, which has no data to be looked at again
         return [asked]
     if spent or events * len(pending) > AT_MOST or rows > AT_MOST:
         return [asked]
     try:
-        found = _looked_at(result, [str(order.root_id) for order in pending])
+        found = _looked_at(record, [str(order.root_id) for order in pending])
     except BacktestError:  # the data has changed since, say: no reason to have no report
         found = None
-    return [asked] if found is None else _told(found, "events" if result.ticks else "bars")
+    return [asked] if found is None else _told(found, "events" if record.ticks else "bars")
 
 
-def _looked_at(result: RunResult, roots: list[str]) -> _Seen | None:
+def _looked_at(record: RunRecord, roots: list[str]) -> _Seen | None:
     """How long each of the pending orders waited for what; None where the data is not at hand."""
-    tables = result.tables
     lines = {
-        name: [dict(zip(COLUMNS[name], row, strict=True)) for row in tables.rows(name)]
+        name: [dict(zip(COLUMNS[name], row, strict=True)) for row in rows_of(record, name)]
         for name in ("orders", "events", "fills", "transactions")
     }
     chains: dict[str, list[Line]] = {root: [] for root in roots}
@@ -83,18 +79,18 @@ def _looked_at(result: RunResult, roots: list[str]) -> _Seen | None:
             chains[order["root_id"]].append(order)
     waits: dict[str, list[Wait]] = {}
     rules = {
-        code: PairRules(code, result.config, one)
-        for code, one in result.rules.items()
+        code: PairRules(code, record.config, one)
+        for code, one in record.rules.items()
         if any(chain[0]["pair"] == code for chain in chains.values())
     }
     for chain in chains.values():
         code = chain[0]["pair"]
-        waits.setdefault(code, []).extend(_entries(chain, lines, rules[code], result))
+        waits.setdefault(code, []).extend(_entries(chain, lines, rules[code], record))
     seen: _Seen = {}
     numbers = {order["order_id"]: order["order_number"] for order in lines["orders"]}
     nettings = Nettings(lines["orders"], lines["events"], lines["fills"])
     for code, mine in waits.items():
-        events, _ = market_events(result.sources, result.inputs)
+        events, _ = market_events(record.sources, record.inputs)
         if events is None:
             return None
         own = nettings.credited(fill for fill in lines["fills"] if fill["pair"] == code)
@@ -109,7 +105,7 @@ def _looked_at(result: RunResult, roots: list[str]) -> _Seen | None:
 
 
 def _entries(
-    chain: Sequence[Line], lines: dict[str, list[Line]], rules: PairRules, result: RunResult
+    chain: Sequence[Line], lines: dict[str, list[Line]], rules: PairRules, record: RunRecord
 ) -> list[Wait]:
     """The waits of what is pending of a chain, from its acceptance or last change on."""
     legs: dict[str, list[Line]] = {}
@@ -122,7 +118,7 @@ def _entries(
         lines["fills"],
         legs,
         rules,
-        result.config["accounts"],
+        record.config["accounts"],
     )
     pending = {one["order_id"] for one in chain if one["status"] == OrderStatus.PENDING.value}
     return [one for one in waits if one.role == "entry" and one.order_id in pending]

@@ -4,33 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from backtest.analysis.metrics import plain_summary
+from backtest.analysis.metrics import plain_summary, summarise
+from backtest.analysis.record import RunRecord
 from backtest.analysis.tables.tables import Row, rows_of
 from backtest.money import plain
-
-if TYPE_CHECKING:
-    from backtest.analysis.result import RunResult
 
 __all__ = ["RunTables", "facts_of"]
 
 
-def facts_of(result: RunResult) -> dict[str, Any]:
+def facts_of(record: RunRecord, summary: Mapping[str, Any]) -> dict[str, Any]:
     """Configuration, receipt, summary, prices and final balances, as JSON takes them.
 
     The hash of the configuration, the figures and the balances are there to be compared with what
     the tables give; no check takes them for granted.
     """
-    valuation = result.valuation
+    valuation = record.valuation
     return {
-        "receipt": result.receipt,
-        "config": dict(result.config),
-        "files": {code: list(names) for code, names in result.files.items()},
-        "cash_asset": result.cash_asset,
+        "receipt": record.receipt,
+        "config": dict(record.config),
+        "files": {code: list(names) for code, names in record.files.items()},
+        "cash_asset": record.cash_asset,
         "accounts": {
             name: {"id": str(account.account_id), "house": account.is_house}
-            for name, account in result.accounts.items()
+            for name, account in record.accounts.items()
         },
         "prices": {
             "first": _texts(valuation.first_prices),
@@ -41,10 +39,9 @@ def facts_of(result: RunResult) -> dict[str, Any]:
                 asset: {"available": plain(both[0]), "unavailable": plain(both[1])}
                 for asset, both in assets.items()
             }
-            for account, assets in result.ledger.balances().items()
+            for account, assets in record.ledger.balances().items()
         },
-        "summary": plain_summary(result.summary),
-        **({} if result.interval is None else {"paths": result.interval.plain()}),
+        "summary": plain_summary(summary),
     }
 
 
@@ -55,14 +52,19 @@ def _texts(prices: Mapping[str, Any]) -> dict[str, str]:
 class RunTables:
     """A run in memory as `backtest.analysis.tables.tables.Tables`."""
 
-    def __init__(self, result: RunResult) -> None:
-        self._result = result
+    def __init__(self, record: RunRecord) -> None:
+        self._record = record
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The figures of the run by name, exact."""
+        return summarise(self._record)
 
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What stands in ``run.json``."""
-        return facts_of(self._result)
+        return facts_of(self._record, self.summary)
 
     def rows(self, name: str) -> Iterator[Row]:
         """The rows of a table."""
-        return rows_of(self._result, name)
+        return rows_of(self._record, name)

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from backtest.analysis.record import RunRecord
 from backtest.ids import derived_id
 from backtest.models import Balance
 from backtest.money import ZERO, exact_add
 from backtest.times import from_ns
 
-if TYPE_CHECKING:
-    from backtest.analysis.result import RunResult
-
 __all__ = ["balance_history"]
 
 
-def balance_history(result: RunResult) -> list[Balance]:
+def balance_history(record: RunRecord) -> list[Balance]:
     """One `Balance` per entry, account and asset that it changed, agents' accounts only."""
     accounts = {
         name: account.account_id
-        for name, account in result.accounts.items()
+        for name, account in record.accounts.items()
         if not account.is_house
     }
-    run_id = result.run.run_id
+    run_id = record.run.run_id
     now: dict[tuple[str, str], tuple[object, object]] = {}
     history = []
-    for entry in result.ledger.entries:
+    for entry in record.ledger.entries:
         touched: dict[tuple[str, str], None] = {}
         for account, asset, _, available, unavailable in entry.legs:
             if account in accounts:

@@ -10,18 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from backtest.actors.protocol import NO_FACTS, Facts
+from backtest.analysis.record import RunRecord
 from backtest.models import SpotOrder, TradingOrder
 from backtest.money import ZERO, exact_add, plain
 from backtest.services.ledger.descriptions import describe
 from backtest.services.ledger.ledger import entry_uuid
 from backtest.times import format_ns, to_ns
-
-if TYPE_CHECKING:
-    from backtest.analysis.result import RunResult
 
 __all__ = [
     "ALL_COLUMNS",
@@ -131,9 +129,9 @@ def names_of(facts: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(ALL_COLUMNS) if "market" in (facts.get("config") or ()) else tuple(COLUMNS)
 
 
-def rows_of(result: RunResult, name: str) -> Iterator[Row]:
+def rows_of(record: RunRecord, name: str) -> Iterator[Row]:
     """The rows of one table of a run that is in memory."""
-    return _ROWS[name](result)
+    return _ROWS[name](record)
 
 
 def _number(value: Decimal | None) -> str:
@@ -162,9 +160,9 @@ def _type(order: SpotOrder | TradingOrder) -> str:
     return "market" if order.stop_price is None else "stop"
 
 
-def _orders(result: RunResult) -> Iterator[Row]:
-    accounts, strategies = _names(result)
-    for order in result.records.orders:
+def _orders(record: RunRecord) -> Iterator[Row]:
+    accounts, strategies = _names(record)
+    for order in record.records.orders:
         spot = isinstance(order, SpotOrder)
         values = order.__dict__
         get = values.get
@@ -221,9 +219,9 @@ def _orders(result: RunResult) -> Iterator[Row]:
         )
 
 
-def _transactions(result: RunResult) -> Iterator[Row]:
-    run_id = result.run.run_id
-    for entry in result.ledger.entries:
+def _transactions(record: RunRecord) -> Iterator[Row]:
+    run_id = record.run.run_id
+    for entry in record.ledger.entries:
         time, number = format_ns(entry.time), str(entry.number)
         entry_id = str(entry_uuid(run_id, entry.number))
         cause, sequence = str(entry.cause), entry.first
@@ -247,12 +245,12 @@ def _transactions(result: RunResult) -> Iterator[Row]:
                 sequence += 1
 
 
-def _balances(result: RunResult) -> Iterator[Row]:
+def _balances(record: RunRecord) -> Iterator[Row]:
     """After each entry, what it changed of the agents' accounts."""
-    run_id = result.run.run_id
-    agents = {name for name, account in result.accounts.items() if not account.is_house}
+    run_id = record.run.run_id
+    agents = {name for name, account in record.accounts.items() if not account.is_house}
     held: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
-    for entry in result.ledger.entries:
+    for entry in record.ledger.entries:
         touched: dict[tuple[str, str], None] = {}
         for account, asset, _, available, unavailable in entry.legs:
             if account in agents:
@@ -271,9 +269,9 @@ def _balances(result: RunResult) -> Iterator[Row]:
             )
 
 
-def _fills(result: RunResult) -> Iterator[Row]:
-    accounts, strategies = _names(result)
-    for fill in result.records.fills:
+def _fills(record: RunRecord) -> Iterator[Row]:
+    accounts, strategies = _names(record)
+    for fill in record.records.fills:
         yield (
             format_ns(fill.timestamp_ns),
             str(fill.order_id),
@@ -306,11 +304,11 @@ def _fills(result: RunResult) -> Iterator[Row]:
         )
 
 
-def _events(result: RunResult) -> Iterator[Row]:
-    run_id = result.run.run_id
-    orders = result.records.orders
+def _events(record: RunRecord) -> Iterator[Row]:
+    run_id = record.run.run_id
+    orders = record.records.orders
     by_id: dict[UUID, SpotOrder | TradingOrder] = {}
-    for sequence, event in enumerate(result.records.events, 1):
+    for sequence, event in enumerate(record.records.events, 1):
         order = orders[event.order_number - 1] if event.order_number else None
         about = order
         if order is None and event.asked is not None:
@@ -355,18 +353,18 @@ def _facts(facts: Facts) -> Iterator[str]:
     yield _number(facts.quantity)
 
 
-def _equity(result: RunResult) -> Iterator[Row]:
-    for time, equity in result.valuation.samples:
+def _equity(record: RunRecord) -> Iterator[Row]:
+    for time, equity in record.valuation.samples:
         yield (format_ns(time), plain(equity))
 
 
-def _names(result: RunResult) -> tuple[dict[UUID, str], dict[UUID, str]]:
+def _names(record: RunRecord) -> tuple[dict[UUID, str], dict[UUID, str]]:
     """Account ids to names, agent ids to names of strategies."""
-    accounts = {account.account_id: name for name, account in result.accounts.items()}
-    return accounts, dict(result.agents)
+    accounts = {account.account_id: name for name, account in record.accounts.items()}
+    return accounts, dict(record.agents)
 
 
-_ROWS: dict[str, Callable[[RunResult], Iterator[Row]]] = {
+_ROWS: dict[str, Callable[[RunRecord], Iterator[Row]]] = {
     "orders": _orders,
     "transactions": _transactions,
     "balances": _balances,
