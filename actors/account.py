@@ -27,7 +27,7 @@ class AccountActor(Actor):
     ``insurance_fund`` is paid into the house account of that name the same way.
     """
 
-    handles_inside = awaits_inside = False
+    handles_inside = False
 
     def __init__(
         self,

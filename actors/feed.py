@@ -22,7 +22,7 @@ class MarketData(Actor):
     `backtest.data` gives them; it is read one event ahead.
     """
 
-    handles_inside = awaits_inside = False
+    handles_inside = False
 
     def __init__(self, events: Iterable[MarketEvent], name: str = "market-data") -> None:
         super().__init__(name)

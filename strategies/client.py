@@ -10,7 +10,6 @@ from backtest.actors import BalanceUpdate, EventKind, OrderEvent, StrategyHost, 
 from backtest.errors import OrderRejected, RejectReason
 from backtest.log import get_logger
 from backtest.models import SpotOrder, TradingOrder
-from backtest.money import add
 from backtest.times import from_ns
 
 from .close_handle import CloseHandle
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from .strategy import Strategy
 
 __all__ = ["OrderClient"]
+
+_ACCEPTED, _REJECTED = EventKind.ACCEPTED, EventKind.REJECTED
 
 
 class OrderClient:
@@ -89,61 +90,55 @@ class OrderClient:
         if event.balances:
             self.balances.update(event.balances)
         if type(event) is not OrderEvent:
-            if event.positions:
-                self._share(event.positions)
+            self._share(event.positions)
             return
+        kind, branch = event.kind, event.branch
         command = self._sent.pop(event.command, None) if event.command else None
-        if event.kind is EventKind.REJECTED:
+        if kind is _REJECTED:
             self._rejected(event, command)
             return
-        if event.kind is EventKind.ACCEPTED and command is not None:
-            handle = command.value
-            handle.branch, handle.id = event.branch, event.branch_id
-            self._branches[event.branch] = handle
+        handle: OrderHandle | None
+        if kind is _ACCEPTED and type(command) is OrderHandle:
+            handle = self._branches[branch] = command
+            handle.branch, handle.id = branch, event.branch_id
         else:
-            known = self._branches.get(event.branch)
-            if known is None:
-                # A bankruptcy is told of after the order that it befell is gone.
-                self._answer_last(event)
-                return
-            handle = known
-        handle.apply(event)
-        if event.positions:
-            self._take(event, handle)
-        closes = self._follow(event, handle, command)
-        if event.later:
-            self._unanswered = self._unanswered if command is None else command
-        elif command is not None:
-            command.answer()
-        else:
+            handle = self._branches.get(branch)
+        if handle is None:
+            # A bankruptcy is told of after the order that it befell is gone.
             self._answer_last(event)
+            return
+        handle.apply(event)
+        closes: Sequence[CloseHandle] = ()
+        if event.positions or event.children or event.closes is not None:
+            closes = self._follow(event, handle, command)
+        if command is not None and not event.later:
+            command.answer()
+        elif command is not None or self._unanswered is not None:
+            self._answer_last(event, command)
         for close in closes:
             close.settle()
-        handle.settle()
+        if event.live is not None:
+            self.open[branch] = handle
+        else:
+            self.open.pop(branch, None)
+            if not handle.parts:
+                self._branches.pop(branch, None)
+            handle.settle()
 
     def _follow(
         self, event: OrderEvent, handle: OrderHandle, command: Command[Any] | None
     ) -> Sequence[CloseHandle]:
-        """Bring handles up to date with an event of ``handle``; those of closes that it told of."""
-        kind = event.kind
-        if kind is EventKind.CANCELLED:
-            handle.cancelled_volume = add(handle.cancelled_volume, event.order.cancel_volume)  # type: ignore[union-attr,arg-type]
-            handle.end_reason = None if event.reason is None else event.reason.value
-        elif kind is EventKind.SPLIT:
+        """Take up positions, parts of a split, exits and closes; the handles of closes told of."""
+        if event.positions:
+            self._take(event, handle)
+        if event.kind is EventKind.SPLIT:
             self._split(event, handle, command)
-        elif kind is EventKind.FILLED and event.children:
+        elif event.kind is EventKind.FILLED:
             for number, order in event.children:
                 handle.add_exit(self._new_handle(handle, number, order))
-        closes: Sequence[CloseHandle] = ()
         if event.closes is not None and (event.closes or handle.closes):
-            closes = self._follow_closes(event, handle)
-        if handle.live is not None:
-            self.open[event.branch] = handle
-        else:
-            self.open.pop(event.branch, None)
-            if not handle.parts:
-                self._branches.pop(event.branch, None)
-        return closes
+            return self._follow_closes(event, handle)
+        return ()
 
     def _take(self, event: OrderEvent, handle: OrderHandle) -> None:
         """Bring open positions up to date with an event of ``handle``."""
@@ -193,8 +188,10 @@ class OrderClient:
         entry.closes = {number: one for number, one in entry.closes.items() if number in pending}
         return followed
 
-    def _answer_last(self, event: OrderEvent) -> None:
-        """The last of what a command did was told."""
+    def _answer_last(self, event: OrderEvent, command: Command[Any] | None = None) -> None:
+        """Answer ``command``, or the one of which more was to come, once that has come."""
+        if command is not None:
+            self._unanswered = command
         if self._unanswered is not None and not event.later:
             waiting, self._unanswered = self._unanswered, None
             waiting.answer()

@@ -10,8 +10,15 @@ from uuid import UUID
 
 from backtest.actors import StrategyHost, Welcome
 from backtest.actors.protocol import Amend, Create, Verb
-from backtest.errors import FieldError
-from backtest.models import PLAIN, ActionType, DecisionAction, Instructions, OrderDirection
+from backtest.errors import FieldError, OrderRejected, RejectReason
+from backtest.models import (
+    PLAIN,
+    ActionType,
+    DecisionAction,
+    Instructions,
+    OrderDirection,
+    TimeInForce,
+)
 from backtest.models._fast import derive
 from backtest.money import decimal_of
 from backtest.services.fills.walk import WorkingKind
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Commands"]
 
 _new = tuple.__new__
+_GTC = TimeInForce.GTC
 
 
 class Commands:
@@ -59,39 +67,45 @@ class Commands:
         leverage: Number | None = None,
         stop_loss: Number | None = None,
         take_profit: Number | None = None,
-        instructions: Instructions = PLAIN,
+        trail: Number | None = None,
+        trail_percent: Number | None = None,
+        time_in_force: TimeInForce | str = _GTC,
+        expires: Expires | None = None,
+        post_only: bool = False,
+        reduce_only: bool = False,
+        oco: str | None = None,
     ) -> OrderHandle:
         """Send a new order; its handle."""
-        kind, limit_price, stop_price = _kind_of(limit_price, stop_price, instructions)
+        host = self._host
+        if host.warm_up is not None:
+            self.check_warm()
+        terms = PLAIN
+        plain = trail is trail_percent is expires is oco is None and time_in_force is _GTC
+        if not plain or post_only or reduce_only:
+            terms = self._terms(
+                trail, trail_percent, time_in_force, expires, post_only, reduce_only, oco
+            )
+        kind: WorkingKind = "market"
+        if limit_price is not None:
+            kind, limit_price = "limit", decimal_of(limit_price, "limit_price")
+        if stop_price is not None:
+            kind = "stop" if limit_price is None else "stop_limit"
+            stop_price = decimal_of(stop_price, "stop_price")
+        if terms is not PLAIN and terms.is_trailing:
+            if limit_price is not None:
+                raise FieldError("limit_price", "cannot be combined with trail: it is a stop")
+            kind = "trailing_stop"
         size = decimal_of(volume, "volume")
         handle = OrderHandle(self._client, pair, direction, size, spot)
         if account is None:
             account = self._holdings.default_account
         elif account not in self._holdings.accounts:
             self._holdings.account_id(account)
-        number = self._host.next_command()
+        number = host.commands = host.commands + 1
         self.sent[number] = handle
-        if spot and stop_loss is None and take_profit is None:
-            ask = _new(
-                Create,
-                (
-                    number,
-                    account,
-                    pair,
-                    True,
-                    kind,
-                    direction,
-                    size,
-                    limit_price,
-                    stop_price,
-                    None,
-                    None,
-                    None,
-                    instructions,
-                ),
-            )
-        else:
-            ask = Create(
+        ask = _new(
+            Create,
+            (
                 number,
                 account,
                 pair,
@@ -101,13 +115,58 @@ class Commands:
                 size,
                 limit_price,
                 stop_price,
-                _maybe(leverage, "leverage"),
-                _maybe(stop_loss, "stop_loss"),
-                _maybe(take_profit, "take_profit"),
-                instructions,
-            )
-        self._host.submit(ask)
+                None if leverage is None else decimal_of(leverage, "leverage"),
+                None if stop_loss is None else decimal_of(stop_loss, "stop_loss"),
+                None if take_profit is None else decimal_of(take_profit, "take_profit"),
+                terms,
+            ),
+        )
+        host.submit(ask)
         return handle
+
+    def check_warm(self) -> None:
+        """Raise `OrderRejected` while the strategy is warming up."""
+        warm_up = self._host.warm_up
+        if warm_up is not None:
+            raise OrderRejected(
+                RejectReason.WARMING_UP,
+                f"{self._host.bars_warmed(warm_up)} of {warm_up.needed} warm-up bars seen: "
+                "check self.is_warming_up before ordering",
+            )
+
+    def _terms(
+        self,
+        trail: Number | None,
+        trail_percent: Number | None,
+        time_in_force: TimeInForce | str,
+        expires: Expires | None,
+        post_only: bool,
+        reduce_only: bool,
+        oco: str | None,
+    ) -> Instructions:
+        """What an order asks for beside its prices."""
+        force = _force(time_in_force)
+        if expires is not None:
+            if force not in (_GTC, TimeInForce.GTD):
+                raise FieldError(
+                    "expires",
+                    f"is for GTD orders, and time_in_force is {force.value}: leave out one of the "
+                    "two (expires= alone makes the order GTD)",
+                )
+            force = TimeInForce.GTD
+        elif force is TimeInForce.GTD:
+            raise FieldError(
+                "expires", 'is missing: time_in_force GTD needs it, such as expires="4h"'
+            )
+        return Instructions(
+            force,
+            None if expires is None else self.moment(expires),
+            post_only,
+            reduce_only,
+            _maybe(trail, "trail"),
+            _maybe(trail_percent, "trail_percent"),
+            oco,
+        )
 
     def cancel(self, handle: OrderHandle, volume: Number | None) -> Command[OrderHandle]:
         return self._amend(handle, Verb.CANCEL, handle, _maybe(volume, "volume"))
@@ -185,7 +244,7 @@ class Commands:
                 if handle.is_rejected
                 else "was not accepted yet: await it before you change it",
             )
-        number = self._host.next_command()
+        number = self._host.commands = self._host.commands + 1
         if verb is Verb.CLOSE:
             command, value.number = value, number
             self.closes[number] = value
@@ -234,7 +293,7 @@ class Commands:
             if action.action_type.name.startswith("SPLIT"):
                 value = []
             command = Command(self._client, value)
-        number = self._host.next_command()
+        number = self._host.commands = self._host.commands + 1
         self.sent[number] = command
         if action.command_id is not None:
             self._by_id[action.command_id] = command
@@ -243,22 +302,13 @@ class Commands:
         return command
 
 
-def _kind_of(
-    limit_price: Number | None, stop_price: Number | None, instructions: Instructions
-) -> tuple[WorkingKind, Decimal | None, Decimal | None]:
-    """What kind of order prices and instructions make it; the prices as they are sent."""
-    kind: WorkingKind = "market"
-    if limit_price is not None:
-        kind = "limit"
-        limit_price = decimal_of(limit_price, "limit_price")
-    if stop_price is not None:
-        kind = "stop" if limit_price is None else "stop_limit"
-        stop_price = decimal_of(stop_price, "stop_price")
-    if instructions is not PLAIN and instructions.is_trailing:
-        if limit_price is not None:
-            raise FieldError("limit_price", "cannot be combined with trail: it is a stop")
-        kind = "trailing_stop"
-    return kind, limit_price, stop_price
+def _force(given: TimeInForce | str) -> TimeInForce:
+    """The time in force that ``given`` names, in capitals or not."""
+    try:
+        return TimeInForce(given.upper() if isinstance(given, str) else given)
+    except ValueError:
+        known = ", ".join(one.value for one in TimeInForce)
+        raise FieldError("time_in_force", f"must be one of {known}, not {given!r}") from None
 
 
 def _maybe(value: Number | None, name: str) -> Decimal | None:

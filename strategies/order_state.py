@@ -222,9 +222,12 @@ class OrderState(Command["OrderHandle"]):
         """Bring the handle up to date with an event of its branch."""
         kind = event.kind
         self.live = event.live
-        # By far the most events are these two, which change nothing but what is pending.
+        # By far the most events are these two.
         if kind is _CANCELLED:
-            if event.reason in _AT_ITS_STOP and event.order.stop_price is not None:  # type: ignore[union-attr]
+            done = event.order
+            self.cancelled_volume = add(self.cancelled_volume, done.cancel_volume)  # type: ignore[union-attr,arg-type]
+            self.end_reason = None if event.reason is None else event.reason.value
+            if event.reason in _AT_ITS_STOP and done.stop_price is not None:  # type: ignore[union-attr]
                 self.is_triggered = True
         elif kind is not _ACCEPTED:
             self._change(kind, event)
@@ -289,7 +292,8 @@ class OrderState(Command["OrderHandle"]):
             if not self.parts:
                 if self._flat is not None:
                     self._flat.resolve()
-                self.stop_events()
+                if self._events is not None:
+                    self.stop_events()
 
     def stop_events(self) -> None:
         if self._events is not None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from backtest.actors import StrategyHost
-from backtest.errors import FieldError, OrderRejected, RejectReason
+from backtest.actors import BalanceUpdate, OrderEvent, StrategyHost
+from backtest.errors import OrderRejected, RejectReason
 from backtest.models import (
-    PLAIN,
     ActionType,
     DecisionAction,
-    Instructions,
     OrderDirection,
     TimeInForce,
 )
-from backtest.money import decimal_of
 
 from .client import OrderClient
 from .command import Command
@@ -42,6 +40,8 @@ class Ordering:
     woken again before. See `think`."""
 
     _host: StrategyHost
+    _host_applies: Callable[[OrderEvent | BalanceUpdate], None]
+    """Called by the host with each event, as it arrives."""
     _client: OrderClient
 
     @known_words
@@ -75,8 +75,6 @@ class Ordering:
         The order is sent at once. Await the handle to wait for its acceptance; that raises
         `OrderRejected` when the venue refuses.
         """
-        self._may_order()
-        terms = self._terms(trail, trail_percent, time_in_force, expires, post_only, False, oco)
         return self._client.commands.create(
             True,
             pair,
@@ -88,7 +86,13 @@ class Ordering:
             None,
             stop_loss,
             take_profit,
-            terms,
+            trail,
+            trail_percent,
+            time_in_force,
+            expires,
+            post_only,
+            False,
+            oco,
         )
 
     @known_words
@@ -114,8 +118,6 @@ class Ordering:
         With ``stop_loss``, ``take_profit`` or both, and no other price, it is an exit: one order
         that sells at the one or the other, whichever is reached first.
         """
-        self._may_order()
-        terms = self._terms(trail, trail_percent, time_in_force, expires, post_only, False, oco)
         return self._client.commands.create(
             True,
             pair,
@@ -127,7 +129,13 @@ class Ordering:
             None,
             stop_loss,
             take_profit,
-            terms,
+            trail,
+            trail_percent,
+            time_in_force,
+            expires,
+            post_only,
+            False,
+            oco,
         )
 
     @known_words
@@ -154,10 +162,6 @@ class Ordering:
 
         ``stop_loss`` and ``take_profit`` close it at those prices, whichever is reached first.
         """
-        self._may_order()
-        terms = self._terms(
-            trail, trail_percent, time_in_force, expires, post_only, reduce_only, oco
-        )
         return self._client.commands.create(
             False,
             pair,
@@ -169,7 +173,13 @@ class Ordering:
             leverage,
             stop_loss,
             take_profit,
-            terms,
+            trail,
+            trail_percent,
+            time_in_force,
+            expires,
+            post_only,
+            reduce_only,
+            oco,
         )
 
     @known_words
@@ -193,10 +203,6 @@ class Ordering:
         account: str | None = None,
     ) -> OrderHandle:
         """Open a short position of ``volume`` contracts on margin; otherwise like `long`."""
-        self._may_order()
-        terms = self._terms(
-            trail, trail_percent, time_in_force, expires, post_only, reduce_only, oco
-        )
         return self._client.commands.create(
             False,
             pair,
@@ -208,50 +214,12 @@ class Ordering:
             leverage,
             stop_loss,
             take_profit,
-            terms,
-        )
-
-    def _terms(
-        self,
-        trail: Number | None,
-        trail_percent: Number | None,
-        time_in_force: TimeInForce | str,
-        expires: datetime | float | timedelta | str | None,
-        post_only: bool,
-        reduce_only: bool,
-        oco: str | None,
-    ) -> Instructions:
-        """What an order asks for beside its prices; most ask for nothing."""
-        if (
-            time_in_force is _GTC
-            and trail is None
-            and trail_percent is None
-            and expires is None
-            and oco is None
-            and not post_only
-            and not reduce_only
-        ):
-            return PLAIN
-        force = _force(time_in_force)
-        if expires is not None:
-            if force not in (_GTC, TimeInForce.GTD):
-                raise FieldError(
-                    "expires",
-                    f"is for GTD orders, and time_in_force is {force.value}: leave out one of the "
-                    "two (expires= alone makes the order GTD)",
-                )
-            force = TimeInForce.GTD
-        elif force is TimeInForce.GTD:
-            raise FieldError(
-                "expires", 'is missing: time_in_force GTD needs it, such as expires="4h"'
-            )
-        return Instructions(
-            force,
-            None if expires is None else self._client.commands.moment(expires),
+            trail,
+            trail_percent,
+            time_in_force,
+            expires,
             post_only,
             reduce_only,
-            None if trail is None else decimal_of(trail, "trail"),
-            None if trail_percent is None else decimal_of(trail_percent, "trail_percent"),
             oco,
         )
 
@@ -280,26 +248,8 @@ class Ordering:
         For a new order that is its `OrderHandle`, for a split the handles of the parts.
         Raises `OrderRejected` for one that is not complete in itself.
         """
-        self._may_order()
+        self._client.commands.check_warm()
         good, problem = action.validate()
         if not good:
             raise OrderRejected(RejectReason.INVALID_ACTION, problem, action.order_id)
         return self._client.commands.submit(action)
-
-    def _may_order(self) -> None:
-        warm_up = self._host.warm_up
-        if warm_up is not None:
-            raise OrderRejected(
-                RejectReason.WARMING_UP,
-                f"{self._host.bars_warmed(warm_up)} of {warm_up.needed} warm-up bars seen: "
-                "check self.is_warming_up before ordering",
-            )
-
-
-def _force(given: TimeInForce | str) -> TimeInForce:
-    """The time in force that ``given`` names, in capitals or not."""
-    try:
-        return TimeInForce(given.upper() if isinstance(given, str) else given)
-    except ValueError:
-        known = ", ".join(one.value for one in TimeInForce)
-        raise FieldError("time_in_force", f"must be one of {known}, not {given!r}") from None

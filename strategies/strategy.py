@@ -13,7 +13,7 @@ import attrs
 
 from backtest.actors import Handlers, Message, OrderEvent, StrategyHost
 from backtest.actors.host.warm_up import WarmUp
-from backtest.actors.protocol import BalanceUpdate, Kind, Welcome
+from backtest.actors.protocol import Kind, Welcome
 from backtest.errors import FieldError, OrderRejected
 from backtest.models import Asset, Bar, Depth, DepthUpdate, Quote, Trade, TradingPair
 from backtest.money import decimal_of
@@ -302,14 +302,11 @@ class Strategy(Ordering, Watching):
         else:
             self._host = host
             self._client = OrderClient(host, welcome, self)
+            self._host_applies = self._client.apply
             host.warm_up = WarmUp(self.warmup_bars) if self.warmup_bars > 0 else None
         return Handlers(
             **{name: getattr(self, name) if name in overridden else None for name in HANDLERS}
         )
-
-    def _host_applies(self, event: OrderEvent | BalanceUpdate) -> None:
-        """Called by the host with each event, as it arrives."""
-        self._client.apply(event)
 
     def _host_ended(self) -> None:
         """Called by the host when the run is over."""

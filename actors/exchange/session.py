@@ -43,7 +43,7 @@ class SessionActor(Actor):
     Raises `ConfigError` when the day does not begin before it ends, or a phase lies before it.
     """
 
-    handles_inside = awaits_inside = False
+    handles_inside = False
 
     def __init__(
         self,

@@ -49,7 +49,8 @@ class Desk(Actor):
         is."""
         self.warm_up: WarmUp | None = None
         """What it has seen, while it may not order yet."""
-        self._commands = 0
+        self.commands = 0
+        """The number of the last command."""
         self._timers_set = 0
         self._timers: set[int] = set()
         self._subscribed: Chosen | None = None
@@ -58,7 +59,8 @@ class Desk(Actor):
     def submit(self, action: Create | Amend | DecisionAction) -> None:
         """Send a command to the venue. Raises `SimulationEnded` once the run is over for good,
         `Undeliverable` when the venue has ended before."""
-        self._check_venue()
+        if not self._venue.target.open:
+            self._check_venue()
         if self.is_over:
             self.too_late += 1
         try:
@@ -74,11 +76,6 @@ class Desk(Actor):
             if not self.is_over:
                 raise Undeliverable(f"{self.name} sent a command to {BROKER}, which has ended")
             raise SimulationEnded("the run has ended: no command can be sent any more")
-
-    def next_command(self) -> int:
-        """The number of the next command."""
-        self._commands += 1
-        return self._commands
 
     def subscribe(self, pair: str, conflate: bool, length: int | None = None) -> None:
         """From now on get the events of ``pair`` (of bars those of ``length``, or all), and only of

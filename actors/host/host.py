@@ -8,8 +8,6 @@ arrives, also while a handler is suspended; handlers run one at a time.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Mapping
-from functools import partial
-from inspect import iscoroutinefunction
 from typing import Any
 
 from backtest.actors.kernel.fiber import Fiber
@@ -41,7 +39,6 @@ class StrategyHost(Desk):
     """Runs ``strategy``; its handlers one at a time, its ``run`` beside them."""
 
     is_agent = True
-    handles_inside = False  # the host's own code needs no task; it enters it for the strategy's
 
     def __init__(
         self,
@@ -63,7 +60,6 @@ class StrategyHost(Desk):
         """Of what its handlers are given."""
         self._handlers = Handlers(*(None,) * len(Handlers._fields))
         self._on_bar: Handler | None = None
-        self._async_bar = self._async_timer = False
         self._applied = 0
         self._deferred: Envelope | None = None
         """What it was given and has not begun with, for it is thinking."""
@@ -102,8 +98,6 @@ class StrategyHost(Desk):
             handler = with_depth(self._handlers.on_quote, self._handlers.on_depth, increments)
             self._handlers = self._handlers._replace(on_quote=handler)
         self._on_bar = self._handlers.on_bar
-        self._async_bar = iscoroutinefunction(self._on_bar)
-        self._async_timer = iscoroutinefunction(self._handlers.on_timer)
         if self._handlers.on_start is not None:
             pending = self._handlers.on_start()
             if pending is not None:
@@ -142,7 +136,7 @@ class StrategyHost(Desk):
             ]
             for fiber in (self._line, self.fiber):
                 if fiber is not None and fiber.alive:
-                    fiber.task.cancel()  # type: ignore[union-attr]
+                    fiber.task.cancel()
         elif self._handlers.on_stop is not None:
             self.system.spawn(self, "on_stop", self._stop())
 
@@ -162,10 +156,8 @@ class StrategyHost(Desk):
     def handle(self, envelope: Envelope) -> Awaitable[None] | None:
         payload = envelope[4]
         kind = type(payload)
-        if self._thinking is not None:
-            later = self._wake(envelope, self._thinking)
-            if later is not None:
-                return later
+        if self._thinking is not None and (later := self._wake(envelope, self._thinking)):
+            return later
         if kind is Bar:
             streamed = self._bar_streams and self.streams.push_bar(payload)
             on_bar = self._on_bar
@@ -182,24 +174,21 @@ class StrategyHost(Desk):
                 return None
             if self.fiber.inbox:
                 self._note_late(payload)
-            # Calling an async handler runs none of it: only a plain one needs its task around it.
-            if self._async_bar:
-                return on_bar(payload)  # type: ignore[no-any-return]
-            pending = self.fiber.inside(on_bar, payload)
+            pending = on_bar(payload)
             return None if pending is None else _awaitable(pending, "on_bar")
-        return self._handle_other(envelope, kind, payload)
-
-    def _handle_other(
-        self, envelope: Envelope, kind: type[Any], payload: Any
-    ) -> Awaitable[None] | None:
-        """`handle`, of anything but a bar."""
         if kind is OrderEvent or kind is BalanceUpdate:
             if envelope[2] > self._applied:
-                self._apply(envelope)
+                self._applied = envelope[2]
+                self.strategy._host_applies(payload)
             on_order = self._handlers.on_order
             if on_order is None or kind is BalanceUpdate:
                 return None
-            return _awaitable(self.fiber.inside(on_order, payload), "on_order")
+            pending = on_order(payload)
+            return None if pending is None else _awaitable(pending, "on_order")
+        return self._handle_other(kind, payload)
+
+    def _handle_other(self, kind: type[Any], payload: Any) -> Awaitable[None] | None:
+        """`handle`, of what comes less often."""
         if kind is Timer:
             return self._on_timer(payload)
         if kind is Quote or kind is Trade:
@@ -239,7 +228,7 @@ class StrategyHost(Desk):
             return None
         if self.fiber.inbox:
             self._note_late(tick)
-        pending = self.fiber.inside(handler, tick)
+        pending = handler(tick)
         return None if pending is None else _awaitable(pending, f"on_{kind.__name__.lower()}")
 
     def _on_depth(self, news: Depth | DepthUpdate) -> Awaitable[None] | None:
@@ -249,23 +238,21 @@ class StrategyHost(Desk):
         handler = self._handlers.on_depth
         if handler is None or (self._subscribed is not None and pair not in self._subscribed):
             return None
-        return _awaitable(self.fiber.inside(handler, news), "on_depth")
+        return _awaitable(handler(news), "on_depth")
 
     def _on_snapshot(self, depth: Depth) -> Awaitable[None] | None:
         self._note_last(depth.pair, depth.last)
         handler = self._handlers.on_snapshot
         if handler is None:
             return None
-        return _awaitable(self.fiber.inside(handler, depth), "on_snapshot")
+        return _awaitable(handler(depth), "on_snapshot")
 
     def _on_message(self, message: Message) -> Awaitable[None] | None:
         self.topics.hear(message)
         handler = self._handlers.on_message
         if handler is None:
             return None
-        return _awaitable(
-            self.fiber.inside(partial(handler, *message[:2]), message[2]), "on_message"
-        )
+        return _awaitable(handler(*message), "on_message")
 
     # -- thinking ----------------------------------------------------------------------------------
 
@@ -275,7 +262,8 @@ class StrategyHost(Desk):
         now = self.system.now
         if kind is OrderEvent or kind is BalanceUpdate:
             if envelope[2] > self._applied:
-                self._apply(envelope)
+                self._applied = envelope[2]
+                self.strategy._host_applies(envelope[4])
             if kind is BalanceUpdate:
                 return None
             if self._handlers.on_order is None:
@@ -293,11 +281,7 @@ class StrategyHost(Desk):
         while thinking.free > self.system.now:
             await self.system.sleep_until(thinking.free, envelope.priority)
         self._deferred = None
-        self.fiber.draining = True
-        try:
-            pending = self.handle(envelope)
-        finally:
-            self.fiber.draining = False
+        pending = self.handle(envelope)
         if pending is not None:
             await pending
 
@@ -309,15 +293,12 @@ class StrategyHost(Desk):
         wanted = self._subscribed is None or payload.pair in self._subscribed
         return wanted and getattr(self._handlers, name) is not None
 
-    def _apply(self, envelope: Envelope) -> None:
-        self._applied = envelope[2]
-        self.strategy._host_applies(envelope[4])
-
     def _arrive(self, envelope: Envelope) -> bool:
         """Called while a handler is suspended, or when the strategy has ended."""
         kind = type(envelope[4])
         if kind is OrderEvent or kind is BalanceUpdate:
-            self._apply(envelope)
+            self._applied = envelope[2]
+            self.strategy._host_applies(envelope[4])
             if self.is_over or kind is BalanceUpdate:
                 return True
             if self._handlers.on_order is not None:
@@ -356,11 +337,7 @@ class StrategyHost(Desk):
         on_timer = self._handlers.on_timer
         if on_timer is None:
             return None
-        # Calling an async handler runs none of it: only a plain one needs its task around it.
-        call = (
-            on_timer(timer.name) if self._async_timer else self.fiber.inside(on_timer, timer.name)
-        )
-        return call  # type: ignore[no-any-return]
+        return _awaitable(on_timer(timer.name), "on_timer")
 
 
 def _awaitable(pending: Any, handler: str) -> Awaitable[None] | None:

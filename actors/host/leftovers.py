@@ -58,11 +58,9 @@ def handled(
 def unseen(count: int, fiber: Fiber | None, late: Lateness) -> list[Unseen]:
     """That ``count`` events wait for ``fiber`` to go on, and the line that holds it; and those that
     came late."""
-    waits = bool(count) and fiber is not None and fiber.alive
-    if not waits and not late.count:
-        return []
-    line = line_of(fiber.task) if waits else late.line  # type: ignore[arg-type, union-attr]
-    return [Unseen(count if waits else 0, line, late.count, late.most)]
+    if count and fiber is not None and fiber.alive:
+        return [Unseen(count, line_of(fiber.task), late.count, late.most)]
+    return [Unseen(0, late.line, late.count, late.most)] if late.count else []
 
 
 def in_vain(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import types
 from collections.abc import Awaitable, Callable, Generator
 from enum import Enum
-from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -59,10 +58,8 @@ class Actor:
     """How many messages may wait for it; 0: a sender waits until the actor waits for a message."""
     supervision = Supervision()
     handles_inside = True
-    """Whether a plain `handle` runs inside the actor's task and context. One that never asks
-    asyncio who it is, and leaves context variables alone, may say False: it saves 0.1 µs."""
-    awaits_inside = True
-    """The same for the coroutine of an ``async`` `handle`."""
+    """Whether `handle` runs inside the actor's task and context. One that never asks asyncio who it
+    is, and leaves context variables alone, may say False: then it is called where it is asked."""
 
     is_agent = False
     """Whether others may speak to it: by name, or on topics."""
@@ -156,20 +153,15 @@ class Actor:
         """The actor's life: handle messages one at a time, for ever."""
         await self.started()
         fiber, handle = self.fiber, self.handle
-        fiber.enters = self.awaits_inside
-        fiber.hosts = not (self.awaits_inside or self.handles_inside)
+        fiber.enters = self.handles_inside
         fiber.respond = self.respond if self._has("respond") else None
         fiber.look = self.look if self._has("look") else None
-        fiber.handle = partial(fiber.inside, handle) if self.handles_inside else handle
+        fiber.handle = handle
         while True:
             while fiber.inbox:
                 envelope = fiber.inbox.popleft()
                 fiber.take(envelope)
-                fiber.draining = True
-                try:
-                    pending = handle(envelope)
-                finally:
-                    fiber.draining = False
+                pending = handle(envelope)
                 if pending is not None:
                     await pending
             await (await self._pending())

@@ -327,7 +327,8 @@ class Channel:
         if (
             target.waiting is HANDLE
             and self.is_prompt
-            and target.hosts
+            and not target.enters
+            and target.room is None
             and events.is_idle(priority)
         ):
             # It would be the next message delivered anyway: deliver it here. The asker is spared
@@ -346,10 +347,7 @@ class Channel:
             if events.tracer is not None:
                 events.tracer(envelope)
             reply.inline = True
-            if sender is None or sender.enters:
-                target.deliver_as_guest(envelope)
-            else:
-                target.deliver(envelope)
+            target.deliver(envelope, guest=sender is None or sender.enters)
             reply.inline = False
             if events.observer is not None:
                 events.observer(envelope)

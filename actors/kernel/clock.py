@@ -9,8 +9,6 @@ import math
 import time
 from typing import Any, Protocol
 
-from backtest.errors import BacktestError
-
 __all__ = ["Clock", "Instant", "RealClock", "SimulatedClock", "moment_ns", "seconds_ns"]
 
 _LONG = 1e6
@@ -28,7 +26,7 @@ class Clock(Protocol):
 
 
 class SimulatedClock:
-    """Stands still until the kernel advances it; never goes back."""
+    """Says when a simulation begins; from there on the kernel knows the time (`System.now`)."""
 
     __slots__ = ("ns",)
 
@@ -37,12 +35,6 @@ class SimulatedClock:
 
     def now(self) -> int:
         return self.ns
-
-    def advance(self, ns: int) -> None:
-        """Move to ``ns``. Raises when that lies in the past: time never goes back."""
-        if ns < self.ns:
-            raise BacktestError(f"time cannot go back from {self.ns} to {ns}")
-        self.ns = ns
 
 
 class RealClock:

@@ -41,10 +41,9 @@ class Delivery:
     def pump(self) -> None:  # noqa: C901  # every call would be paid for with each message
         """Deliver what is due until the loop has work of its own, moving time when all wait."""
         events = self.events
-        ready, wakes = events.ready, events.wakes
+        ready, wakes, heap = events.ready, events.wakes, events.heap
         first, second, third, fourth = events.queues
-        deliver, emit, advance = self.deliver, self.emit, self._advance
-        next_alone = events.next_alone
+        deliver, emit, move_on = self.deliver, self.emit, events.move_on
         watched = events.tracer is not None or events.observer is not None
         while True:
             for _ in _STRIDE:
@@ -69,22 +68,22 @@ class Delivery:
                 elif fourth:
                     events.priority = 3
                     envelope = fourth.popleft()
-                elif events.now < events.feed_time < NEVER and not (
-                    events.heap or events.loose or events.is_ending
-                ):
-                    # The common case of `_advance`: all wait, nothing but the next bar is to come.
-                    events.now = events.clock.ns = events.feed_time  # type: ignore[attr-defined]
+                elif events.loose or events.is_ending:
+                    if not self._go_on():
+                        return
+                    continue
+                elif events.now < events.feed_time < (heap[0][0] if heap else NEVER):
+                    # The common case of `move_on`: nothing but a market event comes next.
+                    events.now = events.feed_time
                     events.priority = 0
                     emit()
                     continue
+                elif move_on():
+                    continue
                 else:
-                    # So does a message with latency, alone at its time: a market of agents.
-                    envelope = next_alone()
-                    if envelope is None:
-                        if advance():
-                            continue
-                        return
-                # The common case of `_deliver`, here because a call of it is a tenth of it all.
+                    self.course.quiescent()
+                    return
+                # The common case of `deliver`, here because a call of it is a tenth of it all.
                 if not watched and type(envelope) is Envelope and type(envelope[4]) is not Answer:
                     fiber = envelope[3].target
                     if fiber.waiting is HANDLE and fiber.room is None:
@@ -107,10 +106,16 @@ class Delivery:
         if events.tracer is not None or events.observer is not None:
             return
         level = events.priority
+        first, second, third, _ = queues = events.queues
         # What is sent meanwhile is no more urgent than the event at hand, so one look is enough.
-        if level and events.is_urgent(level):
+        if level and (
+            first
+            or events.feed_time == events.now
+            or (level > 1 and second)
+            or (level > 2 and third)
+        ):
             return
-        queue, wakes, ready = events.queues[level], events.wakes, events.ready
+        queue, wakes, ready = queues[level], events.wakes, events.ready
         while queue and not (awaited.is_answered or wakes or ready):
             envelope = queue[0]
             if type(envelope) is not Envelope or type(envelope[4]) is Answer:
@@ -120,13 +125,10 @@ class Delivery:
                 if own.arrive is None:
                     return
                 del queue[0]
-                if self._arrives(own, envelope):
-                    own.load -= 1
-                else:
-                    own.inbox.append(envelope)
-            elif fiber.waiting is HANDLE and fiber.hosts and fiber.room is None:
+                self._put_into_inbox(own, envelope)
+            elif fiber.waiting is HANDLE and not fiber.enters and fiber.room is None:
                 del queue[0]
-                fiber.deliver_as_guest(envelope)
+                fiber.deliver(envelope, True)
             else:
                 return
 
@@ -176,9 +178,17 @@ class Delivery:
 
     def _put_into_inbox(self, fiber: Fiber, envelope: Envelope) -> None:
         """Hand a message to a fiber that is at work, or that has ended."""
-        if fiber.arrive is not None and self._arrives(fiber, envelope):
-            fiber.load -= 1
-        elif fiber.waiting is RECEIVE:
+        if fiber.arrive is not None:
+            try:
+                is_done = fiber.arrive(envelope)
+            except BaseException as error:
+                self.supervisor.explain(error, fiber)
+                self.course.fail(error)
+                is_done = True
+            if is_done:
+                fiber.load -= 1
+                return
+        if fiber.waiting is RECEIVE:
             fiber.take(envelope)
             fiber.step(envelope)
         elif fiber.open:
@@ -190,30 +200,20 @@ class Delivery:
             fiber.load -= 1
             self.supervisor.bury(envelope, f"{fiber.name} has ended")
 
-    def _arrives(self, fiber: Fiber, envelope: Envelope) -> bool:
-        try:
-            return fiber.arrive(envelope)  # type: ignore[misc]
-        except BaseException as error:
-            self.supervisor.explain(error, fiber)
-            self.course.fail(error)
-            return True
-
     def _fire(self, what: Any) -> None:
         if type(what) is Signal:
             what.resolve()
         elif not what.cancelled():
             self.events.loop.fire(what)
 
-    def _advance(self) -> bool:
+    def _go_on(self) -> bool:
         """Move to the next time at which something happens; False when the loop must go on."""
         events = self.events
         if events.loose and events.loop.outside_work():
             # Somebody waits for a thread or a socket: simulated time stands still.
             events.loop.poll()
             return False
-        at = events.next_time()
-        if at == NEVER or events.is_ending:
+        if events.is_ending or not events.move_on():
             self.course.quiescent()
             return False
-        events.move_to(at)
         return True

@@ -148,25 +148,37 @@ class EventQueue:
         """In real time, time has gone on while the loop was at work."""
         self.now = max(self.now, self.clock.now())
 
-    def move_to(self, at: int) -> None:
-        """Let simulated time be ``at``, and what the heap holds for then be due."""
+    def move_on(self) -> bool:
+        """Move simulated time to what comes next, and let all of then be due; False where nothing
+        comes."""
+        heap, at = self.heap, self.feed_time
+        if heap:
+            if type(heap[0]) is not Envelope:
+                self._drop_stale()
+            if heap and heap[0][0] < at:
+                at = heap[0][0]
+        if at == NEVER:
+            return False
         if at < self.now:
             raise BacktestError(f"time cannot go back from {self.now} to {at}")
-        self.now = self.clock.ns = at  # type: ignore[attr-defined]
+        self.now = at
         self.priority = 0
-        heap = self.heap
         while heap and heap[0][0] == at:
             item = heappop(heap)
             self.queues[item[1]].append(item)
+        return True
 
     def next_time(self) -> int:
         """When the next thing happens: of the market feed, or of the heap, less what is stale."""
+        self._drop_stale()
+        at: int = self.heap[0][0] if self.heap else NEVER
+        return min(at, self.feed_time)
+
+    def _drop_stale(self) -> None:
         heap = self.heap
         while heap and is_stale(heap[0][3]):
             heappop(heap)
             self.stale_timers = max(0, self.stale_timers - 1)
-        at: int = heap[0][0] if heap else NEVER
-        return min(at, self.feed_time)
 
     # -- what is due later -------------------------------------------------------------------------
 
@@ -215,24 +227,6 @@ class EventQueue:
             heapify(self.heap)
             self.stale_timers = 0
 
-    def next_alone(self) -> Envelope | None:
-        """The message that comes next, taken, and time moved to it; None when there must be a
-        closer look: it is not the only thing at its time, or no message, or time may not move."""
-        heap = self.heap
-        if not heap or self.loose or self.is_ending:
-            return None
-        item = heap[0]
-        at: int = item[0]
-        if type(item) is not Envelope or at >= self.feed_time or at < self.now:
-            return None
-        heappop(heap)
-        if heap and heap[0][0] == at:
-            heappush(heap, item)
-            return None
-        self.now = self.clock.ns = at  # type: ignore[attr-defined]
-        self.priority = item[1]
-        return item
-
     def set_feed(self, emit: Callable[[], int], at: int, fiber: Fiber) -> None:
         """Call ``emit`` at ``at``, before all else at that time, and again at each time it returns.
 
@@ -280,13 +274,6 @@ class EventQueue:
         if level and (second or (level > 1 and (third or (level > 2 and fourth)))):
             return False
         return priority <= self.priority or self.feed_time != self.now
-
-    def is_urgent(self, level: int) -> bool:
-        """Whether something more urgent than an event of priority ``level`` is due now."""
-        first, second, third, _ = self.queues
-        return bool(
-            first or self.feed_time == self.now or (level > 1 and second) or (level > 2 and third)
-        )
 
     def outside(self) -> int:
         """The cause of what a task that is no fiber sends: that of the fiber that started it."""

@@ -124,12 +124,10 @@ class Fiber:
         "cause",
         "context",
         "coroutine",
-        "draining",
         "enters",
         "events",
         "handle",
         "handling",
-        "hosts",
         "inbox",
         "load",
         "look",
@@ -167,21 +165,19 @@ class Fiber:
         """A signal for tasks of the actor's own that wait for a message; see `Actor.receive`."""
         self.arrive: Callable[[Envelope], bool] | None = None
         """Called with each message as it arrives; true when nothing is left for the inbox."""
-        self.draining = False
-        """Whether its own task is handling what waited in the inbox."""
         self.enters = True
-        """Whether coroutines of handlers run inside the task and its context."""
-        self.hosts = False
-        """Whether its handler may be called in place, while the asker's task runs."""
+        """Whether its handler runs inside the task and its context; one that does not may be called
+        in place, while an asker's task runs."""
         self.respond: Callable[[Any, int], Any] | None = None
         """`Actor.respond`, where the actor has one."""
         self.look: Callable[[Any], Any] | None = None
         """`Actor.look`, likewise."""
-        self.handle: Callable[[Envelope], Any] | None = None
+        self.handle: Any = None
         """What the kernel calls with a message while the fiber is parked on HANDLE."""
         self.waiting: Any = None
         """What it is parked on: RECEIVE, a signal, or None while it runs or waits in the loop."""
-        self.task: asyncio.Task[Any] | None = None
+        self.task: Any = None
+        """Its `asyncio.Task`, once it was started."""
         self.again = False
         """Whether the actor is to begin anew when this line, now being cancelled, has ended."""
         self.context = contextvars.copy_context()
@@ -190,9 +186,9 @@ class Fiber:
         # One decimal context for each, for they are mutable: or the precision that one actor sets
         # would be that of all, and the caller's that of the run.
         self._run(decimal.setcontext, ARITHMETIC.copy())
-        self.coroutine: Coroutine[Any, Any, Any] | None = None
+        self.coroutine: Any = None
         self._send: Any = None
-        self._future: asyncio.Future[None] | None = None
+        self._future: Any = None
         self._handoff: Any = _NOTHING
         self._outcome: Any = _NOTHING
         self._killed = False
@@ -208,16 +204,17 @@ class Fiber:
         self.events.loose += 1
         loop = asyncio.get_running_loop()
         make = self.events.task_class
-        self.task = make(_drive(self), loop=loop, name=self.name, context=self.context)
-        self.task.add_done_callback(self._ended)
-        return self.task
+        task: asyncio.Task[Any]
+        self.task = task = make(_drive(self), loop=loop, name=self.name, context=self.context)
+        task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         if self.waiting is None:
             self.events.loose -= 1
         self.waiting = None
         if not self._killed:
-            self._run(self.coroutine.close)  # type: ignore[union-attr]  # cancelled unbegun
+            self._run(self.coroutine.close)  # it may have been cancelled unbegun
         self._tell_ended(self, task)
 
     def kill(self) -> None:
@@ -276,17 +273,17 @@ class Fiber:
 
     # -- driven by the kernel -----------------------------------------------------------------
 
-    def step(self, value: Any) -> None:
+    def step(self, value: Any, guest: bool = False) -> None:
         """Resume the parked coroutine with ``value`` here and now."""
         events = self.events
         loop, task = events.loop, self.task
         self.waiting = None
         outer, events.current = events.current, self
-        # Stepped from within another fiber (`System.run_ahead`), its task steps aside meanwhile.
-        aside = None if outer is None else asyncio.current_task(loop)
+        # Stepped while somebody else is at work in a task, that steps aside meanwhile.
+        aside = asyncio.current_task(loop) if guest or outer is not None else None
         if aside is not None:
             leave_task(loop, aside)
-        enter_task(loop, task)  # type: ignore[arg-type]
+        enter_task(loop, task)
         try:
             out = self._run(self._send, value)
         except BaseException as error:
@@ -296,7 +293,7 @@ class Fiber:
                 self._handoff = out
                 self._wake_task()
         finally:
-            leave_task(loop, task)  # type: ignore[arg-type]
+            leave_task(loop, task)
             if aside is not None:
                 enter_task(loop, aside)
             events.current = outer
@@ -308,122 +305,72 @@ class Fiber:
         self._outcome = error
         self._wake_task()
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException, guest: bool = False) -> None:
         """Raise ``error`` where the parked coroutine waits, here and now."""
         # A handler's error belongs to the coroutine that would have called it: its ``finally``
         # clauses and task groups must see it, and a StopIteration must not look like a return.
-        send, self._send = self._send, self.coroutine.throw  # type: ignore[union-attr]
+        send, self._send = self._send, self.coroutine.throw
         try:
-            self._step_alone(error)
+            self.step(error, guest)
         finally:
             self._send = send
 
-    def _step_alone(self, value: Any) -> None:
-        """`step`, also where the task of somebody who delivered in place is running."""
-        loop = self.events.loop
-        task = asyncio.current_task(loop)
-        if task is None:
-            self.step(value)
-            return
-        leave_task(loop, task)
-        try:
-            self.step(value)
-        finally:
-            enter_task(loop, task)
-
     def _wake_task(self) -> None:
         self.events.loose += 1
-        if not self._future.done():  # type: ignore[union-attr]
+        if not self._future.done():
             # It is done when the coroutine has cancelled its own task while it was stepped.
-            self._future.set_result(None)  # type: ignore[union-attr]
+            self._future.set_result(None)
 
-    def deliver(self, envelope: Envelope) -> None:
-        """Handle a message while parked on HANDLE, here and now."""
-        self.load -= 1
-        self.cause = envelope[2]
-        self.handling = envelope
-        self.waiting = None
-        events = self.events
-        outer, events.current = events.current, self
-        try:
-            pending = self.handle(envelope)  # type: ignore[misc]
-        except BaseException as error:
-            self.fail(error)
-            return
-        finally:
-            events.current = outer
-        if pending is None:
-            self.waiting = HANDLE
-        else:
-            self._begin(pending)
+    def deliver(self, envelope: Envelope, guest: bool = False) -> None:
+        """Handle a message while parked on HANDLE, here and now; then what has come meanwhile.
 
-    def deliver_as_guest(self, envelope: Envelope) -> None:
-        """`deliver` while an asker's task and context are entered: handle it in the own context."""
-        # Or the handler would reckon with the decimal precision of whoever asks.
-        self.take(envelope)
-        self.waiting = None
-        events = self.events
-        outer, events.current = events.current, self
-        try:
-            pending = self._run(self.handle, envelope)  # type: ignore[arg-type]
-        except BaseException as error:
-            self.fail(error)
-            return
-        finally:
-            events.current = outer
-        if pending is None:
-            self.waiting = HANDLE
-        else:
-            self._begin(pending, guest=True)
-
-    def _begin(self, pending: Any, guest: bool = False) -> None:
-        """Run what a handler returned to its first wait, as if the fiber's own task did it.
-
-        Most coroutines never wait; only one that does is handed to the task.
+        Coroutines of handlers are run to their first wait, as if the fiber's own task did it: most
+        never wait, and only one that does is handed to the task. As a ``guest``, while an asker's
+        task and context are entered, it handles in its own context: or it would reckon with the
+        decimal precision of whoever asks.
         """
-        if type(pending) is not CoroutineType:
-            self._step_alone(pending)
-            return
-        events = self.events
-        enters = self.enters
+        events, task, handle = self.events, self.task, self.handle
         outer, events.current = events.current, self
+        enters = self.enters
+        run = self._run if enters or guest else None
         if enters:
-            loop, task = events.loop, self.task
-            enter_task(loop, task)  # type: ignore[arg-type]
+            enter_task(events.loop, task)
+        first = None
         try:
-            out = self._run(pending.send, None) if enters or guest else pending.send(None)
-        except StopIteration:
-            if not self.inbox:
-                self.waiting = HANDLE
-                return
-            # It ran ahead, and some of what arrived is for its own loop to handle.
-            begun = _Begun(_nothing(), _NOTHING)
-            out = None
+            while True:
+                self.load -= 1
+                self.cause = envelope[2]
+                self.handling = envelope
+                self.waiting = None
+                pending = handle(envelope) if run is None else run(handle, envelope)
+                if pending is not None:
+                    if type(pending) is not CoroutineType:
+                        break
+                    try:
+                        first = pending.send(None) if run is None else run(pending.send, None)
+                    except StopIteration:
+                        pass
+                    else:
+                        pending = _Begun(pending, first)
+                        break
+                if not self.inbox:
+                    self.waiting = HANDLE
+                    return
+                # It ran ahead, and some of what arrived is for its handler.
+                envelope = self.inbox.popleft()
+                if self.room is not None:
+                    self.make_room()
         except BaseException as error:
-            self.fail(error)
+            self.fail(error, guest)
             return
-        else:
-            begun = _Begun(pending, out)
         finally:
             if enters:
-                leave_task(loop, task)  # type: ignore[arg-type]
+                leave_task(events.loop, task)
             events.current = outer
         waiting = self.waiting
-        # Whoever ran ahead to here is in a task of its own.
-        self._step_alone(begun)
-        if out is not None:
+        self.step(pending, guest)
+        if first is PARK:
             self.waiting = waiting
-
-    def inside(self, function: Callable[..., Any], argument: Any) -> Any:
-        """Call ``function`` as if the fiber's own task called it: in its context, as its task."""
-        if self.draining:
-            return function(argument)
-        loop, task = self.events.loop, self.task
-        enter_task(loop, task)  # type: ignore[arg-type]
-        try:
-            return self._run(function, argument)
-        finally:
-            leave_task(loop, task)  # type: ignore[arg-type]
 
     # -- driven by its task (the iterator protocol that `await` speaks) -----------------------
 
@@ -461,7 +408,7 @@ class Fiber:
             # Cancelled before the task could see what the coroutine awaits. As in asyncio, that is
             # cancelled first (a child task, say), and its end brings the error.
             return handoff
-        return self._advance(self.coroutine.throw, exception)  # type: ignore[union-attr]
+        return self._advance(self.coroutine.throw, exception)
 
     def close(self) -> None:
         if self.coroutine is not None:
@@ -481,10 +428,6 @@ class Fiber:
             future = self._future = events.loop.create_future()
             return awaited(future)
         return out
-
-
-async def _nothing() -> None:
-    """What is awaited where there is nothing to await."""
 
 
 async def _drive(fiber: Fiber) -> Any:

@@ -27,7 +27,7 @@ class Lateness:
     def holds(self, fiber: Fiber | None) -> None:
         """A second event has come, and ``fiber`` has not taken the first."""
         if not self.line and fiber is not None and fiber.alive:
-            self.line = line_of(fiber.task)  # type: ignore[arg-type]
+            self.line = line_of(fiber.task)
 
     def saw(self, event: Any, newest: Any, now: int) -> None:
         """``event`` is looked at while ``newest`` waits."""

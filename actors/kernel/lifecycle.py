@@ -234,7 +234,7 @@ class Lifecycle:
             if not tasks and attempt:
                 break
             for task in tasks:
-                task.cancel()  # type: ignore[union-attr]
+                task.cancel()
             await self._until_done(tasks)
         self._report_stubborn()
         refusing = population.alive()

@@ -50,7 +50,7 @@ class TopicActor(Actor):
     is as urgent as market data, and counts toward the bound of the listener's inbox.
     """
 
-    handles_inside = awaits_inside = False
+    handles_inside = False
 
     def __init__(self) -> None:
         super().__init__(TOPICS)

@@ -26,7 +26,7 @@ class VenueActor(Actor):
     accounts (the default one first).
     """
 
-    handles_inside = awaits_inside = False
+    handles_inside = False
 
     publishes = False
     """Whether it sends market data to subscribers only (`Hello.wants`, `Subscribe`)."""

@@ -132,6 +132,8 @@ def decimal_of(value: object, field: str) -> Decimal:
     """``value`` as strategy calls take it: what `strict_decimal` takes, and a numeric `str`."""
     if type(value) is Decimal:
         return value if value.is_finite() else _finite(value, field)
+    if type(value) is int:
+        return Decimal(value)
     if isinstance(value, str):
         try:
             # Whatever the caller's context: what is no number is to be refused, not to be NaN.

@@ -43,7 +43,7 @@ async def _nothing(self: Script) -> None:
 def test_it_is_called_account_and_asks_asyncio_nothing() -> None:
     account = AccountActor([], [])
     assert account.name == "account"
-    assert (account.handles_inside, account.awaits_inside) == (False, False)
+    assert not account.handles_inside
 
 
 def test_it_opens_with_the_deposits_that_are_any() -> None:

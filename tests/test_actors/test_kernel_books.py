@@ -42,7 +42,7 @@ class Reckless(Actor):
         self.inbox_bound = random.choice([2, 5, 1000])
         rule = random.choice(DIRECTIVES)
         self.supervision = Supervision(directive=rule, max_restarts=1000)
-        self.handles_inside = self.awaits_inside = random.random() < 0.7
+        self.handles_inside = random.random() < 0.7
         self.handled = 0
         self.refused = 0
         self.is_busy = False
@@ -79,10 +79,10 @@ class Reckless(Actor):
                     channel.post("post", self.fate.randrange(4))
             elif what == 1:
                 channel.post_at(self.system.now + self.fate.randrange(4), "at", 0)
-            elif what == 2 and self.awaits_inside:
+            elif what == 2 and self.handles_inside:
                 with anyio.move_on_after(self.fate.randrange(4) / 1e9):
                     await channel.send("send")
-            elif what == 3 and self.awaits_inside:
+            elif what == 3 and self.handles_inside:
                 with anyio.move_on_after(self.fate.randrange(4) / 1e9):
                     await channel.request("request")
             else:

@@ -381,7 +381,7 @@ class TestDeadlocks:
 class Counter(Actor):
     """Answers at once with how often it was asked; refuses ``"no"``, breaks at ``"break"``."""
 
-    handles_inside = awaits_inside = False
+    handles_inside = False
 
     def attach(self) -> None:
         self.asked = 0
@@ -399,7 +399,7 @@ class Counter(Actor):
 class Asker(Actor):
     """Asks the short way where there is one, as the venue does."""
 
-    handles_inside = awaits_inside = False
+    handles_inside = False
 
     def attach(self) -> None:
         self.heard: list[Any] = []

@@ -131,7 +131,7 @@ class TestAZeroLatencyChain:
     def test_a_request_in_place_does_not_overtake_what_its_handler_sent_first(self) -> None:
         # The helper's coroutine may be run where it is asked; the order must not tell.
         class Helper(Actor):
-            handles_inside = awaits_inside = False
+            handles_inside = False
 
             def handle(self, envelope: Envelope) -> None:
                 self.link("sink").post("before the answer")
@@ -168,7 +168,7 @@ class TestAZeroLatencyChain:
                 return NEVER
 
         class Helper(Actor):
-            handles_inside = awaits_inside = False
+            handles_inside = False
 
             def handle(self, envelope: Envelope) -> None:
                 log.append(envelope.payload)
@@ -191,7 +191,6 @@ class TestAZeroLatencyChain:
     def test_a_handler_run_in_place_may_wait(self, inside: bool, waits: str) -> None:
         class Helper(Actor):
             handles_inside = inside
-            awaits_inside = False
 
             async def handle(self, envelope: Envelope) -> None:
                 if waits == "sleep":
@@ -220,7 +219,7 @@ class TestAZeroLatencyChain:
 
     def test_a_handler_run_in_place_may_fail(self) -> None:
         class Helper(Actor):
-            handles_inside = awaits_inside = False
+            handles_inside = False
 
             def handle(self, envelope: Envelope) -> None:
                 raise ZeroDivisionError("in place")
@@ -371,7 +370,7 @@ class Chatter(Actor):
             channel.post("slept")
         elif what == 3:
             priority = random.randrange(4)
-            if not self.awaits_inside:
+            if not self.handles_inside:
                 channel.post("no anyio outside of a task", priority)
                 return
             # The one who is asked may be asking, too: nobody waits for ever.
@@ -390,7 +389,7 @@ def chat(seed: int, latencies: int, traced: bool = True) -> tuple[System, list[A
     actors = [Chatter(name, names, 60) for name in names]
     for number, actor in enumerate(actors):
         if number % 2:
-            actor.handles_inside = actor.awaits_inside = False
+            actor.handles_inside = False
         system.add(actor)
     random = Random(latencies)
     for one in names:

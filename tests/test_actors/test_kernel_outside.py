@@ -421,7 +421,7 @@ class TestContexts:
     @pytest.mark.parametrize("waits", [False, True])
     def test_nor_that_of_whoever_asks_an_actor_that_is_run_in_place(self, waits: bool) -> None:
         class Divides(Actor):
-            handles_inside = awaits_inside = False
+            handles_inside = False
 
             def handle(self, envelope: Envelope) -> Any:
                 return self.later(envelope) if waits else self.act(envelope)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtest.actors import NEVER, Actor, SimulatedClock, System
+from backtest.actors import NEVER, Actor, System
 from backtest.actors.kernel.clock import Instant, moment_ns, seconds_ns
 from backtest.errors import BacktestError
 from backtest.times import DAY, MINUTE
@@ -386,12 +386,6 @@ class TestExactness:
 
 
 class TestTheClock:
-    def test_never_goes_back(self) -> None:
-        clock = SimulatedClock(10)
-        clock.advance(10)
-        with pytest.raises(BacktestError, match="cannot go back from 10 to 9"):
-            clock.advance(9)
-
     def test_a_feed_that_goes_back_ends_the_run(self) -> None:
         class Feed(Actor):
             def attach(self) -> None:

@@ -111,25 +111,20 @@ class Valuation:
     def exposed(self) -> bool:
         """Whether equity moves with the market."""
         if self._is_stale:
-            self._is_stale, self._exposed = False, self._is_exposed()
+            self._is_stale = False
+            self._exposed = any(
+                total for asset, total in self.totals.items() if asset != self.cash
+            ) or any(size or cost for size, cost in self.sizes.values())
         return self._exposed
-
-    def _is_exposed(self) -> bool:
-        return any(total for asset, total in self.totals.items() if asset != self.cash) or any(
-            size or cost for size, cost in self.sizes.values()
-        )
 
     def move_to(self, time: int) -> None:
         """Time moves on to ``time``, with news of the market: `sample`, if there may be anything to
         take."""
-        if (
-            self.exposed
-            or self._dirty
-            or self._is_touched
-            or len(self.first_prices) < len(self.prices)
-        ):
-            self._touched += self.is_touched
-            self._is_touched = self.exposed
+        exposed = self.exposed if self._is_stale else self._exposed
+        if exposed or self._dirty or self._is_touched or len(self.first_prices) < len(self.prices):
+            if self.moments and (self._is_touched or exposed):
+                self._touched += 1
+            self._is_touched = exposed
             self.sample(time)
         else:
             self.time = self.last_ns = time
@@ -152,8 +147,16 @@ class Valuation:
             for code, price in self.prices.items():
                 self.first_prices.setdefault(code, price)
             self._terms = None  # there may be a better way to value something now
-        if self.exposed or self._dirty:
-            equity = self._equity_now()
+        if self._dirty or (self.exposed if self._is_stale else self._exposed):
+            if self._dirty or self._terms is None:
+                # Worked out anew only when holdings have changed.
+                self._terms = self._work_out()
+            if self._terms is None:
+                equity = self.equity()
+            else:
+                equity, prices = self._constant, self.prices
+                for code, size in self._terms:
+                    equity = add(equity, mul(size, prices[code]))
             before = self.time
             if equity > self.peak:
                 self.peak = equity
@@ -170,17 +173,6 @@ class Valuation:
                 self.samples.append((before, equity))
             self._dirty = False
         self.time = self.last_ns = time
-
-    def _equity_now(self) -> Decimal:
-        """`equity`, from terms that are worked out anew only when holdings have changed."""
-        if self._dirty or self._terms is None:
-            self._terms = self._work_out()
-        if self._terms is None:
-            return self.equity()
-        total, prices = self._constant, self.prices
-        for code, size in self._terms:
-            total = add(total, mul(size, prices[code]))
-        return total
 
     def _work_out(self) -> list[tuple[str, Decimal]] | None:
         """Equity as a constant and sizes by pair; None while some asset has no direct price."""

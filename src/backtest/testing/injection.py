@@ -86,12 +86,7 @@ class Injection:
         if self.fault == "hang":
             await Signal(system, "something that never comes").wait()
         await system.sleep_until(system.now + self._delay_ns)
-        fiber = self.actor.fiber
-        fiber.draining = True  # it is the actor's own task that calls the handler here
-        try:
-            pending = self._inner(envelope)
-        finally:
-            fiber.draining = False
+        pending = self._inner(envelope)
         if isawaitable(pending):
             await pending
 

@@ -32,7 +32,7 @@ class Market(Actor):
     market alone: a `tick` takes a second, a `bar` a minute, unless told otherwise.
     """
 
-    handles_inside = awaits_inside = False
+    handles_inside = False
 
     def __init__(self, pair: str = "BTCUSD") -> None:
         super().__init__("market-data")

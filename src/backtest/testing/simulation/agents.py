@@ -286,7 +286,7 @@ class Trader(Drawing):
         ]
         verb = chance.choice(list(Verb))
         volume, price = self._volume(pair), self._price(pair, 100)
-        number = self._host.next_command()
+        number = self._host.commands = self._host.commands + 1
         given: dict[str, Any] = {}
         if verb is Verb.SPLIT:
             given["volumes"] = (volume, volume)
@@ -313,7 +313,7 @@ class Trader(Drawing):
 
     async def do_twice(self, pair: str) -> None:
         """The same command, under the same number, twice."""
-        number = self._host.next_command()
+        number = self._host.commands = self._host.commands + 1
         ask = Create(
             number,
             self._client.holdings.default_account,
@@ -352,7 +352,8 @@ class Trader(Drawing):
         known |= {one.id for one in self._client.handles_with_positions(None)}
         for order_id in [one for one in self.ids if one not in known]:
             for verb in (Verb.CANCEL, Verb.CLOSE):
-                self._host.submit(Amend(self._host.next_command(), verb, order_id))
+                self._host.commands += 1
+                self._host.submit(Amend(self._host.commands, verb, order_id))
 
     def _end(self, command: Callable[[], Any]) -> None:
         """Send it, and do not wait: with latency, one after the other would take for ever."""

@@ -113,7 +113,7 @@ class Conductor(Actor):
     """The clock of a simulated market: says when enough has happened, when it is over, and calls
     an auction now and then. It stands where the market data of other worlds does."""
 
-    handles_inside = awaits_inside = False
+    handles_inside = False
 
     def __init__(
         self,

@@ -313,13 +313,7 @@ def with_faults(kind: type[A], faults: Faults) -> type[A]:
 
         async def _hang(self, envelope: Envelope) -> None:
             await self.system.sleep_until(self.system.now + faults.lateness())
-            fiber = self.fiber
-            # This runs in the actor's own task, as what waited in its inbox does.
-            fiber.draining = True
-            try:
-                pending = super().handle(envelope)
-            finally:
-                fiber.draining = False
+            pending = super().handle(envelope)
             if pending is not None:
                 await pending
 
