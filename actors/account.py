@@ -51,7 +51,7 @@ class AccountActor(Actor):
     def _deposit(self, account: str, asset: str, amount: Decimal, why: str) -> None:
         if amount != ZERO:
             legs = deposit(account, asset, amount)
-            self.ledger.post(legs, time=self.system.now, order_id=None, cause=0, why=why)
+            self.ledger.post(legs, time=self.events.now, order_id=None, cause=0, why=why)
 
     def handle(self, envelope: Envelope) -> None:
         self.answer(envelope, self.respond(envelope.payload, envelope.cause))
@@ -64,7 +64,7 @@ class AccountActor(Actor):
                 # No await between reading and swapping: `Ledger.post` is one plain call.
                 touched = ledger.post(
                     payload[0],
-                    time=self.system.now,
+                    time=self.events.now,
                     order_id=payload[1],
                     cause=cause,
                     why=payload[2],

@@ -93,7 +93,8 @@ class DepthFeed:
         return True
 
     def _depth(self, news: Depth | DepthUpdate, levels: int) -> Depth:
-        bids, asks = self._view.depth(levels)  # type: ignore[union-attr]
+        assert self._view is not None, "there was a snapshot: news was folded in"
+        bids, asks = self._view.depth(levels)
         return trusted_depth(
             news.pair,
             news.time_ns,

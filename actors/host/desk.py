@@ -90,14 +90,14 @@ class Desk(Actor):
         """The depth of ``pair`` as the venue answers; it takes the time of the link, both ways."""
         question = _new(ReadDepth, (pair, levels))
         thinking = self._thinking
-        if thinking is not None and thinking.free > self.system.now:
+        if thinking is not None and thinking.free > self.events.now:
             await self.system.sleep_until(thinking.free)
         depth: Depth = self._venue.look(question)
         if depth is UNSET:
             self._check_venue()
             depth = await self._venue.request(question)
         if thinking is not None:
-            thinking.wake(self.system.now)
+            thinking.wake(self.events.now)
         self._note_last(pair, depth.last)
         return depth
 
@@ -133,7 +133,7 @@ class Desk(Actor):
         """Be busy for so many nanoseconds more."""
         if self._thinking is None:
             self._thinking = Thinking()
-        self._thinking.add(self.system.now, ns)
+        self._thinking.add(self.events.now, ns)
 
     def send(self, link: Channel, payload: Any, priority: int = COMMAND) -> None:
         """Send ``payload``; it leaves when the strategy has done thinking."""

@@ -91,7 +91,7 @@ class StrategyHost(Desk):
         if fixed and self._thinking is None:
             self._thinking = Thinking(fixed)
         if self._thinking is not None:
-            self._thinking.wake(self.system.now)
+            self._thinking.wake(self.events.now)
         self._handlers = self.strategy._host_joined(self, welcome)
         if not welcome.publishes and self._handlers.on_depth is not None:
             increments = {code: pair.price_increment for code, pair in welcome.pairs.items()}
@@ -107,9 +107,9 @@ class StrategyHost(Desk):
 
     def restart(self, failed: Fiber) -> None:
         if self._line is not None:
-            if failed is self._line:
+            if failed is self._line and self._handlers.run is not None:
                 # The line that failed begins anew; the handlers were not concerned.
-                failed.start(self._handlers.run())  # type: ignore[misc]
+                failed.start(self._handlers.run())
                 return
             if self._line.task is not None:
                 self._line.task.cancel()
@@ -138,7 +138,7 @@ class StrategyHost(Desk):
                 if fiber is not None and fiber.alive:
                     fiber.task.cancel()
         elif self._handlers.on_stop is not None:
-            self.system.spawn(self, "on_stop", self._stop())
+            self.system.spawn(self, "on_stop", self._stop(self._handlers.on_stop))
 
     def in_vain(self, there: Mapping[str, Collection[Kind]]) -> list[str]:
         """What it waited for that could not come; ``there`` says which kinds of data there are, by
@@ -146,8 +146,8 @@ class StrategyHost(Desk):
         told = in_vain(there, self._handlers, self._subscribed, self.streams.followed)
         return [*told, *self.done_in_vain(self._handlers.on_timer is not None)]
 
-    async def _stop(self) -> None:
-        pending = self._handlers.on_stop()  # type: ignore[misc]
+    async def _stop(self, on_stop: Handler) -> None:
+        pending = on_stop()
         if pending is not None:
             await pending
 
@@ -220,8 +220,8 @@ class StrategyHost(Desk):
             handler = None
         if self.warm_up is not None:
             self._warm(self.warm_up, tick)
-        if kind is Quote:
-            self._quoted[pair] = tick  # type: ignore[assignment]
+        if type(tick) is Quote:
+            self._quoted[pair] = tick
         if kind is Quote or pair not in self._quoted:
             self.last[pair] = mark_of(tick, self._pairs[pair].price_increment)
         if handler is None:
@@ -259,7 +259,7 @@ class StrategyHost(Desk):
     def _wake(self, envelope: Envelope, thinking: Thinking) -> Awaitable[None] | None:
         """Charge a wake-up, now or (what it gives) when the strategy is free again."""
         kind = type(envelope[4])
-        now = self.system.now
+        now = self.events.now
         if kind is OrderEvent or kind is BalanceUpdate:
             if envelope[2] > self._applied:
                 self._applied = envelope[2]
@@ -278,7 +278,7 @@ class StrategyHost(Desk):
 
     async def _when_free(self, envelope: Envelope, thinking: Thinking) -> None:
         self._deferred = envelope
-        while thinking.free > self.system.now:
+        while thinking.free > self.events.now:
             await self.system.sleep_until(thinking.free, envelope.priority)
         self._deferred = None
         pending = self.handle(envelope)
@@ -304,7 +304,7 @@ class StrategyHost(Desk):
             if self._handlers.on_order is not None:
                 return False
             if self._thinking is not None:
-                self._thinking.wake(self.system.now)
+                self._thinking.wake(self.events.now)
             return True
         if kind in MARKET:
             if self._subscribed is not None and conflates(self._subscribed, envelope[4]):
@@ -317,7 +317,7 @@ class StrategyHost(Desk):
         """``event`` is handled, and more waits: if it is market data, this one comes late."""
         newest = self.fiber.inbox[-1][4]
         if type(newest) in MARKET:
-            self._late.saw(event, newest, self.system.now)
+            self._late.saw(event, newest, self.events.now)
 
     @property
     def topics(self) -> Topics:
@@ -331,7 +331,7 @@ class StrategyHost(Desk):
         if timer.number not in self._timers:
             return None
         if timer.every:
-            self._to_itself.post_at(self.system.now + timer.every, timer, TIMER)
+            self._to_itself.post_at(self.events.now + timer.every, timer, TIMER)
         else:
             self._timers.discard(timer.number)
         on_timer = self._handlers.on_timer

@@ -18,6 +18,7 @@ from .signal import Signal
 from .supervision import Supervision
 
 if TYPE_CHECKING:
+    from .event_queue import EventQueue
     from .system import System
 
 __all__ = ["Actor", "Life", "agent_name"]
@@ -75,6 +76,8 @@ class Actor:
     for a context nor for who asks. `handle` must answer with the same."""
 
     system: System
+    events: EventQueue
+    """Of its system: what time it is, above all."""
     fiber: Fiber
 
     def __init__(self, name: str) -> None:
@@ -104,7 +107,7 @@ class Actor:
         while not fiber.inbox:
             if fiber.room is not None:
                 fiber.make_room()
-            if self.system.events.current is fiber and not (EAGER and fiber.is_elsewhere()):
+            if self.events.current is fiber and not (EAGER and fiber.is_elsewhere()):
                 fiber.waiting = RECEIVE
                 envelope: Envelope = yield PARK
                 return envelope
@@ -119,7 +122,7 @@ class Actor:
         """Answer a request; give an exception to raise it at the asker."""
         back = self.link(request.channel.sender)
         reply = request.reply
-        events = self.system.events
+        events = self.events
         if (
             reply is not None
             and reply.inline

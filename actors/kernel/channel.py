@@ -137,7 +137,9 @@ class Channel:
         if target.load >= target.bound:
             self._refuse(payload)
         if self.is_slow:
-            return self._post_late(payload, priority, reply)
+            number = self._put(payload, priority, reply)
+            target.load += 1
+            return number
         target.load += 1
         # The rest stands again in `_put`; it is here because a call would be a tenth of a hop.
         self.sent += 1
@@ -151,29 +153,6 @@ class Channel:
         events.queues[priority].append(
             _new(Envelope, (now, priority, number, self, payload, cause, now, reply))
         )
-        return number
-
-    def _post_late(self, payload: Any, priority: int, reply: Signal | None) -> int:
-        """`post` over a link with latency, or live; room and life of the target are known."""
-        events = self.events
-        sender = events.current
-        cause = sender.cause if sender is not None else events.outside()
-        now = events.now
-        at = self._arrival(priority, now)
-        self.target.load += 1
-        self.sent += 1
-        number = events.sequence = events.sequence + 1
-        if at > now:
-            envelope = _new(Envelope, (at, priority, number, self, payload, cause, now, reply))
-            heappush(events.heap, envelope)
-        else:
-            if priority < events.priority:
-                priority = events.priority
-            events.queues[priority].append(
-                _new(Envelope, (now, priority, number, self, payload, cause, now, reply))
-            )
-        if events.kick is not None:
-            events.kick()
         return number
 
     def _refuse(self, payload: Any) -> None:
@@ -216,14 +195,15 @@ class Channel:
         number = events.sequence = events.sequence + 1
         if at > now:
             sent = leaves or now
-            events.schedule(Envelope(at, priority, number, self, payload, cause, sent, reply))
-            return number
-        # It happens now, so it is never more urgent than what is being handled now.
-        if priority < events.priority:
-            priority = events.priority
-        events.queues[priority].append(
-            _new(Envelope, (now, priority, number, self, payload, cause, now, reply))
-        )
+            envelope = _new(Envelope, (at, priority, number, self, payload, cause, sent, reply))
+            heappush(events.heap, envelope)
+        else:
+            # It happens now, so it is never more urgent than what is being handled now.
+            if priority < events.priority:
+                priority = events.priority
+            events.queues[priority].append(
+                _new(Envelope, (now, priority, number, self, payload, cause, now, reply))
+            )
         if events.kick is not None:
             events.kick()
         return number

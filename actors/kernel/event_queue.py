@@ -182,12 +182,6 @@ class EventQueue:
 
     # -- what is due later -------------------------------------------------------------------------
 
-    def schedule(self, envelope: Envelope) -> None:
-        """Deliver ``envelope`` at its time."""
-        heappush(self.heap, envelope)
-        if self.kick is not None:
-            self.kick()
-
     def on_their_way(self, fiber: Fiber) -> list[Envelope]:
         """The messages to ``fiber`` that lie in the future, in the order of their delivery."""
         mine = [item for item in self.heap if type(item) is Envelope and item[3].target is fiber]

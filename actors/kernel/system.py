@@ -97,7 +97,7 @@ class System:
         if self.events.is_ending:
             raise SimulationEnded(f"{actor.name} cannot join: the run has ended")
         self.actors[actor.name] = actor
-        actor.system = self
+        actor.system, actor.events = self, self.events
         actor.fiber = self.fiber(actor.name, actor.inbox_bound)
         self._population.owners[actor.fiber] = actor
         actor.attach()
