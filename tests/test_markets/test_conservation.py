@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from backtest.actors import Envelope, EventKind
 from backtest.markets import Instrument, MarketRunner, Population, Scenario, uniform
-from backtest.models import Asset, TradingPair, TradingRules
+from backtest.models import HOUSE, Asset, TradingPair, TradingRules
 from backtest.testing.audit.oracle import Oracle
 
 MARKET = Scenario(
@@ -76,13 +76,13 @@ def test_money_is_conserved_across_a_thousand_agents_at_every_event() -> None:
 
     def count(message: Envelope) -> None:
         nonlocal seen
-        entries = runner.ledger.ledger.entries
+        entries = runner.parts.ledger.ledger.entries
         while seen < len(entries):
             for account, asset, _, available, unavailable in entries[seen].legs:
                 if account != "world":
                     total[asset] += available + unavailable
             seen += 1
-            if seen > len(runner.accounts):  # all deposits are there
+            if seen > len(runner.members) + len(HOUSE):  # all deposits are there
                 assert total == came_in
 
     system.observer = count

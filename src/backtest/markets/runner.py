@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, time
 from os import PathLike
 from time import perf_counter
 from typing import Any, Never
+from uuid import UUID
 
 from attrs import define, evolve, field, fields
 
-from backtest.actors import (
-    AccountActor,
-    Envelope,
-    SessionActor,
-    SimulatedClock,
-    StrategyHost,
-    System,
-)
+from backtest.actors import Envelope, SessionActor, StrategyHost, System
 from backtest.actors.exchange.actor import ExchangeActor
-from backtest.actors.kernel.deadlock import stall_bound_of
 from backtest.actors.protocol import Kind
 from backtest.errors import ConfigError
 from backtest.ids import IdSource
 from backtest.markets.hours import phases
-from backtest.markets.latencies import latencies_of
-from backtest.markets.manifest import market_manifest
+from backtest.markets.latencies import latencies_of, latency_text
 from backtest.markets.participants import Member, cast_of, filled
 from backtest.markets.population import FILLED
 from backtest.markets.record import depth_interval
@@ -33,12 +25,14 @@ from backtest.markets.result import MarketResult
 from backtest.markets.scenario import Scenario
 from backtest.markets.shipped import load
 from backtest.models import HOUSE, Account, Agent, BacktestRun
+from backtest.money import plain
 from backtest.receipt import run_id_of
+from backtest.runs.any_runner import AnyRunner
+from backtest.runs.assembly import Assembly, ledger_of
 from backtest.runs.config import RuleBook, cash_of, check_precision
-from backtest.runs.in_thread import refuse_running_loop, run_in_thread
-from backtest.runs.manifest import Manifest, versions
-from backtest.runs.notices import notices_in_vain, notices_of_unseen
-from backtest.runs.participants import check_bounds, named, told_clashes, told_oddities
+from backtest.runs.manifest import manifest
+from backtest.runs.participants import named, told_oddities
+from backtest.runs.parties import NIL, Parties
 from backtest.runs.run import takes_what
 from backtest.services.fundamental import Fundamental
 from backtest.services.valuation import Valuation
@@ -50,7 +44,7 @@ __all__ = ["MarketRunner", "run_market", "run_market_async"]
 
 
 @define(kw_only=True)
-class MarketRunner:
+class MarketRunner(AnyRunner[MarketResult]):
     """A market about to be run; `run` carries it out. One runner runs once.
 
     Args:
@@ -68,6 +62,8 @@ class MarketRunner:
     Raises `ConfigError` for what cannot be run, and what an agent raises.
     """
 
+    awaited = "await backtest.markets.run_market_async(...)"
+
     scenario: Scenario | str | PathLike[str]
     strategies: Any = ()
     cash: Any = None
@@ -75,98 +71,80 @@ class MarketRunner:
     agents: int | None = None
     until: datetime | time | str | None = None
     latency: Any = None
-    inbox_bound: int = 100_000
-    stall_bound: int | None = None
     progress: Callable[[int, int], None] | None = None
-    observer: Callable[[System, Envelope], None] | None = None
-    tracer: Callable[[Envelope], None] | None = None
-    system: System = field(init=False)
     exchange: ExchangeActor = field(init=False)
-    ledger: AccountActor = field(init=False)
     members: dict[str, Member] = field(init=False, factory=dict)
     """The agents by name, once `prepare` has made them."""
-    accounts: dict[str, Account] = field(init=False, factory=dict)
-    """Theirs and those of the house, by name."""
-    _run: BacktestRun | None = field(init=False, default=None)
     _scenario: Scenario = field(init=False)
-    _manifest: Manifest = field(init=False)
-    _agents: dict[str, tuple[Agent, tuple[Account, ...]]] = field(init=False, factory=dict)
-    _valuation: Valuation = field(init=False)
     _worths: dict[str, Fundamental | None] = field(init=False, factory=dict)
     _wall_s: float = field(init=False, default=0.0)
     _joined: list[str] = field(init=False, factory=list)
     """The names of the strategies of the user's."""
 
-    def run(self) -> MarketResult:
-        """Run to the end. Not inside a running event loop: there, `run_async`."""
-        self.prepare()
-        refuse_running_loop("await backtest.markets.run_market_async(...)")
-        self._simulate()
-        return self.result()
-
-    async def run_async(self) -> MarketResult:
-        """The same from inside a running loop: the simulation runs in a thread of its own."""
-        self.prepare()
-        await run_in_thread(self.system, self._simulate)
-        return self.result()
-
     def _simulate(self) -> None:
         began = perf_counter()
-        try:
-            self.system.simulate()
-        finally:
-            agents, notices = self.members.values(), self._manifest.notices
-            notices += told_clashes((one.strategy for one in agents), self.system.log, notices)
+        super()._simulate()
         self._wall_s = perf_counter() - began
 
     # -- assembling --------------------------------------------------------------------------------
 
     def prepare(self) -> System:
         """Make the agents, their accounts and the exchange; nothing runs yet."""
-        if self._run is not None:
-            raise ConfigError("this runner has run already: make a new one, with new strategies")
-        check_bounds(self.inbox_bound, self.stall_bound)
+        self._check()
         scenario = self._scenario = self._settled()
         seed, start, until = scenario.seed, scenario.start_ns, scenario.until_ns
-        system = self.system = System(seed, SimulatedClock())
-        system.begin_at(start)
         self._worths = {one.code: one.worth(seed, start) for one in scenario.pairs}
         self.members = {one.name: one for one in cast_of(scenario, seed, self._worths)}
         self._join(scenario)
         pairs = {one.code: one.pair for one in scenario.pairs}
+        rules = {one.code: one.rules for one in scenario.pairs}
+        strategies = {name: one.strategy for name, one in self.members.items()}
         cash = {name: one.cash for name, one in self.members.items()}
         check_precision(cash, pairs, RuleBook())
         asset = scenario.pairs[0].pair.settlement.code
-        system.stall_bound = stall_bound_of(self.stall_bound, len(self.members), len(pairs))
-        bounds = {"inbox_bound": self.inbox_bound, "stall_bound": system.stall_bound}
-        told = self._manifest = market_manifest(scenario, self.members, bounds)
-        told.notices += told_oddities([one.strategy for one in self.members.values()], system.log)
+        bounds = self._begun(seed, len(self.members), len(pairs))
+        self.system.begin_at(start)
+        accounts = self._accounts(asset, scenario.netting)
+        told = manifest(
+            seed=seed,
+            strategies=strategies,
+            about=self._about(),
+            cash=cash,
+            accounts=accounts,
+            pairs=pairs,
+            rules=rules,
+            sources={},
+            settings={**self._settings(), **bounds},
+            latency=scenario.latency,
+        )
+        told.notices += told_oddities(strategies.values(), self.system.log)
         run_id = run_id_of(told.config)
-        ids = IdSource(run_id, "party")
-        venue_id = ids.draw()
-        self._open_accounts(ids, asset, scenario.netting)
-        valuation = self._valuation = Valuation(asset, list(pairs.values()))
+        parties = _parties(run_id, accounts, asset)
+        valuation = Valuation(asset, list(pairs.values()))
         specs = {one.code: one.spec(start) for one in scenario.pairs}
-        opening = [(name, code, sum_) for name, own in cash.items() for code, sum_ in own.items()]
-        fund = list(scenario.insurance_fund.items())
-        self.ledger = AccountActor(list(self.members), opening, fund)
-        agents = {f"strategy/{name}": one for name, one in self._agents.items()}
-        self.exchange = ExchangeActor(venue_id, run_id, specs, agents, valuation)
-        self.exchange.publication.depth_every = depth_interval(start, until)
+        exchange = ExchangeActor(parties.venue_id, run_id, specs, parties.agents, valuation)
+        exchange.publication.depth_every = depth_interval(start, until)
+        self.exchange = exchange
         day = [
             change for one in scenario.pairs for change in phases(one.code, one.hours, start, until)
         ]
-        session = SessionActor(start, until, day, progress=self._told())
-        for actor in (self.ledger, self.exchange, session):
-            system.add(actor)
-        for name, member in self.members.items():
-            system.add(self._host(name, member))
-        if self.observer is not None:
-            observer = self.observer
-            system.observer = lambda envelope: observer(system, envelope)
-        system.tracer = self.tracer
-        self._run = BacktestRun(run_id, seed, start)
-        return system
+        return self._assembled(
+            Assembly(
+                system=self.system,
+                run=BacktestRun(run_id, seed, start),
+                manifest=told,
+                ledger=ledger_of(cash, scenario.insurance_fund),
+                venue=exchange,
+                market=SessionActor(start, until, day, progress=self._told()),
+                hosts=[self._host(name, member) for name, member in self.members.items()],
+                parties=parties,
+                owners={name: (name,) for name in self.members},
+                strategies=strategies,
+                pairs=pairs,
+                rules=rules,
+                valuation=valuation,
+            )
+        )
 
     def end_ns(self) -> int:
         """When it ends, in nanoseconds, once it is prepared."""
@@ -229,20 +207,42 @@ class MarketRunner:
             if given.get(name) is not value:
                 setattr(strategy, name, value)
 
-    def _open_accounts(self, ids: IdSource, asset: str, netting: bool) -> None:
-        for name, member in self.members.items():
-            account = Account(
-                ids.draw(),
+    def _accounts(self, asset: str, netting: bool) -> dict[str, Account]:
+        """The accounts of the agents by name, without ids still."""
+        return {
+            name: Account(
+                NIL,
                 name,
                 next(iter(member.cash), asset),
                 margin_mode=member.margin_mode,  # type: ignore[arg-type]
                 netting=netting,
             )
-            self.accounts[name] = account
-            agent = Agent(ids.draw(), name, (account.account_id,))
-            self._agents[name] = (agent, (account,))
-        for name in HOUSE:
-            self.accounts[name] = Account(ids.draw(), name, asset, is_house=True)
+            for name, member in self.members.items()
+        }
+
+    def _about(self) -> dict[str, dict[str, Any]]:
+        """What there is to tell of each agent, as plain data."""
+        return {
+            name: {
+                "accounts": [name],
+                "population": one.population,
+                "latency": latency_text(one.latency),
+                "computation_ns": one.computation,
+            }
+            for name, one in self.members.items()
+        }
+
+    def _settings(self) -> dict[str, Any]:
+        """What there is to tell of the whole market, as plain data."""
+        scenario = self._scenario
+        fund = {asset: plain(amount) for asset, amount in scenario.insurance_fund.items()}
+        return {
+            "stamp": "open",
+            "tz": "UTC",
+            "latency": latency_text(scenario.latency),
+            "insurance_fund": fund,
+            "market": scenario.text(),
+        }
 
     def _host(self, name: str, member: Member) -> StrategyHost:
         return StrategyHost(
@@ -262,27 +262,13 @@ class MarketRunner:
     # -- the result --------------------------------------------------------------------------------
 
     def result(self) -> MarketResult:
-        """What the run has come to; `run` gives it, so only who runs the system himself asks."""
-        run, scenario, exchange = self._run, self._scenario, self.exchange
-        assert run is not None, "prepare it first"
-        self._valuation.sample(self.system.now)
+        parts, scenario, exchange = self.parts, self._scenario, self.exchange
+        # Of who was not looking only the strategies that joined are told: a crowd may well be busy.
+        hosts = [one for one in parts.hosts if one.name.removeprefix("strategy/") in self._joined]
+        kinds: list[Kind] = ["bars", "quotes", "trades"]
         return MarketResult(
-            run=BacktestRun(run.run_id, run.seed, run.start_ns, self.system.now),
-            config=self._manifest.config,
-            notices=self._notices(),
-            cash_asset=self._valuation.cash,
-            pairs={one.code: one.pair for one in scenario.pairs},
-            rules={one.code: one.rules for one in scenario.pairs},
-            accounts=self.accounts,
-            strategies={name: one.strategy for name, one in self.members.items()},
-            accounts_of={name: (name,) for name in self.members},
-            agents={agent.agent_id: name for name, (agent, _) in self._agents.items()},
-            ledger=self.ledger.ledger,
-            records=exchange.venue.records,
-            valuation=self._valuation,
-            bars=0,
-            inputs={},
-            versions=versions(),
+            **parts.left(),
+            notices=parts.notices(hosts, dict.fromkeys(parts.pairs, kinds)),
             scenario=scenario,
             populations={name: one.population for name, one in self.members.items()},
             trades=exchange.trades_log,
@@ -294,21 +280,17 @@ class MarketRunner:
             wall_s=self._wall_s,
         )
 
-    def _notices(self) -> list[str]:
-        """What a reader of the figures should know; what was not logged before is logged. Of who
-        was not looking only the strategies that joined are told: a crowd may well be busy."""
-        actors = self.system.actors
-        hosts = [
-            host
-            for name in self._joined
-            if isinstance(host := actors[f"strategy/{name}"], StrategyHost)
-        ]
-        kinds: list[Kind] = ["bars", "quotes", "trades"]
-        there = dict.fromkeys((one.code for one in self._scenario.pairs), kinds)
-        told = notices_of_unseen(hosts) + notices_in_vain(hosts, there)
-        for notice in told:
-            self.system.log.warning("run.notice", notice=notice)
-        return [*self._manifest.notices, *told]
+
+def _parties(run_id: UUID, accounts: Mapping[str, Account], cash: str) -> Parties:
+    """Give everybody an id, each agent after its account; the house keeps its books in ``cash``."""
+    ids = IdSource(run_id, "party")
+    venue_id = ids.draw()
+    known, agents = {}, {}
+    for name, one in accounts.items():
+        account = known[name] = evolve(one, account_id=ids.draw())
+        agents[f"strategy/{name}"] = (Agent(ids.draw(), name, (account.account_id,)), (account,))
+    house = {name: Account(ids.draw(), name, cash, is_house=True) for name in HOUSE}
+    return Parties(venue_id, known, house, agents)
 
 
 def run_market(

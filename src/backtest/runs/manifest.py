@@ -19,15 +19,7 @@ from backtest.runs.content import Contents
 from backtest.runs.sources import Source
 from backtest.source_code import is_ours, version_of
 
-__all__ = [
-    "Manifest",
-    "account_text",
-    "given_text",
-    "manifest",
-    "pair_text",
-    "rules_text",
-    "versions",
-]
+__all__ = ["Manifest", "latency_text", "manifest", "reading_text", "rules_text", "versions"]
 
 _READING = {"bar": None, "stamp": "open", "tz": "UTC", "decimal": "."}
 """How data is read where nothing is said."""
@@ -59,23 +51,23 @@ def manifest(
     *,
     seed: int,
     strategies: Mapping[str, Any],
-    owners: Mapping[str, tuple[str, ...]],
+    about: Mapping[str, Mapping[str, Any]],
     cash: Mapping[str, Mapping[str, Decimal]],
     accounts: Mapping[str, Account],
     pairs: Mapping[str, TradingPair],
     rules: Mapping[str, TradingRules],
     sources: Mapping[str, Source],
-    stamp: Any,
-    tz: Any,
+    settings: Mapping[str, Any],
     latency: Any,
-    insurance_fund: Mapping[str, Any],
-    bounds: Mapping[str, int],
 ) -> Manifest:
-    """The configuration of a run. The data is hashed here, before anything has happened."""
+    """The configuration of a run. The data is hashed here, before anything has happened.
+
+    ``about`` is what there is to tell of each strategy, beside what it is, ``settings`` what there
+    is to tell of the whole, both as plain data; ``latency`` is what was given as such.
+    """
     contents = Contents()
     told = {
-        name: {**contents.strategy(one, name), "accounts": list(owners[name])}
-        for name, one in strategies.items()
+        name: {**contents.strategy(one, name), **about[name]} for name, one in strategies.items()
     }
     late = {code: one for code, one in sources.items() if _is_spent(one)}
     for code in late:
@@ -90,24 +82,20 @@ def manifest(
             account: {asset: plain(amount) for asset, amount in owned.items()}
             for account, owned in cash.items()
         },
-        "accounts": {name: account_text(account) for name, account in accounts.items()},
-        "pairs": {code: pair_text(pair) for code, pair in pairs.items()},
+        "accounts": {name: _account_text(account) for name, account in accounts.items()},
+        "pairs": {code: _pair_text(pair) for code, pair in pairs.items()},
         "rules": {code: rules_text(one) for code, one in rules.items()},
         "data": {
             code: {**_data_text(one), **({"once": True} if code in late else _hashes(one))}
             for code, one in sources.items()
         },
-        "stamp": _reading_text(stamp, "open"),
-        "tz": _reading_text(tz, "UTC"),
-        "latency": _latency_text(latency),
-        "insurance_fund": {asset: str(amount) for asset, amount in insurance_fund.items()},
-        **bounds,
-        **given_text(contents, rules, latency),
+        **settings,
+        **_given_text(contents, rules, latency),
     }
     return Manifest({**config, "sources": contents.sources}, contents.notices, late)
 
 
-def given_text(
+def _given_text(
     contents: Contents, rules: Mapping[str, TradingRules], latency: Any
 ) -> dict[str, Any]:
     """What users have written of policies, latencies and calendars, as plain data."""
@@ -119,7 +107,7 @@ def given_text(
     return contents.foreign(given)
 
 
-def account_text(account: Account) -> dict[str, Any]:
+def _account_text(account: Account) -> dict[str, Any]:
     """The options of an account as plain data."""
     return {
         "margin_mode": account.margin_mode,
@@ -148,14 +136,14 @@ def _data_text(source: Source) -> dict[str, Any]:
     return {**held, **{name: how for name, how in reading.items() if how != _READING[name]}}
 
 
-def _reading_text(given: Any, left_out: str) -> Any:
+def reading_text(given: Any, left_out: str) -> Any:
     """How data is read, for all of it, by pair, or source by source, as plain data."""
     if isinstance(given, Mapping):
         return {
-            getattr(code, "code", code): _reading_text(one, left_out) for code, one in given.items()
+            getattr(code, "code", code): reading_text(one, left_out) for code, one in given.items()
         }
     if isinstance(given, list | tuple):
-        return [_reading_text(one, left_out) for one in given]
+        return [reading_text(one, left_out) for one in given]
     return left_out if given is None else str(given)
 
 
@@ -167,11 +155,12 @@ def _hashes(source: Source) -> dict[str, Any]:
     return {"sha256": source.digest()}
 
 
-def _latency_text(latency: Any) -> Any:
+def latency_text(latency: Any) -> Any:
+    """How long messages take, as it was given, as plain data."""
     if isinstance(latency, LinkLatencies):
         latency = {link: one for link, one in latency._asdict().items() if one is not None}
     if isinstance(latency, Mapping):
-        return {link: _latency_text(one) for link, one in latency.items()}
+        return {link: latency_text(one) for link, one in latency.items()}
     if latency is None or isinstance(latency, bool | int | str):
         return latency
     if not isinstance(latency, Latency | Network):
@@ -182,7 +171,7 @@ def _latency_text(latency: Any) -> Any:
         return type(latency).__name__
 
 
-def pair_text(pair: TradingPair) -> dict[str, Any]:
+def _pair_text(pair: TradingPair) -> dict[str, Any]:
     """A trading pair as plain data."""
     return {
         "base": pair.base.code,

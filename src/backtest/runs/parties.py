@@ -1,4 +1,4 @@
-"""The parties of a run: the broker, the house, the agents and their accounts, with their ids."""
+"""The parties of a run: the venue, the house, the agents and their accounts, with their ids."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NIL = UUID(int=0)
 class Parties:
     """Who is known to the venue of a run."""
 
-    broker_id: UUID
+    venue_id: UUID
     accounts: Mapping[str, Account]
     """Those of the strategies, by name."""
     house: Mapping[str, Account]
@@ -45,7 +45,7 @@ def parties_of(
     """Give everybody an id, always in the same order; ``owners`` says who trades on what, and the
     house keeps its books in ``cash``."""
     ids = IdSource(run_id, "party")
-    broker_id = ids.draw()
+    venue_id = ids.draw()
     known = {name: evolve(one, account_id=ids.draw()) for name, one in accounts.items()}
     house = {name: Account(ids.draw(), name, cash, is_house=True) for name in HOUSE}
     agents = {}
@@ -53,4 +53,4 @@ def parties_of(
         own = tuple(known[one] for one in owned)
         agent = Agent(ids.draw(), name, tuple(one.account_id for one in own))
         agents[f"strategy/{name}"] = (agent, own)
-    return Parties(broker_id, known, house, agents)
+    return Parties(venue_id, known, house, agents)

@@ -9,19 +9,13 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from backtest.actors import (
-    BrokerActor,
-    Envelope,
-    SimulatedClock,
-    StrategyHost,
-    System,
-)
-from backtest.actors.kernel.deadlock import stall_bound_of
+from backtest.actors import BrokerActor, StrategyHost, System
 from backtest.analysis.result import RunResult
 from backtest.data import BarSource, TickSource, open_data, parts_of
 from backtest.errors import ConfigError, DataError, NotRepeatable
 from backtest.models import Account, BacktestRun, TradingPair
 from backtest.receipt import run_id_of
+from backtest.runs.any_runner import AnyRunner
 from backtest.runs.assembly import Assembly, ledger_of, market_of
 from backtest.runs.config import (
     RuleBook,
@@ -31,23 +25,14 @@ from backtest.runs.config import (
     read_rules,
     rules_of,
 )
-from backtest.runs.in_thread import refuse_running_loop, run_in_thread
-from backtest.runs.manifest import manifest, versions
-from backtest.runs.notices import (
-    kinds_of,
-    notices_in_vain,
-    notices_of_data,
-    notices_of_trading,
-    notices_of_unseen,
-)
+from backtest.runs.manifest import latency_text, manifest, reading_text
+from backtest.runs.notices import kinds_of, notices_of_trading
 from backtest.runs.participants import (
     account_options,
     accounts_of,
     acquaint,
-    check_bounds,
     check_owners,
     named,
-    told_clashes,
     told_oddities,
 )
 from backtest.runs.parties import NIL, parties_of
@@ -61,7 +46,7 @@ __all__ = ["BacktestRunner"]
 
 
 @define(kw_only=True)
-class BacktestRunner:
+class BacktestRunner(AnyRunner[RunResult]):
     """A backtest described; `run` carries it out. One runner runs once, like its strategies.
 
     Args:
@@ -100,6 +85,8 @@ class BacktestRunner:
     Raises `ConfigError` and `DataError` for what cannot be run, and what a strategy raises.
     """
 
+    awaited = "await backtest.run_async(...)"
+
     strategies: Strategy | Sequence[Strategy] | Mapping[str, Strategy]
     data: Any
     cash: Any
@@ -118,37 +105,10 @@ class BacktestRunner:
     seed: int = 0
     latency: Latencies = None
     insurance_fund: Mapping[str, Any] = field(factory=dict)
-    inbox_bound: int = 100_000
-    stall_bound: int | None = None
     progress: Callable[[int], None] | None = None
-    observer: Callable[[System, Envelope], None] | None = None
-    tracer: Callable[[Envelope], None] | None = None
-    system: System = field(init=False)
-    _parts: Assembly | None = field(init=False, default=None)
+    _book: RuleBook = field(init=False)
     _given: Any = field(init=False, default=None)
     _opened: Any = field(init=False, default=None)
-
-    def run(self) -> RunResult:
-        """Run to the end of the data. Not inside a running event loop: there, `run_async`."""
-        self.prepare()
-        refuse_running_loop("await backtest.run_async(...)")
-        self._simulate()
-        return self.result()
-
-    async def run_async(self) -> RunResult:
-        """The same from inside a running loop: the simulation runs in a thread of its own."""
-        self.prepare()
-        await run_in_thread(self.system, self._simulate)
-        return self.result()
-
-    def _simulate(self) -> None:
-        parts = self._parts
-        assert parts is not None, "prepare it first"
-        try:
-            self.system.simulate()
-        finally:  # an error may well come of it: 'NoneType' object is not callable
-            notices = parts.manifest.notices
-            notices += told_clashes(parts.strategies.values(), self.system.log, notices)
 
     # -- assembling --------------------------------------------------------------------------------
 
@@ -165,65 +125,63 @@ class BacktestRunner:
         self._given = {name: snapshot(strategy) for name, strategy in strategies.items()}
         rules = rules_of(book, pairs)
         check_precision(cash, pairs, book)
-        system = self.system = System(self.seed, SimulatedClock())
-        system.stall_bound = stall_bound_of(self.stall_bound, len(strategies), len(pairs))
+        bounds = self._begun(self.seed, len(strategies), len(pairs))
         accounts, owners = self._owned(cash, book, strategies)
         told = manifest(
             seed=self.seed,
             strategies=strategies,
-            owners=owners,
+            about={name: {"accounts": list(owned)} for name, owned in owners.items()},
             cash=cash,
             accounts=accounts,
             pairs=pairs,
             rules=rules,
             sources=sources,
-            stamp=self.stamp,
-            tz=self.tz,
+            settings={**self._settings(), **bounds},
             latency=self.latency,
-            insurance_fund=self.insurance_fund,
-            bounds={"inbox_bound": self.inbox_bound, "stall_bound": system.stall_bound},
         )
-        told.notices += told_oddities(strategies.values(), system.log)
+        told.notices += told_oddities(strategies.values(), self.system.log)
         run_id = run_id_of(told.config)
         parties = parties_of(run_id, accounts, owners, assets[0])
         valuation = Valuation(assets[0], list(pairs.values()))
         market, begin_ns = market_of(sources, rules, self.progress)
-        system.begin_at(begin_ns)
-        ledger = ledger_of(cash, self.insurance_fund)
+        self.system.begin_at(begin_ns)
         trading = {code: (pair, rules[code]) for code, pair in pairs.items()}
         cadences = {code: cadences_of(source) for code, source in sources.items()}
-        broker = BrokerActor(
-            parties.broker_id, run_id, trading, parties.agents, valuation, cadences
+        self._book = book
+        return self._assembled(
+            Assembly(
+                system=self.system,
+                run=BacktestRun(run_id, self.seed, begin_ns),
+                manifest=told,
+                ledger=ledger_of(cash, self.insurance_fund),
+                venue=BrokerActor(
+                    parties.venue_id, run_id, trading, parties.agents, valuation, cadences
+                ),
+                market=market,
+                hosts=[self._host(name, strategy) for name, strategy in strategies.items()],
+                parties=parties,
+                owners=owners,
+                strategies=strategies,
+                pairs=pairs,
+                rules=rules,
+                sources=sources,
+                valuation=valuation,
+            )
         )
-        for actor in (ledger, broker, market):
-            system.add(actor)
-        for name, strategy in strategies.items():
-            system.add(self._host(name, strategy))
-        self._watch(system)
-        self._parts = Assembly(
-            run=BacktestRun(run_id, self.seed, begin_ns),
-            manifest=told,
-            ledger=ledger,
-            broker=broker,
-            accounts={**parties.accounts, **parties.house},
-            owners=owners,
-            agents=parties.names,
-            strategies=strategies,
-            pairs=pairs,
-            book=book,
-            rules=rules,
-            cash=cash,
-            sources=sources,
-            valuation=valuation,
-        )
-        return system
 
     def _check(self) -> None:
-        if self._parts is not None:
-            raise ConfigError("this runner has run already: make a new one, with new strategies")
+        super()._check()
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise ConfigError(f"seed must be a whole number, not {self.seed!r}")
-        check_bounds(self.inbox_bound, self.stall_bound)
+
+    def _settings(self) -> dict[str, Any]:
+        """What there is to tell of the whole run, as plain data."""
+        return {
+            "stamp": reading_text(self.stamp, "open"),
+            "tz": reading_text(self.tz, "UTC"),
+            "latency": latency_text(self.latency),
+            "insurance_fund": {asset: str(sum_) for asset, sum_ in self.insurance_fund.items()},
+        }
 
     def _owned(
         self, cash: Mapping[str, Any], book: RuleBook, strategies: Mapping[str, Strategy]
@@ -278,10 +236,8 @@ class BacktestRunner:
 
     def end_ns(self) -> int | None:
         """When the data ends; None where that is known only when it does."""
-        parts = self._parts
-        assert parts is not None, "prepare it first"
         ends: list[int] = []
-        for source in parts.sources.values():
+        for source in self.parts.sources.values():
             for part in parts_of(source):
                 if not hasattr(part, "end_ns"):
                     return None
@@ -296,12 +252,6 @@ class BacktestRunner:
             latency=latency_of(self.latency),
         )
 
-    def _watch(self, system: System) -> None:
-        if self.observer is not None:
-            observer = self.observer
-            system.observer = lambda envelope: observer(system, envelope)
-        system.tracer = self.tracer
-
     def _source(
         self, data: Any, pair: TradingPair, how: Mapping[str, Any]
     ) -> BarSource | TickSource:
@@ -310,62 +260,31 @@ class BacktestRunner:
     # -- the result --------------------------------------------------------------------------------
 
     def result(self) -> RunResult:
-        """What the run has come to; `run` gives it, so only who runs the system himself asks."""
-        parts = self._parts
-        assert parts is not None, "prepare it first"
-        run, broker = parts.run, parts.broker
-        # What the strategies did after the last bar, at its time, belongs to the run too.
-        parts.valuation.sample(self.system.now)
-        parts.manifest.complete()
+        parts = self.parts
+        left, records = parts.left(), parts.venue.venue.records
+        trading = notices_of_trading(parts.rules, records.orders, records.fills)
         return RunResult(
-            run=BacktestRun(run.run_id, run.seed, run.start_ns, self.system.now),
-            config=parts.manifest.config,
-            notices=self._notices(parts),
-            cash_asset=parts.valuation.cash,
-            pairs=parts.pairs,
-            rules=parts.rules,
-            accounts=parts.accounts,
-            strategies=parts.strategies,
-            accounts_of=parts.owners,
-            agents=parts.agents,
-            ledger=parts.ledger.ledger,
-            records=broker.venue.records,
-            valuation=parts.valuation,
-            bars=broker.bars,
-            ticks=broker.ticks,
-            inputs=parts.manifest.inputs,
-            sources=parts.sources,
+            **left,
+            notices=parts.notices(parts.hosts, kinds_of(parts.sources), trading),
             files=files_of(self.data, parts.sources),
-            versions=versions(),
             again=self._again,
         )
 
-    def _notices(self, parts: Assembly) -> list[str]:
-        """What a reader of the figures should know; what was not logged before is logged."""
-        records = parts.broker.venue.records
-        trading = notices_of_trading(parts.rules, records.orders, records.fills)
-        hosts = [one for one in self.system.actors.values() if isinstance(one, StrategyHost)]
-        trading += notices_of_unseen(hosts) + notices_in_vain(hosts, kinds_of(parts.sources))
-        for notice in trading:
-            self.system.log.warning("run.notice", notice=notice)
-        return [*parts.manifest.notices, *notices_of_data(parts.sources), *trading]
-
     def _again(self, path: str) -> RunResult:
         """The same run under another path policy: the same sources, read again from the start."""
-        parts = self._parts
-        assert parts is not None
+        parts = self.parts
         refuse_spent(parts.sources)
         runner = evolve(
             self,
             strategies={name: restored(one) for name, one in self._given.items()},
-            rules=book_on_path(parts.book, parts.rules, path),
+            rules=book_on_path(self._book, parts.rules, path),
             profile=None,
             progress=None,
             observer=None,
             tracer=None,
         )
         runner.read_from(self._opened)
-        bars = parts.broker.bars
+        bars = parts.venue.bars
         try:
             runner.prepare()
         except DataError as error:

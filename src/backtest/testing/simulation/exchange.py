@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-import attrs
-
-from backtest.actors import AccountActor, StrategyHost
+from backtest.actors import Actor
 from backtest.actors.exchange.actor import ExchangeActor
 from backtest.actors.kernel.fiber import HANDLE
-from backtest.models import Agent
 from backtest.services.valuation import Valuation
 
+from .agents import Trader
 from .chance import stream
 from .crowd import Conductor, Crowd, Maker
 from .exchange_plan import MAKER
 from .faults import with_faults
+from .plan import AgentPlan
 from .run import World
-from .world import CASH
 
 __all__ = ["ExchangeWorld"]
 
@@ -31,34 +30,25 @@ class ExchangeWorld(World):
         chance = stream(plan.seed, "conductor")
         return Conductor(plan, self.faults, chance, self._is_enough, self._is_resolved)
 
-    def _assemble(self) -> None:
-        plan, system, faults = self.plan, self.system, self.faults
-        for sender, target, latency in plan.latencies:
-            system.set_latency(sender, target, latency)
-        agents = {}
-        for place, one in enumerate(plan.agents):
-            owned = tuple(plan.accounts[name] for name in one.accounts)
-            ids = tuple(account.account_id for account in owned)
-            agents[one.name] = (Agent(UUID(int=200 + place), one.name, ids), owned)
-        system.begin_at(self.market.begin_ns)
-        valuation = Valuation(CASH, list(plan.pairs.values()))
-        account = with_faults(AccountActor, faults)
-        self.account = system.add(account(list(plan.accounts), plan.opening, plan.insurance))
-        exchange = with_faults(ExchangeActor, faults)
-        self.broker = system.add(exchange(UUID(int=1), UUID(int=2), plan.specs, agents, valuation))
-        system.add(self.market)
-        host = with_faults(StrategyHost, faults)
-        wary = faults.plan.is_lossy
-        for one in plan.agents:
-            kind = Maker if one.name == MAKER else Crowd
-            trader = kind(
-                plan=attrs.evolve(one, wary=one.wary or wary),
-                phase=self._phase if kind is Crowd else lambda: self.market.phase,
-                step=plan.step_ns // 10**9,
-                reference={code: spec.reference_price for code, spec in plan.specs.items()},
-            )
-            self.traders[one.name] = trader
-            system.add(host(one.name, trader, inbox_bound=one.inbox, latency=one.latency))
+    def _source(self) -> Actor:
+        conductor: Actor = self.market
+        return conductor
+
+    def _venue(self, agents: Mapping[str, Any], valuation: Valuation) -> Actor:
+        exchange = with_faults(ExchangeActor, self.faults)
+        return exchange(UUID(int=1), UUID(int=2), self.plan.specs, agents, valuation)
+
+    def _trader(self, one: AgentPlan) -> Trader:
+        kind = Maker if one.name == MAKER else Crowd
+        return kind(
+            plan=one,
+            phase=self._phase if kind is Crowd else lambda: self.market.phase,
+            step=self.plan.step_ns // 10**9,
+            reference={code: spec.reference_price for code, spec in self.plan.specs.items()},
+        )
+
+    def _relay(self) -> None:
+        """No message passes beside a market."""
 
     def unresolved(self) -> list[str]:
         """As of all worlds; what the maker has open against an agent that is gone stays open."""

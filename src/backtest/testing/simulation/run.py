@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from decimal import localcontext
 from fractions import Fraction
@@ -16,6 +16,7 @@ import structlog
 
 from backtest.actors import (
     AccountActor,
+    Actor,
     BrokerActor,
     Envelope,
     MarketData,
@@ -37,7 +38,7 @@ from .chance import stream
 from .faults import Faults, FaultySystem, InjectedCrash, with_faults
 from .market import Market
 from .outcome import Outcome
-from .plan import Plan
+from .plan import AgentPlan, Plan
 from .plans import draw_plan
 from .relays import Pump, Sink
 from .storage import run_storage
@@ -78,36 +79,50 @@ class World:
         plan, system, faults = self.plan, self.system, self.faults
         for sender, target, latency in plan.latencies:
             system.set_latency(sender, target, latency)
-        data = MarketData(self.market.events())
-        assert data.first is not None
+        source = self._source()
         system.begin_at(self.market.begin_ns)
         agents = {}
         for place, one in enumerate(plan.agents):
             owned = tuple(plan.accounts[name] for name in one.accounts)
             ids = tuple(account.account_id for account in owned)
             agents[one.name] = (Agent(UUID(int=200 + place), one.name, ids), owned)
-        pairs = {code: (pair, plan.rules[code]) for code, pair in plan.pairs.items()}
         valuation = Valuation(CASH, list(plan.pairs.values()))
         account = with_faults(AccountActor, faults)
         self.account: Any = system.add(account(list(plan.accounts), plan.opening, plan.insurance))
-        broker = with_faults(BrokerActor, faults)
-        self.broker: Any = system.add(broker(UUID(int=1), UUID(int=2), pairs, agents, valuation))
-        system.add(data)
+        self.broker: Any = system.add(self._venue(agents, valuation))
+        system.add(source)
         host = with_faults(StrategyHost, faults)
         wary = faults.plan.is_lossy
         for one in plan.agents:
-            trader = Trader(
-                plan=attrs.evolve(one, wary=one.wary or wary),
-                phase=lambda: self.market.phase,
-                step=plan.step_ns // 10**9,
-            )
+            trader = self._trader(attrs.evolve(one, wary=one.wary or wary))
             self.traders[one.name] = trader
             system.add(host(one.name, trader, inbox_bound=one.inbox, latency=one.latency))
+        self._relay()
+
+    def _source(self) -> Actor:
+        """Who sends what happens on the market."""
+        data = MarketData(self.market.events())
+        assert data.first is not None
+        return data
+
+    def _venue(self, agents: Mapping[str, Any], valuation: Valuation) -> Actor:
+        plan = self.plan
+        pairs = {code: (pair, plan.rules[code]) for code, pair in plan.pairs.items()}
+        broker = with_faults(BrokerActor, self.faults)
+        return broker(UUID(int=1), UUID(int=2), pairs, agents, valuation)
+
+    def _trader(self, one: AgentPlan) -> Trader:
+        step = self.plan.step_ns // 10**9
+        return Trader(plan=one, phase=lambda: self.market.phase, step=step)
+
+    def _relay(self) -> None:
+        """Let messages pass beside it all, now and then."""
+        plan, faults = self.plan, self.faults
         chance = stream(plan.seed, "relays")
         bound, pace = chance.choice([1, 2, 16, 1024]), plan.step_ns
         if chance.random() < 0.5 and "relays" not in plan.without:
-            system.add(with_faults(Sink, faults)(bound, pace, stream(plan.seed, "sink")))
-            system.add(Pump(faults, pace, stream(plan.seed, "pump")))
+            self.system.add(with_faults(Sink, faults)(bound, pace, stream(plan.seed, "sink")))
+            self.system.add(Pump(faults, pace, stream(plan.seed, "pump")))
 
     # -- asked by the market -----------------------------------------------------------------------
 
