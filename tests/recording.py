@@ -148,10 +148,10 @@ class Recorder:
                 else:
                     yield flavour, _kind(branch.order), data, "waits"
             for lot in (one for position in book.positions for one in position.lots):
-                for closing in lot.closings:
-                    kind = closing.kind
+                for closing in lot.exits:
+                    kind = closing.role
                     if kind == "close":
-                        kind = f"close by {closing.working.kind}"
+                        kind = f"close by {closing.kind}"
                     yield "trading", kind, data, "waits"
 
     # -- tests -------------------------------------------------------------------------------------

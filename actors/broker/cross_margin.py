@@ -28,7 +28,17 @@ from backtest.services.settlement.amounts import NOTHING, Spot, spot_sold
 from .groups import accounts, groups_of
 from .shared_paths import SharedPath, stake_of_part
 
-__all__ = ["CrossMargin"]
+__all__ = ["Call", "CrossMargin"]
+
+
+class Call(Working):
+    """What a walk comes to where a cross margin account is called."""
+
+    __slots__ = ("account",)
+
+    def __init__(self, account: CrossAccount) -> None:
+        super().__init__("liquidation", False, None, ONE)
+        self.account = account
 
 
 class _Watch(SharedPath):
@@ -42,7 +52,7 @@ class _Watch(SharedPath):
         super().__init__(account.name, book, groups_of(book, account.name))
         self._client = client
         self.account = account
-        self.working = Working(account, "liquidation", False, None, ONE)
+        self.working = Call(account)
         self._weight = account.weights.get(book.code, ZERO)
 
     def standing(self) -> Standing:
@@ -90,7 +100,7 @@ class CrossMargin:
             account.collateral,
             lambda asset: self._total(account, asset),
             [
-                (position.book.code, stake_of_part(position.book, lot.part))
+                (position.book.code, stake_of_part(position.book, lot))
                 for position in self._positions(account)
                 for lot in position.lots
             ],
@@ -140,14 +150,14 @@ class CrossMargin:
             worst = standing.worst(price)
             if worst is None or standing.level(price) > ZERO:
                 return
-            await self._close_position(worst.key.position, scene, detail)
+            await self._close_position(worst.position, scene, detail)
 
     async def _cancel_orders(self, account: CrossAccount, scene: Scene | None, detail: str) -> None:
         for book in self._venue.books.values():
             for branch in list(book.branches.values()):
                 if branch.account == account.name and branch.order is not None:
                     if scene is not None and book is scene.book:
-                        for leg in [branch.working] if branch.part is None else branch.part.exits:
+                        for leg in [branch] if branch.part is None else branch.part.exits:
                             scene.walk.drop(leg)
                     await self._cancellation.cancel(branch, None, RejectReason.MARGIN_CALL, detail)
 
@@ -160,12 +170,8 @@ class CrossMargin:
     async def _close(self, lot: Lot, scene: Scene | None, detail: str) -> None:
         """Liquidate a lot: on the pair that is walked where its price is, else at the mark of its
         pair."""
-        venue, part = self._venue, lot.part
-        book = lot.branch.book
-        closing = Closing(venue.ids.draw(), "liquidation", lot)
-        working = closing.working = Working(
-            closing, "liquidation", not part.long, None, part.volume
-        )
+        venue, book = self._venue, lot.branch.book
+        closing = Closing(venue.ids.draw(), "liquidation", lot, "liquidation")
         if scene is None or book is not scene.book or not isinstance(scene.bar, Bar):
             # On another pair it is closed at the mark; on a tick, at what the tick offers.
             event = book.bar if scene is None or book is not scene.book else scene.bar
@@ -178,13 +184,13 @@ class CrossMargin:
                 self._scene = before
             return
         at, bar = scene.hit, scene.bar
-        price = slipped(at.reached, working.buy, bar, book.path)
+        price = slipped(at.reached, closing.buy, bar, book.path)
         hit = Hit(
             lot.position.group,
-            working,
-            part,
+            closing,
+            lot,
             price,
-            part.volume,
+            lot.volume,
             at.rank,
             at.point,
             True,
@@ -226,10 +232,10 @@ class CrossMargin:
                 book, price = _place(scene)
                 standing = self.standing(account, book)
                 best = standing.best(price)
-                if best is None or best.key.position is spare:
+                if best is None or best.position is spare:
                     break
                 detail = f"account {account.name} needs its profit"
-                await self._close_position(best.key.position, scene, detail)
+                await self._close_position(best.position, scene, detail)
         finally:
             account.is_raising = False
 
@@ -314,8 +320,8 @@ class CrossMargin:
         """A spot order of the venue's own making, filled at once: so that it has a story."""
         volume, amount, fee = plan.volume, plan.amount, plan.fee
         venue, client = self._venue, owner.lots[0].branch.client
-        branch = Branch(venue.ids.draw(), client, account.name, book, True, ONE)
-        branch.asset, branch.worst = asset, price
+        branch = Branch(venue.ids.draw(), client, account.name, book, True, ONE, "market", False)
+        branch.asset, branch.worst, branch.volume = asset, price, volume
         branch.number = venue.next_branch()
         venue.branch_of[branch.id.int] = None
         order: SpotOrder = create_spot(
@@ -338,11 +344,10 @@ class CrossMargin:
         balances = await venue.post(legs, order.id, traded("collateral sold,", volume, price))
         filled, _ = fill(order, at=venue.at, price=price, volume=volume, fee=fee)
         venue.records.keep(filled)
-        working = Working(branch, "market", False, None, volume)
         at = None if scene is None or scene.book is not book else scene.hit
         hit = Hit(
-            Group(working),
-            working,
+            Group(branch),
+            branch,
             None,
             price,
             volume,

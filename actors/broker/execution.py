@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from backtest.actors.protocol import NO_FACTS, Facts
-from backtest.actors.venue.branch import Branch
+from backtest.actors.venue.branch import Branch, order_of
 from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.entry_fills import EntryFills
 from backtest.actors.venue.exit_fills import ExitFills, Scene
@@ -39,10 +39,9 @@ from backtest.services.fills.walk import (
     protection_passed,
     slipped,
 )
-from backtest.services.margin.accounts import CrossAccount
 from backtest.services.orders.expiry import ended_because
 
-from .cross_margin import CrossMargin
+from .cross_margin import Call, CrossMargin
 from .groups import all_groups, group_of
 from .shared_paths import shared_paths
 
@@ -134,7 +133,7 @@ class Execution:
             working.start = FROM_OPEN
             if working.terms is not None and working.terms.immediate:
                 self._meet(book, working)
-            groups[group_of(book, working.key)] = None
+            groups[group_of(book, working)] = None
         standing = book.standing
         walk = TickWalk(quote, list(groups), book.tick_path, standing.left(), book.queue, only=new)
         hit = walk.next()
@@ -196,15 +195,14 @@ class Execution:
         ended, book.immediate = book.immediate, []
         ended.sort(key=lambda working: working.sequence)
         for working in ended:
-            branch = working.key
-            if branch.order is not None and branch.working is working:
-                await self._end(branch)
+            if working.is_live:
+                await self._end(order_of(working))
 
     async def _end(self, branch: Branch) -> None:
         """Cancel an order that fills at its first opportunity or not at all."""
         order = branch.order
         assert order is not None
-        reason, lacked = ended_because(order.instructions), branch.working.lacked
+        reason, lacked = ended_because(order.instructions), branch.lacked
         told = lacked is not None and reason is RejectReason.FILL_OR_KILL
         facts = Facts(quantity=lacked) if told else NO_FACTS
         await self._cancellation.cancel(branch, None, reason, facts=facts)
@@ -215,7 +213,7 @@ class Execution:
         bar = book.bar
         if type(bar) is not Bar or branch.order is None or bar.close_ns != self._venue.now:
             return
-        await self._at_close(book, bar, branch.group, branch.working, None)
+        await self._at_close(book, bar, branch.group, branch, None)
         if branch.terms is not None and branch.terms.immediate and branch.order is not None:
             await self._end(branch)
 
@@ -226,9 +224,9 @@ class Execution:
         if type(bar) is not Bar or bar.close_ns != self._venue.now:
             return
         lot = closing.lot
-        if closing not in lot.closings:
+        if closing not in lot.exits:
             return
-        await self._at_close(book, bar, lot.position.group, closing.working, lot)
+        await self._at_close(book, bar, lot.position.group, closing, lot)
 
     async def _at_close(
         self,
@@ -241,7 +239,7 @@ class Execution:
         wanted = working.volume
         if lot is not None:
             # Another close, or a fill that nets, may have come first at this very close.
-            wanted = min(wanted, lot.part.volume)
+            wanted = min(wanted, lot.volume)
         volume = wanted
         left = book.left[0 if working.buy else 1]
         if left is not None:
@@ -257,7 +255,7 @@ class Execution:
         hit = Hit(
             group,
             working,
-            None if lot is None else lot.part,
+            lot,
             price,
             volume,
             CLOSE_ONLY,
@@ -278,24 +276,24 @@ class Execution:
         book.left = walk.pools
 
     async def _execute(self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit) -> None:
-        key = hit.working.key
-        if hit.working.kind == "trailing_stop":
-            tell_moved(self._venue, hit.working)
-        if type(key) is Closing:
-            await self._exit_fills.close(book, bar, walk, hit, key)
+        working = hit.working
+        if working.kind == "trailing_stop":
+            tell_moved(self._venue, working)
+        if type(working) is Closing:
+            await self._exit_fills.close(book, bar, walk, hit, working)
             return
-        if type(key) is CrossAccount:
-            await self._cross.call(key, Scene(book, bar, walk, hit))
+        if type(working) is Call:
+            await self._cross.call(working.account, Scene(book, bar, walk, hit))
             return
+        branch = order_of(working)
         if hit.passed:
-            await self._refuse_fill(walk, hit, key)
-            return
-        if key.spot:
-            await self._entries.fill_spot(book, bar, walk, hit, key)
-        elif key.nets:
-            await self._net(book, bar, walk, hit, key)
+            await self._refuse_fill(walk, hit, branch)
+        elif branch.spot:
+            await self._entries.fill_spot(book, bar, walk, hit, branch)
+        elif branch.nets:
+            await self._net(book, bar, walk, hit, branch)
         else:
-            await self._entries.fill_trading(book, bar, walk, hit, key)
+            await self._entries.fill_trading(book, bar, walk, hit, branch)
 
     async def _refuse_fill(self, walk: Walk, hit: Hit, branch: Branch) -> None:
         """A fill that must not happen: the order is cancelled instead."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from backtest.actors.venue.branch import Branch
+from backtest.actors.venue.branch import Branch, Owned, order_of
 from backtest.actors.venue.listing import walks_with_order
 from backtest.actors.venue.oco import OcoGroup
 from backtest.actors.venue.pair_book import PairBook
 from backtest.actors.venue.position import Closing, Lot
-from backtest.services.fills.walk import Group
+from backtest.services.fills.walk import Group, Working
 
 __all__ = ["accounts", "all_groups", "group_of", "groups_of"]
 
@@ -31,12 +31,12 @@ def all_groups(book: PairBook) -> list[Group]:
     return book.groups
 
 
-def group_of(book: PairBook, key: Branch | Closing) -> Group:
+def group_of(book: PairBook, working: Working) -> Group:
     """The group in which an order walks, or what closes a position."""
     all_groups(book)
-    if type(key) is not Closing:
-        return key.group  # type: ignore[union-attr]
-    return book.walks_in(key.lot.position)
+    if type(working) is Closing:
+        return book.walks_in(working.lot.position)
+    return order_of(working).group
 
 
 def groups_of(book: PairBook, account: str) -> list[Group]:
@@ -55,7 +55,7 @@ def _join_lot(branch: Branch) -> None:
     """What an order has opened so far walks with it, where that is all of a position."""
     if branch.part is None and not branch.nets:
         lot = None if branch.oco is not None else branch.lot
-        branch.group.parts = [] if lot is None else [lot.part]
+        branch.group.parts = [] if lot is None else [lot]
 
 
 def _join(book: PairBook, groups: list[Group]) -> list[Group]:
@@ -107,8 +107,8 @@ def _is_spot(group: Group) -> bool:
 
 
 def _branch(group: Group) -> Branch:
-    key = group.parts[0].key if group.entry is None else group.entry.key
-    if type(key) is Closing:
-        key = key.lot
-    branch: Branch = key.branch if type(key) is Lot else key
-    return branch
+    if group.entry is not None:
+        return order_of(group.entry)
+    part = group.parts[0]
+    assert isinstance(part, Lot | Owned)
+    return part.branch

@@ -6,7 +6,6 @@ from collections.abc import Awaitable
 
 from backtest.actors.venue.financing import Financing
 from backtest.actors.venue.pair_book import PairBook
-from backtest.actors.venue.position import is_live
 from backtest.actors.venue.venue import Venue
 from backtest.models import Quote
 from backtest.services.fills.walk import Working
@@ -61,8 +60,8 @@ class StandingQuotes:
             # Whose margin paid may be called by the quote that stands.
             lots = [lot for position in book.positions for lot in position.lots]
             closings = [lot.closing("liquidation") for lot in lots]
-            new += [closing.working for closing in closings if closing is not None]
-            new = [working for working in new if is_live(working)]
+            new += [closing for closing in closings if closing is not None]
+            new = [working for working in new if working.is_live]
         filled = await self._execution.meet(book, quote, new)
         if venue.cross and (filled or charged):
             await self._cross.test(book)
@@ -71,4 +70,4 @@ class StandingQuotes:
 def _new_since(book: PairBook, sequence: int) -> list[Working]:
     """What waits since place ``sequence`` in the queue was given, in order."""
     new = [working for _, working in book.waiting if working.sequence > sequence]
-    return [working for working in new if is_live(working)]
+    return [working for working in new if working.is_live]

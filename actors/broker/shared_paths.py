@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.pair_book import PairBook
 from backtest.actors.venue.position import Position
 from backtest.money import ONE, ZERO, mul
@@ -27,28 +26,16 @@ class SharedPath:
         self.account_name = name
         self.book = book
         self.groups = groups
-        self.working = Working(None, "liquidation", False, None, ONE)
+        self.working: Working = Working("liquidation", False, None, ONE)
 
     def standing(self) -> Standing:
         stakes = [
-            self.stake(lot.part)
+            self.stake(lot)
             for position in self.book.positions
             if position.account == self.account_name
             for lot in position.lots
         ]
         return Standing(ZERO, ONE, stakes=stakes)
-
-    def is_spot(self, entry: Working) -> bool:
-        key = entry.key
-        return type(key) is Branch and key.spot
-
-    def nets(self, entry: Working) -> bool:
-        key = entry.key
-        return type(key) is Branch and key.nets
-
-    def reduces(self, entry: Working) -> bool:
-        key = entry.key
-        return type(key) is Branch and key.reduces
 
     def stake(self, part: OpenPart) -> Stake:
         return stake_of_part(self.book, part)
@@ -67,7 +54,7 @@ def stake_of_part(book: PairBook, part: OpenPart) -> Stake:
 
 def _pool_of(part: OpenPart) -> Position | None:
     """The position of which it is a lot beside others."""
-    position: Position | None = None if part.key is None else part.key.position
+    position: Position | None = part.position
     return None if position is None or len(position.lots) == 1 else position
 
 

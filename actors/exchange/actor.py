@@ -35,7 +35,7 @@ from backtest.actors.venue.venue import Venue
 from backtest.errors import BacktestError, ConfigError, RejectReason
 from backtest.models import Account, Agent, DecisionAction, Depth, MarketTrade
 from backtest.money import ZERO
-from backtest.services.fills.walk import Group, Working
+from backtest.services.fills.walk import Group
 from backtest.services.valuation import Valuation
 from backtest.times import MINUTE
 
@@ -85,7 +85,7 @@ class _ExchangeVenue(Venue):
                 house[key] = both
         return known
 
-    def new_group(self, branch: Branch, working: Working) -> Group:
+    def new_group(self, branch: Branch) -> Group:
         return _NO_GROUP
 
 

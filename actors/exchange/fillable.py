@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from backtest.actors.venue.branch import Branch
+from backtest.actors.venue.branch import order_of
 from backtest.actors.venue.oco import OcoGroup
 from backtest.actors.venue.position import Closing, Lot
 from backtest.money import ZERO, sub
@@ -67,25 +67,25 @@ class _Others:
 
     def take(self, working: Working, lots: int) -> int:
         """How many of ``lots`` there are of ``working``; they are taken."""
-        key, book = working.key, self._book
-        if type(key) is Closing:
-            return book.lots(self._close(key.lot, book.volume_of(lots)))
-        assert type(key) is Branch
-        if key.oco is not None:
-            if self._filled.setdefault(key.oco, key.oco_member) != key.oco_member:
+        book = self._book
+        if type(working) is Closing:
+            return book.lots(self._close(working.lot, book.volume_of(lots)))
+        branch = order_of(working)
+        if branch.oco is not None:
+            if self._filled.setdefault(branch.oco, branch.oco_member) != branch.oco_member:
                 return 0
-        if key.nets:
+        if branch.nets:
             volume = left = book.volume_of(lots)
-            for position in book.facing(key.account, working.buy):
+            for position in book.facing(branch.account, working.buy):
                 for lot in position.lots:
                     left = sub(left, self._close(lot, left))
-            if key.reduces:
+            if branch.reduces:
                 return book.lots(sub(volume, left))
         return lots
 
     def _close(self, lot: Lot, volume: Decimal) -> Decimal:
         """How much of ``volume`` can be closed of a lot."""
-        left = self._held.get(lot, lot.part.volume)
+        left = self._held.get(lot, lot.volume)
         closed = max(ZERO, min(volume, left))
         self._held[lot] = sub(left, closed)
         return closed

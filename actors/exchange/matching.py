@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 from backtest.actors.protocol import NO_FACTS, Facts
+from backtest.actors.venue.branch import order_of
 from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.fill_plans import rest_is_dust
-from backtest.actors.venue.position import Closing, is_live
+from backtest.actors.venue.position import Closing
 from backtest.actors.venue.positions import drop_closing
 from backtest.actors.venue.venue import Venue
 from backtest.errors import RejectReason
@@ -73,7 +74,7 @@ class Matching:
                 self._placement.catch_up()
                 continue
             working = coming.popleft()
-            if is_live(working):
+            if working.is_live:
                 await self._take_in(book_of(working), working)
 
     async def change_phase(self, book: MarketBook, phase: PhaseName) -> None:
@@ -125,7 +126,7 @@ class Matching:
                 working.lacked = book.volume_of(there)
                 await self._end_at_once(working, working.lacked)
                 return
-        if await self._meet(book, working, limit) and is_live(working):
+        if await self._meet(book, working, limit) and working.is_live:
             await self._leave(book, working, limit)
 
     async def _leave(self, book: MarketBook, working: Working, limit: int | None) -> None:
@@ -165,7 +166,7 @@ class Matching:
         it."""
         buy, orders = working.buy, book.orders
         owner = self._placement.owner_of(branch_of(working).account)
-        while is_live(working):
+        while working.is_live:
             front = orders.front(not buy)
             if front is None:
                 return True
@@ -201,7 +202,7 @@ class Matching:
     async def _after(self, book: MarketBook, dealt: Dealt, price: Decimal) -> None:
         """What follows of a trade: who could not pay is out, the price is news, stops fire."""
         for working in dealt.short:
-            if is_live(working):
+            if working.is_live:
                 await self._end(working, *_short_of(working, price))
         if dealt.trade is not None:
             self._publication.trade(book, dealt.trade)
@@ -235,17 +236,16 @@ class Matching:
         self, working: Working, reason: RejectReason, detail: str = "", facts: Facts = NO_FACTS
     ) -> None:
         """Nothing more comes of it: cancel an order, drop a close."""
-        key = working.key
-        if type(key) is Closing:
-            drop_closing(self._venue, key, reason, detail, facts)
+        if type(working) is Closing:
+            drop_closing(self._venue, working, reason, detail, facts)
             return
-        await self._cancellation.cancel(key, None, reason, detail, facts=facts)
+        await self._cancellation.cancel(order_of(working), None, reason, detail, facts=facts)
 
 
 def _short_of(working: Working, price: Decimal) -> tuple[RejectReason, str]:
     """What an order lacked that could not have all of a trade at ``price``."""
     branch = branch_of(working)
-    if working.key is branch and branch.reduces:
+    if branch.reduces and type(working) is not Closing:
         return RejectReason.REDUCE_ONLY, "there is no more than that to close"
     return (
         RejectReason.INSUFFICIENT_FUNDS,

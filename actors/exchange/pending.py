@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from backtest.actors.venue.branch import Branch
+from backtest.actors.venue.branch import Branch, order_of
 from backtest.actors.venue.position import Closing
 from backtest.models import Instructions
 from backtest.services.fills.walk import Working, protection_passed
@@ -32,8 +32,7 @@ def market_of(branch: Branch) -> MarketBook:
 
 def branch_of(working: Working) -> Branch:
     """Whose it is."""
-    key = working.key
-    return key.lot.branch if type(key) is Closing else key
+    return working.branch if type(working) is Closing else order_of(working)
 
 
 def book_of(working: Working) -> MarketBook:
@@ -43,10 +42,9 @@ def book_of(working: Working) -> MarketBook:
 
 def leaves_of(working: Working) -> Decimal:
     """What is left of it: a close is never for more than the position holds."""
-    key = working.key
-    if type(key) is Closing:
-        part = key.lot.part
-        return part.volume if working.kind == "liquidation" else min(working.volume, part.volume)
+    if type(working) is Closing:
+        there = working.lot.volume
+        return there if working.kind == "liquidation" else min(working.volume, there)
     return working.volume
 
 
@@ -54,9 +52,9 @@ def workings_of(branch: Branch) -> list[Working]:
     """All that is pending of a branch: its order, the legs of its exit, closes of its positions."""
     found: list[Working] = []
     if branch.order is not None:
-        found += [branch.working] if branch.part is None else branch.part.exits
+        found += [branch] if branch.part is None else branch.part.exits
     if branch.lot is not None:
-        found += [closing.working for closing in branch.lot.closings]
+        found += branch.lot.exits
     return found
 
 
@@ -74,10 +72,7 @@ def instructions_of(working: Working) -> Instructions:
 
 def passes_protection(working: Working, price: Decimal) -> bool:
     """Whether an entry would fill at or beyond its own stop-loss or take-profit."""
-    key = working.key
-    if type(key) is Closing or key.part is not None:
-        return False
-    order = key.order
-    if order.stop_loss is None and order.take_profit is None:
+    order = working.order if type(working) is Branch else None
+    if order is None or (order.stop_loss is None and order.take_profit is None):
         return False
     return protection_passed(working.buy, price, order.stop_loss, order.take_profit)

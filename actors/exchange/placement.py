@@ -6,7 +6,7 @@ from collections import deque
 from decimal import Decimal
 
 from backtest.actors.venue.branch import Branch
-from backtest.actors.venue.position import Closing, is_live
+from backtest.actors.venue.position import Closing
 from backtest.actors.venue.stops import tell_trailed, tell_triggered
 from backtest.actors.venue.venue import Venue
 from backtest.services.book.book import Resting
@@ -35,8 +35,9 @@ class Placement:
         """What is to be matched, in the order in which it came."""
         self.touched: dict[MarketBook, None] = {}
         """The markets in which anything has changed."""
-        self._placed: dict[Branch, dict[Working, None]] = {}
-        """What of each branch has a place: in the book, or waiting for a price."""
+        self._placed: dict[Branch, dict[Working, int]] = {}
+        """What of each branch has a place, in the book or waiting for a price, and what its place
+        in the queue was then."""
 
     def owner_of(self, account: str) -> int:
         """Whose ``account`` is."""
@@ -89,15 +90,17 @@ class Placement:
                 resting = Resting(working, anchor.owner, anchor.buy, anchor.price, lots)
                 book.orders.add_before(resting, anchor)
                 working.place = resting
-                self._placed.setdefault(child, {})[working] = None
+                self._placed.setdefault(child, {})[working] = working.sequence
 
     def _place(self, book: MarketBook, branch: Branch) -> None:
         """Withdraw what is pending no more, resize what is less, let in what is new."""
         placed = self._placed.get(branch)
         if placed:
-            for working in [one for one in placed if not is_live(one)]:
-                self._withdraw(book, working)
-                del placed[working]
+            for working, sequence in list(placed.items()):
+                # What was accepted anew has lost its place.
+                if not working.is_live or working.sequence != sequence:
+                    self._withdraw(book, working)
+                    del placed[working]
         wanted = workings_of(branch)
         if not wanted:
             self._placed.pop(branch, None)
@@ -106,25 +109,29 @@ class Placement:
             placed = self._placed[branch] = {}
         for working in wanted:
             if working not in placed:
-                placed[working] = None
+                placed[working] = working.sequence
                 self._enter(book, working)
-                continue
-            place = working.place
-            if type(place) is Resting:
-                lots = book.lots(leaves_of(working))
-                if lots < place.volume:
-                    book.orders.reduce(place, lots)
-                elif lots > place.volume and type(working.key) is Closing:
-                    # What it protects has grown: it comes anew, behind those that are there.
-                    book.orders.remove(place)
-                    working.place = None
-                    self.coming.append(working)
-            elif type(place) is Trigger and place.price != working.price:
-                # A margin that had to pay brings the liquidation nearer: it may be here already.
-                book.triggers.withdraw(working)
-                book.triggers.wait(working)
-                if book.last is not None and book.phase == "continuous":
-                    self.fire(book, book.last)
+            else:
+                self._adjust(book, working)
+
+    def _adjust(self, book: MarketBook, working: Working) -> None:
+        """What has a place may be less by now, or wait for another price."""
+        place = working.place
+        if type(place) is Resting:
+            lots = book.lots(leaves_of(working))
+            if lots < place.volume:
+                book.orders.reduce(place, lots)
+            elif lots > place.volume and type(working) is Closing:
+                # What it protects has grown: it comes anew, behind those that are there.
+                book.orders.remove(place)
+                working.place = None
+                self.coming.append(working)
+        elif type(place) is Trigger and place.price != working.price:
+            # A margin that had to pay brings the liquidation nearer: it may be here already.
+            book.triggers.withdraw(working)
+            book.triggers.wait(working)
+            if book.last is not None and book.phase == "continuous":
+                self.fire(book, book.last)
 
     def _enter(self, book: MarketBook, working: Working) -> None:
         """Something new: it waits for its price, or comes to the book."""
@@ -172,7 +179,7 @@ class Placement:
     def fire(self, book: MarketBook, price: Decimal) -> None:
         """What the price has reached waits no more."""
         for working in book.triggers.fire(price):
-            if not is_live(working):
+            if not working.is_live:
                 continue
             book.trailing.pop(working, None)
             if working.kind == "stop_limit":

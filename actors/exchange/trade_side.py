@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from uuid import UUID
 
-from backtest.actors.venue.branch import Branch
+from backtest.actors.venue.branch import Branch, order_of
 from backtest.actors.venue.close_plans import CloseTerms, covered, priced
 from backtest.actors.venue.fill_plans import opening_plan, spot_legs, spot_plan
 from backtest.actors.venue.position import Closing, Piece, Position
@@ -73,14 +73,13 @@ class TradeSide:
         """What comes of the part that buys, sells or opens."""
         self.opens_id: UUID | None = None
         """The id under which the opening part of an order fills whose first part closed."""
-        key = working.key
-        if type(key) is Closing:
-            self.branch: Branch = key.lot.branch
+        if type(working) is Closing:
+            self.branch: Branch = working.branch
             self.account = self.branch.account
-            self.order_id = key.lot.order.id
-            self._close(venue, key, wanted)
+            self.order_id = working.lot.order.id
+            self._close(venue, working, wanted)
             return
-        self.branch = branch = key
+        self.branch = branch = order_of(working)
         self.account = branch.account
         assert branch.order is not None
         self.order_id = branch.order.id
@@ -114,12 +113,11 @@ class TradeSide:
         for lot, order, volume in pieces:
             pool = pools.get(lot.position)
             if pool is None:
-                liquidates = closing.kind == "liquidation"
+                liquidates = closing.role == "liquidation"
                 pool = lot.position.closing(self.price, left, liquidates)
             own = closing
             if lot is not closing.lot:
-                own = Closing(closing.id, closing.kind, lot, tally=closing.tally)
-                own.working = closing.working
+                own = Closing(closing.id, closing.role, lot, closing.kind, tally=closing.tally)
             terms = priced(self.book, own, order, volume, self.price, pool, sums, taker=self.taker)
             # What an order has reserved can pay for a close as well as what is available.
             terms = covered(venue, terms, money)
@@ -202,6 +200,6 @@ class TradeSide:
             pieces = self.book.opposite(self.account, self.working.buy, wanted)
         if not pieces:
             return ZERO, money, branch.sums
-        own = Closing(branch.id, "netting", pieces[0][0], tally=branch.own_tally())
-        own.working = self.working
+        tally = branch.own_tally()
+        own = Closing(branch.id, "netting", pieces[0][0], branch.kind, tally=tally)
         return self._pieces(venue, own, pieces, money, branch.sums)

@@ -182,8 +182,7 @@ class Trades:
         account = side.account
         own = {key: both for key, both in balances.items() if key[0] == account}
         working, book, branch = side.working, side.book, side.branch
-        key = working.key
-        if type(key) is Closing:
+        if type(working) is Closing:
             working.volume = sub(working.volume, side.volume)
             self._closed(side, tick, own)
             return
@@ -206,7 +205,7 @@ class Trades:
     async def _follow(self, side: TradeSide, rests: bool) -> None:
         """What a trade means for other orders of the one whose order it was, and for its rest."""
         branch = side.branch
-        if type(side.working.key) is Closing:
+        if type(side.working) is Closing:
             return
         if branch.oco is not None:
             await self._cancellation.cancel_partners(branch, branch.oco)
@@ -225,18 +224,18 @@ class Trades:
     def _closed(self, side: TradeSide, tick: Trade, balances: Balances) -> None:
         """The positions that the trade closed, wholly or partly."""
         for terms in side.closes:
-            part = terms.closing.lot.part
-            match = Match(side.working, part, side.price, terms.volume, side.taker)
-            part.volume = sub(part.volume, terms.volume)
             closing = terms.closing
-            if closing.kind == "netting":
+            lot = closing.lot
+            match = Match(side.working, lot, side.price, terms.volume, side.taker)
+            lot.volume = sub(lot.volume, terms.volume)
+            if closing.role == "netting":
                 side.branch.closing = closing
             self._exit_fills.settled(side.book, tick, match, terms, balances)
 
     async def _reduce(self, book: MarketBook, branch: Branch) -> None:
         """Cancel what a reduce-only order is more than what is left to close."""
         there = ZERO
-        for position in book.facing(branch.account, branch.working.buy):
+        for position in book.facing(branch.account, branch.buy):
             there = add(there, position.pool.volume)
         order = branch.order
         if order is not None and order.volume > there:

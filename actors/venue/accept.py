@@ -49,7 +49,7 @@ _HUNDRED = Decimal(100)
 
 def _facts(branch: Branch, stop: Decimal | None) -> Facts:
     """What the venue made of an order's instructions."""
-    level = stop if branch.working.kind == "trailing_stop" else None
+    level = stop if branch.kind == "trailing_stop" else None
     if level is None and branch.expires is None:
         return NO_FACTS
     return Facts(level=level, expires=branch.expires)
@@ -57,7 +57,7 @@ def _facts(branch: Branch, stop: Decimal | None) -> Facts:
 
 def _buffered(branch: Branch, ask: Create, stop: Decimal | None) -> str:
     """What an order reserves for that has no limit: more than its price, for that may move."""
-    buy = branch.working.buy
+    buy = branch.buy
     price = branch.book.meets(buy) if stop is None else stop
     if not buy or ask.limit_price is not None or price is None or branch.worst <= price:
         return ""
@@ -90,7 +90,8 @@ class Acceptance:
             stop, terms, expires = self._instruct(book, client, ask)
         price, leverage, is_exit = self._check(book, ask, stop, special)
         check_room(book, ask.account)
-        branch = Branch(order_id, client, ask.account, book, ask.spot, leverage)
+        buy = ask.direction is _LONG
+        branch = Branch(order_id, client, ask.account, book, ask.spot, leverage, ask.kind, buy)
         if special:
             branch.terms, branch.expires = terms, expires
         self._enter(branch, ask, stop, price)
@@ -117,7 +118,7 @@ class Acceptance:
             else:
                 order = self._trading(branch, ask, stop, price, reserve, fee)
             branch.order = order
-            branch.group = venue.new_group(branch, branch.working)
+            branch.group = venue.new_group(branch)
             venue.list_branch(branch)
             venue.records.orders.append(order)
         if ask.instructions.oco is not None:
@@ -192,7 +193,7 @@ class Acceptance:
         """Let the walk see an order, with the price that it reserves for."""
         book, kind, limit, volume = branch.book, ask.kind, ask.limit_price, ask.volume
         assert volume is not None
-        buy = ask.direction is _LONG
+        buy = branch.buy
         now = book.meets(buy)
         if limit is not None and buy:
             branch.worst = limit
@@ -206,20 +207,19 @@ class Acceptance:
             near = branch.worst if buy else sold_at(book, limit or stop, price)
             if mul(volume, near) < book.step:
                 check_dust(book, buy, NOTHING, volume, near)
-        branch.working = self._venue.working(
-            branch, kind, buy, price if stop is None else stop, volume
-        )
+        at = price if stop is None else stop
+        branch.line_up(kind, None if kind == "market" else at, volume, self._venue.next_sequence())
 
     def _reserve(self, branch: Branch, ask: Create, price: Decimal) -> tuple[Decimal, Decimal]:
         """What an order reserves, and the fee for making it."""
-        venue, book, volume = self._venue, branch.book, branch.working.volume
+        venue, book, volume = self._venue, branch.book, branch.volume
         if not branch.spot and (ask.instructions.reduce_only or branch.account in venue.netting):
             self._net(branch, volume, ask.instructions)
         reserve = venue.reserve(branch, volume)
         fee = ZERO
         if book.charges_create:
             fee = self._create_fee(branch, volume)
-        if branch.spot and not branch.working.buy and book.fees.may_exceed:
+        if branch.spot and not branch.buy and book.fees.may_exceed:
             check_sale(venue, branch, volume, price, fee)
         if branch.offset:
             reserve = reversal_reserve(venue, branch, reserve, fee, ZERO)
@@ -240,8 +240,8 @@ class Acceptance:
         """Let an order close the other side first; a reduce-only order must have one to close."""
         venue, book, reduces = self._venue, branch.book, instructions.reduce_only
         branch.nets, branch.reduces = True, reduces
-        if reduces and not book.facing(branch.account, branch.working.buy):
-            side = "short" if branch.working.buy else "long"
+        if reduces and not book.facing(branch.account, branch.buy):
+            side = "short" if branch.buy else "long"
             refuse(
                 RejectReason.REDUCE_ONLY,
                 f"{branch.account} has no {side} position in {book.code} to reduce",
@@ -283,7 +283,7 @@ class Acceptance:
             at=venue.at,
             pair=ask.pair,
             direction=ask.direction,  # type: ignore[arg-type]
-            volume=branch.working.volume,
+            volume=branch.volume,
             agent_id=client.agent.agent_id,
             account_id=client.account_ids[ask.account],
             broker_id=venue.broker_id,
@@ -315,7 +315,7 @@ class Acceptance:
             at=venue.at,
             pair=ask.pair,
             direction=ask.direction,  # type: ignore[arg-type]
-            volume=branch.working.volume,
+            volume=branch.volume,
             price=price if book.last is None else book.last,
             agent_id=client.agent.agent_id,
             account_id=client.account_ids[ask.account],

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from backtest.models import SpotOrder, TradingOrder
 from backtest.money import ZERO
-from backtest.services.fills.walk import Group, OpenPart, Terms, Working
+from backtest.services.fills.walk import Group, OpenPart, Working, WorkingKind
 from backtest.services.settlement.amounts import NOTHING, Sums, Tally
 
 from .client import Client
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from .pair_book import PairBook
     from .position import Closing, Lot
 
-__all__ = ["Branch"]
+__all__ = ["Branch", "Leg", "Owned", "order_of"]
 
 
-class Branch:
-    """A live line of orders under one id: an order, leaves of its fills, modified children."""
+class Branch(Working):
+    """A live line of orders under one id: an order, leaves of its fills, modified children.
+
+    It is itself what walks a bar or stands in a book; only of an exit of spot its legs are.
+    """
 
     __slots__ = (
         "accepted",
@@ -38,7 +41,6 @@ class Branch:
         "is_short",
         "leverage",
         "lot",
-        "nets",
         "number",
         "oco",
         "oco_member",
@@ -46,13 +48,9 @@ class Branch:
         "order",
         "part",
         "protection",
-        "reduces",
-        "spot",
         "taker",
         "tally",
-        "terms",
         "total_filled",
-        "working",
         "worst",
     )
 
@@ -64,14 +62,17 @@ class Branch:
         book: PairBook,
         spot: bool,
         leverage: Decimal,
+        kind: WorkingKind,
+        buy: bool,
     ) -> None:
+        super().__init__(kind, buy, None, ZERO)
+        self.spot = spot
         self.number = 0
         """Its number at the venue, from 1; 0 until it is accepted."""
         self.id = branch_id
         self.client = client
         self.account = account
         self.book = book
-        self.spot = spot
         self.leverage = leverage
         self.order: SpotOrder | TradingOrder | None = None
         """What is pending; None when nothing is."""
@@ -90,18 +91,12 @@ class Branch:
         self.protection: Tally | None = None
         """The same of what protects its positions, or sells again what it bought: together that
         counts as one order."""
-        self.terms: Terms | None = None
-        """What it asks of the walk beside kind, price and volume; None for nothing."""
         self.expires: int | None = None
         """When it expires, in nanoseconds; None for never."""
         self.total_filled = ZERO
         self.oco: OcoGroup | None = None
         """Its one-cancels-other group, which it has left when nothing of it is pending."""
         self.oco_member = 0
-        self.nets = False
-        """Whether it closes what is open on the other side before it opens anything."""
-        self.reduces = False
-        """Whether it opens nothing at all (reduce-only)."""
         self.offset = ZERO
         """How much of its order reserves nothing, since it is to close what is open already."""
         self.is_short = False
@@ -109,13 +104,15 @@ class Branch:
         missing at the fill is cancelled then."""
         self.closing: Closing | None = None
         """As what it closes the other side, once it has."""
-        self.working: Working
         self.group: Group
         self.part: OpenPart | None = None
-        """What an exit sells: its legs are the exits of this part, and its ``working`` is one of
-        them. None for all other orders."""
+        """What an exit sells: its legs are the exits of this part. None for all other orders."""
         self.lot: Lot | None = None
         """What it has open."""
+
+    @property
+    def is_live(self) -> bool:
+        return self.order is not None
 
     @property
     def sums(self) -> Sums:
@@ -157,8 +154,45 @@ class Branch:
 
     def resize(self, volume: Decimal) -> None:
         """``volume`` is what is left of its order now."""
-        self.working.volume = volume
+        self.volume = volume
         if self.part is not None:
             self.part.volume = volume
             for leg in self.part.exits:
                 leg.volume = volume
+
+
+class Leg(Working):
+    """One of the two prices of an exit of spot: its stop-loss or its take-profit."""
+
+    __slots__ = ("branch",)
+
+    def __init__(
+        self, branch: Branch, kind: WorkingKind, price: Decimal, volume: Decimal, sequence: int
+    ) -> None:
+        super().__init__(kind, False, price, volume, sequence=sequence)
+        self.branch = branch
+        """The exit."""
+
+    @property
+    def is_live(self) -> bool:
+        branch = self.branch
+        return branch.order is not None and branch.part is not None and self in branch.part.exits
+
+
+class Owned(OpenPart):
+    """What an exit of spot sells."""
+
+    __slots__ = ("branch",)
+
+    def __init__(self, branch: Branch, volume: Decimal, price: Decimal) -> None:
+        super().__init__(True, volume, price, ZERO, [])
+        self.branch = branch
+        """The exit."""
+
+
+def order_of(working: Working) -> Branch:
+    """The order that ``working`` is, or the exit of which it is a leg."""
+    if type(working) is Leg:
+        return working.branch
+    assert type(working) is Branch
+    return working

@@ -168,7 +168,7 @@ class Cancellation:
         if lot is None or not pending:
             refuse(RejectReason.ALREADY_DONE, "nothing of this order is pending any more")
         for closing in pending:
-            lot.take(closing)
+            lot.exits.remove(closing)
         self._venue.publisher.tell(
             EventKind.CLOSE_CANCELLED,
             branch,

@@ -11,7 +11,7 @@ from backtest.errors import (
 )
 from backtest.models import Instructions
 from backtest.money import ZERO, add, plain, sub
-from backtest.services.fills.walk import Terms, Working, WorkingKind
+from backtest.services.fills.walk import Terms, WorkingKind
 from backtest.services.orders.expiry import terms_of
 from backtest.services.settlement.amounts import Tally
 
@@ -48,11 +48,13 @@ class CloseOrders:
             word = "done" if branch.order is None else "not filled yet: cancel it instead"
             refuse(RejectReason.ALREADY_DONE, f"there is no open position, this order is {word}")
         check_grid(book.pair, action.volume, action.limit_price, action.stop_price, action.trail)
-        volume = lot.part.volume if action.volume is None else action.volume
+        volume = lot.volume if action.volume is None else action.volume
         _check_volume(lot, volume)
-        terms = _closing_terms(book, not lot.part.long, action)
+        terms = _closing_terms(book, not lot.long, action)
         _check_room(branch)
-        closing = Closing(self._venue.ids.draw(), "close", lot, action.command, Tally())
+        closing = Closing(
+            self._venue.ids.draw(), "close", lot, terms[0], command=action.command, tally=Tally()
+        )
         self._put(closing, volume, terms)
         self._tell(closing, volume, terms, action.command)
         return closing
@@ -84,9 +86,9 @@ class CloseOrders:
         _check_volume(closing.lot, left)
         stays = stays and left <= there
         if stays:
-            closing.working.volume = left
+            closing.volume = left
         else:
-            closing.lot.take(closing)
+            closing.lot.exits.remove(closing)
             self._put(closing, left, terms)
         # Told when it stands: whoever hears of it sees it pending all along.
         venue.publisher.tell(
@@ -120,7 +122,7 @@ class CloseOrders:
 
     def _cancel(self, closing: Closing, reason: RejectReason, detail: str, action: Amend) -> None:
         lot = closing.lot
-        lot.take(closing)
+        lot.exits.remove(closing)
         self._venue.publisher.tell(
             EventKind.CLOSE_CANCELLED,
             lot.branch,
@@ -135,19 +137,12 @@ class CloseOrders:
     def _put(self, closing: Closing, volume: Decimal, terms: Asked) -> None:
         """Let a close act, last in the queue."""
         venue, lot = self._venue, closing.lot
-        kind, price, more = terms
-        working = Working(
-            closing,
-            kind,
-            not lot.part.long,
-            price,
-            volume,
-            sequence=venue.next_sequence(),
-            fresh=True,
-            terms=more,
-        )
-        lot.put(closing, working)
-        lot.branch.book.waiting.append((venue.now, working))
+        kind, price, closing.terms = terms
+        closing.line_up(kind, price, volume, venue.next_sequence())
+        lot.put(closing)
+        book = lot.branch.book
+        book.waiting = [item for item in book.waiting if item[1] is not closing]
+        book.waiting.append((venue.now, closing))
 
     def _tell(
         self,
@@ -188,7 +183,7 @@ def _pending(branch: Branch, action: Amend) -> Closing:
 
 def _check_volume(lot: Lot, volume: Decimal) -> None:
     """Refuse to close more than is open."""
-    total = lot.part.volume
+    total = lot.volume
     if volume > total:
         refuse(RejectReason.STALE, f"{plain(volume)} is more than the {plain(total)} that is open")
 
@@ -201,11 +196,11 @@ def _check_room(branch: Branch) -> None:
     if most is None or own is None:
         return
     there = sum(
-        closing.kind == "close"
+        closing.role == "close"
         for side in own
         for position in side
         for lot in position.lots
-        for closing in lot.closings
+        for closing in lot.exits
     )
     if there >= most:
         refuse_more(book, account, there, "to close positions pending")
@@ -213,12 +208,11 @@ def _check_room(branch: Branch) -> None:
 
 def _terms_now(closing: Closing) -> Asked:
     """Those of a close as it stands; of one whose stop was reached, as what it is since."""
-    working = closing.working
-    if working.triggered:
+    if closing.triggered:
         return "market", None, None
-    if working.kind == "limit":
-        return "limit", working.price, None
-    return working.kind, working.price, working.terms
+    if closing.kind == "limit":
+        return "limit", closing.price, None
+    return closing.kind, closing.price, closing.terms
 
 
 def _other_terms(book: PairBook, closing: Closing, action: Amend) -> Asked:
@@ -230,7 +224,7 @@ def _other_terms(book: PairBook, closing: Closing, action: Amend) -> Asked:
     if kind == "limit":
         return kind, price if action.limit_price is None else action.limit_price, None
     if kind == "trailing_stop" and (action.trail or action.trail_percent):
-        return _closing_terms(book, closing.working.buy, action)
+        return _closing_terms(book, closing.buy, action)
     if action.stop_price is not None:
         price = action.stop_price
     if kind == "stop_limit" and action.limit_price is not None:

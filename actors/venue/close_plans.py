@@ -65,7 +65,7 @@ def priced(
     bear it; ``pool`` is the position, and ``sums`` are those of the order that closes, as they
     are before."""
     pair = book.pair
-    taken = pool.closed(closing.lot.part.long, price, volume, pair.contract_size, book.step)
+    taken = pool.closed(closing.lot.long, price, volume, pair.contract_size, book.step)
     worth = pair.worth(volume, price)
     fee, after = close_fee(sums, volume, worth, taken.margin, not taker, book.fees)
     notional = pair.notional(volume, price)
@@ -103,7 +103,7 @@ def covered(venue: Venue, terms: CloseTerms, free: Decimal) -> CloseTerms:
         )
     loss = max(ZERO, left.copy_negate())
     left = max(ZERO, left)
-    if closing.kind != "liquidation":
+    if closing.role != "liquidation":
         left = add(left, free)
     missing = sub(terms.fee, left)
     if missing > ZERO:
@@ -142,7 +142,7 @@ def frees(
         pool = pools.get(lot.position)
         if pool is None:
             pool = lot.position.closing(price, volume)
-        closing = Closing(branch.id, "netting", lot)
+        closing = Closing(branch.id, "netting", lot, branch.kind)
         terms = priced(book, closing, order, own, price, pool, sums, taker=taker)
         pools[lot.position], sums = terms.pool, terms.sums
         money = add(money, sub(max(ZERO, add(terms.margin, terms.pnl)), terms.fee))
@@ -165,10 +165,10 @@ def reversal_reserve(
     if not branch.offset or branch.reduces or reserve <= free or book.last is None:
         branch.is_short = branch.is_short and reserve > free
         return reserve
-    pieces = book.opposite(account, branch.working.buy, branch.offset)
+    pieces = book.opposite(account, branch.buy, branch.offset)
     money, _ = frees(book, branch, pieces, book.last, NOTHING, True)
     # What the positions that are closed have lost is in what that brings.
-    closed = book.facing(account, branch.working.buy)
+    closed = book.facing(account, branch.buy)
     if reserve > add(add(venue.spendable(account, branch.asset, closed), more), money):
         return reserve
     branch.is_short = True

@@ -64,7 +64,7 @@ class Commands:
                 client, ask.command, refusal.reason, refusal.detail, None, order_id, order_id
             )
             return
-        if branch.book.fills_at_close and branch.working.kind == "market":
+        if branch.book.fills_at_close and branch.kind == "market":
             self._at_this_close(branch)
 
     async def amend(self, envelope: Envelope, ask: Amend) -> None:
@@ -96,7 +96,7 @@ class Commands:
                 await self._splitting.split(branch, ask)
             else:
                 closing = self._closes.accept(branch, ask)
-                if branch.book.fills_at_close and closing.working.kind == "market":
+                if branch.book.fills_at_close and closing.kind == "market":
                     self._at_this_close(closing)
         except OrderRejected as refusal:
             self._venue.publisher.refuse(

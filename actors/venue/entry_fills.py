@@ -151,16 +151,17 @@ class EntryFills:
         branch.own_tally().sums = plan.sums
         branch.total_filled = add(branch.total_filled, volume)
         venue.records.keep(filled)
-        part = exit = None
+        part: OpenPart | None = None
+        exit = None
         positions: Changes = ()
         if isinstance(filled, TradingOrder):
             on_bar = type(bar) is Bar and hit.rank != CLOSE_ONLY
             lot = open_lot(venue, branch, filled, bar.open_ns if on_bar else venue.now)
             positions = ((filled.id, filled),)
-            part = lot.part
+            part = lot
             size = mul(volume, book.pair.contract_size)
             cost = mul(size, hit.price)
-            venue.valuation.position(book.code, signed(part.long, size), signed(part.long, cost))
+            venue.valuation.position(book.code, signed(lot.long, size), signed(lot.long, cost))
         brackets = branch.is_bracket
         if leaves is None:
             venue.unlist(branch)
@@ -224,5 +225,5 @@ class EntryFills:
         """Cancel the one-cancels-other partners of ``branch``, of which something filled; the rest
         of the walk is without them."""
         for other in group.partners(branch):
-            walk.drop(other.working)
+            walk.drop(other)
         await self._cancellation.cancel_partners(branch, group)

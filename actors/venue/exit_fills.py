@@ -98,20 +98,20 @@ class ExitFills:
     ) -> None:
         """Close all of a lot at ``mark``, which is where ``bar`` closed; or on the side of a quote
         that it meets."""
-        working, part = closing.working, closing.lot.part
+        part = closing.lot
         whole, path = bar, book.path
         if not isinstance(whole, Bar):
-            whole, path = flat_bar(whole, working.buy), book.tick_path
+            whole, path = flat_bar(whole, closing.buy), book.tick_path
             mark = whole.close
-        price = slipped(mark, working.buy, whole, path)
+        price = slipped(mark, closing.buy, whole, path)
         hit = Hit(
             closing.lot.position.group,
-            working,
+            closing,
             part,
             price,
             part.volume,
             CLOSE_ONLY,
-            point_of(bar, working.buy),
+            point_of(bar, closing.buy),
             True,
             False,
             False,
@@ -132,15 +132,15 @@ class ExitFills:
         """Close a lot, wholly or partly, at the price of ``hit``; ``detail`` says why. What is
         liquidated is the whole position."""
         position = closing.lot.position
-        if closing.kind == "liquidation":
+        if closing.role == "liquidation":
             position.pool = position.closing(hit.price, position.pool.volume)
             for lot in list(position.lots):
                 own = lot.closing("liquidation") if lot is not closing.lot else closing
                 if own is not None and lot.opened:
-                    at = evolve(hit, working=own.working, part=lot.part, volume=lot.part.volume)
+                    at = evolve(hit, working=own, part=lot, volume=lot.volume)
                     await self._close_lot(book, bar, walk, at, own, detail)
             return
-        if closing.kind != "netting":
+        if closing.role != "netting":
             position.pool = position.closing(hit.price, hit.volume)
         await self._close_lot(book, bar, walk, hit, closing, detail)
         if position.lots:
@@ -189,7 +189,7 @@ class ExitFills:
         terms = covered(venue, terms, venue.available(account, asset))
         uncovered = add(terms.uncovered, terms.fee_uncovered)
         legs = close_position(account, asset, terms.margin, terms.pnl, terms.fee, uncovered)
-        why = traded(_WORDS[closing.kind], volume, hit.price)
+        why = traded(_WORDS[closing.role], volume, hit.price)
         balances = await venue.post(legs, order.id, why)
         walk.report(hit, volume)
         self.settled(book, bar, hit, terms, balances, detail)
@@ -222,13 +222,13 @@ class ExitFills:
             volume=volume,
             fee=fee,
             pnl=pnl,
-            closing_reason=closing.kind,
+            closing_reason=closing.role,
             rest_id=None if volume == order.volume else venue.ids.draw(),
             step=book.step,
             average=None if pool.price is not None else pool.average(book.pair.contract_size),
         )
         venue.records.keep(done)
-        in_vain = [one for one in lot.closings if one.kind == "close" and one is not closing]
+        in_vain = [one for one in lot.exits if one.role == "close" and one is not closing]
         changes = self._go_on(lot, closing, rest, terms.pool)
         record = record_fill(
             venue,
@@ -236,7 +236,7 @@ class ExitFills:
             hit,
             branch,
             done,
-            closing.kind,
+            closing.role,
             hit.working.buy,
             volume,
             notional,
@@ -269,9 +269,9 @@ class ExitFills:
             changes = ((old, None), (rest.id, rest))
         if not lot.opened:
             drop_lot(venue, lot)
-        elif closing.working.volume <= ZERO and closing.kind != "netting":
-            if closing in lot.closings:
-                lot.take(closing)
+        elif closing.volume <= ZERO and closing.role != "netting":
+            if closing in lot.exits:
+                lot.exits.remove(closing)
         if not position.lots:
             return changes
         revalue(venue, position)
@@ -292,14 +292,14 @@ class ExitFills:
         balances: Balances,
         detail: str,
     ) -> None:
-        kind = EventKind.LIQUIDATED if closing.kind == "liquidation" else EventKind.CLOSED
+        kind = EventKind.LIQUIDATED if closing.role == "liquidation" else EventKind.CLOSED
         self._venue.publisher.tell(
             kind,
             branch,
             done,
             positions=positions,
             fill=record,
-            detail=detail or _WORDS[closing.kind],
+            detail=detail or _WORDS[closing.role],
             balances=balances,
             close=closing.command,
         )

@@ -26,21 +26,20 @@ def shorten(book: PairBook, bar: Bar) -> None:
         order = branch.order
         if due >= bar.close_ns or order is None or branch.expires != due:
             continue
-        working = branch.working
-        working.blocked = False
+        branch.blocked = False
         # What waits no longer has seen an open, and so was accepted by this one.
-        accepted = waiting.get(working, bar.open_ns)
+        accepted = waiting.get(branch, bar.open_ns)
         if not lives_through(order.instructions.time_in_force, accepted, bar):
-            working.end = OPEN_ONLY
-            if working.start == CLOSE_ONLY:
-                working.start = NOT_ON_THIS_BAR
+            branch.end = OPEN_ONLY
+            if branch.start == CLOSE_ONLY:
+                branch.start = NOT_ON_THIS_BAR
 
 
 def hold_back(book: PairBook, now: int) -> None:
     """Let a tick at ``now`` pass by what has expired, and waits to hear of the open of a bar."""
     for due, _, branch in book.expiring:
         if due <= now and branch.order is not None and branch.expires == due:
-            branch.working.blocked = True
+            branch.blocked = True
 
 
 class Expiry:

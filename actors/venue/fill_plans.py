@@ -40,7 +40,7 @@ def spot_plan(
     book, order = branch.book, branch.order
     assert order is not None
     leaves = order.volume
-    if not branch.working.buy:
+    if not branch.buy:
         free = venue.available(branch.account, book.quote)
         return spot_sold(branch.sums, wanted, price, maker, book.fees, free, leaves)
     return spot_bought(
@@ -61,7 +61,7 @@ def spot_legs(branch: Branch, plan: Spot, counterparty: str | None = MARKET) -> 
     book, order, account = branch.book, branch.order, branch.account
     assert order is not None
     base, quote, volume = book.base, book.quote, plan.volume
-    if not branch.working.buy:
+    if not branch.buy:
         return fill_spot_sell(
             account, base, quote, volume, plan.amount, plan.fee, counterparty, plan.uncovered
         )
@@ -112,7 +112,7 @@ def opening_plan(
         margin,
         exact_margin,
         book.pair.contract_size,
-        None if branch.working.buy else branch.worst,
+        None if branch.buy else branch.worst,
         book.pair.volume_increment,
         whole,
     )
@@ -150,7 +150,7 @@ def rest_is_dust(branch: Branch) -> bool:
     Exits sell what they have all the same.
     """
     order = branch.order
-    if order is None or not branch.spot or branch.working.buy or branch.part is not None:
+    if order is None or not branch.spot or branch.buy or branch.part is not None:
         return False
     price = order.limit_price or order.stop_price or branch.worst
     return is_dust(False, branch.sums, order.volume, price, branch.book.step)

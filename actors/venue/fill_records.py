@@ -64,8 +64,7 @@ def _kind(key: Any) -> str:
     """What a fill of ``key`` is called: a working order's, or an exit's by its kind."""
     if isinstance(key, str):
         return key
-    owner = key.key
-    return owner.kind if type(owner) is Closing else "entry"
+    return key.role if type(key) is Closing else "entry"
 
 
 def _executed(event: MarketEvent, hit: Execution, now: int) -> int | None:

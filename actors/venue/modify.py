@@ -123,7 +123,7 @@ class Modification:
                     refuse(RejectReason.INVALID_ACTION, f"this order has no {name} to change")
             if "stop_price" in changes and _has_turned(branch):
                 refuse(RejectReason.INVALID_ACTION, "its stop was reached: it has no stop any more")
-        if branch.spot and not branch.working.buy and changes.keys() & _PROTECTION:
+        if branch.spot and not branch.buy and changes.keys() & _PROTECTION:
             refuse(RejectReason.NOT_SUPPORTED, "a spot sell has no stop_loss or take_profit")
         if branch.reduces and changes.keys() & _PROTECTION:
             refuse_protection()
@@ -143,7 +143,7 @@ class Modification:
                 if not own.is_trailing or _has_turned(branch):
                     refuse(RejectReason.INVALID_ACTION, "this order trails nothing (any more)")
                 own = evolve(own, trail=action.trail, trail_percent=action.trail_percent)
-                buy = branch.working.buy
+                buy = branch.buy
                 changes["stop_price"] = trail_from(book, buy, action.stop_price, own)
             if action.expires_at is not None:
                 if own.time_in_force in IMMEDIATE:
@@ -166,11 +166,11 @@ class Modification:
             if price is not None:
                 stop_loss = changes.get("stop_loss", order.stop_loss)
                 take_profit = changes.get("take_profit", order.take_profit)
-                check_protection(branch.working.buy, price, stop_loss, take_profit)
+                check_protection(branch.buy, price, stop_loss, take_profit)
         lot = branch.lot
         if lot is not None and book.last is not None and changes.keys() & _PROTECTION:
             check_protection(
-                lot.part.long, book.last, changes.get("stop_loss"), changes.get("take_profit")
+                lot.long, book.last, changes.get("stop_loss"), changes.get("take_profit")
             )
 
     async def _modify_order(
@@ -213,13 +213,13 @@ class Modification:
         venue.records.keep(replaced)
         venue.live_on(branch, child)
         if keeps_place:
-            branch.working.volume = leaves
+            branch.volume = leaves
         else:
             if branch.terms is not None or "instructions" in changes:
                 self._renew_terms(branch, child)
             self._requeue(branch, child)
-        trails = branch.working.kind == "trailing_stop" and not branch.working.triggered
-        facts = Facts(keeps_place, level=branch.working.price if trails else None)
+        trails = branch.kind == "trailing_stop" and not branch.triggered
+        facts = Facts(keeps_place, level=branch.price if trails else None)
         venue.publisher.tell(
             EventKind.MODIFIED, branch, child, command=command, balances=balances, facts=facts
         )
@@ -244,7 +244,7 @@ class Modification:
             check_least(book, leaves, price)
             if not branch.spot and price is not None:
                 check_tier(book, leaves, price, branch.leverage)
-        kind, buy = branch.working.kind, branch.working.buy
+        kind, buy = branch.kind, branch.buy
         if not keeps_place:
             now = book.meets(buy)
             if order.instructions.post_only:
@@ -268,7 +268,7 @@ class Modification:
     ) -> tuple[Decimal, Decimal]:
         """What a changed order reserves, and the fee for what it is larger; ``is_same``: it
         reserves what it did."""
-        venue, book, buy = self._venue, branch.book, branch.working.buy
+        venue, book, buy = self._venue, branch.book, branch.buy
         reserve = order.reserved if is_same else venue.reserve(branch, leaves)
         fee = ZERO
         if leaves > order.volume and book.fees_more:
@@ -302,17 +302,15 @@ class Modification:
     def _requeue(self, branch: Branch, child: SpotOrder | TradingOrder) -> None:
         """The order loses its place: it is as if it had been accepted now."""
         venue, book = self._venue, branch.book
-        old = branch.working
-        book.waiting = [item for item in book.waiting if item[1] is not old]
-        kind: WorkingKind = "market" if old.triggered else old.kind
-        venue.enter(branch, child, kind, old.buy)
-        if old.triggered:
-            branch.working.kind, branch.working.price = old.kind, old.price
-            branch.working.triggered = True
+        kind, price, triggered = branch.kind, branch.price, branch.triggered
+        book.waiting = [item for item in book.waiting if item[1] is not branch]
+        venue.enter(branch, child, "market" if triggered else kind)
+        if triggered:
+            branch.kind, branch.price, branch.triggered = kind, price, True
         # The order of acceptance is the order of the table: out, and in again at its end.
         book.unlist_order(branch)
         book.list_order(branch)
-        book.waiting.append((venue.now, branch.working))
+        book.waiting.append((venue.now, branch))
 
     def _modify_lot(self, lot: Lot, changes: dict[str, Any], command: int) -> None:
         venue, branch = self._venue, lot.branch
@@ -339,11 +337,11 @@ class Modification:
         """Give a lot a stop-loss or take-profit accepted now, in the place of the old one."""
         old = lot.closing(kind)
         if old is not None:
-            lot.take(old)
+            lot.exits.remove(old)
         if price is not None:
-            working = protect(self._venue, lot, kind, price)
-            working.fresh = True
-            lot.branch.book.waiting.append((self._venue.now, working))
+            closing = protect(self._venue, lot, kind, price)
+            closing.fresh = True
+            lot.branch.book.waiting.append((self._venue.now, closing))
 
 
 def _moves(changes: dict[str, Any]) -> bool:
@@ -353,7 +351,7 @@ def _moves(changes: dict[str, Any]) -> bool:
 
 def _has_turned(branch: Branch) -> bool:
     """Whether it is an order whose stop was reached: a limit order now, or one at the market."""
-    working, terms = branch.working, branch.terms
-    if working.kind == "limit":
+    terms = branch.terms
+    if branch.kind == "limit":
         return terms is not None and terms.limit is not None
-    return working.triggered
+    return branch.triggered

@@ -94,20 +94,20 @@ class Netting:
         for lot, _, own in book.opposite(branch.account, buy, left):
             # A close can call a cross margin account, which closes others, and cancels the rest of
             # this very order.
-            volume = min(own, lot.part.volume)
+            volume = min(own, lot.volume)
             if volume <= ZERO or branch.order is None:
                 continue
             closing = branch.closing
             if closing is None:
-                closing = Closing(branch.id, "netting", lot, tally=branch.own_tally())
+                closing = Closing(branch.id, "netting", lot, branch.kind, tally=branch.own_tally())
                 branch.closing = closing
-            closing.lot, closing.working = lot, hit.working
+            closing.lot = lot
             if lot.position not in begun:
                 begun[lot.position] = None
                 lot.position.pool = lot.position.closing(hit.price, left)
             sums = sums_after(book, closing, volume, hit.price, taker=hit.taker)
             await self._settle(branch, hit.price, volume, sums)
-            at = evolve(hit, part=lot.part, volume=volume)
+            at = evolve(hit, part=lot, volume=volume)
             await self._exit_fills.close(book, bar, walk, at, closing)
             left, closed = sub(left, volume), add(closed, volume)
         if branch.reduces:

@@ -19,8 +19,8 @@ def pending_closes(branch: Branch, command: int = 0) -> list[Closing]:
         return []
     return [
         closing
-        for closing in branch.lot.closings
-        if closing.kind == "close" and (not command or closing.command == command)
+        for closing in branch.lot.exits
+        if closing.role == "close" and (not command or closing.command == command)
     ]
 
 
@@ -33,18 +33,18 @@ def closes_of(branch: Branch) -> tuple[PendingClose, ...]:
 
 def left_of(closing: Closing) -> Decimal:
     """What it is still to close: never more than its lot has."""
-    return min(closing.working.volume, closing.lot.part.volume)
+    return min(closing.volume, closing.lot.volume)
 
 
 def _told(closing: Closing) -> PendingClose:
-    working, terms = closing.working, closing.working.terms
+    terms = closing.terms
     limit = stop = None
-    if working.kind == "limit":
-        limit = working.price
-    elif working.kind != "market":
-        stop = working.price
+    if closing.kind == "limit":
+        limit = closing.price
+    elif closing.kind != "market":
+        stop = closing.price
         limit = None if terms is None else terms.limit
     own = PLAIN
-    if working.kind == "trailing_stop" and terms is not None:
+    if closing.kind == "trailing_stop" and terms is not None:
         own = Instructions(trail=terms.trail, trail_percent=terms.trail_percent)
     return PendingClose(closing.command, closing.id, left_of(closing), limit, stop, own)

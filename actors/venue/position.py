@@ -10,7 +10,7 @@ from uuid import UUID
 
 from backtest.models import TradingOrder
 from backtest.money import ZERO, sub
-from backtest.services.fills.walk import Group, OpenPart, Working
+from backtest.services.fills.walk import Group, OpenPart, Working, WorkingKind
 from backtest.services.settlement.amounts import Tally
 from backtest.services.settlement.pool import EMPTY, Pool
 
@@ -19,7 +19,7 @@ from .branch import Branch
 if TYPE_CHECKING:
     from .pair_book import PairBook
 
-__all__ = ["Closing", "Lot", "Opened", "Piece", "Position", "is_live"]
+__all__ = ["Closing", "Lot", "Opened", "Piece", "Position"]
 
 
 class Opened(NamedTuple):
@@ -98,20 +98,20 @@ class Position:
         return _taken(((lot, order) for _, _, lot, order in fills), volume)
 
 
-class Lot:
+class Lot(OpenPart):
     """What one order has of a position, by the orders that filled; its protections and closes act
     on it alone."""
 
-    __slots__ = ("branch", "closings", "opened", "part", "position")
+    __slots__ = ("branch", "opened")
+
+    exits: list[Closing]
+    position: Position
 
     def __init__(self, branch: Branch, position: Position) -> None:
+        super().__init__(position.long, ZERO, ZERO, ZERO, [], position)
         self.branch = branch
-        self.position = position
         self.opened: list[Opened] = []
         """Its fills, oldest first."""
-        self.closings: list[Closing] = []
-        self.part = OpenPart(self, position.long, ZERO, ZERO, ZERO, [])
-        """As the walk along a bar sees it."""
 
     @property
     def order(self) -> TradingOrder:
@@ -126,24 +126,17 @@ class Lot:
         """What a close of ``volume`` takes of it, the oldest fills first."""
         return _taken(((self, one.order) for one in self.opened), volume)
 
-    def closing(self, kind: str) -> Closing | None:
+    def closing(self, role: str) -> Closing | None:
         """Its stop-loss, take-profit or liquidation, if it has one."""
-        for closing in self.closings:
-            if closing.kind == kind:
+        for closing in self.exits:
+            if closing.role == role:
                 return closing
         return None
 
-    def put(self, closing: Closing, working: Working) -> None:
-        """Let ``working`` act on it."""
-        closing.working = working
-        closing.level = working.price
-        self.closings.append(closing)
-        self.part.exits.append(working)
-
-    def take(self, closing: Closing) -> None:
-        """Let it act no more."""
-        self.closings.remove(closing)
-        self.part.exits.remove(closing.working)
+    def put(self, closing: Closing) -> None:
+        """Let ``closing`` act on it."""
+        closing.level = closing.price
+        self.exits.append(closing)
 
 
 Piece = tuple[Lot, TradingOrder, Decimal]
@@ -160,16 +153,26 @@ def _taken(fills: Iterable[tuple[Lot, TradingOrder]], volume: Decimal) -> Iterat
         volume = sub(volume, own)
 
 
-class Closing:
+class Closing(Working):
     """An order to close a lot: explicit, stop-loss, take-profit or liquidation."""
 
-    __slots__ = ("_tally", "command", "id", "kind", "level", "lot", "working")
+    __slots__ = ("_tally", "command", "id", "level", "lot", "role")
 
     def __init__(
-        self, closing_id: UUID, kind: str, lot: Lot, command: int = 0, tally: Tally | None = None
+        self,
+        closing_id: UUID,
+        role: str,
+        lot: Lot,
+        kind: WorkingKind,
+        price: Decimal | None = None,
+        sequence: int = 0,
+        *,
+        command: int = 0,
+        tally: Tally | None = None,
     ) -> None:
+        super().__init__(kind, not lot.long, price, lot.volume, sequence=sequence)
         self.id = closing_id
-        self.kind = kind
+        self.role = role
         """``close``, ``stop_loss``, ``take_profit`` or ``liquidation``; ``netting`` for an order
         of the other side."""
         self.lot = lot
@@ -178,27 +181,25 @@ class Closing:
         """The owner's command that asked for it; 0 for none."""
         self.level: Decimal | None = None
         """Where its owner was last told that it stands."""
-        self.working: Working = None  # type: ignore[assignment]
+
+    @property
+    def is_live(self) -> bool:
+        return self in self.lot.exits
+
+    @property
+    def branch(self) -> Branch:
+        """Whose it is."""
+        return self.lot.branch
 
     @property
     def tally(self) -> Tally:
         """What it was charged, with all that counts as one order with it: what protects the lots
         of a branch does, and what liquidates a position."""
         if self._tally is None:
-            if self.kind in ("stop_loss", "take_profit"):
+            if self.role in ("stop_loss", "take_profit"):
                 self._tally = self.lot.branch.protecting_tally()
-            elif self.kind == "liquidation":
+            elif self.role == "liquidation":
                 self._tally = self.lot.position.tally
             else:
                 self._tally = Tally()
         return self._tally
-
-
-def is_live(working: Working) -> bool:
-    """Whether what it stands for is pending still."""
-    key = working.key
-    if type(key) is Branch:
-        if key.part is not None:
-            return key.order is not None and working in key.part.exits
-        return key.order is not None and key.working is working
-    return key in key.lot.closings

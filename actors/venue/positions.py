@@ -10,7 +10,7 @@ from backtest.errors import RejectReason
 from backtest.models import TradingOrder
 from backtest.models._fast import derive
 from backtest.money import ZERO, add, sub
-from backtest.services.fills.walk import Hit, Walk, Working, WorkingKind
+from backtest.services.fills.walk import Hit, Walk, WorkingKind
 from backtest.services.orders.operations import apportion
 
 from .branch import Branch
@@ -48,7 +48,7 @@ def open_lot(venue: Venue, branch: Branch, order: TradingOrder, since: int) -> L
     price: Decimal = order.fill_price  # type: ignore[assignment]
     size = book.pair.contract_size
     position.pool = position.pool.filled(order.volume, price, order.margin_reserved, size)
-    lot.part.volume = add(lot.part.volume, order.volume)
+    lot.volume = add(lot.volume, order.volume)
     if is_new:
         if order.stop_loss is not None:
             protect(venue, lot, "stop_loss", order.stop_loss)
@@ -61,9 +61,9 @@ def open_lot(venue: Venue, branch: Branch, order: TradingOrder, since: int) -> L
             # Its lots take one path, in the order in which the price reaches what closes them.
             book.is_watched, book.groups = True, None
         return lot
-    for closing in lot.closings:
-        if closing.kind != "close":
-            closing.working.volume = lot.part.volume
+    for closing in lot.exits:
+        if closing.role != "close":
+            closing.volume = lot.volume
     revalue(venue, position)
     return lot
 
@@ -72,17 +72,15 @@ def new_lot(branch: Branch, position: Position) -> Lot:
     """A lot of ``branch``, the youngest of ``position``, with nothing in it."""
     lot = branch.lot = Lot(branch, position)
     position.lots.append(lot)
-    position.group.parts.append(lot.part)
+    position.group.parts.append(lot)
     return lot
 
 
-def protect(venue: Venue, lot: Lot, kind: WorkingKind, price: Decimal) -> Working:
+def protect(venue: Venue, lot: Lot, kind: WorkingKind, price: Decimal) -> Closing:
     """Give a lot a stop-loss, take-profit or liquidation at ``price``."""
-    closing = Closing(venue.ids.draw(), kind, lot)
-    long, volume = lot.part.long, lot.part.volume
-    working = Working(closing, kind, not long, price, volume, sequence=venue.next_sequence())
-    lot.put(closing, working)
-    return working
+    closing = Closing(venue.ids.draw(), kind, lot, kind, price, venue.next_sequence())
+    lot.put(closing)
+    return closing
 
 
 def revalue(venue: Venue, position: Position) -> None:
@@ -95,26 +93,24 @@ def revalue(venue: Venue, position: Position) -> None:
     average = pool.average(book.pair.contract_size)
     alone = len(position.lots) == 1
     for lot in position.lots:
-        part = lot.part
-        part.entry_price = average
-        part.margin = pool.margin
+        lot.entry_price = average
+        lot.margin = pool.margin
         if not alone:
-            part.margin, _ = apportion(pool.margin, part.volume, pool.volume, None)
+            lot.margin, _ = apportion(pool.margin, lot.volume, pool.volume, None)
         closing = lot.closing("liquidation")
         if closing is None:
-            if price is not None and part.volume:
+            if price is not None and lot.volume:
                 protect(venue, lot, "liquidation", price)
                 venue.publisher.look_at(lot.branch)
-        elif closing.working.triggered:
+        elif closing.triggered:
             pass  # it is on its way through the book, whatever comes back meanwhile
         elif price is None:
-            lot.take(closing)
+            lot.exits.remove(closing)
             venue.publisher.look_at(lot.branch)
         else:
-            working = closing.working
-            working.volume = part.volume
-            if working.price != price:
-                working.price = price
+            closing.volume = lot.volume
+            if closing.price != price:
+                closing.price = price
                 venue.publisher.look_at(lot.branch)
 
 
@@ -150,7 +146,7 @@ def tell_walk(walk: Walk, hit: Hit, position: Position) -> None:
     the walk is with that."""
     group = position.book.walks_in(position)
     for lot in position.lots:
-        walk.renew(lot.part, group, hit)
+        walk.renew(lot, group, hit)
 
 
 def drop_closing(
@@ -162,7 +158,7 @@ def drop_closing(
 ) -> None:
     """An order to close a lot acts no more: the lot stays as it is."""
     lot = closing.lot
-    lot.take(closing)
+    lot.exits.remove(closing)
     venue.publisher.tell(
         EventKind.CLOSE_CANCELLED,
         lot.branch,
@@ -177,9 +173,9 @@ def drop_closing(
 def drop_lot(venue: Venue, lot: Lot) -> None:
     """Nothing of the lot is open any more (or it has been replaced)."""
     position, branch = lot.position, lot.branch
-    lot.closings.clear()
+    lot.exits.clear()
     position.lots.remove(lot)
-    position.group.parts.remove(lot.part)
+    position.group.parts.remove(lot)
     branch.lot = None
     if branch.tally is not None:
         # What it opens from now on is a position of its own, with a margin of its own.

@@ -137,7 +137,7 @@ class Splitting:
                 "could be paid: that is due "
                 "from what it brings next, or when it ends",
             )
-        if targets is not None and branch.spot and not branch.working.buy:
+        if targets is not None and branch.spot and not branch.buy:
             refuse(RejectReason.NOT_SUPPORTED, "a spot sell has no take_profit")
         if prices is not None and order.limit_price is None:
             refuse(RejectReason.INVALID_ACTION, "only a limit order can be split to other prices")
@@ -181,23 +181,23 @@ class Splitting:
     def _list_parts(self, branch: Branch, branches: Sequence[Branch]) -> None:
         """Make the parts known; what keeps its place waits since the whole was accepted."""
         venue, book = self._venue, branch.book
-        waiting = [at for at, working in book.waiting if working is branch.working]
-        book.waiting = [item for item in book.waiting if item[1] is not branch.working]
+        waiting = [at for at, working in book.waiting if working is branch]
+        book.waiting = [item for item in book.waiting if item[1] is not branch]
         for own in branches:
             part = own.order
             assert part is not None
             venue.list_branch(own)
             venue.ocos.inherit(own, branch)
             accepted = book.waiting.pop()
-            if own.working.sequence != branch.working.sequence:
+            if own.sequence != branch.sequence:
                 book.waiting.append(accepted)
             elif waiting:
-                book.waiting.append((waiting[0], own.working))
+                book.waiting.append((waiting[0], own))
             venue.take_on(part, own)
 
     def _check_part(self, own: Branch, part: SpotOrder | TradingOrder, moved: bool) -> None:
         """Refuse a part that would be refused as an order; ``moved``: its prices may be others."""
-        venue, book, buy = self._venue, own.book, own.working.buy
+        venue, book, buy = self._venue, own.book, own.buy
         price = part.limit_price or part.stop_price or book.last
         check_least(book, part.volume, price)
         if moved and price is not None:
@@ -214,35 +214,41 @@ class Splitting:
     ) -> Branch:
         venue = self._venue
         own = Branch(
-            part.id, parent.client, parent.account, parent.book, parent.spot, parent.leverage
+            part.id,
+            parent.client,
+            parent.account,
+            parent.book,
+            parent.spot,
+            parent.leverage,
+            parent.kind,
+            parent.buy,
         )
         own.asset, own.taker = parent.asset, parent.taker
         own.terms, own.expires = parent.terms, parent.expires
         own.worst, own.accepted, own.charged = parent.worst, parent.accepted, parent.charged
         own.nets, own.reduces, own.is_short = parent.nets, parent.reduces, parent.is_short
-        old = parent.working
         if not keeps_place:
-            buy, limit, stop = old.buy, part.limit_price, part.stop_price
+            buy, limit, stop = parent.buy, part.limit_price, part.stop_price
             now = parent.book.meets(buy)
             own.worst = parent.book.worst_price(buy, limit, stop, now)
-            own.taker = takes(buy, limit, stop if old.kind == "stop_limit" else now)
+            own.taker = takes(buy, limit, stop if parent.kind == "stop_limit" else now)
             was_stop = parent.terms is not None and parent.terms.limit is not None
             own.terms = terms_of(limit if was_stop else None, part.instructions)
             if part.instructions.post_only:
-                check_post_only(old.kind, buy, limit, stop, now, part.instructions)
-        venue.enter(own, part, old.kind, old.buy)
-        own.working.triggered = old.triggered
+                check_post_only(parent.kind, buy, limit, stop, now, part.instructions)
+        venue.enter(own, part, parent.kind)
+        own.triggered = parent.triggered
         if keeps_place:
-            own.working.sequence, own.working.fresh = old.sequence, old.fresh
-            own.working.start = old.start
+            own.sequence, own.fresh = parent.sequence, parent.fresh
+            own.start = parent.start
         return own
 
 
 def _share_offset(parent: Branch, parts: Sequence[Branch]) -> None:
     """Let each part close its share of what the whole was to close of the other side."""
-    left, whole = parent.offset, parent.working.volume
+    left, whole = parent.offset, parent.volume
     for own in parts:
-        volume = own.working.volume
+        volume = own.volume
         share, left = apportion(left, volume, whole, own.book.pair.volume_increment)
         own.offset = min(share, volume)
         whole = sub(whole, volume)

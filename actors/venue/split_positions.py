@@ -46,7 +46,7 @@ class PositionSplitting:
         self._check(lot, volumes, take_profits)
         venue, branch, opened = self._venue, lot.branch, list(lot.opened)
         positions = self._positions(lot, volumes)
-        closings = list(lot.closings)
+        closings = list(lot.exits)
         waits = {working: at for at, working in branch.book.waiting}
         made: dict[int, Lot] = {}
         drop_lot(venue, lot)
@@ -88,11 +88,11 @@ class PositionSplitting:
         volumes: Sequence[Decimal],
         take_profits: Sequence[Decimal | None] | None,
     ) -> None:
-        if any(one.kind == "close" for one in lot.closings):
+        if any(one.role == "close" for one in lot.exits):
             refuse(RejectReason.STALE, "a close of this position is pending: cancel it first")
         if len(volumes) < 2:
             refuse(RejectReason.INVALID_VOLUME, "a split needs two or more positive volumes")
-        total, there = ZERO, lot.part.volume
+        total, there = ZERO, lot.volume
         for volume in volumes:
             total = add(total, volume)
         if total != there:
@@ -103,7 +103,7 @@ class PositionSplitting:
         price = lot.branch.book.last
         for target in take_profits or ():
             if target is not None and price is not None:
-                check_protection(lot.part.long, price, None, target)
+                check_protection(lot.long, price, None, target)
 
     def _positions(self, lot: Lot, volumes: Sequence[Decimal]) -> list[Position]:
         """The position of each of the new lots."""
@@ -117,10 +117,19 @@ class PositionSplitting:
         return positions
 
     def _new_lot(self, branch: Branch, part: TradingOrder, position: Position) -> Lot:
-        own = Branch(part.id, branch.client, branch.account, branch.book, False, branch.leverage)
+        own = Branch(
+            part.id,
+            branch.client,
+            branch.account,
+            branch.book,
+            False,
+            branch.leverage,
+            branch.kind,
+            branch.buy,
+        )
         own.number = self._venue.next_branch()
         own.asset, own.taker = branch.asset, branch.taker
-        own.worst, own.working = branch.worst, branch.working
+        own.worst = branch.worst
         lot = new_lot(own, position)
         if position not in branch.book.positions:
             branch.book.list_position(position)
@@ -140,14 +149,14 @@ class PositionSplitting:
         branch.total_filled = add(branch.total_filled, part.volume)
         is_new = not lot.opened
         lot.opened.append(opened)
-        lot.part.volume = add(lot.part.volume, part.volume)
+        lot.volume = add(lot.volume, part.volume)
         if is_new and part.stop_loss is not None:
             protect(venue, lot, "stop_loss", part.stop_loss)
         revalue(venue, lot.position)
         if is_new and part.take_profit is not None:
             protect(venue, lot, "take_profit", part.take_profit)
-        for closing in lot.closings:
-            closing.working.volume = lot.part.volume
+        for closing in lot.exits:
+            closing.volume = lot.volume
         if is_new:
             self._inherit(lot, closings, waits)
         venue.take_on(part, branch)
@@ -184,21 +193,19 @@ class PositionSplitting:
     def _inherit(self, lot: Lot, closings: Sequence[Closing], waits: dict[Working, int]) -> None:
         """Protection that is as it was keeps its place; another take-profit is accepted now."""
         venue, waiting = self._venue, lot.branch.book.waiting
-        before = {one.kind: one for one in closings}
-        for closing in lot.closings:
-            old, working = before.get(closing.kind), closing.working
-            if closing.kind == "liquidation" and old is None:
+        before = {one.role: one for one in closings}
+        for closing in lot.exits:
+            old = before.get(closing.role)
+            if closing.role == "liquidation" and old is None:
                 continue
-            if old is None or (
-                closing.kind != "liquidation" and old.working.price != working.price
-            ):
-                working.fresh = True
-                waiting.append((venue.now, working))
+            if old is None or (closing.role != "liquidation" and old.price != closing.price):
+                closing.fresh = True
+                waiting.append((venue.now, closing))
                 continue
-            working.triggered, working.sequence = old.working.triggered, old.working.sequence
-            working.fresh = old.working.fresh
-            if old.working in waits:
-                waiting.append((waits[old.working], working))
+            closing.triggered, closing.sequence = old.triggered, old.sequence
+            closing.fresh = old.fresh
+            if old in waits:
+                waiting.append((waits[old], closing))
 
 
 def _shares(held: Sequence[Decimal], wanted: Sequence[Decimal]) -> list[list[Piece]]:

@@ -9,11 +9,11 @@ from backtest.actors.protocol import Amend, Balances, EventKind, Facts
 from backtest.errors import RejectReason
 from backtest.models import OrderDirection, SpotOrder
 from backtest.money import ONE, ZERO, plain, sub
-from backtest.services.fills.walk import Group, OpenPart, Working, WorkingKind
+from backtest.services.fills.walk import Group, WorkingKind
 from backtest.services.ledger.entries import change_reserve
 from backtest.services.orders.operations import create_spot, modify, split
 
-from .branch import Branch
+from .branch import Branch, Leg, Owned
 from .cancel import Cancellation
 from .checks import check_grid, check_protection, refuse
 from .venue import Venue
@@ -68,7 +68,7 @@ class SpotExits:
     def sell_owned(self, branch: Branch, order: SpotOrder) -> None:
         """Let ``order``, accepted under ``branch``, sell what the account owned already."""
         venue = self._venue
-        part = OpenPart(branch, True, order.volume, branch.worst, ZERO, [])
+        part = Owned(branch, order.volume, branch.worst)
         branch.order, branch.accepted = order, venue.now
         branch.part, branch.group = part, Group(None, parts=[part])
         for kind, name in _LEGS:
@@ -77,32 +77,34 @@ class SpotExits:
 
     def _branch(self, parent: Branch, order: SpotOrder, price: Decimal) -> Branch:
         book = parent.book
-        branch = Branch(order.id, parent.client, parent.account, book, True, ONE)
+        kind: WorkingKind = "take_profit" if order.stop_price is None else "stop_loss"
+        branch = Branch(order.id, parent.client, parent.account, book, True, ONE, kind, False)
+        branch.volume = order.volume
         branch.asset, branch.order, branch.accepted = book.base, order, self._venue.now
         branch.worst = price
-        part = OpenPart(branch, True, order.volume, price, ZERO, [])
+        part = Owned(branch, order.volume, price)
         branch.part, branch.group = part, Group(None, parts=[part])
         return branch
 
     def _put(
         self, branch: Branch, kind: WorkingKind, price: Decimal | None, sequence: int
-    ) -> Working | None:
+    ) -> Leg | None:
         if price is None:
             return None
         part = branch.part
         assert part is not None
-        working = Working(branch, kind, False, price, part.volume, sequence=sequence)
-        part.exits.append(working)
-        branch.working = part.exits[0]
-        return working
+        leg = Leg(branch, kind, price, part.volume, sequence)
+        part.exits.append(leg)
+        branch.kind = part.exits[0].kind
+        return leg
 
     def _put_anew(self, branch: Branch, kind: WorkingKind, price: Decimal | None) -> None:
         """A leg that is accepted now: it waits for the first price that it sees."""
         venue = self._venue
-        working = self._put(branch, kind, price, venue.next_sequence())
-        if working is not None:
-            working.fresh = True
-            branch.book.waiting.append((venue.now, working))
+        leg = self._put(branch, kind, price, venue.next_sequence())
+        if leg is not None:
+            leg.fresh = True
+            branch.book.waiting.append((venue.now, leg))
 
     def _list(self, branch: Branch, order: SpotOrder) -> None:
         """It is pending from now on: on the rest of the path, and from the next bar on."""
@@ -194,7 +196,6 @@ class SpotExits:
         assert part is not None
         part.exits[:] = [one for one in part.exits if one.kind != kind]
         self._put_anew(branch, kind, price)
-        branch.working = part.exits[0]
 
     def split(
         self,
@@ -220,7 +221,7 @@ class SpotExits:
             for part in parts.parts:
                 check_protection(True, book.last, part.stop_price, part.limit_price)
         venue.records.keep(parts.replaced)
-        old = {working.kind: working for working in branch.part.exits}
+        old = {leg.kind: leg for leg in branch.part.exits}
         waits = {working: at for at, working in book.waiting}
         children = []
         for part in parts.parts:

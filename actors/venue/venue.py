@@ -22,7 +22,7 @@ from backtest.models import (
     TradingRules,
 )
 from backtest.money import ZERO, add, sub
-from backtest.services.fills.walk import Group, Working, WorkingKind
+from backtest.services.fills.walk import Group, WorkingKind
 from backtest.services.ledger.entries import Leg
 from backtest.services.ledger.ledger import entry_uuid
 from backtest.services.margin.accounts import CrossAccount
@@ -217,7 +217,7 @@ class Venue:
             return ZERO
         book = branch.book
         if branch.spot:
-            if not branch.working.buy:
+            if not branch.buy:
                 return leaves
             return buy_reserve(
                 branch.sums if sums is None else sums,
@@ -255,7 +255,7 @@ class Venue:
         """
         if branch.reduces:
             return volume
-        book, account, buy = branch.book, branch.account, branch.working.buy
+        book, account, buy = branch.book, branch.account, branch.buy
         facing = book.facing(account, buy)
         if not facing:
             return ZERO
@@ -264,9 +264,9 @@ class Venue:
             there = add(there, position.pool.volume)
         groups: dict[OcoGroup, dict[int, Decimal]] = {}
         for other in book.own_branches.get(account, {}).values():
-            if not other.offset or other is branch or other.working.buy is not buy:
+            if not other.offset or other is branch or other.buy is not buy:
                 continue
-            closes = min(other.offset, other.working.volume)
+            closes = min(other.offset, other.volume)
             if other.oco is None or (other.oco is group and other.oco_member == branch.oco_member):
                 there = sub(there, closes)
             elif other.oco is not group:
@@ -278,14 +278,14 @@ class Venue:
 
     # -- orders ------------------------------------------------------------------------------------
 
-    def new_group(self, branch: Branch, working: Working) -> Group:
+    def new_group(self, branch: Branch) -> Group:
         """The group of a branch's order: its protections, and what a position of it would have."""
         order, book = branch.order, branch.book
         stop_loss, take_profit = order.stop_loss, order.take_profit  # type: ignore[union-attr]
         if branch.spot:
-            return Group(working, stop_loss, take_profit)
+            return Group(branch, stop_loss, take_profit)
         leverage = branch.leverage
-        long = working.buy
+        long = branch.buy
         isolated = branch.account not in self.cross
 
         def margin(price: Decimal, volume: Decimal) -> Decimal:
@@ -298,40 +298,21 @@ class Venue:
             )
 
         return Group(
-            entry=working,
+            entry=branch,
             stop_loss=stop_loss,
             take_profit=take_profit,
             liquidation=liquidation if isolated and book.can_liquidate(long, leverage) else None,
             margin=margin,
         )
 
-    def working(
-        self, branch: Branch, kind: WorkingKind, buy: bool, price: Decimal | None, volume: Decimal
-    ) -> Working:
-        """A pending order as the walk along a bar sees it, last in the queue."""
-        self.sequence += 1
-        return Working(
-            branch,
-            kind,
-            buy,
-            None if kind == "market" else price,
-            volume,
-            0,
-            self.sequence,
-            False,
-            False,
-            True,
-            branch.terms,
-        )
-
-    def enter(
-        self, branch: Branch, order: SpotOrder | TradingOrder, kind: WorkingKind, buy: bool
-    ) -> None:
+    def enter(self, branch: Branch, order: SpotOrder | TradingOrder, kind: WorkingKind) -> None:
         """Let ``order`` be what is pending of the branch, last in the queue."""
         price = order.limit_price if kind == "limit" else order.stop_price
         branch.order = order
-        branch.working = self.working(branch, kind, buy, price, order.volume)
-        branch.group = self.new_group(branch, branch.working)
+        if kind == "market":
+            price = None
+        branch.line_up(kind, price, order.volume, self.next_sequence())
+        branch.group = self.new_group(branch)
 
     def list_branch(self, branch: Branch) -> None:
         """Number a branch, make it known, and let it be part of the next bar."""
@@ -342,7 +323,7 @@ class Venue:
         now = self.actor.system.now
         if not branch.accepted:
             branch.accepted = now
-        book.waiting.append((now, branch.working))
+        book.waiting.append((now, branch))
         if branch.expires is not None:
             self.watch(branch, branch.expires)
 

@@ -10,7 +10,7 @@ from tests.harness import D
 
 
 def stop(buy: bool, price: int, sequence: int, kind: Any = "stop") -> Working:
-    return Working(None, kind, buy, D(price), D(1), sequence=sequence)
+    return Working(kind, buy, D(price), D(1), sequence=sequence)
 
 
 def test_the_nearest_fires_first_and_at_one_price_an_entry_then_the_loss_then_the_gain() -> None:

@@ -10,7 +10,8 @@ import pytest
 from attrs import evolve
 
 import backtest.actors.broker.execution as execution
-from backtest.actors.venue.branch import Branch
+from backtest.actors.venue.branch import order_of
+from backtest.actors.venue.position import Closing
 from backtest.analysis.explain.no_fill_reasons import Silence, Taken, silences
 from backtest.analysis.explain.replay import waits_of
 from backtest.analysis.explain.waits import Line, PairRules
@@ -78,14 +79,15 @@ class Watched(BarWalk):
     def _note(self, working: Working, begun: bool = False) -> None:
         if working.kind == "trailing_stop" and not working.triggered:
             self.following.add(id(working))
-        key = working.key
-        if type(key) is Branch:
-            assert key.order is not None
-            role = "entry" if key.part is None else str(working.kind)
-            order_id, closing_id = str(key.order.id), ""
+        role: str
+        if isinstance(working, Closing):
+            role = "close" if working.role == "close" else working.kind
+            order_id, closing_id = str(working.lot.order.id), str(working.id)
         else:
-            role = "close" if key.kind == "close" else working.kind
-            order_id, closing_id = str(key.lot.order.id), str(key.id)
+            branch = order_of(working)
+            assert branch.order is not None
+            role = "entry" if branch.part is None else str(working.kind)
+            order_id, closing_id = str(branch.order.id), ""
         self.conditions[id(working)] = (
             working, order_id, role, closing_id, working.start,
             None if begun else self._reaches(working), working.volume,

@@ -26,7 +26,7 @@ from backtest.services.fills.walk import (
     slipped,
 )
 
-from .walking import CENT, D, Done, bar, done, follow, opened, order, part, rules
+from .walking import CENT, D, Done, bar, done, follow, name_of, opened, order, part, rules
 
 
 def walked(on: Bar, *groups: Group, cap: Any = None, **more: Any) -> list[Done]:
@@ -198,13 +198,13 @@ def test_a_limit_close_and_a_take_profit_never_close_more_than_the_part() -> Non
 def test_limit_closes_at_the_open_go_by_better_price_then_by_acceptance() -> None:
     # Open 100 passes the sells at 99, 98 and 98 (accepted later): 98, 98, 99, all at the open
     closes = [
-        order("limit", False, 99, 1, key="a", sequence=1),
-        order("limit", False, 98, 1, key="b", sequence=3),
-        order("limit", False, 98, 1, key="c", sequence=2),
+        order("limit", False, 99, 1, name="a", sequence=1),
+        order("limit", False, 98, 1, name="b", sequence=3),
+        order("limit", False, 98, 1, name="c", sequence=2),
     ]
     walk = BarWalk(BAR, [Group(None, parts=[part(True, 90, 3, closes=closes)])], rules())
     hits = follow(walk)
-    assert [hit.working.key for hit in hits] == ["c", "b", "a"]
+    assert [name_of(hit.working) for hit in hits] == ["c", "b", "a"]
     assert {hit.price for hit in hits} == {D(100)}
 
 
@@ -459,13 +459,13 @@ def test_the_pool_goes_to_market_orders_then_to_better_limits_then_by_acceptance
     # At the open 100, 10 to be had by buyers: the market order takes 4 although accepted last, the
     # limit at 102 takes 3 before the one at 101 accepted first of all; 2 + 1 of the two at 101.
     groups = [
-        Group(order("limit", True, 101, 3, key="later", sequence=2)),
-        Group(order("limit", True, 101, 2, key="early", sequence=1)),
-        Group(order("limit", True, 102, 3, key="better", sequence=3)),
-        Group(order("market", True, None, 4, key="market", sequence=4)),
+        Group(order("limit", True, 101, 3, name="later", sequence=2)),
+        Group(order("limit", True, 101, 2, name="early", sequence=1)),
+        Group(order("limit", True, 102, 3, name="better", sequence=3)),
+        Group(order("market", True, None, 4, name="market", sequence=4)),
     ]
     hits = follow(BarWalk(BAR, groups, rules(), (D(10), D(10))))
-    assert [(hit.working.key, hit.volume) for hit in hits] == [
+    assert [(name_of(hit.working), hit.volume) for hit in hits] == [
         ("market", D(4)),
         ("better", D(3)),
         ("early", D(2)),
@@ -660,8 +660,8 @@ def test_more_than_the_hit_cannot_be_reported(volume: str) -> None:
 
 
 def test_a_dropped_order_takes_no_further_part() -> None:
-    one = order("limit", True, 97, key="one")
-    other = order("limit", True, 96, key="other")
+    one = order("limit", True, 97, name="one")
+    other = order("limit", True, 96, name="other")
     walk = BarWalk(BAR, [Group(one), Group(other)], rules())
     walk.report(first(walk), D(1))
     walk.drop(other)

@@ -25,7 +25,7 @@ from backtest.services.fills.walk import (
 from tests.effort import examples
 
 from .ticking import Condition, Market, Position, Problem, Result
-from .walking import D, rules
+from .walking import D, Named, name_of, rules
 
 Prices = tuple[int, int, int, int]
 """open, high, low, close"""
@@ -91,7 +91,7 @@ def problems(draw: st.DrawFn) -> Problem:
 def working_of(one: Condition) -> Working:
     price = None if one.kind == "market" else D(one.price)
     kind = cast("WorkingKind", one.kind)
-    working = Working(one.name, kind, one.buy, price, D(one.volume), one.start, one.sequence)
+    working = Named(one.name, kind, one.buy, price, D(one.volume), one.start, one.sequence)
     if one.once or kind in ("stop_limit", "trailing_stop"):
         limit = D(one.limit) if kind == "stop_limit" else None
         trail = D(one.trail) if kind == "trailing_stop" else None
@@ -117,7 +117,6 @@ def group_of(problem: Problem) -> Group:
         liquidation,
         [
             OpenPart(
-                one.name,
                 one.long,
                 D(one.volume),
                 D(one.entry_price),
@@ -139,11 +138,11 @@ def opened(hit: Hit) -> OpenPart:
     if group.liquidation is not None:
         wanted["liquidation"] = group.liquidation(hit.price, hit.volume)
     exits = [
-        Working(f"new {kind}", kind, not hit.working.buy, price, hit.volume)  # type: ignore[arg-type]
+        Named(f"new {kind}", kind, not hit.working.buy, price, hit.volume)
         for kind, price in wanted.items()
         if price is not None
     ]
-    return OpenPart("new", hit.working.buy, hit.volume, hit.price, D(1000), exits)
+    return OpenPart(hit.working.buy, hit.volume, hit.price, D(1000), exits)
 
 
 def follow(walk: BarWalk) -> list[Hit]:
@@ -162,7 +161,7 @@ Fact = tuple[str, str, int, int, int]
 
 def facts(hits: list[Hit]) -> list[Fact]:
     return sorted(
-        (hit.working.key, hit.working.kind, hit.rank, int(hit.price), int(hit.volume))
+        (name_of(hit.working), hit.working.kind, hit.rank, int(hit.price), int(hit.volume))
         for hit in hits
     )
 
@@ -211,7 +210,7 @@ def test_the_pessimistic_path_is_the_worse_one_and_flags_what_differs(
     assert facts(hits) == sorted(mine.fills)
     elsewhere = {(name, price, volume) for name, _, _, price, volume in other.fills}
     for hit in hits:
-        same = (hit.working.key, int(hit.price), int(hit.volume)) in elsewhere
+        same = (name_of(hit.working), int(hit.price), int(hit.volume)) in elsewhere
         assert hit.ambiguous is not same
 
 
@@ -223,13 +222,13 @@ class General(BarWalk):
 
 def spread(hits: list[Hit]) -> list[tuple[object, ...]]:
     return [
-        (hit.working.key, hit.rank, hit.point, hit.price, hit.volume, hit.taker, hit.ambiguous)
+        (name_of(hit.working), hit.rank, hit.point, hit.price, hit.volume, hit.taker, hit.ambiguous)
         for hit in hits
     ]
 
 
 def _levels(walk: BarWalk) -> list[tuple[object, Decimal | None]]:
-    return sorted(((one.key, one.price) for one in walk.trailed), key=str)
+    return sorted(((name_of(one), one.price) for one in walk.trailed), key=str)
 
 
 @st.composite
@@ -270,7 +269,7 @@ def test_the_short_path_gives_what_the_general_one_gives(
     assert got == spread(follow(general))
     assert got == spread(follow(again))
     assert short.pools == general.pools
-    assert [one.key for one in short.triggered] == [one.key for one in general.triggered]
+    assert [name_of(one) for one in short.triggered] == [name_of(one) for one in general.triggered]
     assert _levels(short) == _levels(general) == _levels(again)
 
 
@@ -351,9 +350,17 @@ def test_a_mirrored_problem_gives_mirrored_hits(
     there = follow(BarWalk(image, groups, how, (cap[1], cap[0])))
     name = {"open": "open", "close": "close", "high": "low", "low": "high"}
     reflected = sorted(
-        (hit.working.key, hit.rank, name[hit.point], 200 - hit.price, hit.volume, hit.ambiguous)
+        (
+            name_of(hit.working),
+            hit.rank,
+            name[hit.point],
+            200 - hit.price,
+            hit.volume,
+            hit.ambiguous,
+        )
         for hit in there
     )
     assert reflected == sorted(
-        (hit.working.key, hit.rank, hit.point, hit.price, hit.volume, hit.ambiguous) for hit in here
+        (name_of(hit.working), hit.rank, hit.point, hit.price, hit.volume, hit.ambiguous)
+        for hit in here
     )

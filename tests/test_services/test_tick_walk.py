@@ -27,6 +27,8 @@ from backtest.services.fills.walk import (
     meets,
 )
 
+from .walking import Named, name_of
+
 D = Decimal
 RULES = PathRules(price_increment=D("0.01"), volume_increment=D("0.1"), slippage_beyond_bar=True)
 
@@ -60,7 +62,7 @@ class Made:
     ) -> Working:
         self.count += 1
         at = None if price is None else D(price)
-        return Working(
+        return Named(
             f"{kind}-{self.count}", kind, buy, at, D(volume), 0, self.count, fresh=fresh, **more
         )
 
@@ -76,7 +78,7 @@ def hits(walk: TickWalk, filled: str | None = None) -> list[str]:
 
 
 def line(hit: Hit) -> str:
-    text = f"{hit.working.key} {hit.volume} @ {hit.price} {hit.point}"
+    text = f"{name_of(hit.working)} {hit.volume} @ {hit.price} {hit.point}"
     text += "" if hit.taker else " maker"
     return text + (" passed" if hit.passed else "")
 
@@ -158,7 +160,7 @@ def test_stop_limit_becomes_a_limit_and_takes_if_it_is_marketable() -> None:
     beyond = one.order("stop_limit", True, "100.5", terms=Terms(limit=D("100.8")))
     walk = TickWalk(quote("99", "101"), [Group(within), Group(beyond)], RULES)
     assert hits(walk) == ["stop_limit-1 1 @ 101 ask"]
-    assert [(w.key, w.kind, w.price) for w in walk.triggered] == [
+    assert [(name_of(w), w.kind, w.price) for w in walk.triggered] == [
         ("stop_limit-1", "limit", D("101.5")),
         ("stop_limit-2", "limit", D("100.8")),
     ]
@@ -256,7 +258,8 @@ def test_fill_or_kill_wants_all_of_it() -> None:
 
 def test_what_is_blocked_or_dropped_takes_no_part_and_more_cannot_be_reported() -> None:
     one = Made()
-    blocked = one.order("market", True, blocked=True)
+    blocked = one.order("market", True)
+    blocked.blocked = True
     first, second = one.order("market", True), one.order("market", True)
     walk = TickWalk(quote("99", "101"), [Group(o) for o in (blocked, first, second)], RULES)
     hit = walk.next()
@@ -306,7 +309,7 @@ def exits(one: Made, long: bool, **prices: str) -> list[Working]:
 
 
 def position(long: bool, exits: list[Working]) -> Group:
-    return Group(None, parts=[OpenPart(None, long, D(2), D(100), D(10), exits)])
+    return Group(None, parts=[OpenPart(long, D(2), D(100), D(10), exits)])
 
 
 def test_a_long_is_closed_at_the_bid_and_a_short_at_the_ask() -> None:
@@ -348,7 +351,7 @@ def test_exits_of_a_new_position_are_tested_on_the_side_that_they_meet() -> None
     hit = walk.next()
     assert hit is not None
     assert line(hit) == "market-1 2 @ 101 ask"  # beyond its own stop-loss is the bid, not the fill
-    part = OpenPart(None, True, D(2), D(101), D(10), exits(one, True, stop_loss="99.5"))
+    part = OpenPart(True, D(2), D(101), D(10), exits(one, True, stop_loss="99.5"))
     walk.report(hit, D(2), part)
     assert hits(walk) == ["stop_loss-2 2 @ 99 bid"]
 
@@ -521,15 +524,6 @@ def test_two_orders_share_what_those_ahead_leave() -> None:
     assert hits(walk) == ["limit-1 2 @ 100 trade maker", "limit-2 1 @ 100 trade maker"]
 
 
-def test_orders_that_are_gone_are_forgotten() -> None:
-    queue = QueueAhead()
-    queue.quote = quote("100", "101", "3", "9")
-    one = Made()
-    for _ in range(300):
-        TickWalk(quote("100", "101"), [Group(one.order("limit", True, "99"))], RULES, queue=queue)
-    assert len(queue) <= 65
-
-
 # -- prices ----------------------------------------------------------------------------------------
 
 
@@ -573,16 +567,16 @@ def test_a_trade_is_a_bar_that_does_not_move(
 
     def groups() -> list[Group]:
         return [
-            Group(Working(n, kind, buy, price, size, 0, n, fresh=fresh, terms=terms))
+            Group(Named(str(n), kind, buy, price, size, 0, n, fresh=fresh, terms=terms))
             for n, (kind, buy, price, size, fresh, terms) in enumerate(drawn)
         ]
 
     def told(walk: Any) -> list[tuple[Any, ...]]:
         found = []
         while (hit := walk.next()) is not None:
-            found.append((hit.working.key, hit.price, hit.volume, hit.taker, hit.passed))
+            found.append((name_of(hit.working), hit.price, hit.volume, hit.taker, hit.passed))
             walk.report(hit, hit.volume)
-        triggered = [(one.key, one.kind) for one in walk.triggered]
+        triggered = [(name_of(one), one.kind) for one in walk.triggered]
         return [*found, (walk.pools, sorted(triggered))]
 
     flat = Bar("BTCUSD", 0, 1, D(100), D(100), D(100), D(100), volume)

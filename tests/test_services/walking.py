@@ -6,7 +6,15 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from backtest.models.bar import Bar
-from backtest.services.fills.walk import BarWalk, Hit, OpenPart, PathRules, Working, WorkingKind
+from backtest.services.fills.walk import (
+    WHOLE_BAR,
+    BarWalk,
+    Hit,
+    OpenPart,
+    PathRules,
+    Working,
+    WorkingKind,
+)
 
 D = Decimal
 CENT = D("0.01")
@@ -27,11 +35,33 @@ def bar(open: Any, high: Any, low: Any, close: Any, volume: Any = None) -> Bar:
     return Bar("X", 60, 120, D(open), D(high), D(low), D(close), traded)
 
 
-def order(kind: WorkingKind, buy: bool, price: Any = None, volume: Any = 1, **more: Any) -> Working:
-    more.setdefault("key", None)
-    return Working(
-        kind=kind, buy=buy, price=None if price is None else D(price), volume=D(volume), **more
-    )
+class Named(Working):
+    """One that the tests call by a name."""
+
+    def __init__(self, name: str, *what: Any, **more: Any) -> None:
+        super().__init__(*what, **more)
+        self.name = name
+
+
+def name_of(working: Working) -> str:
+    assert isinstance(working, Named)
+    return working.name
+
+
+def order(
+    kind: WorkingKind,
+    buy: bool,
+    price: Any = None,
+    volume: Any = 1,
+    *,
+    name: str = "",
+    end: int = WHOLE_BAR,
+    blocked: bool = False,
+    **more: Any,
+) -> Named:
+    made = Named(name, kind, buy, None if price is None else D(price), D(volume), **more)
+    made.end, made.blocked = end, blocked
+    return made
 
 
 def rules(**more: Any) -> PathRules:
@@ -44,7 +74,7 @@ def part(long: bool, entry: Any, volume: Any = 1, margin: Any = 1000, **exits: A
     made = list(exits.pop("closes", ()))
     for number, (kind, price) in enumerate(exits.items()):
         made.append(order(kind, not long, price, volume, sequence=number))  # type: ignore[arg-type]
-    return OpenPart(None, long, D(volume), D(entry), D(margin), made)
+    return OpenPart(long, D(volume), D(entry), D(margin), made)
 
 
 def opened(hit: Hit) -> OpenPart | None:

@@ -107,7 +107,6 @@ class Positions:
         price = entry["limit_price"] if kind == "limit" else entry["stop_price"]
         limit = Decimal(entry["limit_price"]) if kind == "stop_limit" else None
         working = Working(
-            None,
             kind,  # type: ignore[arg-type]
             True,
             Decimal(price) if price and kind != "market" else None,

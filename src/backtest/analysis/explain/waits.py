@@ -131,7 +131,6 @@ class Waits:
     ) -> Wait:
         """A condition that waits from the market event after ``number``."""
         working = Working(
-            None,
             cast("WorkingKind", kind),
             buy,
             Decimal(price) if price else None,
@@ -193,7 +192,6 @@ class Waits:
         self.end(wait, number, outcome)
         old = wait.working
         working = Working(
-            None,
             kind or old.kind,
             old.buy,
             old.price if price is None else price,

@@ -105,14 +105,14 @@ def opened(group: Group, entry: Working, price: Decimal) -> OpenPart:
     volume = entry.volume
     exits: list[Working] = []
     if group.stop_loss is not None:
-        exits.append(Working(None, "stop_loss", not entry.buy, group.stop_loss, volume))
+        exits.append(Working("stop_loss", not entry.buy, group.stop_loss, volume))
     if group.take_profit is not None:
-        exits.append(Working(None, "take_profit", not entry.buy, group.take_profit, volume))
+        exits.append(Working("take_profit", not entry.buy, group.take_profit, volume))
     liquidation = group.liquidation(price, volume) if group.liquidation is not None else None
     if liquidation is not None:
-        exits.append(Working(None, "liquidation", not entry.buy, liquidation, volume))
+        exits.append(Working("liquidation", not entry.buy, liquidation, volume))
     margin = group.margin(price, volume) if group.margin is not None else ONE.copy_negate()
-    return OpenPart(None, entry.buy, volume, price, margin, exits)
+    return OpenPart(entry.buy, volume, price, margin, exits)
 
 
 def _play(

@@ -24,6 +24,7 @@ __all__ = [
     "FROM_OPEN",
     "NOT_ON_THIS_BAR",
     "OPEN_ONLY",
+    "UNSEEN",
     "WHOLE_BAR",
     "Group",
     "Hit",
@@ -56,6 +57,8 @@ CLOSE_ONLY = 3
 """`Working.start`: only the close counts (accepted inside the bar)."""
 NOT_ON_THIS_BAR = 4
 """`Working.start`: no price of the bar counts."""
+UNSEEN = object()
+"""`Working.ahead`: no tick has come since it was accepted."""
 OPEN_ONLY = 1
 """`Working.end`: only the first price counts (it expires inside the bar, or must fill at once)."""
 WHOLE_BAR = 4
@@ -81,11 +84,11 @@ class Terms:
     maker_only: bool = False
 
 
-@define(eq=False)
 class Working:
     """One condition at the venue: an order's leaves, or an exit of an open part.
 
-    ``key``        the owner's own reference; never looked at.
+    A venue's own orders are such conditions, and add what only it needs to know.
+
     ``kind``       "market", "limit", "stop", "stop_limit", "trailing_stop" (orders, and explicit
                    closes as exits), "stop_loss", "take_profit", "liquidation" (exits). The walk
                    makes a stop-limit whose stop was reached a "limit" for good (`to_limit`).
@@ -106,30 +109,85 @@ class Working:
     ``end``        WHOLE_BAR (4), or OPEN_ONLY (1): of the bar only its first price counts.
     ``lacked``     the volume that there was when all of it was to fill and that was less (the walk
                    sets it).
+    ``spot``       whether it buys or sells the base itself.
+    ``nets``       whether it closes what is open on the other side before it opens anything.
+    ``reduces``    whether it opens nothing at all (reduce-only).
+    ``ahead``      what stood before it in the market's queue (`QueueAhead` keeps it).
     ``place``      where an order-book venue has put it; the walk knows nothing of that.
+    ``is_limit``   whether it fills at its price or better; ``rises``: whether a rising price meets
+                   it (stop buy, limit sell).
     """
 
-    key: Any
-    kind: WorkingKind
-    buy: bool
-    price: Decimal | None
-    volume: Decimal
-    start: int = FROM_OPEN
-    sequence: int = 0
-    triggered: bool = False
-    blocked: bool = False
-    fresh: bool = False
-    terms: Terms | None = None
-    end: int = WHOLE_BAR
-    lacked: Decimal | None = None
-    place: Any = None
-    is_limit: bool = field(init=False)
-    rises: bool = field(init=False)
-    """Whether its condition is met by a rising price (stop buy, limit sell)."""
+    __slots__ = (
+        "ahead",
+        "blocked",
+        "buy",
+        "end",
+        "fresh",
+        "is_limit",
+        "kind",
+        "lacked",
+        "nets",
+        "place",
+        "price",
+        "reduces",
+        "rises",
+        "sequence",
+        "spot",
+        "start",
+        "terms",
+        "triggered",
+        "volume",
+    )
 
-    def __attrs_post_init__(self) -> None:
-        self.is_limit = self.kind in ("limit", "take_profit")
-        self.rises = self.buy is not self.is_limit
+    def __init__(
+        self,
+        kind: WorkingKind,
+        buy: bool,
+        price: Decimal | None,
+        volume: Decimal,
+        start: int = FROM_OPEN,
+        sequence: int = 0,
+        *,
+        fresh: bool = False,
+        triggered: bool = False,
+        terms: Terms | None = None,
+    ) -> None:
+        self.buy = buy
+        self.terms = terms
+        self.spot = self.nets = self.reduces = False
+        self.place: Any = None
+        self.line_up(kind, price, volume, sequence, fresh=fresh)
+        self.start = start
+        self.triggered = triggered
+
+    def line_up(
+        self,
+        kind: WorkingKind,
+        price: Decimal | None,
+        volume: Decimal,
+        sequence: int,
+        *,
+        fresh: bool = True,
+    ) -> None:
+        """It is accepted now, as this kind of condition, at this place in the queue."""
+        self.kind: WorkingKind = kind
+        self.price = price
+        self.volume = volume
+        self.sequence = sequence
+        self.start = FROM_OPEN
+        self.end = WHOLE_BAR
+        self.triggered = self.blocked = False
+        self.fresh = fresh
+        self.lacked: Decimal | None = None
+        self.ahead: Any = UNSEEN
+        self.is_limit = is_limit = kind == "limit" or kind == "take_profit"
+        self.rises = self.buy is not is_limit
+
+    @property
+    def is_live(self) -> bool:
+        """Whether what it stands for is pending still."""
+        return True
 
     @property
     def turns(self) -> bool:
@@ -147,27 +205,53 @@ class Working:
         self.rises = not self.buy
         self.fresh = False
 
+    def twin(self) -> Working:
+        """One that is as this one is now, to be walked in its place."""
+        twin = Working(self.kind, self.buy, self.price, self.volume)
+        for name in Working.__slots__:
+            setattr(twin, name, getattr(self, name))
+        return twin
 
-@define(eq=False)
+
 class OpenPart:
-    """An open position, or the part of one that one fill made.
+    """An open position, or the part of one that one order made.
 
     ``exits`` are its stop-loss, take-profit, liquidation and explicit close orders. Together they
     never close more than ``volume``, which the walk reduces by what is reported. ``margin`` is what
-    a liquidation can lose at most; after a partial close the owner writes the new margin.
+    a liquidation can lose at most; after a partial close the owner writes the new margin. Parts of
+    one ``position`` are liquidated together; None for one that is a position by itself.
     """
 
-    key: Any
-    long: bool
-    volume: Decimal
-    entry_price: Decimal
-    margin: Decimal
-    exits: list[Working]
+    __slots__ = ("entry_price", "exits", "long", "margin", "position", "volume")
+
+    exits: list[Any]
+
+    def __init__(
+        self,
+        long: bool,
+        volume: Decimal,
+        entry_price: Decimal,
+        margin: Decimal,
+        exits: Sequence[Working],
+        position: Any = None,
+    ) -> None:
+        self.long = long
+        self.volume = volume
+        self.entry_price = entry_price
+        self.margin = margin
+        self.exits = list(exits)
+        self.position = position
 
     @property
     def is_stopped(self) -> bool:
         """Whether its stop-loss has triggered: then nothing else closes it but a liquidation."""
         return any(one.triggered and one.kind == "stop_loss" for one in self.exits)
+
+    def twin(self) -> OpenPart:
+        """One that is as this one is now, with the same exits, to be walked in its place."""
+        return OpenPart(
+            self.long, self.volume, self.entry_price, self.margin, self.exits, self.position
+        )
 
 
 @define(eq=False)

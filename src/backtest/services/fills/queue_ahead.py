@@ -7,15 +7,13 @@ from decimal import Decimal
 from backtest.models.market_event import Tick
 from backtest.models.quote import Quote
 from backtest.money import ZERO, sub
-from backtest.services.fills.path import Working
+from backtest.services.fills.path import UNSEEN, Working
 
 __all__ = ["QueueAhead"]
 
-_FORGET_AT = 64
-
 
 class QueueAhead:
-    """The places of one pair's resting limits in the market's queues, kept from tick to tick.
+    """The places of one pair's resting limits in the market's queues; each keeps its own.
 
     What stands ahead of a buy at P (a sell is its mirror image) is the bid's size if P is the bid
     when the order comes, nothing if P is above the bid, and not known below it or without sizes: a
@@ -24,16 +22,11 @@ class QueueAhead:
     below P, or bids below it. While it is not known nothing fills at P, only beyond.
     """
 
-    __slots__ = ("_ahead", "_forget_at", "quote")
+    __slots__ = ("quote",)
 
     def __init__(self) -> None:
-        self._ahead: dict[Working, Decimal | None] = {}
-        self._forget_at = _FORGET_AT
         self.quote: Quote | None = None
         """The last quote, in force until the next."""
-
-    def __len__(self) -> int:
-        return len(self._ahead)
 
     def arrive(self, working: Working, tick: Tick, *, took: bool = False) -> Decimal | None:
         """What of ``tick`` comes to ``working`` after those ahead of it; None: no bound.
@@ -42,10 +35,10 @@ class QueueAhead:
         what is left of it is the first at its price.
         """
         if took:
-            self._ahead[working] = ZERO
+            working.ahead = ZERO
             return None
-        if working not in self._ahead:
-            self._ahead[working] = self._at_first(working)
+        if working.ahead is UNSEEN:
+            working.ahead = self._at_first(working)
         price = working.price
         assert price is not None
         buy = working.buy
@@ -53,12 +46,12 @@ class QueueAhead:
             opposite, size = (tick.ask, tick.ask_size) if buy else (tick.bid, tick.bid_size)
             own, own_size = (tick.bid, tick.bid_size) if buy else (tick.ask, tick.ask_size)
             if opposite != price and own == price:
-                ahead = self._ahead[working]
+                ahead = working.ahead
                 if own_size is not None:
-                    self._ahead[working] = own_size if ahead is None else min(ahead, own_size)
+                    working.ahead = own_size if ahead is None else min(ahead, own_size)
                 return ZERO
             if own != price and (own < price if buy else own > price) and opposite != price:
-                self._ahead[working] = ZERO
+                working.ahead = ZERO
         else:
             opposite, size = tick.price, tick.volume
             if opposite == price and tick.aggressor == ("buy" if buy else "sell"):
@@ -66,19 +59,19 @@ class QueueAhead:
         if opposite == price:
             return self._pass_by(working, size)
         if opposite < price if buy else opposite > price:
-            self._ahead[working] = ZERO
+            working.ahead = ZERO
             return None
         return ZERO
 
     def _pass_by(self, working: Working, size: Decimal | None) -> Decimal | None:
         """``size`` is dealt at the order's price; what of it those ahead leave."""
-        ahead = self._ahead[working]
+        ahead: Decimal | None = working.ahead
         if ahead is not None and not ahead:
             return size
         if ahead is None or size is None:
             return ZERO
         taken = min(ahead, size)
-        self._ahead[working] = sub(ahead, taken)
+        working.ahead = sub(ahead, taken)
         return sub(size, taken)
 
     def _at_first(self, working: Working) -> Decimal | None:
@@ -89,9 +82,3 @@ class QueueAhead:
         if own == price:
             return size
         return ZERO if (price > own if working.buy else price < own) else None
-
-    def forget_all_but(self, limits: list[Working]) -> None:
-        """Forget orders that are gone, now and then."""
-        if len(self._ahead) > self._forget_at:
-            self._ahead = {one: self._ahead[one] for one in limits if one in self._ahead}
-            self._forget_at = max(_FORGET_AT, 2 * len(self._ahead))

@@ -29,19 +29,10 @@ class Watch(Protocol):
     groups: list[Group]
     """Its orders and positions on the pair."""
     working: Working
-    """What a hit carries that calls it: its `Working.key` is the owner's own."""
+    """What a hit carries that calls it."""
 
     def standing(self) -> Standing:
         """Where it stands now; the keys of positions are their `OpenPart`."""
-
-    def is_spot(self, entry: Working) -> bool:
-        """Whether ``entry`` is a spot order."""
-
-    def nets(self, entry: Working) -> bool:
-        """Whether ``entry`` closes what is open on the other side before it opens anything."""
-
-    def reduces(self, entry: Working) -> bool:
-        """Whether it opens nothing at all (reduce-only)."""
 
     def stake(self, part: OpenPart) -> Stake:
         """An open part as a stake."""
@@ -68,7 +59,7 @@ class Rehearsal:
         self.groups = [_copy_group(group, self._origin, copies) for group in watch.groups]
         for stake in self.now.stakes:
             stake.key = copies.get(stake.key, stake.key)
-        self.working = copy(watch.working)
+        self.working = watch.working.twin()
         self._bought: dict[OpenPart | None, None] = {}
         """The exits of what spot brackets bought."""
         self._spot = ZERO
@@ -105,7 +96,7 @@ class Rehearsal:
         """Let ``hit`` fill: of an order what closes the other side, then what opens; or an exit."""
         working, watch, part = hit.working, self.watch, hit.part
         opens = volume = hit.volume
-        if part is None and watch.nets(working):
+        if part is None and working.nets:
             opens, volume = self._net(walk, hit)
             if volume <= ZERO:
                 walk.drop(working)
@@ -117,7 +108,7 @@ class Rehearsal:
             if opens <= ZERO:
                 walk.drop(working)
                 return
-        if part in self._bought or watch.is_spot(working):
+        if part in self._bought or working.spot:
             self._exchange(hit, volume, walk, close)
         elif part is not None:
             self._reduce(part, volume, hit.price)
@@ -148,11 +139,11 @@ class Rehearsal:
     def _net(self, walk: BarWalk, hit: Hit) -> tuple[Decimal, Decimal]:
         """Let an order close what is open on the other side, oldest first: how much of it then
         opens a position, and how much of it fills at all."""
-        working, watch = hit.working, self.watch
+        working = hit.working
         parts: list[OpenPart] = [
             stake.key for stake in self.now.stakes if stake.key.long is not working.buy
         ]
-        left, reduces = hit.volume, watch.reduces(working)
+        left, reduces = hit.volume, working.reduces
         if reduces and working.terms is not None and working.terms.whole:
             there = ZERO
             for part in parts:
@@ -225,7 +216,7 @@ class Rehearsal:
         for place, stake in enumerate(now.stakes):  # pragma: no branch - what is open is a stake
             if stake.key is part:
                 gain = stake.pnl(price)
-                rest = copy(part)
+                rest = part.twin()
                 rest.volume = sub(part.volume, volume)
                 if rest.volume > ZERO:
                     left = self.watch.stake(rest)
@@ -247,15 +238,15 @@ def _copy_group(group: Group, origin: dict[object, Any], copies: dict[OpenPart, 
     made = copy(group)
     origin[made] = group
     if group.entry is not None:
-        made.entry = copy(group.entry)
+        made.entry = group.entry.twin()
         origin[made.entry] = group.entry
     made.partners = [_copy_group(one, origin, copies) for one in group.partners]
     made.parts = []
     for part in group.parts:
-        twin = copy(part)
+        twin = part.twin()
         copies[part] = twin
         origin[twin] = made
-        twin.exits = [copy(one) for one in part.exits]
+        twin.exits = [one.twin() for one in part.exits]
         for own, one in zip(twin.exits, part.exits, strict=True):
             origin[own] = one
         made.parts.append(twin)

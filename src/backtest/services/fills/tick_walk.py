@@ -109,16 +109,13 @@ class TickWalk(Hits):
         self._lanes: dict[OpenPart, Lane] = {}
         self._serial = 0
         self._dropped = set()
-        limits: list[Working] = []
         for group in groups:
             for one in group.partners or (group,):
                 if one.entry is not None:
-                    for event in self._events((one.entry,), limits):
+                    for event in self._events((one.entry,)):
                         self._push(event, None, one)
                 for part in one.parts:
-                    self._add_lane(part, self._events(part.exits, limits), one)
-        if queue is not None and only is None:
-            queue.forget_all_but(limits)
+                    self._add_lane(part, self._events(part.exits), one)
         self._only = None  # what a hit opens is new, too
 
     def next(self) -> Hit | None:
@@ -165,7 +162,7 @@ class TickWalk(Hits):
             exits = acting_exits(hit.group, hit.working, part.exits, bar, self._rules)
             for exit in exits:
                 exit.fresh = exit.is_limit  # one that is marketable already takes
-            self._add_lane(part, self._events(exits, []), hit.group)
+            self._add_lane(part, self._events(exits), hit.group)
 
     def renew(self, part: OpenPart, group: Group, hit: Hit) -> None:
         """By ``hit`` the liquidation price of ``part``, which is in ``group``, may have changed: a
@@ -191,7 +188,7 @@ class TickWalk(Hits):
 
     # -- what is met -------------------------------------------------------------------------------
 
-    def _events(self, workings: Sequence[Working], limits: list[Working]) -> list[Event]:
+    def _events(self, workings: Sequence[Working]) -> list[Event]:
         """What of ``workings`` the tick meets, the exits of one part in their order."""
         events = []
         only = self._only
@@ -207,7 +204,6 @@ class TickWalk(Hits):
             event = self._event_of(working)
             working.fresh = False
             if working.is_limit and self._queue is not None:
-                limits.append(working)
                 took = event is not None and event.taker
                 room = self._queue.arrive(working, self._tick, took=took)
                 if room is not None:

@@ -6,8 +6,10 @@ from collections.abc import Hashable
 from fractions import Fraction
 from typing import Any
 
-from backtest.actors.venue.branch import Branch
+from backtest.actors.venue.branch import Leg, order_of
+from backtest.actors.venue.position import Closing
 from backtest.analysis.explain.queues import Place, Queues
+from backtest.services.fills.walk import Working
 
 __all__ = ["MARKET_BUY", "MARKET_SELL", "Lines"]
 
@@ -158,9 +160,9 @@ class Lines:
 
 def _key(resting: Any) -> Hashable:
     """An order's branch; of what has no line in the table while it waits, a pair with it."""
-    owner = resting.key.key
-    if not isinstance(owner, Branch):
-        return ("close", owner.lot.branch.id, owner.id)
-    if owner.part is not None:
-        return ("exit", owner.id, resting.key.kind)
-    return owner.id
+    working: Working = resting.key
+    if isinstance(working, Closing):
+        return ("close", working.branch.id, working.id)
+    if isinstance(working, Leg):
+        return ("exit", working.branch.id, working.kind)
+    return order_of(working).id

@@ -52,8 +52,8 @@ class FeeAudit:
         self._asked.setdefault(order.branch_id, []).append(command)
         branch = self._venue.branch_of.get(order.id.int)
         lot = None if branch is None else branch.lot
-        for closing in () if lot is None else lot.closings:
-            if closing.kind == "close":
+        for closing in () if lot is None else lot.exits:
+            if closing.role == "close":
                 self._closing.setdefault(closing.id, command)
 
     def check(self, fill: Any, order: Any, worth: Fraction, changed: bool) -> Fraction | None:

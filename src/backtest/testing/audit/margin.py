@@ -145,7 +145,7 @@ def _is_under_way(book: Any, pool: _Pool) -> bool:
     """Whether the liquidation of a position waits for somebody to meet, or to come in."""
     own = {order.id for order in pool.orders}
     return any(
-        working.kind == "liquidation" and working.key.lot.order.id in own for working in book.unmet
+        working.kind == "liquidation" and working.lot.order.id in own for working in book.unmet
     )
 
 

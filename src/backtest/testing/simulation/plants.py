@@ -156,7 +156,7 @@ def _no_reserve(real: Any) -> Any:
 def _half_reserve(real: Any) -> Any:
     def reserve(self: Any, branch: Any, leaves: Any, *more: Any) -> Any:
         amount = real(self, branch, leaves, *more)
-        return amount if not branch.working.buy else amount.quantize(branch.book.step) / 2
+        return amount if not branch.buy else amount.quantize(branch.book.step) / 2
 
     return reserve
 
