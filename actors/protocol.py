@@ -25,6 +25,7 @@ from backtest.named import Named
 from backtest.services.fills.walk import WorkingKind
 from backtest.services.ledger.entries import Leg
 from backtest.services.margin.accounts import CrossAccount
+from backtest.services.orders.revision import Revision
 
 __all__ = [
     "ACCOUNT",
@@ -33,6 +34,7 @@ __all__ = [
     "Amend",
     "BalanceUpdate",
     "Balances",
+    "Changes",
     "Create",
     "EndOfData",
     "EventKind",
@@ -147,6 +149,15 @@ NO_FACTS = Facts()
 """Those of most events."""
 
 
+Changes = tuple[tuple[UUID, Revision | None], ...]
+"""Open positions that changed, by the id of the order: its new state, or None for one that is
+gone."""
+
+
+def _looked_at(changes: Changes) -> tuple[tuple[UUID, TradingOrder | None], ...]:
+    return tuple((name, None if one is None else one.look()) for name, one in changes)
+
+
 class OrderEvent(NamedTuple):
     """What happened to one order; strategies get it in `on_order`. Immutable."""
 
@@ -157,20 +168,20 @@ class OrderEvent(NamedTuple):
     """The number of the branch; 0 when the order never came to be."""
     branch_id: UUID | None
     """The id of the branch, which is also the venue's order id."""
-    order: SpotOrder | TradingOrder | None
-    """The order that the event is about, in its new state."""
-    live: SpotOrder | TradingOrder | None
-    """What is pending of the branch after the event."""
-    positions: tuple[tuple[UUID, TradingOrder | None], ...]
-    """Open positions that changed: the new state, or None for one that is gone."""
+    about: Revision | None
+    """The order that the event is about, in its new state; `order` is that, frozen."""
+    pending: Revision | None
+    """What is pending of the branch after the event; `live` is that, frozen."""
+    opened: Changes
+    """Open positions that changed; `positions` has them frozen."""
     fill: Fill | None
     reason: RejectReason | None
     detail: str
     """What happened, in a sentence for people."""
     command: int
     """The command that this answers; 0 when it answers none."""
-    children: tuple[tuple[int, SpotOrder | TradingOrder], ...]
-    """For a split: the branch numbers and orders of the parts."""
+    parts: tuple[tuple[int, Revision], ...]
+    """What came of the order as orders of their own; `children` has them frozen."""
     balances: Balances
     """The account's balances that changed, as they are after the event."""
     level: Decimal | None = None
@@ -183,6 +194,26 @@ class OrderEvent(NamedTuple):
     """All orders to close positions of the branch that are pending after the event; None where it
     does not tell of them."""
     facts: Facts = NO_FACTS
+
+    @property
+    def order(self) -> SpotOrder | TradingOrder | None:
+        """The order that the event is about, in its new state."""
+        return None if self.about is None else self.about.look()
+
+    @property
+    def live(self) -> SpotOrder | TradingOrder | None:
+        """What is pending of the branch after the event."""
+        return None if self.pending is None else self.pending.look()
+
+    @property
+    def positions(self) -> tuple[tuple[UUID, TradingOrder | None], ...]:
+        """Open positions that changed: the new state, or None for one that is gone."""
+        return _looked_at(self.opened)
+
+    @property
+    def children(self) -> tuple[tuple[int, SpotOrder | TradingOrder], ...]:
+        """For a split: the branch numbers and orders of the parts."""
+        return tuple((number, one.look()) for number, one in self.parts)
 
     def __repr__(self) -> str:
         reason = None if self.reason is None else self.reason.name
@@ -331,8 +362,13 @@ class BalanceUpdate(NamedTuple):
     """To a strategy: another one that shares its account changed the balances."""
 
     balances: Balances
-    positions: tuple[tuple[UUID, TradingOrder | None], ...] = ()
+    opened: Changes = ()
     """For an account with cross margin, or netting, its open positions that changed."""
+
+    @property
+    def positions(self) -> tuple[tuple[UUID, TradingOrder | None], ...]:
+        """The same, frozen."""
+        return _looked_at(self.opened)
 
 
 class FallDue(NamedTuple):

@@ -15,14 +15,14 @@ from backtest.actors.venue.position import Closing, Lot, Position
 from backtest.actors.venue.positions import set_margin
 from backtest.actors.venue.venue import Venue
 from backtest.errors import RejectReason
-from backtest.models import Bar, MarketEvent, OrderDirection, Quote, SpotOrder
+from backtest.models import PLAIN, Bar, MarketEvent, OrderDirection, Quote
 from backtest.money import ONE, ZERO, add, div, mul, plain, sub, to_step
 from backtest.services.fills.walk import Group, Hit, Working, point_of, slipped
 from backtest.services.ledger.descriptions import traded
 from backtest.services.ledger.entries import sell_collateral, take_margin
 from backtest.services.margin.accounts import CrossAccount
 from backtest.services.margin.cross import Standing, standing_of
-from backtest.services.orders.operations import create_spot, fill
+from backtest.services.orders.revision import Revision, created_spot
 from backtest.services.settlement.amounts import NOTHING, Spot, spot_sold
 
 from .groups import accounts, groups_of
@@ -324,25 +324,28 @@ class CrossMargin:
         branch.asset, branch.worst, branch.volume = asset, price, volume
         branch.number = venue.next_branch()
         venue.branch_of[branch.id.int] = None
-        order: SpotOrder = create_spot(
-            id=branch.id,
-            order_number=venue.next_number(),
-            at=venue.at,
-            pair=book.code,
-            direction=OrderDirection.SHORT,
-            volume=volume,
-            agent_id=client.agent.agent_id,
-            account_id=client.account_ids[account.name],
-            broker_id=venue.broker_id,
-            run_id=venue.run_id,
+        what = (
+            created_spot,
+            venue.now,
+            book.code,
+            OrderDirection.SHORT,
+            client.agent.agent_id,
+            client.account_ids[account.name],
+            venue.broker_id,
+            venue.run_id,
+            *(None,) * 4,
+            ZERO,
+            PLAIN,
+            None,
         )
+        order = Revision(branch.id, venue.next_number(), volume, ZERO, None, what)
         venue.records.keep(order)
         detail = f"collateral sold: account {account.name} needs {account.asset}"
         facts = Facts(condition="collateral")
         venue.publisher.tell(EventKind.ACCEPTED, branch, order, detail=detail, facts=facts)
         legs = sell_collateral(account.name, asset, account.asset, volume, amount, fee)
         balances = await venue.post(legs, order.id, traded("collateral sold,", volume, price))
-        filled, _ = fill(order, at=venue.at, price=price, volume=volume, fee=fee)
+        filled = order.filled(venue.now, volume, price, fee, None, book.step)
         venue.records.keep(filled)
         at = None if scene is None or scene.book is not book else scene.hit
         hit = Hit(

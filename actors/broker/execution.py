@@ -202,7 +202,7 @@ class Execution:
         """Cancel an order that fills at its first opportunity or not at all."""
         order = branch.order
         assert order is not None
-        reason, lacked = ended_because(order.instructions), branch.lacked
+        reason, lacked = ended_because(branch.instructions), branch.lacked
         told = lacked is not None and reason is RejectReason.FILL_OR_KILL
         facts = Facts(quantity=lacked) if told else NO_FACTS
         await self._cancellation.cancel(branch, None, reason, facts=facts)

@@ -65,14 +65,11 @@ def must_end(working: Working) -> bool:
 
 def instructions_of(working: Working) -> Instructions:
     """What its owner has asked for beside price and volume."""
-    order = branch_of(working).order
-    assert order is not None
-    return order.instructions
+    return branch_of(working).instructions
 
 
 def passes_protection(working: Working, price: Decimal) -> bool:
     """Whether an entry would fill at or beyond its own stop-loss or take-profit."""
-    order = working.order if type(working) is Branch else None
-    if order is None or (order.stop_loss is None and order.take_profit is None):
+    if type(working) is not Branch:
         return False
-    return protection_passed(working.buy, price, order.stop_loss, order.take_profit)
+    return protection_passed(working.buy, price, working.stop_loss, working.take_profit)

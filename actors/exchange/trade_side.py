@@ -11,7 +11,6 @@ from backtest.actors.venue.close_plans import CloseTerms, covered, priced
 from backtest.actors.venue.fill_plans import opening_plan, spot_legs, spot_plan
 from backtest.actors.venue.position import Closing, Piece, Position
 from backtest.actors.venue.venue import Venue
-from backtest.models import TradingOrder
 from backtest.money import ZERO, add, sub
 from backtest.services.fills.walk import Working
 from backtest.services.ledger.entries import CLEARING, Leg, close_position, fill_trading, release
@@ -152,7 +151,7 @@ class TradeSide:
     def _trading(self, venue: Venue, wanted: Decimal) -> None:
         book, branch = self.book, self.branch
         order = branch.order
-        assert isinstance(order, TradingOrder)
+        assert order is not None
         money = add(order.reserved, venue.spendable(self.account, book.quote))
         closed, money, sums = self._nets(venue, wanted, money)
         wanted = ZERO if branch.reduces else sub(wanted, closed)

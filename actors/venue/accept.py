@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from backtest.actors.protocol import NO_FACTS, Balances, Create, EventKind, Facts
@@ -11,14 +12,12 @@ from backtest.models import (
     PLAIN,
     Instructions,
     OrderDirection,
-    SpotOrder,
-    TradingOrder,
 )
 from backtest.money import ONE, ZERO, add, mul, plain, sub
 from backtest.services.fills.walk import Terms
 from backtest.services.ledger.entries import create_order
 from backtest.services.orders.expiry import expiry_of, terms_of
-from backtest.services.orders.operations import create_spot, create_trading
+from backtest.services.orders.revision import Revision, created_spot, created_trading
 from backtest.services.settlement.amounts import NOTHING
 
 from .branch import Branch
@@ -108,19 +107,23 @@ class Acceptance:
                     f"{branch.account} has {plain(short.available)} {short.asset} available, "
                     f"{plain(short.needed)} needed" + _buffered(branch, ask, stop),
                 )
-        order: SpotOrder | TradingOrder
+        branch.instructions = ask.instructions
         if is_exit:
-            order = self._spot(branch, ask, stop, reserve, fee, is_exit)
+            branch.limit_price, branch.stop_price = ask.take_profit, ask.stop_loss
+            branch.entry_id = branch.id
+            order = self._spot(branch, ask, reserve, fee)
             self._exits.sell_owned(branch, order)
         else:
+            branch.limit_price, branch.stop_price = ask.limit_price, stop
+            branch.stop_loss, branch.take_profit = ask.stop_loss, ask.take_profit
             if ask.spot:
-                order = self._spot(branch, ask, stop, reserve, fee)
+                order = self._spot(branch, ask, reserve, fee)
             else:
-                order = self._trading(branch, ask, stop, price, reserve, fee)
+                order = self._trading(branch, ask, price, reserve, fee)
             branch.order = order
             branch.group = venue.new_group(branch)
             venue.list_branch(branch)
-            venue.records.orders.append(order)
+            venue.records.keep(order)
         if ask.instructions.oco is not None:
             venue.ocos.join(branch, ask.instructions.oco)
             book.has_oco = True
@@ -266,68 +269,42 @@ class Acceptance:
 
     # -- the order ---------------------------------------------------------------------------------
 
-    def _spot(
-        self,
-        branch: Branch,
-        ask: Create,
-        stop: Decimal | None,
-        reserve: Decimal,
-        fee: Decimal,
-        is_exit: bool = False,
-    ) -> SpotOrder:
-        """A spot order as it is accepted; an exit has its protections as its prices."""
-        venue, client = self._venue, branch.client
-        return create_spot(
-            id=branch.id,
-            order_number=venue.next_number(),
-            at=venue.at,
-            pair=ask.pair,
-            direction=ask.direction,  # type: ignore[arg-type]
-            volume=branch.volume,
-            agent_id=client.agent.agent_id,
-            account_id=client.account_ids[ask.account],
-            broker_id=venue.broker_id,
-            run_id=venue.run_id,
-            limit_price=ask.take_profit if is_exit else ask.limit_price,
-            stop_price=ask.stop_loss if is_exit else stop,
-            stop_loss=None if is_exit else ask.stop_loss,
-            take_profit=None if is_exit else ask.take_profit,
-            reserved=reserve,
-            fee=fee,
-            instructions=ask.instructions,
-            entry_order_id=branch.id if is_exit else None,
-        )
+    def _spot(self, branch: Branch, ask: Create, reserve: Decimal, fee: Decimal) -> Revision:
+        """A spot order as it is accepted."""
+        what = (created_spot, *self._whose(branch, ask), fee, branch.instructions, branch.entry_id)
+        number = self._venue.next_number()
+        return Revision(branch.id, number, branch.volume, reserve, None, what)
 
     def _trading(
-        self,
-        branch: Branch,
-        ask: Create,
-        stop: Decimal | None,
-        price: Decimal,
-        reserve: Decimal,
-        fee: Decimal,
-    ) -> TradingOrder:
+        self, branch: Branch, ask: Create, price: Decimal, reserve: Decimal, fee: Decimal
+    ) -> Revision:
         """A trading order as it is accepted."""
-        venue, client, book = self._venue, branch.client, branch.book
-        return create_trading(
-            id=branch.id,
-            order_number=venue.next_number(),
-            at=venue.at,
-            pair=ask.pair,
-            direction=ask.direction,  # type: ignore[arg-type]
-            volume=branch.volume,
-            price=price if book.last is None else book.last,
-            agent_id=client.agent.agent_id,
-            account_id=client.account_ids[ask.account],
-            broker_id=venue.broker_id,
-            run_id=venue.run_id,
-            limit_price=ask.limit_price,
-            stop_price=stop,
-            stop_loss=ask.stop_loss,
-            take_profit=ask.take_profit,
-            leverage=branch.leverage,
-            contract_size=book.pair.contract_size,
-            reserved=reserve,
-            fee=fee,
-            instructions=ask.instructions,
+        book = branch.book
+        what = (
+            created_trading,
+            *self._whose(branch, ask),
+            fee,
+            branch.instructions,
+            price if book.last is None else book.last,
+            branch.leverage,
+            book.pair.contract_size,
+        )
+        number = self._venue.next_number()
+        return Revision(branch.id, number, branch.volume, reserve, None, what)
+
+    def _whose(self, branch: Branch, ask: Create) -> tuple[Any, ...]:
+        """When an order came, whose it is, and at what prices."""
+        venue, client = self._venue, branch.client
+        return (
+            venue.now,
+            ask.pair,
+            ask.direction,
+            client.agent.agent_id,
+            client.account_ids[ask.account],
+            venue.broker_id,
+            venue.run_id,
+            branch.limit_price,
+            branch.stop_price,
+            branch.stop_loss,
+            branch.take_profit,
         )

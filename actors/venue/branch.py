@@ -6,9 +6,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from backtest.models import SpotOrder, TradingOrder
+from backtest.models import PLAIN, Instructions
 from backtest.money import ZERO
 from backtest.services.fills.walk import Group, OpenPart, Working, WorkingKind
+from backtest.services.orders.revision import Revision
 from backtest.services.settlement.amounts import NOTHING, Sums, Tally
 
 from .client import Client
@@ -35,11 +36,14 @@ class Branch(Working):
         "charged",
         "client",
         "closing",
+        "entry_id",
         "expires",
         "group",
         "id",
+        "instructions",
         "is_short",
         "leverage",
+        "limit_price",
         "lot",
         "number",
         "oco",
@@ -48,11 +52,20 @@ class Branch(Working):
         "order",
         "part",
         "protection",
+        "root_id",
+        "stop_loss",
+        "stop_price",
+        "take_profit",
         "taker",
         "tally",
         "total_filled",
         "worst",
     )
+
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    stop_loss: Decimal | None
+    take_profit: Decimal | None
 
     def __init__(
         self,
@@ -74,8 +87,14 @@ class Branch(Working):
         self.account = account
         self.book = book
         self.leverage = leverage
-        self.order: SpotOrder | TradingOrder | None = None
-        """What is pending; None when nothing is."""
+        self.order: Revision | None = None
+        """What is pending, as it is now; None when nothing is."""
+        self.root_id = branch_id
+        """The id of the first order of its chain."""
+        self.entry_id: UUID | None = None
+        """Of an exit of spot: the order that bought what it sells, or its own id."""
+        self.limit_price = self.stop_price = self.stop_loss = self.take_profit = None
+        self.instructions: Instructions = PLAIN
         self.accepted = 0
         """When the venue accepted it, in nanoseconds."""
         self.charged = 0
@@ -135,22 +154,12 @@ class Branch(Working):
     @property
     def is_bracket(self) -> bool:
         """Whether what it buys goes to an exit: a spot order with a stop-loss or take-profit."""
-        order = self.order
-        return (
-            self.spot
-            and order is not None
-            and (order.stop_loss is not None or order.take_profit is not None)
-        )
+        return self.spot and (self.stop_loss is not None or self.take_profit is not None)
 
     @property
     def is_of_bracket(self) -> bool:
         """Whether it is the exit of a spot bracket, which belongs to its entry."""
-        order = self.order
-        return (
-            self.part is not None
-            and isinstance(order, SpotOrder)
-            and order.entry_order_id != order.root_id
-        )
+        return self.part is not None and self.entry_id != self.root_id
 
     def resize(self, volume: Decimal) -> None:
         """``volume`` is what is left of its order now."""

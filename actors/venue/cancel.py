@@ -6,10 +6,9 @@ from decimal import Decimal
 
 from backtest.actors.protocol import NO_FACTS, Balances, EventKind, Facts
 from backtest.errors import RejectReason
-from backtest.models import SpotOrder, TradingOrder
 from backtest.money import ZERO, add, plain, sub
 from backtest.services.ledger.entries import release
-from backtest.services.orders.operations import cancel
+from backtest.services.orders.revision import Revision
 
 from .branch import Branch
 from .checks import check_grid, refuse
@@ -60,24 +59,15 @@ class Cancellation:
             balances = await venue.post(legs, branch.id, why)
         if due and branch.tally is not None:
             branch.tally.pay(due)
-        cancelled, leaves = cancel(
-            order,
-            at=venue.at,
-            volume=volume,
-            leaves_id=venue.ids.draw() if left else None,
-            fee=fee,
-            reason=reason,
-            reserved_left=kept,
-            step=book.step,
-        )
+        cancelled = order.cancelled(venue.now, volume, fee, reason, book.step)
         venue.records.keep(cancelled)
-        if leaves is None:
-            branch.resize(ZERO)
-            venue.unlist(branch)
+        branch.resize(left)
+        if left:
+            leaves_id, number = venue.ids.draw(), venue.next_number()
+            venue.live_on(branch, order.left(leaves_id, number, volume, kept, book.step))
         else:
-            venue.live_on(branch, leaves)
-            branch.resize(leaves.volume)
-        dust = leaves is not None and rest_is_dust(branch)
+            venue.unlist(branch)
+        dust = bool(left) and rest_is_dust(branch)
         venue.publisher.tell(
             EventKind.CANCELLED,
             branch,
@@ -93,9 +83,7 @@ class Cancellation:
             # The command is answered by the last of the events that tell of it.
             await self.cancel_dust(branch, command)
 
-    def _keeps(
-        self, branch: Branch, order: SpotOrder | TradingOrder, volume: Decimal
-    ) -> tuple[Decimal, Decimal]:
+    def _keeps(self, branch: Branch, order: Revision, volume: Decimal) -> tuple[Decimal, Decimal]:
         """What is left of an order less ``volume``, and what that reserves."""
         check_grid(branch.book.pair, volume)
         if volume > order.volume:

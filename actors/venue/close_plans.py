@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from backtest.models import TradingOrder
 from backtest.money import ZERO, add, sub
+from backtest.services.orders.revision import Revision
 from backtest.services.settlement.amounts import NOTHING, Sums, close_fee
 from backtest.services.settlement.pool import Pool
 
@@ -31,7 +31,7 @@ class CloseTerms(NamedTuple):
     """What closing an open order, wholly or in part, comes to, once it is priced."""
 
     closing: Closing
-    order: TradingOrder
+    order: Revision
     volume: Decimal
     notional: Decimal
     margin: Decimal
@@ -53,7 +53,7 @@ class CloseTerms(NamedTuple):
 def priced(
     book: PairBook,
     closing: Closing,
-    order: TradingOrder,
+    order: Revision,
     volume: Decimal,
     price: Decimal,
     pool: Pool,

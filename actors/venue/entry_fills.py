@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from backtest.actors.protocol import Balances, EventKind
+from backtest.actors.protocol import Balances, Changes, EventKind
 from backtest.errors import RejectReason
-from backtest.models import Bar, Fill, MarketEvent, SpotOrder, TradingOrder
+from backtest.models import Bar, Fill, MarketEvent
 from backtest.money import add, mul, sub
 from backtest.services.fills.walk import CLOSE_ONLY, Hit, OpenPart, Walk
 from backtest.services.ledger.descriptions import traded
 from backtest.services.ledger.entries import Leg, fill_trading
-from backtest.services.orders.operations import fill
+from backtest.services.orders.revision import Revision
 from backtest.services.settlement.amounts import Opening, Spot
 
 from .branch import Branch
@@ -20,7 +20,8 @@ from .fill_plans import opening_plan, rest_is_dust, spot_legs, spot_plan, uncove
 from .fill_records import Execution, record_fill, signed
 from .oco import OcoGroup
 from .pair_book import PairBook
-from .positions import Changes, open_lot, tell_walk
+from .position import Opened
+from .positions import open_lot, tell_walk
 from .spot_exits import SpotExits
 from .venue import Venue
 
@@ -56,7 +57,7 @@ class EntryFills:
     ) -> None:
         """Open a position of what of ``hit`` can be paid for; the rest is cancelled."""
         venue, order = self._venue, branch.order
-        assert isinstance(order, TradingOrder)
+        assert order is not None
         plan = opening_plan(
             venue,
             branch,
@@ -137,38 +138,31 @@ class EntryFills:
         assert order is not None
         volume, margin = plan.volume, plan.margin if type(plan) is Opening else None
         whole = volume == order.volume
-        filled, leaves = fill(
-            order,
-            at=venue.at,
-            price=hit.price,
-            volume=volume,
-            fee=plan.fee,
-            leaves_id=None if whole else venue.ids.draw(),
-            margin=margin,
-            reserved_left=plan.kept,
-            step=book.step,
-        )
+        filled = order.filled(venue.now, volume, hit.price, plan.fee, margin, book.step)
+        leaves_id = None if whole else venue.ids.draw()
         branch.own_tally().sums = plan.sums
         branch.total_filled = add(branch.total_filled, volume)
         venue.records.keep(filled)
         part: OpenPart | None = None
         exit = None
         positions: Changes = ()
-        if isinstance(filled, TradingOrder):
+        if margin is not None:
             on_bar = type(bar) is Bar and hit.rank != CLOSE_ONLY
-            lot = open_lot(venue, branch, filled, bar.open_ns if on_bar else venue.now)
+            since = bar.open_ns if on_bar else venue.now
+            lot = open_lot(venue, branch, Opened(filled, hit.price, margin, since))
             positions = ((filled.id, filled),)
             part = lot
             size = mul(volume, book.pair.contract_size)
             cost = mul(size, hit.price)
             venue.valuation.position(book.code, signed(lot.long, size), signed(lot.long, cost))
         brackets = branch.is_bracket
-        if leaves is None:
+        if leaves_id is None:
             venue.unlist(branch)
         else:
-            venue.live_on(branch, leaves)
+            number = venue.next_number()
+            venue.live_on(branch, order.left(leaves_id, number, volume, plan.kept, book.step))
         if brackets:
-            exit = self._exits.open(branch, filled)  # type: ignore[arg-type]
+            exit = self._exits.open(branch, filled, hit.price)
             part = exit.part
         record = record_fill(
             venue,
@@ -193,7 +187,7 @@ class EntryFills:
     def _tell_filled(
         self,
         branch: Branch,
-        filled: SpotOrder | TradingOrder,
+        filled: Revision,
         positions: Changes,
         record: Fill,
         exit: Branch | None,

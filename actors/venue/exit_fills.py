@@ -7,15 +7,16 @@ from typing import NamedTuple, Protocol
 
 from attrs import evolve
 
-from backtest.actors.protocol import Balances, EventKind
+from backtest.actors.protocol import Balances, Changes, EventKind
 from backtest.errors import RejectReason
-from backtest.models import Bar, Fill, MarketEvent, TradingOrder
+from backtest.models import Bar, Fill, MarketEvent
 from backtest.money import ZERO, add, mul, sub
 from backtest.services.fills.walk import CLOSE_ONLY, Hit, Walk, flat_bar, point_of, slipped, walk_of
 from backtest.services.ledger.descriptions import traded
 from backtest.services.ledger.entries import close_position
 from backtest.services.margin.accounts import CrossAccount
-from backtest.services.orders.operations import close
+from backtest.services.orders.operations import apportion
+from backtest.services.orders.revision import Revision
 from backtest.services.settlement.pool import Pool
 
 from .branch import Branch
@@ -23,7 +24,7 @@ from .close_plans import CloseTerms, covered, priced, with_more
 from .fill_records import Execution, record_fill, signed
 from .pair_book import PairBook
 from .position import Closing, Lot, Position
-from .positions import Changes, drop_lot, restate, revalue, tell_walk
+from .positions import drop_lot, restate, revalue, tell_walk
 from .venue import Venue
 
 __all__ = ["Backing", "ExitFills", "Scene"]
@@ -170,7 +171,7 @@ class ExitFills:
         walk: Walk,
         hit: Hit,
         closing: Closing,
-        order: TradingOrder,
+        order: Revision,
         detail: str,
     ) -> None:
         """Close one of the orders of a lot, wholly or partly."""
@@ -205,8 +206,9 @@ class ExitFills:
     ) -> None:
         """A close is posted, and taken off the lot's part: make and tell what became of it."""
         venue = self._venue
-        closing, order, volume, notional, _, pnl, fee, uncovered, fee_uncovered = terms[:9]
+        closing, _, volume, notional, _, pnl, fee, uncovered, fee_uncovered = terms[:9]
         lot = closing.lot
+        order = lot.order  # as what was closed just before has left it
         branch, position, asset = lot.branch, lot.position, book.quote
         closing.tally.sums = terms.sums
         if closing.command:
@@ -215,18 +217,13 @@ class ExitFills:
         long = position.long
         venue.valuation.position(book.code, signed(not long, size), signed(not long, terms.cost))
         pool = position.pool
-        done, rest = close(
-            order,
-            at=venue.at,
-            price=hit.price,
-            volume=volume,
-            fee=fee,
-            pnl=pnl,
-            closing_reason=closing.role,
-            rest_id=None if volume == order.volume else venue.ids.draw(),
-            step=book.step,
-            average=None if pool.price is not None else pool.average(book.pair.contract_size),
+        average = None if pool.price is not None else pool.average(book.pair.contract_size)
+        done = order.closed(
+            venue.now, volume, hit.price, fee, pnl, closing.role, book.step, average
         )
+        rest = None
+        if volume != order.volume:
+            rest = order.open_still(venue.ids.draw(), venue.next_number(), volume, book.step)
         venue.records.keep(done)
         in_vain = [one for one in lot.exits if one.role == "close" and one is not closing]
         changes = self._go_on(lot, closing, rest, terms.pool)
@@ -256,15 +253,17 @@ class ExitFills:
         venue.publisher.tell_uncovered(branch, done, uncovered, asset, "a loss beyond the margin")
         venue.publisher.tell_uncovered(branch, done, fee_uncovered, asset, "a close fee")
 
-    def _go_on(self, lot: Lot, closing: Closing, rest: TradingOrder | None, pool: Pool) -> Changes:
+    def _go_on(self, lot: Lot, closing: Closing, rest: Revision | None, pool: Pool) -> Changes:
         """Let the lot live on with its rest, or end it; what changed of the open orders."""
-        venue, position, old = self._venue, lot.position, lot.order.id
+        venue, position, old, first = self._venue, lot.position, lot.order.id, lot.opened[0]
         position.pool = pool
         changes: Changes = ((old, None),)
         if rest is None:
             del lot.opened[0]
         else:
-            lot.renew(0, rest)
+            part, whole = sub(first.order.volume, rest.volume), first.order.volume
+            _, margin = apportion(first.margin, part, whole, position.book.step, down=True)
+            lot.opened[0] = first._replace(order=rest, margin=margin)
             venue.take_on(rest, lot.branch)
             changes = ((old, None), (rest.id, rest))
         if not lot.opened:
@@ -286,7 +285,7 @@ class ExitFills:
         self,
         branch: Branch,
         closing: Closing,
-        done: TradingOrder,
+        done: Revision,
         positions: Changes,
         record: Fill,
         balances: Balances,

@@ -29,7 +29,7 @@ def shorten(book: PairBook, bar: Bar) -> None:
         branch.blocked = False
         # What waits no longer has seen an open, and so was accepted by this one.
         accepted = waiting.get(branch, bar.open_ns)
-        if not lives_through(order.instructions.time_in_force, accepted, bar):
+        if not lives_through(branch.instructions.time_in_force, accepted, bar):
             branch.end = OPEN_ONLY
             if branch.start == CLOSE_ONLY:
                 branch.start = NOT_ON_THIS_BAR

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from backtest.models import TradingOrder
 from backtest.money import ZERO, add, sub
 from backtest.services.ledger.entries import (
     MARKET,
@@ -91,8 +90,8 @@ def opening_plan(
     what it closes by the same fill.
     """
     book, order = branch.book, branch.order
-    assert isinstance(order, TradingOrder)
-    leverage = order.leverage
+    assert order is not None
+    leverage = branch.leverage
 
     def margin(volume: Decimal, at: Decimal, before: Decimal) -> tuple[Decimal, Decimal]:
         basis = add(before, book.margin_basis(volume, at))
@@ -152,5 +151,5 @@ def rest_is_dust(branch: Branch) -> bool:
     order = branch.order
     if order is None or not branch.spot or branch.buy or branch.part is not None:
         return False
-    price = order.limit_price or order.stop_price or branch.worst
+    price = branch.limit_price or branch.stop_price or branch.worst
     return is_dust(False, branch.sums, order.volume, price, branch.book.step)

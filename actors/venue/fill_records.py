@@ -11,10 +11,9 @@ from backtest.models import (
     MarketEvent,
     OrderDirection,
     Otherwise,
-    SpotOrder,
-    TradingOrder,
 )
 from backtest.services.fills.walk import CLOSE_ONLY, Hit, OpenPart, Point, Working
+from backtest.services.orders.revision import Revision
 
 from .branch import Branch
 from .position import Closing
@@ -83,7 +82,7 @@ def record_fill(
     bar: MarketEvent,
     hit: Execution,
     branch: Branch,
-    order: SpotOrder | TradingOrder,
+    order: Revision,
     kind: str,
     buy: bool,
     volume: Decimal,
@@ -92,15 +91,15 @@ def record_fill(
     closing: Closing | None,
     pnl: Decimal | None,
 ) -> Fill:
-    now = venue.now
+    now, client = venue.now, branch.client
     otherwise = _outcomes(hit) if isinstance(hit, Hit) and hit.ambiguous else (None, None, ())
     made = Fill(
         now,
         order.id,
-        order.root_id,
+        branch.root_id,
         branch.id,
-        order.account_id,
-        order.agent_id,
+        client.account_ids[branch.account],
+        client.agent.agent_id,
         branch.book.code,
         _LONG if buy else _SHORT,
         kind,

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from backtest.actors.protocol import EventKind
-from backtest.models import Bar, SpotOrder, TradingOrder, trusted_bar
+from backtest.actors.protocol import Changes, EventKind
+from backtest.models import Bar, trusted_bar
 from backtest.money import ONE, ZERO, add, mul, plain, round_up, sub
 from backtest.services.ledger.entries import CLEARING, FEES, MARKET, charge, sweep
 from backtest.services.orders.operations import apportion
+from backtest.services.orders.revision import Revision
 
 from .branch import Branch
 from .exit_fills import ExitFills
 from .pair_book import PairBook
 from .position import Position
-from .positions import Changes, set_margin
+from .positions import set_margin
 from .venue import Venue
 
 __all__ = ["Financing"]
@@ -165,7 +166,7 @@ class Financing:
         asset, mark = book.quote, book.last or ZERO
         position = what if type(what) is Position else None
         branch = what if type(what) is Branch else what.lots[0].branch  # type: ignore[union-attr]
-        order: SpotOrder | TradingOrder | None = branch.order
+        order: Revision | None = branch.order
         margin = ZERO
         if position is not None:
             order, margin = position.lots[0].order, position.pool.margin
@@ -214,15 +215,15 @@ class Financing:
     def _book(
         self,
         what: Branch | Position,
-        order: SpotOrder | TradingOrder,
+        order: Revision,
         amount: Decimal,
         from_margin: Decimal,
     ) -> Changes:
         """Put a charge on record with ``order``; the open orders that changed."""
         venue = self._venue
-        if isinstance(order, SpotOrder):
+        if type(what) is Branch and what.spot:
             return ()
-        order = order.create_with_overnight_fees(amount)
+        order = order.charged(amount)
         venue.records.keep(order)
         if type(what) is Branch:
             what.order = order

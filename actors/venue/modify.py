@@ -15,12 +15,12 @@ from backtest.errors import (
     OrderRejected,
     RejectReason,
 )
-from backtest.models import SpotOrder, TimeInForce, TradingOrder
+from backtest.models import TimeInForce
 from backtest.money import ZERO, add, sub
 from backtest.services.fills.walk import WorkingKind
 from backtest.services.ledger.entries import change_reserve
 from backtest.services.orders.expiry import IMMEDIATE, expiry_of, terms_of
-from backtest.services.orders.operations import modify
+from backtest.services.orders.revision import Revision
 from backtest.times import to_ns
 
 from .branch import Branch
@@ -119,7 +119,7 @@ class Modification:
         order = branch.order
         if order is not None:
             for name in ("limit_price", "stop_price"):
-                if name in changes and getattr(order, name) is None:
+                if name in changes and getattr(branch, name) is None:
                     refuse(RejectReason.INVALID_ACTION, f"this order has no {name} to change")
             if "stop_price" in changes and _has_turned(branch):
                 refuse(RejectReason.INVALID_ACTION, "its stop was reached: it has no stop any more")
@@ -136,7 +136,7 @@ class Modification:
         order, book = branch.order, branch.book
         if order is None:
             refuse(RejectReason.ALREADY_DONE, "nothing of this order is pending any more")
-        own = order.instructions
+        own = branch.instructions
         try:
             if action.trail is not None or action.trail_percent is not None:
                 check_grid(book.pair, None, action.trail)
@@ -160,12 +160,12 @@ class Modification:
         book = branch.book
         order = branch.order
         if order is not None and stays:
-            limit = changes.get("limit_price", order.limit_price)
-            stop = changes.get("stop_price", order.stop_price)
+            limit = changes.get("limit_price", branch.limit_price)
+            stop = changes.get("stop_price", branch.stop_price)
             price = limit or stop or book.last
             if price is not None:
-                stop_loss = changes.get("stop_loss", order.stop_loss)
-                take_profit = changes.get("take_profit", order.take_profit)
+                stop_loss = changes.get("stop_loss", branch.stop_loss)
+                take_profit = changes.get("take_profit", branch.take_profit)
                 check_protection(branch.buy, price, stop_loss, take_profit)
         lot = branch.lot
         if lot is not None and book.last is not None and changes.keys() & _PROTECTION:
@@ -201,33 +201,32 @@ class Modification:
         except OrderRejected:
             branch.worst, branch.taker, branch.offset = before
             raise
-        replaced, child = modify(
-            order,
-            at=venue.at,
-            new_id=venue.ids.draw(),
-            leaves=leaves,
-            changes=changes,
-            reserved=reserve,
-            fee=fee,
-        )
-        venue.records.keep(replaced)
-        venue.live_on(branch, child)
+        venue.records.keep(order.replaced(venue.now))
+        new_id, number = venue.ids.draw(), venue.next_number()
+        venue.live_on(branch, order.modified(new_id, number, leaves, changes, reserve, fee))
+        for name, value in changes.items():
+            setattr(branch, name, value)
         if keeps_place:
             branch.volume = leaves
         else:
             if branch.terms is not None or "instructions" in changes:
-                self._renew_terms(branch, child)
-            self._requeue(branch, child)
+                self._renew_terms(branch)
+            self._requeue(branch)
         trails = branch.kind == "trailing_stop" and not branch.triggered
         facts = Facts(keeps_place, level=branch.price if trails else None)
         venue.publisher.tell(
-            EventKind.MODIFIED, branch, child, command=command, balances=balances, facts=facts
+            EventKind.MODIFIED,
+            branch,
+            branch.order,
+            command=command,
+            balances=balances,
+            facts=facts,
         )
 
     def _reprice(
         self,
         branch: Branch,
-        order: SpotOrder | TradingOrder,
+        order: Revision,
         leaves: Decimal,
         changes: dict[str, Any],
         keeps_place: bool,
@@ -235,8 +234,8 @@ class Modification:
         """Work out what a changed order would meet, which price it reserves for, and what it is to
         close of the other side."""
         venue, book = self._venue, branch.book
-        limit = changes.get("limit_price", order.limit_price)
-        stop = changes.get("stop_price", order.stop_price)
+        limit = changes.get("limit_price", branch.limit_price)
+        stop = changes.get("stop_price", branch.stop_price)
         moves = _moves(changes)
         increases = leaves > order.volume
         if moves or leaves != order.volume:
@@ -247,8 +246,8 @@ class Modification:
         kind, buy = branch.kind, branch.buy
         if not keeps_place:
             now = book.meets(buy)
-            if order.instructions.post_only:
-                check_post_only(kind, buy, limit, stop, now, order.instructions)
+            if branch.instructions.post_only:
+                check_post_only(kind, buy, limit, stop, now, branch.instructions)
             if moves or increases:
                 branch.worst = book.worst_price(buy, limit, stop, now)
             branch.taker = takes(buy, limit, stop if kind == "stop_limit" else now)
@@ -261,7 +260,7 @@ class Modification:
     def _reserve(
         self,
         branch: Branch,
-        order: SpotOrder | TradingOrder,
+        order: Revision,
         leaves: Decimal,
         changes: dict[str, Any],
         is_same: bool,
@@ -278,8 +277,8 @@ class Modification:
         if branch.offset and reserve > order.reserved:
             reserve = reversal_reserve(venue, branch, reserve, fee, order.reserved)
         if branch.spot and (_moves(changes) or leaves != order.volume):
-            limit = changes.get("limit_price", order.limit_price)
-            stop = changes.get("stop_price", order.stop_price)
+            limit = changes.get("limit_price", branch.limit_price)
+            stop = changes.get("stop_price", branch.stop_price)
             price = branch.worst if buy else sold_at(book, limit or stop, branch.worst)
             check_dust(book, buy, branch.sums, leaves, price)
             if not buy and book.fees.may_exceed:
@@ -288,23 +287,23 @@ class Modification:
             check_cross(venue, branch, add(sub(reserve, order.reserved), fee))
         return reserve, fee
 
-    def _renew_terms(self, branch: Branch, child: SpotOrder | TradingOrder) -> None:
+    def _renew_terms(self, branch: Branch) -> None:
         """Prices or instructions changed, and with them what the walk needs to know."""
-        venue, own = self._venue, child.instructions
+        venue, own = self._venue, branch.instructions
         stands = branch.terms is not None and branch.terms.limit is not None
-        branch.terms = terms_of(child.limit_price if stands else None, own)
+        branch.terms = terms_of(branch.limit_price if stands else None, own)
         if own.expires_at is not None:
             due = to_ns(own.expires_at, "expires_at")
             if due != branch.expires:
                 branch.expires = due
                 venue.watch(branch, due)
 
-    def _requeue(self, branch: Branch, child: SpotOrder | TradingOrder) -> None:
+    def _requeue(self, branch: Branch) -> None:
         """The order loses its place: it is as if it had been accepted now."""
         venue, book = self._venue, branch.book
         kind, price, triggered = branch.kind, branch.price, branch.triggered
         book.waiting = [item for item in book.waiting if item[1] is not branch]
-        venue.enter(branch, child, "market" if triggered else kind)
+        venue.enter(branch, "market" if triggered else kind)
         if triggered:
             branch.kind, branch.price, branch.triggered = kind, price, True
         # The order of acceptance is the order of the table: out, and in again at its end.
@@ -318,9 +317,10 @@ class Modification:
             if kind in changes:
                 self._protect(lot, kind, changes[kind])
         last = len(lot.opened) - 1
-        for place, (old, _, _) in enumerate(list(lot.opened)):
-            replaced, child = modify(old, at=venue.at, new_id=venue.ids.draw(), changes=changes)
-            venue.records.keep(replaced)
+        for place, (old, *_) in enumerate(list(lot.opened)):
+            venue.records.keep(old.replaced(venue.now))
+            new_id, number = venue.ids.draw(), venue.next_number()
+            child = old.modified(new_id, number, old.volume, changes)
             venue.take_on(child, branch)
             lot.renew(place, child)
             venue.publisher.tell(

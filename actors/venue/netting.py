@@ -9,12 +9,11 @@ from attrs import evolve
 
 from backtest.actors.protocol import Balances, EventKind, Facts
 from backtest.errors import RejectReason
-from backtest.models import MarketEvent, TradingOrder
+from backtest.models import MarketEvent
 from backtest.money import ZERO, add, sub
 from backtest.services.fills.walk import Hit, Walk
 from backtest.services.ledger.descriptions import traded
 from backtest.services.ledger.entries import release
-from backtest.services.orders.operations import offset
 from backtest.services.settlement.amounts import Sums
 
 from .branch import Branch
@@ -42,25 +41,19 @@ def netted(
 
     Its leaves keep ``kept`` in reserve, under ``leaves_id`` where that is known already.
     """
-    order = branch.order
-    assert isinstance(order, TradingOrder)
+    order, step = branch.order, branch.book.step
+    assert order is not None
     if leaves_id is None and volume != order.volume:
         leaves_id = venue.ids.draw()
-    done, leaves = offset(
-        order,
-        at=venue.at,
-        price=price,
-        volume=volume,
-        leaves_id=leaves_id,
-        reserved_left=kept,
-        step=branch.book.step,
-    )
+    done = order.netted(venue.now, volume, price, step)
     branch.total_filled = add(branch.total_filled, volume)
     venue.records.keep(done)
-    if leaves is None:
+    if volume == order.volume:
         venue.unlist(branch)
     else:
-        venue.live_on(branch, leaves)
+        assert leaves_id is not None
+        number = venue.next_number()
+        venue.live_on(branch, order.left(leaves_id, number, volume, kept, step))
     venue.publisher.tell(
         EventKind.NETTED,
         branch,
@@ -120,7 +113,7 @@ class Netting:
         """Whether all of the order could fill: there is enough to close, or the money to open what
         is beyond that, with what the closes bring."""
         venue, order = self._venue, branch.order
-        assert isinstance(order, TradingOrder)
+        assert order is not None
         pieces = book.opposite(branch.account, hit.working.buy, hit.volume)
         freed, sums = frees(book, branch, pieces, hit.price, branch.sums, hit.taker)
         closed = book.facing(branch.account, hit.working.buy)
@@ -148,7 +141,7 @@ class Netting:
         """``volume`` of the order is done: it closed as much, and opened nothing; its fills came to
         ``sums`` by that."""
         venue, order = self._venue, branch.order
-        assert isinstance(order, TradingOrder)
+        assert order is not None
         branch.offset = max(ZERO, sub(branch.offset, volume))
         kept = venue.reserve(branch, sub(order.volume, volume), sums)
         kept = min(kept, order.reserved)

@@ -8,9 +8,9 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
-from backtest.models import TradingOrder
 from backtest.money import ZERO, sub
 from backtest.services.fills.walk import Group, OpenPart, Working, WorkingKind
+from backtest.services.orders.revision import Revision
 from backtest.services.settlement.amounts import Tally
 from backtest.services.settlement.pool import EMPTY, Pool
 
@@ -25,11 +25,15 @@ __all__ = ["Closing", "Lot", "Opened", "Piece", "Position"]
 class Opened(NamedTuple):
     """A fill of which something is open: its order as it is now."""
 
-    order: TradingOrder
+    order: Revision
+    price: Decimal
+    """Its own price; once something of the position was taken, the average."""
+    margin: Decimal
+    """What it says it has of the margin."""
     since: int
     """The earliest moment at which it can have been opened, in nanoseconds; later where it has paid
     ahead what fell due before."""
-    age: int
+    age: int = 0
     """Its place among the fills of the position, oldest first."""
 
 
@@ -114,11 +118,11 @@ class Lot(OpenPart):
         """Its fills, oldest first."""
 
     @property
-    def order(self) -> TradingOrder:
+    def order(self) -> Revision:
         """The oldest of its orders: that of which a close closes first."""
         return self.opened[0].order
 
-    def renew(self, place: int, order: TradingOrder) -> None:
+    def renew(self, place: int, order: Revision) -> None:
         """The order at ``place`` is this one now."""
         self.opened[place] = self.opened[place]._replace(order=order)
 
@@ -139,11 +143,11 @@ class Lot(OpenPart):
         self.exits.append(closing)
 
 
-Piece = tuple[Lot, TradingOrder, Decimal]
+Piece = tuple[Lot, Revision, Decimal]
 """What a close takes of an open order, and of which lot that is."""
 
 
-def _taken(fills: Iterable[tuple[Lot, TradingOrder]], volume: Decimal) -> Iterator[Piece]:
+def _taken(fills: Iterable[tuple[Lot, Revision]], volume: Decimal) -> Iterator[Piece]:
     """What a close of ``volume`` takes of ``fills``, one after the other."""
     for lot, order in fills:
         if volume <= ZERO:

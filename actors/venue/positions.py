@@ -5,20 +5,18 @@ from __future__ import annotations
 from decimal import Decimal
 from uuid import UUID
 
-from backtest.actors.protocol import NO_FACTS, EventKind, Facts
+from backtest.actors.protocol import NO_FACTS, Changes, EventKind, Facts
 from backtest.errors import RejectReason
-from backtest.models import TradingOrder
-from backtest.models._fast import derive
 from backtest.money import ZERO, add, sub
 from backtest.services.fills.walk import Hit, Walk, WorkingKind
 from backtest.services.orders.operations import apportion
+from backtest.services.orders.revision import Revision
 
 from .branch import Branch
 from .position import Closing, Lot, Opened, Position
 from .venue import Venue
 
 __all__ = [
-    "Changes",
     "drop_closing",
     "drop_lot",
     "new_lot",
@@ -29,14 +27,11 @@ __all__ = [
     "tell_walk",
 ]
 
-Changes = tuple[tuple[UUID, TradingOrder | None], ...]
-"""Open orders that changed, by id: the new state, or None for one that is gone."""
 
-
-def open_lot(venue: Venue, branch: Branch, order: TradingOrder, since: int) -> Lot:
-    """``order`` has filled, and is open since ``since``: what its branch has open with it."""
-    book, lot = branch.book, branch.lot
-    long = order.direction.sign > 0
+def open_lot(venue: Venue, branch: Branch, opened: Opened) -> Lot:
+    """Something of ``branch`` has filled and is open: what it has open with it."""
+    book, lot, long = branch.book, branch.lot, branch.buy
+    volume = opened.order.volume
     is_new = lot is None
     if lot is None:
         nets = branch.account in venue.netting
@@ -44,17 +39,16 @@ def open_lot(venue: Venue, branch: Branch, order: TradingOrder, since: int) -> L
         lot = new_lot(branch, known or Position(book, branch.account, long))
     position = lot.position
     position.fills += 1
-    lot.opened.append(Opened(order, since, position.fills))
-    price: Decimal = order.fill_price  # type: ignore[assignment]
+    lot.opened.append(opened._replace(age=position.fills))
     size = book.pair.contract_size
-    position.pool = position.pool.filled(order.volume, price, order.margin_reserved, size)
-    lot.volume = add(lot.volume, order.volume)
+    position.pool = position.pool.filled(volume, opened.price, opened.margin, size)
+    lot.volume = add(lot.volume, volume)
     if is_new:
-        if order.stop_loss is not None:
-            protect(venue, lot, "stop_loss", order.stop_loss)
+        if branch.stop_loss is not None:
+            protect(venue, lot, "stop_loss", branch.stop_loss)
         revalue(venue, position)
-        if order.take_profit is not None:
-            protect(venue, lot, "take_profit", order.take_profit)
+        if branch.take_profit is not None:
+            protect(venue, lot, "take_profit", branch.take_profit)
         if len(position.lots) == 1:
             book.list_position(position)
         else:
@@ -120,15 +114,16 @@ def restate(venue: Venue, position: Position) -> Changes:
     book, pool = position.book, position.pool
     average = None if pool.price is not None else pool.average(book.pair.contract_size)
     margin, volume = pool.margin, pool.volume
-    changed: list[tuple[UUID, TradingOrder | None]] = []
+    changed: list[tuple[UUID, Revision | None]] = []
     for lot in position.lots:
-        for place, (order, _, _) in enumerate(lot.opened):
+        for place, one in enumerate(lot.opened):
+            order = one.order
             own, margin = apportion(margin, order.volume, volume, book.step)
             volume = sub(volume, order.volume)
-            price = order.fill_price if average is None else average
-            if own != order.margin_reserved or price != order.fill_price:
-                order = derive(order, margin_reserved=own, fill_price=price)
-                lot.renew(place, order)
+            price = one.price if average is None else average
+            if own != one.margin or price != one.price:
+                order = order.changed(margin_reserved=own, fill_price=price)
+                lot.opened[place] = one._replace(order=order, margin=own, price=price)
                 venue.records.keep(order)
                 changed.append((order.id, order))
     return tuple(changed)

@@ -13,6 +13,7 @@ from backtest.actors.protocol import (
     NO_FACTS,
     Balances,
     BalanceUpdate,
+    Changes,
     EventKind,
     Facts,
     OrderEvent,
@@ -20,10 +21,9 @@ from backtest.actors.protocol import (
 from backtest.errors import RejectReason
 from backtest.models import (
     Fill,
-    SpotOrder,
-    TradingOrder,
 )
 from backtest.money import plain
+from backtest.services.orders.revision import Revision
 
 from .branch import Branch
 from .client import Client
@@ -67,7 +67,7 @@ class Publisher:
         """Desks by the account they trade on."""
         self._shared: set[str] = set()
         """The accounts of several clients."""
-        self.told: list[tuple[Branch, tuple[tuple[int, SpotOrder | TradingOrder], ...]]] | None
+        self.told: list[tuple[Branch, tuple[tuple[int, Revision], ...]]] | None
         """What was told of since somebody looked: branches, and what came of a split; None where
         nobody looks."""
         self.told = None
@@ -86,14 +86,14 @@ class Publisher:
         self,
         kind: EventKind,
         branch: Branch,
-        order: SpotOrder | TradingOrder | None,
+        order: Revision | None,
         *,
-        positions: tuple[tuple[UUID, TradingOrder | None], ...] = (),
+        positions: Changes = (),
         fill: Fill | None = None,
         reason: RejectReason | None = None,
         detail: str = "",
         command: int = 0,
-        children: tuple[tuple[int, SpotOrder | TradingOrder], ...] = (),
+        children: tuple[tuple[int, Revision], ...] = (),
         balances: Balances = _NONE,
         level: Decimal | None = None,
         close: int = 0,
@@ -157,7 +157,7 @@ class Publisher:
         self,
         kind: EventKind,
         branch: int,
-        order: SpotOrder | TradingOrder | None,
+        order: Revision | None,
         reason: RejectReason | None,
         detail: str,
         entry: int,
@@ -176,7 +176,7 @@ class Publisher:
                     heard[2],  # type: ignore[index]
                     kind,
                     branch,
-                    0 if order is None else order.order_number,
+                    0 if order is None else order.number,
                     reason,
                     detail,
                     entry,
@@ -199,7 +199,7 @@ class Publisher:
     def tell_uncovered(
         self,
         branch: Branch,
-        order: SpotOrder | TradingOrder,
+        order: Revision,
         uncovered: Decimal,
         asset: str,
         what: str,
@@ -218,7 +218,7 @@ class Publisher:
         client: Client | None,
         account: str,
         balances: Balances,
-        positions: tuple[tuple[UUID, TradingOrder | None], ...] = (),
+        positions: Changes = (),
     ) -> None:
         """Tell the other strategies on the account what its balances are now, and of an account
         whose positions are one for all its ``positions`` that changed."""

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from backtest.actors.protocol import EventKind, Facts
 from backtest.errors import RejectReason
-from backtest.models import Fill, SpotOrder, TradingOrder
+from backtest.models import Fill
+from backtest.services.orders.revision import OrderTable, Revision
 
 __all__ = ["EventRecord", "Records"]
 
@@ -50,7 +51,7 @@ class Records:
     __slots__ = ("entry", "events", "fills", "forks", "orders")
 
     def __init__(self) -> None:
-        self.orders: list[SpotOrder | TradingOrder] = []
+        self.orders = OrderTable()
         """Every order in its last state; order number ``n`` is at ``n - 1``."""
         self.fills: list[Fill] = []
         self.events: list[EventRecord] = []
@@ -62,10 +63,6 @@ class Records:
         self.entry = 0
         """The number of the ledger entry posted last."""
 
-    def keep(self, order: SpotOrder | TradingOrder) -> None:
+    def keep(self, order: Revision) -> None:
         """Store an order's new state under its number."""
-        number = order.order_number
-        if number > len(self.orders):
-            self.orders.append(order)
-        else:
-            self.orders[number - 1] = order
+        self.orders.keep(order)

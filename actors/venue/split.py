@@ -7,11 +7,11 @@ from decimal import Decimal
 
 from backtest.actors.protocol import Amend, Balances, EventKind, Facts
 from backtest.errors import InsufficientFunds, RejectReason
-from backtest.models import SpotOrder, TradingOrder
 from backtest.money import ZERO, add, plain, sub
 from backtest.services.ledger.entries import change_reserve
 from backtest.services.orders.expiry import terms_of
 from backtest.services.orders.operations import apportion, split
+from backtest.services.orders.revision import Revision, View
 from backtest.services.settlement.amounts import NOTHING
 
 from .branch import Branch
@@ -88,7 +88,7 @@ class Splitting:
         self._check_splits(branch, order, prices, targets)
         ids = [venue.ids.draw() for _ in volumes]
         parts = split(
-            order,
+            order.look(),
             at=venue.at,
             volumes=volumes,
             ids=ids,
@@ -99,21 +99,21 @@ class Splitting:
             if target is not None:
                 made.__dict__["take_profit"] = target  # a copy that is ours alone still
         branches = [
-            self._part_branch(branch, part, prices is None or prices[place] == order.limit_price)
+            self._part_branch(branch, part, prices is None or prices[place] == branch.limit_price)
             for place, part in enumerate(parts.parts)
         ]
         if branch.nets:
             _share_offset(branch, branches)
         balances = await self._reserve(
-            branch, order, branches, prices is not None or targets is not None
+            branch, order, parts.parts, branches, prices is not None or targets is not None
         )
-        venue.records.keep(parts.replaced)
-        self._list_parts(branch, branches)
+        venue.records.keep(Revision.of(parts.replaced))
+        self._list_parts(branch, parts.parts, branches)
         venue.unlist(branch)
         venue.publisher.tell(
             EventKind.SPLIT,
             branch,
-            parts.replaced,
+            Revision.of(parts.replaced),
             command=command,
             facts=Facts(parts=tuple(volumes)),
             children=tuple((own.number, own.order) for own in branches),  # type: ignore[misc]
@@ -123,7 +123,7 @@ class Splitting:
     def _check_splits(
         self,
         branch: Branch,
-        order: SpotOrder | TradingOrder,
+        order: Revision,
         prices: Sequence[Decimal] | None,
         targets: Sequence[Decimal | None] | None,
     ) -> None:
@@ -139,24 +139,23 @@ class Splitting:
             )
         if targets is not None and branch.spot and not branch.buy:
             refuse(RejectReason.NOT_SUPPORTED, "a spot sell has no take_profit")
-        if prices is not None and order.limit_price is None:
+        if prices is not None and branch.limit_price is None:
             refuse(RejectReason.INVALID_ACTION, "only a limit order can be split to other prices")
 
     async def _reserve(
         self,
         branch: Branch,
-        order: SpotOrder | TradingOrder,
+        order: Revision,
+        parts: Sequence[View],
         branches: Sequence[Branch],
         moved: bool,
     ) -> Balances:
         """Let the parts reserve what the order did; ``moved``: their prices may be others."""
         venue = self._venue
         total, left = ZERO, order.volume
-        for own in branches:
+        for own, part in zip(branches, parts, strict=True):
             # Each part is an order of its own: nothing of it has filled or was charged, and it
             # reserves for all of itself.
-            part = own.order
-            assert part is not None
             self._check_part(own, part, moved)
             reserve = venue.reserve(own, part.volume)
             if branch.is_short and not moved:
@@ -178,14 +177,14 @@ class Splitting:
                 f"the parts need {short.needed:f} {short.asset}, {short.available:f} available",
             )
 
-    def _list_parts(self, branch: Branch, branches: Sequence[Branch]) -> None:
+    def _list_parts(
+        self, branch: Branch, parts: Sequence[View], branches: Sequence[Branch]
+    ) -> None:
         """Make the parts known; what keeps its place waits since the whole was accepted."""
         venue, book = self._venue, branch.book
         waiting = [at for at, working in book.waiting if working is branch]
         book.waiting = [item for item in book.waiting if item[1] is not branch]
-        for own in branches:
-            part = own.order
-            assert part is not None
+        for own, part in zip(branches, parts, strict=True):
             venue.list_branch(own)
             venue.ocos.inherit(own, branch)
             accepted = book.waiting.pop()
@@ -193,9 +192,10 @@ class Splitting:
                 book.waiting.append(accepted)
             elif waiting:
                 book.waiting.append((waiting[0], own))
-            venue.take_on(part, own)
+            part.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone still
+            venue.live_on(own, Revision.of(part))
 
-    def _check_part(self, own: Branch, part: SpotOrder | TradingOrder, moved: bool) -> None:
+    def _check_part(self, own: Branch, part: View, moved: bool) -> None:
         """Refuse a part that would be refused as an order; ``moved``: its prices may be others."""
         venue, book, buy = self._venue, own.book, own.buy
         price = part.limit_price or part.stop_price or book.last
@@ -209,9 +209,7 @@ class Splitting:
             if not buy and book.fees.may_exceed:
                 check_sale(venue, own, part.volume, price)
 
-    def _part_branch(
-        self, parent: Branch, part: SpotOrder | TradingOrder, keeps_place: bool
-    ) -> Branch:
+    def _part_branch(self, parent: Branch, part: View, keeps_place: bool) -> Branch:
         venue = self._venue
         own = Branch(
             part.id,
@@ -236,7 +234,14 @@ class Splitting:
             own.terms = terms_of(limit if was_stop else None, part.instructions)
             if part.instructions.post_only:
                 check_post_only(parent.kind, buy, limit, stop, now, part.instructions)
-        venue.enter(own, part, parent.kind)
+        own.root_id, own.instructions, own.order = (
+            parent.root_id,
+            part.instructions,
+            Revision.of(part),
+        )
+        own.limit_price, own.stop_price = part.limit_price, part.stop_price
+        own.stop_loss, own.take_profit = part.stop_loss, part.take_profit
+        venue.enter(own, parent.kind)
         own.triggered = parent.triggered
         if keeps_place:
             own.sequence, own.fresh = parent.sequence, parent.fresh

@@ -11,6 +11,7 @@ from backtest.models import TradingOrder
 from backtest.money import ZERO, add, plain, sub
 from backtest.services.fills.walk import Working
 from backtest.services.orders.operations import modify, split
+from backtest.services.orders.revision import Revision
 
 from .branch import Branch
 from .checks import check_protection, refuse
@@ -51,7 +52,7 @@ class PositionSplitting:
         made: dict[int, Lot] = {}
         drop_lot(venue, lot)
         shares = _shares([one.order.volume for one in opened], volumes)
-        told: list[tuple[TradingOrder, list[tuple[int, TradingOrder]]]] = []
+        told: list[tuple[Revision, list[tuple[int, Revision]]]] = []
         for one, pieces in zip(opened, shares, strict=True):
             parts = self._pieces(branch, one.order, pieces, take_profits)
             children = []
@@ -59,8 +60,8 @@ class PositionSplitting:
                 own = made.get(place)
                 if own is None:
                     own = made[place] = self._new_lot(branch, part, positions[place])
-                self._add(own, one._replace(order=part), closings, waits)
-                children.append((own.branch.number, part))
+                self._add(own, one, part, closings, waits)
+                children.append((own.branch.number, own.opened[-1].order))
             told.append((one.order, children))
         if lot.position.account not in venue.netting:
             for position in positions:
@@ -78,9 +79,9 @@ class PositionSplitting:
                 positions=((order.id, None), *((part.id, part) for _, part in now)),
             )
 
-    def _now(self, order: TradingOrder) -> TradingOrder:
+    def _now(self, order: Revision) -> Revision:
         """An order in its last state."""
-        return self._venue.records.orders[order.order_number - 1]  # type: ignore[return-value]
+        return self._venue.records.orders.revisions[order.number - 1]
 
     def _check(
         self,
@@ -129,7 +130,7 @@ class PositionSplitting:
         )
         own.number = self._venue.next_branch()
         own.asset, own.taker = branch.asset, branch.taker
-        own.worst = branch.worst
+        own.worst, own.root_id = branch.worst, branch.root_id
         lot = new_lot(own, position)
         if position not in branch.book.positions:
             branch.book.list_position(position)
@@ -140,15 +141,19 @@ class PositionSplitting:
         self,
         lot: Lot,
         opened: Opened,
+        part: TradingOrder,
         closings: Sequence[Closing],
         waits: dict[Working, int],
     ) -> None:
-        """``opened``, of an order that is new, is the lot's from now on."""
-        venue, branch, part = self._venue, lot.branch, opened.order
-        part.__dict__["branch_id"] = branch.id  # a copy that is ours alone still
+        """``part`` of what was ``opened`` is the lot's from now on."""
+        venue, branch = self._venue, lot.branch
+        # A copy that is ours alone still.
+        part.__dict__.update(branch_id=branch.id, order_number=venue.next_number())
         branch.total_filled = add(branch.total_filled, part.volume)
         is_new = not lot.opened
-        lot.opened.append(opened)
+        order, price = Revision.of(part), part.fill_price
+        assert price is not None
+        lot.opened.append(opened._replace(order=order, price=price, margin=part.margin_reserved))
         lot.volume = add(lot.volume, part.volume)
         if is_new and part.stop_loss is not None:
             protect(venue, lot, "stop_loss", part.stop_loss)
@@ -159,12 +164,12 @@ class PositionSplitting:
             closing.volume = lot.volume
         if is_new:
             self._inherit(lot, closings, waits)
-        venue.take_on(part, branch)
+        venue.take_on(order, branch)
 
     def _pieces(
         self,
         branch: Branch,
-        order: TradingOrder,
+        order: Revision,
         pieces: Sequence[Piece],
         take_profits: Sequence[Decimal | None] | None,
     ) -> tuple[TradingOrder, ...]:
@@ -173,17 +178,17 @@ class PositionSplitting:
         ids = [venue.ids.draw() for _ in pieces]
         parts: tuple[TradingOrder, ...]
         if len(pieces) == 1:  # all of it goes to one of the branches
-            replaced, child = modify(order, at=venue.at, new_id=ids[0], changes={})
+            replaced, child = modify(order.look(), at=venue.at, new_id=ids[0], changes={})
             parts = (child,)
         else:
             replaced, parts = split(
-                order,
+                order.look(),
                 at=venue.at,
                 volumes=[volume for _, volume in pieces],
                 ids=ids,
                 step=branch.book.step,
             )
-        venue.records.keep(replaced)
+        venue.records.keep(Revision.of(replaced))
         for (owner, _), part in zip(pieces, parts, strict=True):
             target = None if take_profits is None else take_profits[owner]
             if target is not None:

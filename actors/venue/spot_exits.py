@@ -7,11 +7,12 @@ from decimal import Decimal
 
 from backtest.actors.protocol import Amend, Balances, EventKind, Facts
 from backtest.errors import RejectReason
-from backtest.models import OrderDirection, SpotOrder
+from backtest.models import PLAIN, OrderDirection
 from backtest.money import ONE, ZERO, plain, sub
 from backtest.services.fills.walk import Group, WorkingKind
 from backtest.services.ledger.entries import change_reserve
-from backtest.services.orders.operations import create_spot, modify, split
+from backtest.services.orders.operations import split
+from backtest.services.orders.revision import Revision, created_spot
 
 from .branch import Branch, Leg, Owned
 from .cancel import Cancellation
@@ -38,48 +39,61 @@ class SpotExits:
         self._venue = venue
         self._cancellation = cancellation
 
-    def open(self, entry: Branch, filled: SpotOrder) -> Branch:
-        """The exit of what ``filled`` bought, whose base is in reserve already; not yet told of."""
-        venue, book = self._venue, entry.book
-        assert filled.fill_price is not None
-        order = create_spot(
-            id=venue.ids.draw(),
-            order_number=venue.next_number(),
-            at=venue.at,
-            pair=book.code,
-            direction=OrderDirection.SHORT,
-            volume=filled.volume,
-            agent_id=filled.agent_id,
-            account_id=filled.account_id,
-            broker_id=filled.broker_id,
-            run_id=filled.backtest_run_id,
-            limit_price=filled.take_profit,
-            stop_price=filled.stop_loss,
-            reserved=filled.volume,
-            entry_order_id=filled.id,
+    def open(self, entry: Branch, filled: Revision, price: Decimal) -> Branch:
+        """The exit of what ``filled`` bought at ``price``, whose base is in reserve already; not
+        yet told of."""
+        venue, book, client = self._venue, entry.book, entry.client
+        what = (
+            created_spot,
+            venue.now,
+            book.code,
+            OrderDirection.SHORT,
+            client.agent.agent_id,
+            client.account_ids[entry.account],
+            venue.broker_id,
+            venue.run_id,
+            entry.take_profit,
+            entry.stop_loss,
+            None,
+            None,
+            ZERO,
+            PLAIN,
+            filled.id,
         )
-        branch = self._branch(entry, order, filled.fill_price)
+        order_id, number, volume = venue.ids.draw(), venue.next_number(), filled.volume
+        order = Revision(order_id, number, volume, volume, None, what)
+        branch = self._branch(entry, order, price, entry.take_profit, entry.stop_loss)
+        branch.root_id, branch.entry_id = order_id, filled.id
         branch.tally = entry.protecting_tally()
         for kind, name in _LEGS:
-            self._put(branch, kind, getattr(order, name), venue.next_sequence())
+            self._put(branch, kind, getattr(branch, name), venue.next_sequence())
         self._list(branch, order)
         return branch
 
-    def sell_owned(self, branch: Branch, order: SpotOrder) -> None:
+    def sell_owned(self, branch: Branch, order: Revision) -> None:
         """Let ``order``, accepted under ``branch``, sell what the account owned already."""
         venue = self._venue
         part = Owned(branch, order.volume, branch.worst)
         branch.order, branch.accepted = order, venue.now
         branch.part, branch.group = part, Group(None, parts=[part])
         for kind, name in _LEGS:
-            self._put_anew(branch, kind, getattr(order, name))
+            self._put_anew(branch, kind, getattr(branch, name))
         self._list(branch, order)
 
-    def _branch(self, parent: Branch, order: SpotOrder, price: Decimal) -> Branch:
+    def _branch(
+        self,
+        parent: Branch,
+        order: Revision,
+        price: Decimal,
+        limit: Decimal | None,
+        stop: Decimal | None,
+    ) -> Branch:
         book = parent.book
-        kind: WorkingKind = "take_profit" if order.stop_price is None else "stop_loss"
+        kind: WorkingKind = "take_profit" if stop is None else "stop_loss"
         branch = Branch(order.id, parent.client, parent.account, book, True, ONE, kind, False)
         branch.volume = order.volume
+        branch.limit_price, branch.stop_price = limit, stop
+        branch.root_id, branch.entry_id = parent.root_id, parent.entry_id
         branch.asset, branch.order, branch.accepted = book.base, order, self._venue.now
         branch.worst = price
         part = Owned(branch, order.volume, price)
@@ -106,7 +120,7 @@ class SpotExits:
             leg.fresh = True
             branch.book.waiting.append((venue.now, leg))
 
-    def _list(self, branch: Branch, order: SpotOrder) -> None:
+    def _list(self, branch: Branch, order: Revision) -> None:
         """It is pending from now on: on the rest of the path, and from the next bar on."""
         venue, book = self._venue, branch.book
         branch.number = venue.next_branch()
@@ -119,9 +133,9 @@ class SpotExits:
     async def modify(self, branch: Branch, action: Amend) -> None:
         """Other prices, or less volume; the new order is a child in the same branch."""
         venue, order, part = self._venue, branch.order, branch.part
-        assert isinstance(order, SpotOrder)
+        assert order is not None
         assert part is not None
-        changes = self._changes(branch, order, action)
+        changes = self._changes(branch, action)
         leaves = order.volume
         if action.volume is not None:
             leaves = sub(action.volume, branch.total_filled)
@@ -137,33 +151,26 @@ class SpotExits:
         legs = change_reserve(branch.account, branch.asset, order.reserved, leaves)
         if legs:
             balances = await venue.post(legs, branch.id, "order modified")
-        replaced, child = modify(
-            order,
-            at=venue.at,
-            new_id=venue.ids.draw(),
-            leaves=leaves,
-            changes=changes,
-            reserved=leaves,
-        )
-        venue.records.keep(replaced)
-        venue.live_on(branch, child)
+        venue.records.keep(order.replaced(venue.now))
+        new_id, number = venue.ids.draw(), venue.next_number()
+        venue.live_on(branch, order.modified(new_id, number, leaves, changes, leaves))
+        for name, price in changes.items():
+            setattr(branch, name, price)
         branch.resize(leaves)
         for kind, name in _LEGS:
             if name in changes:
-                self._replace(branch, kind, getattr(child, name))
+                self._replace(branch, kind, getattr(branch, name))
         branch.book.groups = None
         venue.publisher.tell(
             EventKind.MODIFIED,
             branch,
-            child,
+            branch.order,
             command=action.command,
             balances=balances,
             facts=Facts(changed=tuple(sorted(changes))),
         )
 
-    def _changes(
-        self, branch: Branch, order: SpotOrder, action: Amend
-    ) -> dict[str, Decimal | None]:
+    def _changes(self, branch: Branch, action: Amend) -> dict[str, Decimal | None]:
         """The prices that a modify asks for; ``stop_loss`` is another name for the stop price,
         ``take_profit`` for the limit."""
         pair, last = branch.book.pair, branch.book.last
@@ -182,8 +189,8 @@ class SpotExits:
         check_grid(pair, action.volume, *changes.values())
         if not changes and action.volume is None:
             refuse(RejectReason.NOTHING_TO_CHANGE, "the modify names nothing to change")
-        stop = changes.get("stop_price", order.stop_price)
-        limit = changes.get("limit_price", order.limit_price)
+        stop = changes.get("stop_price", branch.stop_price)
+        limit = changes.get("limit_price", branch.limit_price)
         if stop is None and limit is None:
             refuse(RejectReason.INVALID_ACTION, "an exit without a price: cancel it instead")
         if changes and last is not None:
@@ -206,10 +213,10 @@ class SpotExits:
     ) -> None:
         """Make several exits of one, each with its own take-profit if ``prices`` are given."""
         venue, book, order = self._venue, branch.book, branch.order
-        assert isinstance(order, SpotOrder)
+        assert order is not None
         assert branch.part is not None
         parts = split(
-            order,
+            order.look(),
             at=venue.at,
             volumes=volumes,
             ids=[venue.ids.draw() for _ in volumes],
@@ -220,12 +227,16 @@ class SpotExits:
         if prices is not None and book.last is not None:
             for part in parts.parts:
                 check_protection(True, book.last, part.stop_price, part.limit_price)
-        venue.records.keep(parts.replaced)
+        replaced = Revision.of(parts.replaced)
+        venue.records.keep(replaced)
         old = {leg.kind: leg for leg in branch.part.exits}
         waits = {working: at for at, working in book.waiting}
         children = []
         for part in parts.parts:
-            own = self._branch(branch, part, branch.part.entry_price)
+            part.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone still
+            order = Revision.of(part)
+            at = branch.part.entry_price
+            own = self._branch(branch, order, at, part.limit_price, part.stop_price)
             for kind, name in _LEGS:
                 was, price = old.get(kind), getattr(part, name)
                 if was is None or price != was.price:
@@ -236,14 +247,13 @@ class SpotExits:
                 kept.triggered, kept.start, kept.fresh = was.triggered, was.start, was.fresh
                 if was in waits:
                     book.waiting.append((waits[was], kept))
-            part.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone still
-            self._list(own, part)
-            children.append((own.number, part))
+            self._list(own, order)
+            children.append((own.number, order))
         venue.unlist(branch)
         venue.publisher.tell(
             EventKind.SPLIT,
             branch,
-            parts.replaced,
+            replaced,
             command=command,
             facts=Facts(parts=tuple(volumes)),
             children=tuple(children),

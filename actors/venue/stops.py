@@ -5,9 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from backtest.actors.protocol import EventKind, Facts
-from backtest.models import SpotOrder, TradingOrder
-from backtest.models._fast import derive
 from backtest.services.fills.walk import Working
+from backtest.services.orders.revision import Revision
 
 from .branch import Branch, order_of
 from .position import Closing
@@ -21,7 +20,7 @@ def tell_trailed(venue: Venue, working: Working) -> None:
     if not working.is_live:
         return
     level = working.price
-    order: SpotOrder | TradingOrder | None
+    order: Revision | None
     if type(working) is Closing:
         working.level, close = level, working.command
         branch, order = working.branch, working.lot.order
@@ -40,7 +39,7 @@ def tell_moved(venue: Venue, working: Working) -> None:
     if type(working) is Closing:
         stood = working.level
     elif type(working) is Branch:
-        stood = None if working.order is None else working.order.stop_price
+        stood = None if working.order is None else working.stop_price
     if working.price is not None and working.price != stood:
         tell_trailed(venue, working)
 
@@ -48,8 +47,9 @@ def tell_moved(venue: Venue, working: Working) -> None:
 def catch_up(venue: Venue, branch: Branch) -> None:
     """Let the order of a trailing stop say where the walk has moved it to."""
     order, level = branch.order, branch.price
-    if order is not None and order.stop_price != level:
-        branch.order = derive(order, stop_price=level)
+    if order is not None and branch.stop_price != level:
+        branch.stop_price = level
+        branch.order = order.changed(stop_price=level)
         venue.records.keep(branch.order)
 
 
@@ -59,7 +59,7 @@ def tell_triggered(venue: Venue, working: Working) -> None:
         return
     if working.kind == "trailing_stop":
         tell_moved(venue, working)
-    order: SpotOrder | TradingOrder | None
+    order: Revision | None
     if type(working) is Closing:
         left, close = working.lot.volume, working.command
         branch, order = working.branch, working.lot.order

@@ -16,8 +16,6 @@ from backtest.actors.kernel.signal import UNSET
 from backtest.actors.protocol import ACCOUNT, Balances, FallDue, Post
 from backtest.ids import IdSource
 from backtest.models import (
-    SpotOrder,
-    TradingOrder,
     TradingPair,
     TradingRules,
 )
@@ -26,6 +24,7 @@ from backtest.services.fills.walk import Group, WorkingKind
 from backtest.services.ledger.entries import Leg
 from backtest.services.ledger.ledger import entry_uuid
 from backtest.services.margin.accounts import CrossAccount
+from backtest.services.orders.revision import Revision
 from backtest.services.settlement.amounts import Sums, buy_reserve, opening_reserve
 from backtest.services.settlement.pool import EMPTY
 from backtest.services.valuation import Valuation
@@ -114,14 +113,12 @@ class Venue:
         self._numbers += 1
         return self._numbers
 
-    def take_on(self, order: SpotOrder | TradingOrder, branch: Branch) -> None:
-        """``order``, a copy that is ours alone still, is the next in the table of orders, and of
-        ``branch``."""
-        order.__dict__["order_number"] = self.next_number()
+    def take_on(self, order: Revision, branch: Branch) -> None:
+        """``order`` is new in the table of orders, and of ``branch``."""
         self.branch_of[order.id.int] = branch
         self.records.keep(order)
 
-    def live_on(self, branch: Branch, leaves: SpotOrder | TradingOrder) -> None:
+    def live_on(self, branch: Branch, leaves: Revision) -> None:
         """``leaves`` is what is pending of the branch now."""
         branch.order = leaves
         self.take_on(leaves, branch)
@@ -280,8 +277,7 @@ class Venue:
 
     def new_group(self, branch: Branch) -> Group:
         """The group of a branch's order: its protections, and what a position of it would have."""
-        order, book = branch.order, branch.book
-        stop_loss, take_profit = order.stop_loss, order.take_profit  # type: ignore[union-attr]
+        book, stop_loss, take_profit = branch.book, branch.stop_loss, branch.take_profit
         if branch.spot:
             return Group(branch, stop_loss, take_profit)
         leverage = branch.leverage
@@ -305,10 +301,10 @@ class Venue:
             margin=margin,
         )
 
-    def enter(self, branch: Branch, order: SpotOrder | TradingOrder, kind: WorkingKind) -> None:
-        """Let ``order`` be what is pending of the branch, last in the queue."""
-        price = order.limit_price if kind == "limit" else order.stop_price
-        branch.order = order
+    def enter(self, branch: Branch, kind: WorkingKind) -> None:
+        """Let what is pending of the branch be last in the queue."""
+        order, price = branch.order, branch.limit_price if kind == "limit" else branch.stop_price
+        assert order is not None
         if kind == "market":
             price = None
         branch.line_up(kind, price, order.volume, self.next_sequence())

@@ -31,7 +31,7 @@ def notices_of_data(sources: Mapping[str, Source]) -> list[str]:
 
 def notices_of_trading(
     rules: Mapping[str, TradingRules],
-    orders: list[SpotOrder | TradingOrder],
+    orders: Sequence[SpotOrder | TradingOrder],
     fills: list[Fill],
 ) -> list[str]:
     """What the rules left out that trading at real venues would have felt."""

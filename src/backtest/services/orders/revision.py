@@ -1,0 +1,378 @@
+"""An order as one step after the other left it; the frozen order of each is made when looked at.
+
+The venue goes on with the few values that it decides by. What else there is to an order is in the
+steps: each revision is one flat tuple, that of a step and of the revision before it, and is folded
+into the frozen `SpotOrder` or `TradingOrder` by the same operations, when somebody looks: the
+tables of a run, a strategy that asks an event for its order, `explain`. What was looked at is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, overload
+from uuid import UUID
+
+from backtest.errors import RejectReason
+from backtest.models._fast import derive
+from backtest.models.orders import TradingOrder
+from backtest.models.spot_order import SpotOrder
+from backtest.money import ZERO, sub
+from backtest.services.orders.create import create_spot, create_trading
+from backtest.services.orders.operations import cancel, close, fill, modify, offset
+from backtest.services.orders.parts import replaced, take_part
+from backtest.times import from_ns
+
+__all__ = ["OrderTable", "Revision", "View", "created_spot", "created_trading"]
+
+View = SpotOrder | TradingOrder
+"""A frozen order."""
+
+_NOBODY = UUID(int=0)
+"""Stands for the id of leaves that are looked at by themselves."""
+
+
+class Revision:
+    """An order in the state in which one step left it.
+
+    ``id`` and ``number`` are those of the order in the table of orders; ``volume`` is its volume,
+    and ``reserved`` what is held for it, as they are then. What it comes to never changes; ``step``
+    and ``before`` are there until it has been ``made``.
+    """
+
+    __slots__ = ("before", "id", "made", "number", "reserved", "step", "volume")
+
+    def __init__(
+        self,
+        order_id: UUID,
+        number: int,
+        volume: Decimal,
+        reserved: Decimal,
+        before: Revision | None,
+        step: tuple[Any, ...],
+    ) -> None:
+        self.id = order_id
+        self.number = number
+        self.volume = volume
+        self.reserved = reserved
+        self.before = before
+        self.step: tuple[Any, ...] = step
+        self.made: View | None = None
+
+    def look(self) -> Any:
+        """The frozen order: a `SpotOrder` or a `TradingOrder`, the same each time."""
+        if self.made is None:
+            # An order that was changed ten thousand times has as many revisions: no recursion.
+            line = [self]
+            before = self.before
+            while before is not None and before.made is None:
+                line.append(before)
+                before = before.before
+            for one in reversed(line):
+                fold: Callable[..., View] = one.step[0]
+                made = None if one.before is None else one.before.made
+                one.made = fold(one, made, *one.step[1:])
+                one.before, one.step = None, ()
+        return self.made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _known, (self.look(),)
+
+    def __repr__(self) -> str:
+        return repr(self.look())
+
+    # -- how it begins -----------------------------------------------------------------------------
+
+    @classmethod
+    def of(cls, order: View) -> Revision:
+        """An order that has been made already."""
+        made = cls(order.id, order.order_number, order.volume, order.reserved, None, ())
+        made.made = order
+        return made
+
+    # -- what becomes of what is pending -----------------------------------------------------------
+
+    def filled(
+        self,
+        time: int,
+        volume: Decimal,
+        price: Decimal,
+        fee: Decimal,
+        margin: Decimal | None,
+        step: Decimal,
+    ) -> Revision:
+        """``volume`` of it filled, which keeps its id; `left` is the rest."""
+        what = (_filled, time, price, fee, margin, step)
+        return Revision(self.id, self.number, volume, ZERO, self, what)
+
+    def netted(self, time: int, volume: Decimal, price: Decimal, step: Decimal) -> Revision:
+        """``volume`` of it filled, and closed others instead of opening anything."""
+        return Revision(self.id, self.number, volume, ZERO, self, (_netted, time, price, step))
+
+    def cancelled(
+        self, time: int, volume: Decimal, fee: Decimal, reason: RejectReason, step: Decimal
+    ) -> Revision:
+        """``volume`` of it was cancelled; `left` is the rest."""
+        what = (_cancelled, time, fee, reason, step)
+        return Revision(self.id, self.number, volume, ZERO, self, what)
+
+    def left(
+        self, order_id: UUID, number: int, part: Decimal, reserved: Decimal, step: Decimal
+    ) -> Revision:
+        """What lives on of it, but for ``part``, as an order of its own."""
+        rest = sub(self.volume, part)
+        return Revision(order_id, number, rest, reserved, self, (_left, part, step))
+
+    # -- what becomes of both ----------------------------------------------------------------------
+
+    def replaced(self, time: int) -> Revision:
+        """A child lives on in its stead; it counts for nothing."""
+        return Revision(self.id, self.number, self.volume, ZERO, self, (_replaced, time))
+
+    def modified(
+        self,
+        order_id: UUID,
+        number: int,
+        volume: Decimal,
+        changes: Mapping[str, object],
+        reserved: Decimal = ZERO,
+        fee: Decimal = ZERO,
+    ) -> Revision:
+        """That child, with ``changes``, and what more it cost to make it."""
+        return Revision(order_id, number, volume, reserved, self, (_modified, changes, fee))
+
+    def charged(self, amount: Decimal) -> Revision:
+        """It paid ``amount`` for being pending or open."""
+        return Revision(self.id, self.number, self.volume, self.reserved, self, (_charged, amount))
+
+    def changed(self, **values: object) -> Revision:
+        """It says ``values`` of itself from now on."""
+        what = (_changed, values)
+        return Revision(self.id, self.number, self.volume, self.reserved, self, what)
+
+    # -- what becomes of what is open --------------------------------------------------------------
+
+    def closed(
+        self,
+        time: int,
+        volume: Decimal,
+        price: Decimal,
+        fee: Decimal,
+        pnl: Decimal,
+        reason: str,
+        step: Decimal,
+        average: Decimal | None,
+    ) -> Revision:
+        """``volume`` of it was closed, which keeps its id; `open_still` is the rest."""
+        what = (_closed, time, price, fee, pnl, reason, step, average)
+        return Revision(self.id, self.number, volume, ZERO, self, what)
+
+    def open_still(self, order_id: UUID, number: int, part: Decimal, step: Decimal) -> Revision:
+        """What is open of it, but for ``part``, as an order of its own."""
+        return Revision(order_id, number, sub(self.volume, part), ZERO, self, (_left, part, step))
+
+
+class OrderTable(Sequence[View]):
+    """All orders of a run by number, from 1, each in its last state: a sequence of frozen orders.
+
+    An item is made when it is looked at.
+    """
+
+    __slots__ = ("revisions",)
+
+    def __init__(self, orders: Sequence[View] = ()) -> None:
+        self.revisions = [Revision.of(order) for order in orders]
+
+    def keep(self, revision: Revision) -> None:
+        """Store an order's new state under its number."""
+        number = revision.number
+        if number > len(self.revisions):
+            self.revisions.append(revision)
+        else:
+            self.revisions[number - 1] = revision
+
+    def __len__(self) -> int:
+        return len(self.revisions)
+
+    def __setitem__(self, place: int, order: View) -> None:
+        self.revisions[place] = Revision.of(order)
+
+    @overload
+    def __getitem__(self, place: int) -> View: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[View]: ...
+    def __getitem__(self, place: int | slice) -> View | list[View]:
+        if isinstance(place, slice):
+            return [one.look() for one in self.revisions[place]]
+        made: View = self.revisions[place].look()
+        return made
+
+    def __iter__(self) -> Iterator[View]:
+        for one in self.revisions:
+            yield one.look()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OrderTable, (list(self),)
+
+
+# -- how each step is folded -----------------------------------------------------------------------
+#
+# Each is given the revision, the frozen order that the one before made, and the step's values.
+
+
+def created_spot(new: Revision, _: None, time: int, pair: str, *values: Any) -> SpotOrder:
+    """A pending spot order; ``values`` are who it is of, its prices and what it asks for."""
+    (side, agent, account, broker, run, limit, stop, loss, profit, fee, asked, entry) = values
+    return create_spot(
+        id=new.id,
+        order_number=new.number,
+        at=from_ns(time),
+        pair=pair,
+        direction=side,
+        volume=new.volume,
+        agent_id=agent,
+        account_id=account,
+        broker_id=broker,
+        run_id=run,
+        limit_price=limit,
+        stop_price=stop,
+        stop_loss=loss,
+        take_profit=profit,
+        reserved=new.reserved,
+        fee=fee,
+        instructions=asked,
+        entry_order_id=entry,
+    )
+
+
+def created_trading(new: Revision, _: None, time: int, pair: str, *values: Any) -> TradingOrder:
+    """A pending trading order, likewise."""
+    (side, agent, account, broker, run, limit, stop, loss, profit, fee, asked) = values[:11]
+    price, leverage, contract_size = values[11:]
+    return create_trading(
+        id=new.id,
+        order_number=new.number,
+        at=from_ns(time),
+        pair=pair,
+        direction=side,
+        volume=new.volume,
+        price=price,
+        agent_id=agent,
+        account_id=account,
+        broker_id=broker,
+        run_id=run,
+        limit_price=limit,
+        stop_price=stop,
+        stop_loss=loss,
+        take_profit=profit,
+        leverage=leverage,
+        contract_size=contract_size,
+        reserved=new.reserved,
+        fee=fee,
+        instructions=asked,
+    )
+
+
+def _filled(
+    new: Revision,
+    before: View,
+    time: int,
+    price: Decimal,
+    fee: Decimal,
+    margin: Decimal | None,
+    step: Decimal,
+) -> View:
+    return fill(
+        before,
+        at=from_ns(time),
+        price=price,
+        volume=new.volume,
+        fee=fee,
+        leaves_id=_NOBODY,
+        margin=margin,
+        step=step,
+    ).filled
+
+
+def _netted(
+    new: Revision, before: TradingOrder, time: int, price: Decimal, step: Decimal
+) -> TradingOrder:
+    at = from_ns(time)
+    return offset(
+        before, at=at, price=price, volume=new.volume, leaves_id=_NOBODY, step=step
+    ).filled
+
+
+def _cancelled(
+    new: Revision, before: View, time: int, fee: Decimal, reason: RejectReason, step: Decimal
+) -> View:
+    return cancel(
+        before,
+        at=from_ns(time),
+        volume=new.volume,
+        leaves_id=_NOBODY,
+        fee=fee,
+        reason=reason,
+        step=step,
+    ).cancelled
+
+
+def _left(new: Revision, before: View, part: Decimal, step: Decimal) -> View:
+    _, rest = take_part(before, part, new.id, new.reserved, step)
+    rest.__dict__["order_number"] = new.number  # a copy that is ours alone still
+    return rest
+
+
+def _replaced(_: Revision, before: View, time: int) -> View:
+    return replaced(before, from_ns(time), RejectReason.REQUESTED)
+
+
+def _modified(new: Revision, before: View, changes: Mapping[str, object], fee: Decimal) -> View:
+    child = modify(
+        before,
+        at=before.create_timestamp,  # of the parent, which is looked at by itself
+        new_id=new.id,
+        leaves=new.volume,
+        changes=changes,
+        reserved=new.reserved,
+        fee=fee,
+    ).child
+    child.__dict__["order_number"] = new.number
+    return child
+
+
+def _charged(_: Revision, before: TradingOrder, amount: Decimal) -> TradingOrder:
+    return before.create_with_overnight_fees(amount)
+
+
+def _changed(_: Revision, before: View, values: Mapping[str, object]) -> View:
+    return derive(before, **values)
+
+
+def _closed(
+    new: Revision,
+    before: TradingOrder,
+    time: int,
+    price: Decimal,
+    fee: Decimal,
+    pnl: Decimal,
+    reason: str,
+    step: Decimal,
+    average: Decimal | None,
+) -> TradingOrder:
+    return close(
+        before,
+        at=from_ns(time),
+        price=price,
+        volume=new.volume,
+        fee=fee,
+        pnl=pnl,
+        closing_reason=reason,
+        rest_id=_NOBODY,
+        step=step,
+        average=average,
+    ).closed
+
+
+def _known(order: View) -> Revision:
+    return Revision.of(order)
