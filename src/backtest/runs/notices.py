@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from backtest.actors import StrategyHost
@@ -91,7 +91,7 @@ def _free_closes(rules: Mapping[str, TradingRules], fills: list[Fill]) -> Iterat
 
 
 def _unwatched_leverage(
-    rules: Mapping[str, TradingRules], orders: list[SpotOrder | TradingOrder]
+    rules: Mapping[str, TradingRules], orders: Sequence[SpotOrder | TradingOrder]
 ) -> Iterator[str]:
     """Where positions had leverage and no maintenance rate."""
     most: dict[str, Decimal] = {}
