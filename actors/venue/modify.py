@@ -181,7 +181,7 @@ class Modification:
         assert order is not None
         # Only a decrease keeps the place in the queue; all else is as if it were accepted now.
         keeps_place = not changes and leaves <= order.volume
-        before = branch.worst, branch.taker, branch.offset
+        before = branch.worst, branch.taker, branch.offset, branch.is_short
         balances: Balances = {}
         try:
             self._reprice(branch, order, leaves, changes, keeps_place)
@@ -192,15 +192,14 @@ class Modification:
             )
             if legs:
                 balances = await venue.post(legs, branch.id, "order modified")
-        except InsufficientFunds as short:
-            branch.worst, branch.taker, branch.offset = before
+        except (InsufficientFunds, OrderRejected) as no:
+            branch.worst, branch.taker, branch.offset, branch.is_short = before
+            if not isinstance(no, InsufficientFunds):
+                raise
             refuse(
                 RejectReason.INSUFFICIENT_FUNDS,
-                f"the change needs {short.needed:f} {short.asset}, {short.available:f} available",
+                f"the change needs {no.needed:f} {no.asset}, {no.available:f} available",
             )
-        except OrderRejected:
-            branch.worst, branch.taker, branch.offset = before
-            raise
         venue.records.keep(order.replaced(venue.now))
         new_id, number = venue.ids.draw(), venue.next_number()
         venue.live_on(branch, order.modified(new_id, number, leaves, changes, reserve, fee))

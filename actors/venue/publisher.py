@@ -108,7 +108,9 @@ class Publisher:
         client = branch.client
         if self.told is not None:
             self.told.append((branch, children))
+        now = self._actor.system.now
         self._record(
+            now,
             kind,
             branch.number,
             order,
@@ -123,7 +125,7 @@ class Publisher:
             OrderEvent,
             (
                 kind,
-                self._actor.system.now,
+                now,
                 branch.number,
                 branch.id,
                 order,
@@ -155,6 +157,7 @@ class Publisher:
 
     def _record(
         self,
+        now: int,
         kind: EventKind,
         branch: int,
         order: Revision | None,
@@ -172,7 +175,7 @@ class Publisher:
             _new(
                 EventRecord,
                 (
-                    actor.system.now,
+                    now,
                     heard[2],  # type: ignore[index]
                     kind,
                     branch,
@@ -276,12 +279,14 @@ class Publisher:
         about = order
         if about is None and branch is not None and branch.lot is not None:
             about = branch.lot.opened[-1].order
-        self._record(EventKind.REJECTED, number, about, reason, detail, 0, asked, None, NO_FACTS)
+        now = self._actor.system.now
+        kind = EventKind.REJECTED
+        self._record(now, kind, number, about, reason, detail, 0, asked, None, NO_FACTS)
         self._send(
             client.channel,
             OrderEvent(
-                EventKind.REJECTED,
-                self._actor.system.now,
+                kind,
+                now,
                 number,
                 order_id if branch is None else branch.id,
                 order,
