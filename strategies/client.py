@@ -10,6 +10,7 @@ from backtest.actors import BalanceUpdate, EventKind, OrderEvent, StrategyHost, 
 from backtest.errors import OrderRejected, RejectReason
 from backtest.log import get_logger
 from backtest.models import SpotOrder, TradingOrder
+from backtest.services.orders.revision import Revision
 from backtest.times import from_ns
 
 from .close_handle import CloseHandle
@@ -63,7 +64,7 @@ class OrderClient:
             found += [
                 one
                 for one in self.commands.closes.values()
-                if one.live is not None and (pair is None or one.pair == pair)
+                if one.pending is not None and (pair is None or one.pair == pair)
             ]
         return found
 
@@ -109,7 +110,7 @@ class OrderClient:
             return
         handle.apply(event)
         closes: Sequence[CloseHandle] = ()
-        if event.positions or event.children or event.closes is not None:
+        if event.opened or event.parts or event.closes is not None:
             closes = self._follow(event, handle, command)
         if command is not None and not event.later:
             command.answer()
@@ -117,7 +118,7 @@ class OrderClient:
             self._answer_last(event, command)
         for close in closes:
             close.settle()
-        if event.live is not None:
+        if event.pending is not None:
             self.open[branch] = handle
         else:
             self.open.pop(branch, None)
@@ -129,12 +130,12 @@ class OrderClient:
         self, event: OrderEvent, handle: OrderHandle, command: Command[Any] | None
     ) -> Sequence[CloseHandle]:
         """Take up positions, parts of a split, exits and closes; the handles of closes told of."""
-        if event.positions:
+        if event.opened:
             self._take(event, handle)
         if event.kind is EventKind.SPLIT:
             self._split(event, handle, command)
         elif event.kind is EventKind.FILLED:
-            for number, order in event.children:
+            for number, order in event.parts:
                 handle.add_exit(self._new_handle(handle, number, order))
         if event.closes is not None and (event.closes or handle.closes):
             return self._follow_closes(event, handle)
@@ -143,7 +144,7 @@ class OrderClient:
     def _take(self, event: OrderEvent, handle: OrderHandle) -> None:
         """Bring open positions up to date with an event of ``handle``."""
         changes = event.positions
-        if not event.children:
+        if not event.parts:
             # What other orders have of the same position is restated, too.
             foreign = [
                 one for one in changes if one[1] is not None and one[1].branch_id != handle.id
@@ -200,32 +201,31 @@ class OrderClient:
         parent.is_replaced = True
         if not parent.split_into:
             parent.split_into = []
-        for number, order in event.children:
+        for number, part in event.parts:
             known = self._branches.get(number)
             if known is not None:  # it takes over from several positions, each told by itself
-                known.take_over(order)  # type: ignore[arg-type]
+                known.take_over(part.look())
                 continue
-            part = self._new_handle(parent, number, order)
-            part.is_triggered = parent.is_triggered
-            parent.split_into.append(part)
+            made = self._new_handle(parent, number, part)
+            made.is_triggered = parent.is_triggered
+            parent.split_into.append(made)
             if parent.entry is not None:
-                parent.entry.add_exit(part)
+                parent.entry.add_exit(made)
         if command is not None:
             # What was pending and what is open may have been split one after the other.
             command.value.extend(parent.split_into[parent.split_given :])
             parent.split_given = len(parent.split_into)
 
-    def _new_handle(
-        self, parent: OrderHandle, number: int, order: SpotOrder | TradingOrder
-    ) -> OrderHandle:
+    def _new_handle(self, parent: OrderHandle, number: int, revision: Revision) -> OrderHandle:
         """The handle of a branch that came of another."""
+        order: SpotOrder | TradingOrder = revision.look()
         made = OrderHandle(self, parent.pair, order.direction, order.volume, parent.spot)
-        made.branch, made.id = number, order.branch_id
+        made.branch, made.id, made.has_stop = number, order.branch_id, order.stop_price is not None
         made.answer()
         if order.is_filled:
             made.take_over(order)  # type: ignore[arg-type]
         else:
-            made.live = order
+            made.pending = revision
             self.open[number] = made
         self._branches[number] = made
         return made

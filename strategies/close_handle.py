@@ -31,8 +31,7 @@ class CloseHandle(OrderHandle):
 
     number = 0
     """The number of the command, by which the venue knows it."""
-    live: PendingClose | None = None  # type: ignore[assignment]
-    """What is pending now: ``live.limit_price``, ``live.stop_price``, ``live.volume``."""
+    pending: PendingClose | None = None  # type: ignore[assignment]
 
     def __init__(self, client: OrderClient, entry: OrderHandle, volume: Decimal) -> None:
         opened = entry.direction is OrderDirection.LONG
@@ -62,6 +61,11 @@ class CloseHandle(OrderHandle):
         if not self._is_over:
             return OrderStatus.PENDING
         return OrderStatus.FILLED if self.filled_volume else OrderStatus.CANCELLED
+
+    @property
+    def live(self) -> PendingClose | None:  # type: ignore[override]
+        """What is pending now: ``live.limit_price``, ``live.stop_price``, ``live.volume``."""
+        return self.pending
 
     @property
     def trail_price(self) -> Decimal | None:
@@ -126,7 +130,7 @@ class CloseHandle(OrderHandle):
             self.filled_volume = add(self.filled_volume, fill.volume)
             self._cost = add(self._cost, mul(fill.price, fill.volume))
             before = max(ZERO, sub(before, fill.volume))
-        self.live = state
+        self.pending = state
         if state is None:
             if before:
                 self.cancelled_volume = add(self.cancelled_volume, before)

@@ -13,6 +13,7 @@ from backtest.actors import EventKind, OrderEvent, Signal, Stream
 from backtest.errors import RejectReason
 from backtest.models import OrderDirection, OrderStatus, SpotOrder, TradingOrder
 from backtest.money import ZERO, add, div, mul
+from backtest.services.orders.revision import Revision
 from backtest.times import duration_ns
 
 from .command import Command
@@ -61,8 +62,10 @@ class OrderState(Command["OrderHandle"]):
     """The venue's number of the branch; 0 before it is accepted."""
     id: UUID | None = None
     """The venue's order id, which never changes; None before the order is accepted."""
-    live: SpotOrder | TradingOrder | None = None
-    """What is pending now."""
+    pending: Revision | None = None
+    """What is pending now; `live` is that, frozen."""
+    has_stop = False
+    """Whether it waits, or waited, for a stop."""
     parts: dict[UUID, TradingOrder] = _NO_PARTS
     """Its open positions by order id, oldest first."""
     filled_volume = ZERO
@@ -99,6 +102,11 @@ class OrderState(Command["OrderHandle"]):
     # -- state -------------------------------------------------------------------------------------
 
     @property
+    def live(self) -> SpotOrder | TradingOrder | None:
+        """What is pending now, as a frozen order."""
+        return None if self.pending is None else self.pending.look()
+
+    @property
     def is_accepted(self) -> bool:
         return self.branch > 0
 
@@ -109,25 +117,25 @@ class OrderState(Command["OrderHandle"]):
     @property
     def leaves(self) -> Decimal:
         """What is still to be filled."""
-        if self.live is not None:
-            return self.live.volume
+        if self.pending is not None:
+            return self.pending.volume
         return ZERO if self.is_answered else self.volume
 
     @property
     def is_filled(self) -> bool:
         """Something filled, and nothing is left to fill."""
-        return self.live is None and self.filled_volume > ZERO
+        return self.pending is None and self.filled_volume > ZERO
 
     @property
     def is_done(self) -> bool:
         """Nothing is pending any more: filled, cancelled, refused or split; and no order to close
         what it opened is (what protects it does not count)."""
-        return self.live is None and self.is_answered and not self.closes
+        return self.pending is None and self.is_answered and not self.closes
 
     @property
     def _is_over(self) -> bool:
         """Nothing of the order itself is pending any more."""
-        return self.live is None and self.is_answered
+        return self.pending is None and self.is_answered
 
     @property
     def status(self) -> OrderStatus:
@@ -221,13 +229,13 @@ class OrderState(Command["OrderHandle"]):
     def apply(self, event: OrderEvent) -> None:
         """Bring the handle up to date with an event of its branch."""
         kind = event.kind
-        self.live = event.live
+        self.pending = event.pending
         # By far the most events are these two.
         if kind is _CANCELLED:
-            done = event.order
-            self.cancelled_volume = add(self.cancelled_volume, done.cancel_volume)  # type: ignore[union-attr,arg-type]
+            assert event.about is not None
+            self.cancelled_volume = add(self.cancelled_volume, event.about.volume)
             self.end_reason = None if event.reason is None else event.reason.value
-            if event.reason in _AT_ITS_STOP and done.stop_price is not None:  # type: ignore[union-attr]
+            if self.has_stop and event.reason in _AT_ITS_STOP:
                 self.is_triggered = True
         elif kind is not _ACCEPTED:
             self._change(kind, event)
@@ -240,16 +248,20 @@ class OrderState(Command["OrderHandle"]):
         if fill is not None and (self.spot or fill.kind == "entry"):
             self.filled_volume = add(self.filled_volume, fill.volume)
             self._cost = add(self._cost, mul(fill.price, fill.volume))
-            if event.order.stop_price is not None and fill.kind != "take_profit":  # type: ignore[union-attr]
+            if self.has_stop and fill.kind != "take_profit":
                 self.is_triggered = True
         elif kind is EventKind.NETTED:
-            done = event.order
-            self.filled_volume = add(self.filled_volume, done.volume)  # type: ignore[union-attr]
-            self._cost = add(self._cost, mul(done.fill_price, done.volume))  # type: ignore[union-attr,arg-type]
-            self.is_triggered = self.is_triggered or done.stop_price is not None  # type: ignore[union-attr]
-        elif kind is EventKind.MODIFIED and self.live is not None:
-            self.volume = add(self.filled_volume, self.live.volume)
-        if event.positions:
+            price, volume = event.facts.price, event.facts.quantity
+            assert price is not None
+            assert volume is not None
+            self.filled_volume = add(self.filled_volume, volume)
+            self._cost = add(self._cost, mul(price, volume))
+            self.is_triggered = self.is_triggered or self.has_stop
+        elif kind is EventKind.MODIFIED and event.pending is not None:
+            self.volume = add(self.filled_volume, event.pending.volume)
+            # An exit of spot may go on without one.
+            self.has_stop = self.has_stop and event.pending.look().stop_price is not None
+        if event.opened:
             # The parts of a split have handles of their own.
             # What other orders have of the position, or the parts of a split, is theirs.
             own = tuple(
@@ -260,11 +272,11 @@ class OrderState(Command["OrderHandle"]):
             if self.parts is _NO_PARTS:
                 self.parts = {}
             take_changes(self.parts, own)
-        if event.level is not None and event.order is not event.live:
+        if event.level is not None and event.about is not event.pending:
             self._level = event.level
         elif kind is EventKind.CLOSE_CANCELLED:
             self._level = None
-        elif kind is EventKind.TRIGGERED and event.order is event.live:
+        elif kind is EventKind.TRIGGERED and event.about is event.pending:
             self.is_triggered = True
 
     def tell(self, event: OrderEvent) -> None:
@@ -284,7 +296,7 @@ class OrderState(Command["OrderHandle"]):
 
     def settle(self) -> None:
         """Let go on whoever waits for what has come true."""
-        if self.live is None:
+        if self.pending is None:
             if self._filled is not None:
                 self._filled.resolve()
             if self._done is not None and not self.closes:

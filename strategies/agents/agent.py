@@ -98,7 +98,8 @@ class Agent(Strategy):
         held = self.inventory if buy else self.inventory.copy_negate()
         side = OrderDirection.LONG if buy else OrderDirection.SHORT
         for handle in self.open_orders(self.pair):
-            if handle.direction is side and handle.live.limit_price is None:  # type: ignore[union-attr]
+            live = handle.live if handle.direction is side else None
+            if live is not None and live.limit_price is None:
                 held = add(held, handle.leaves)  # it will fill, whatever the price
         return max(ZERO, sub(self.most, held))
 
@@ -135,7 +136,7 @@ class Agent(Strategy):
     def withdraw(self, *handles: OrderHandle | None) -> None:
         """Cancel what is pending of ``handles``."""
         for handle in handles:
-            if handle is not None and handle.live is not None:
+            if handle is not None and handle.pending is not None:
                 # It may fill while the cancel is on its way; the refusal is no news either.
                 handle.cancel().awaited = True
 
@@ -147,7 +148,8 @@ class Agent(Strategy):
         """Cancel the limit orders that are pending. A market order is left alone: on bars it waits
         for the next open, and would never get there if every look took it back."""
         for handle in self.open_orders(self.pair):
-            if handle.live is not None and handle.live.limit_price is not None:
+            live = handle.live
+            if live is not None and live.limit_price is not None:
                 self.withdraw(handle)
 
 

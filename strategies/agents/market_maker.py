@@ -98,7 +98,7 @@ class MarketMaker(Agent):
                 keep[rung] = handle
             else:
                 self.withdraw(handle)
-                if handle.live is None:
+                if handle.pending is None:
                     # Not accepted yet, so it cannot be cancelled: the next time.
                     keep[rung] = handle
         for buy in (True, False):

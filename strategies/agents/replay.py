@@ -124,8 +124,9 @@ class Replay(Agent):
 
     def moved(self, standing: OrderHandle | None, wanted: tuple[Decimal, Decimal] | None) -> bool:
         """Take back a standing order unless it is what is wanted; whether it has to be replaced."""
-        if standing is not None and standing.live is not None and wanted is not None:
-            if standing.live.limit_price == wanted[0] and standing.leaves == wanted[1]:
+        live = None if standing is None else standing.live
+        if standing is not None and live is not None and wanted is not None:
+            if live.limit_price == wanted[0] and standing.leaves == wanted[1]:
                 return False
         self.withdraw(standing)
         return True

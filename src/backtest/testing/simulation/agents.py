@@ -86,7 +86,7 @@ class Trader(Drawing):
         """Note what is live of every branch, also of those that its client does not know."""
         assert event.branch_id is not None
         mine = self.ids.setdefault(event.branch_id, {})
-        mine[None] = event.live is not None
+        mine[None] = event.pending is not None
         for order_id, order in event.positions:
             if order is None or not event.children:
                 mine[order_id] = order is not None

@@ -118,7 +118,7 @@ class Drawing(Strategy):
 
     def _any(self, pair: str) -> Any:
         """One of its handles, live ones more often than others."""
-        live = [one for one in self.handles if one.live is not None or one.parts]
+        live = [one for one in self.handles if one.pending is not None or one.parts]
         if live and self.random.random() < 0.8:
             return self.random.choice(live)
         return self.random.choice(self.handles) if self.handles else None
