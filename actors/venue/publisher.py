@@ -105,10 +105,9 @@ class Publisher:
         """
         if facts is not NO_FACTS or (reason is not None and not detail):
             detail = sentence(kind, reason, facts, detail)
-        client = branch.client
+        client, now = branch.client, self._actor.system.now
         if self.told is not None:
             self.told.append((branch, children))
-        now = self._actor.system.now
         self._record(
             now,
             kind,
@@ -148,12 +147,11 @@ class Publisher:
             client.channel.post(event, ORDER_EVENT)
         else:
             self.held.append((client.channel, event))
-        if branch.account in self._shared:
-            if branch.account in self._pooled:
-                if balances or positions:
-                    self.share(client, branch.account, balances, positions)
-            elif balances:
-                self.share(client, branch.account, balances)
+        account = branch.account
+        if account in self._shared:
+            changes = positions if account in self._pooled else ()
+            if balances or changes:
+                self.share(client, account, balances, changes)
 
     def _record(
         self,
