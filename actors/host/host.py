@@ -8,6 +8,7 @@ arrives, also while a handler is suspended; handlers run one at a time.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Mapping
+from types import CoroutineType
 from typing import Any
 
 from backtest.actors.kernel.fiber import Fiber
@@ -175,7 +176,8 @@ class StrategyHost(Desk):
             if self.fiber.inbox:
                 self._note_late(payload)
             pending = on_bar(payload)
-            return None if pending is None else _awaitable(pending, "on_bar")
+            is_plain = pending is None or type(pending) is CoroutineType
+            return pending if is_plain else _awaitable(pending, "on_bar")
         if kind is OrderEvent or kind is BalanceUpdate:
             if envelope[2] > self._applied:
                 self._applied = envelope[2]
@@ -337,11 +339,12 @@ class StrategyHost(Desk):
         on_timer = self._handlers.on_timer
         if on_timer is None:
             return None
-        return _awaitable(on_timer(timer.name), "on_timer")
+        pending = on_timer(timer.name)
+        return None if pending is None else _awaitable(pending, "on_timer")
 
 
 def _awaitable(pending: Any, handler: str) -> Awaitable[None] | None:
     """What a plain handler returned: nothing, or something to await; anything else is an error."""
-    if pending is None or isinstance(pending, Awaitable):
+    if pending is None or type(pending) is CoroutineType or isinstance(pending, Awaitable):
         return pending
     raise FieldTypeError(handler, f"returned {pending!r}: a handler returns nothing")

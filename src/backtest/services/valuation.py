@@ -29,11 +29,13 @@ class Valuation:
         "_conversion",
         "_dirty",
         "_exposed",
+        "_hour_ends",
         "_is_stale",
         "_is_touched",
         "_pairs",
         "_terms",
         "_touched",
+        "_trough",
         "cash",
         "first_ns",
         "first_prices",
@@ -63,10 +65,12 @@ class Valuation:
         self.sizes: dict[str, tuple[Decimal, Decimal]] = {}
         """By pair: signed size of all open positions, and their signed cost."""
         self._exposed = self._is_stale = False
+        self._hour_ends = 0
+        """The end of the hour of the last sample."""
         self.samples: list[tuple[int, Decimal]] = []
         """Equity at the end of each hour in which it may have changed: (time, equity)."""
         self.start: Decimal | None = None
-        self.peak = ZERO
+        self.peak = self._trough = ZERO
         self.max_drawdown = ZERO
         self.max_drawdown_rate = ZERO
         self.moments = 0
@@ -84,7 +88,7 @@ class Valuation:
     def begin(self, time: int) -> None:
         """The run starts now; what is owned now is what it starts with."""
         self.time = self.first_ns = self.last_ns = time
-        self.start = self.peak = self.equity()
+        self.start = self.peak = self._trough = self.equity()
         self._dirty = False
 
     # -- what the venue tells ----------------------------------------------------------------------
@@ -159,18 +163,19 @@ class Valuation:
                     equity = add(equity, mul(size, prices[code]))
             before = self.time
             if equity > self.peak:
-                self.peak = equity
-            else:
+                self.peak = self._trough = equity
+            elif equity < self._trough:
+                self._trough = equity
                 fall = sub(self.peak, equity)
                 if fall > self.max_drawdown:
                     self.max_drawdown = fall
                 if self.peak > ZERO and fall > mul(self.max_drawdown_rate, self.peak):
                     self.max_drawdown_rate = div(fall, self.peak)
-            hour = (before - 1) // HOUR  # the end of an hour belongs to it
-            if self.samples and (self.samples[-1][0] - 1) // HOUR == hour:
+            if self.samples and before <= self._hour_ends:
                 self.samples[-1] = (before, equity)
             else:
                 self.samples.append((before, equity))
+                self._hour_ends = -(-before // HOUR) * HOUR  # which belongs to the hour
             self._dirty = False
         self.time = self.last_ns = time
 
