@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -74,11 +74,16 @@ def play_market(
     seed: int = 1,
     depth_every: int = 0,
     shared: Mapping[str, Sequence[str]] | None = None,
+    cross: Collection[str] = (),
+    hedging: Collection[str] = (),
+    more: Sequence[MarketSpec] = (),
     prepare: Callable[[System], None] | None = None,
     **spec: Any,
 ) -> Market:
     """Let ``strategies`` trade for a minute; each has the account of its name, and those of others
-    that are ``shared`` with it. ``prepare`` is given the system before it begins."""
+    that are ``shared`` with it. ``cross`` names those with cross margin, ``hedging`` those that do
+    not net; ``more`` are markets beside the first. ``prepare`` is given the system before it
+    begins."""
     system = System(seed)
     one = market_pair() if pair is None else pair
     market = MarketSpec(
@@ -90,7 +95,13 @@ def play_market(
     run_id = id_of(f"{seed}")
     ids = IdSource(run_id, "party")
     accounts = {
-        name: Account(ids.draw(), name, next(iter(owned)), netting=netting)
+        name: Account(
+            ids.draw(),
+            name,
+            next(iter(owned)),
+            margin_mode="cross" if name in cross else "isolated",
+            netting=netting and name not in hedging,
+        )
         for name, owned in cash.items()
     }
     agents = {}
@@ -98,11 +109,12 @@ def play_market(
         own = tuple(accounts[one] for one in (name, *(shared or {}).get(name, ())))
         agent = Agent(ids.draw(), name, tuple(account.account_id for account in own))
         agents[f"strategy/{name}"] = (agent, own)
-    valuation = Valuation(one.quote.code, [one])
+    markets = {spec.pair.code: spec for spec in (market, *more)}
+    valuation = Valuation(one.quote.code, [spec.pair for spec in markets.values()])
     opening = [(name, asset, D(sum_)) for name, own in cash.items() for asset, sum_ in own.items()]
     system.begin_at(START)
     ledger = AccountActor(list(accounts), opening, [("USD", D(insurance))])
-    exchange = ExchangeActor(ids.draw(), run_id, {one.code: market}, agents, valuation)
+    exchange = ExchangeActor(ids.draw(), run_id, markets, agents, valuation)
     exchange.publication.depth_every = depth_every
     day = [(START + at, Phase(one.code, phase)) for at, phase in phases]  # type: ignore[arg-type]
     session = SessionActor(START, START + until, day)

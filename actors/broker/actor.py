@@ -13,6 +13,7 @@ from backtest.actors.venue.actor import VenueActor
 from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.commands import AtThisClose, Commands
+from backtest.actors.venue.cross_accounts import know_cross
 from backtest.actors.venue.entry_fills import EntryFills
 from backtest.actors.venue.exit_fills import ExitFills
 from backtest.actors.venue.expiry import Expiry, hold_back
@@ -38,7 +39,6 @@ from backtest.models import (
 from backtest.services.book.quoted_depth import depth_of_quote
 from backtest.services.cadence import Cadence
 from backtest.services.fills.walk import mark_of
-from backtest.services.margin.accounts import cross_accounts
 from backtest.services.valuation import Valuation
 
 from .cross_margin import CrossMargin
@@ -91,19 +91,7 @@ class BrokerActor(VenueActor):
         self._quote_desk = StandingQuotes(self.venue, self._execution, self._financing, self._cross)
         self._is_quoted = False
         """Whether there ever was a quote."""
-        self._know_cross()
-
-    def _know_cross(self) -> None:
-        """Tell the books which accounts have cross margin, and what backs those."""
-        venue = self.venue
-        accounts = {one.name: one for _, owned in self._agents.values() for one in owned}
-        pairs = {code: book.pair for code, book in venue.books.items()}
-        venue.cross.update(cross_accounts(accounts.values(), pairs))
-        venue.pooled.update(venue.cross)
-        for code, book in venue.books.items():
-            book.crossed = frozenset(venue.cross)
-            book.is_watched = bool(venue.cross)
-            book.backs = any(code in one.weights for one in venue.cross.values())
+        know_cross(self.venue, [one for _, owned in agents.values() for one in owned])
 
     def closing(self, stage: int) -> None:
         """A venue that never got to the end of its market data has no result."""

@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import ROUND_CEILING, Decimal
 
 from backtest.actors.protocol import EventKind, Facts
 from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.cancel import Cancellation
+from backtest.actors.venue.cross_accounts import Call, CrossAccounts
 from backtest.actors.venue.exit_fills import ExitFills, Scene
 from backtest.actors.venue.fill_records import record_fill
 from backtest.actors.venue.pair_book import PairBook
 from backtest.actors.venue.position import Closing, Lot, Position
-from backtest.actors.venue.positions import set_margin
 from backtest.actors.venue.venue import Venue
-from backtest.errors import RejectReason
 from backtest.models import PLAIN, Bar, MarketEvent, OrderDirection, Quote
-from backtest.money import ONE, ZERO, add, div, mul, plain, sub, to_step
-from backtest.services.fills.walk import Group, Hit, Working, point_of, slipped
+from backtest.money import ONE, ZERO, div, mul, plain, sub, to_step
+from backtest.services.fills.walk import Group, Hit, point_of, slipped
 from backtest.services.ledger.descriptions import traded
-from backtest.services.ledger.entries import sell_collateral, take_margin
+from backtest.services.ledger.entries import sell_collateral
 from backtest.services.margin.accounts import CrossAccount
-from backtest.services.margin.cross import Standing, standing_of
+from backtest.services.margin.cross import Standing
 from backtest.services.orders.revision import Revision, created_spot
 from backtest.services.settlement.amounts import NOTHING, Spot, spot_sold
 
 from .groups import accounts, groups_of
 from .shared_paths import SharedPath, stake_of_part
 
-__all__ = ["Call", "CrossMargin"]
-
-
-class Call(Working):
-    """What a walk comes to where a cross margin account is called."""
-
-    __slots__ = ("account",)
-
-    def __init__(self, account: CrossAccount) -> None:
-        super().__init__("liquidation", False, None, ONE)
-        self.account = account
+__all__ = ["CrossMargin"]
 
 
 class _Watch(SharedPath):
@@ -56,18 +44,17 @@ class _Watch(SharedPath):
         self._weight = account.weights.get(book.code, ZERO)
 
     def standing(self) -> Standing:
-        return self._client.standing(self.account, self.book)
+        return self._client.path_standing(self.account, self.book)
 
     def weight(self) -> Decimal:
         return self._weight
 
 
-class CrossMargin:
+class CrossMargin(CrossAccounts):
     """Calls cross margin accounts, and finds the money for what they owe."""
 
     def __init__(self, venue: Venue, cancellation: Cancellation, exit_fills: ExitFills) -> None:
-        self._venue = venue
-        self._cancellation = cancellation
+        super().__init__(venue, cancellation)
         self._exit_fills = exit_fills
         self._scene: Scene | None = None
         """Where the account is called whose positions on another pair are being closed."""
@@ -77,41 +64,20 @@ class CrossMargin:
         """The accounts with something at stake when the price of ``book`` moves."""
         found: list[SharedPath] = []
         for account in self._venue.cross.values():
-            backed = book.code in account.weights and any(self._positions(account))
+            backed = book.code in account.weights and any(self.positions(account))
             if backed or account.name in accounts(book):
                 found.append(_Watch(self, account, book))
         return found
 
-    def _positions(self, account: CrossAccount) -> Iterator[Position]:
-        """The open positions of the account, pair by pair, oldest first."""
-        for book in self._venue.books.values():
-            for position in book.positions:
-                if position.account == account.name:
-                    yield position
-
-    # -- where it stands ---------------------------------------------------------------------------
-
-    def standing(self, account: CrossAccount, book: PairBook | None) -> Standing:
-        """Where the account stands while the price of ``book`` moves, the others at their marks;
-        without a ``book`` all are at their marks."""
-        venue = self._venue
-        return standing_of(
-            account.asset,
-            account.collateral,
-            lambda asset: self._total(account, asset),
-            [
-                (position.book.code, stake_of_part(position.book, lot))
-                for position in self._positions(account)
-                for lot in position.lots
-            ],
-            lambda code: venue.books[code].last,
-            None if book is None else book.code,
-            ONE if book is None else book.pair.price_increment,
-        )
-
-    def _total(self, account: CrossAccount, asset: str) -> Decimal:
-        both = self._venue.money.get((account.name, asset))
-        return ZERO if both is None else add(both[0], both[1])
+    def path_standing(self, account: CrossAccount, book: PairBook) -> Standing:
+        """Where the account stands while the price of ``book`` moves, as the walk along a bar looks
+        at it: its keys are lots."""
+        held = [
+            (one.book.code, stake_of_part(one.book, lot))
+            for one in self.positions(account)
+            for lot in one.lots
+        ]
+        return self.standing_with(account, held, book)
 
     # -- the call ----------------------------------------------------------------------------------
 
@@ -120,16 +86,12 @@ class CrossMargin:
         marks."""
         concerned = {position.account: None for position in book.positions}
         for name, backed in self._venue.cross.items():
-            if book.code in backed.weights and any(self._positions(backed)):
+            if book.code in backed.weights and any(self.positions(backed)):
                 concerned[name] = None
         for name in concerned:
             account = self._venue.cross.get(name)
             if account is not None and self.is_called(account):
                 await self.call(account, None)
-
-    def is_called(self, account: CrossAccount) -> bool:
-        """Whether it has positions, and does not suffice at the marks."""
-        return any(self._positions(account)) and self.standing(account, None).level(ZERO) <= ZERO
 
     async def call(self, account: CrossAccount, scene: Scene | None) -> None:
         """Cancel what is pending, then close positions, worst first, until it suffices."""
@@ -144,22 +106,13 @@ class CrossMargin:
             + f"equity {plain(standing.equity(price))}, maintenance "
             f"{plain(standing.maintenance(price))}"
         )
-        await self._cancel_orders(account, scene, detail)
+        await self.cancel_orders(account, detail, scene=scene)
         while True:
             standing = self.standing(account, book)
             worst = standing.worst(price)
             if worst is None or standing.level(price) > ZERO:
                 return
-            await self._close_position(worst.position, scene, detail)
-
-    async def _cancel_orders(self, account: CrossAccount, scene: Scene | None, detail: str) -> None:
-        for book in self._venue.books.values():
-            for branch in list(book.branches.values()):
-                if branch.account == account.name and branch.order is not None:
-                    if scene is not None and book is scene.book:
-                        for leg in [branch] if branch.part is None else branch.part.exits:
-                            scene.walk.drop(leg)
-                    await self._cancellation.cancel(branch, None, RejectReason.MARGIN_CALL, detail)
+            await self._close_position(worst, scene, detail)
 
     async def _close_position(self, position: Position, scene: Scene | None, detail: str) -> None:
         """Liquidate a position, lot by lot: what closes one of them may close others."""
@@ -219,49 +172,23 @@ class CrossMargin:
             scene = self._scene
         account.is_raising = True
         try:
-            if self._lacks(account, needed):
+            if self.lacks(account, needed):
                 detail = f"account {account.name} needs {plain(needed)} {account.asset}"
-                await self._cancel_orders(account, scene, detail)
-            for position in list(self._positions(account)):
-                if position is not spare and self._lacks(account, needed):
-                    await self._take_margin(account, position, needed)
+                await self.cancel_orders(account, detail, scene=scene)
+            await self.use_margins(account, needed, () if spare is None else (spare,))
             for asset, code, _ in account.collateral:
-                if self._lacks(account, needed):
+                if self.lacks(account, needed):
                     await self._sell(account, asset, self._venue.books[code], needed, spare, scene)
-            while self._lacks(account, needed):
+            while self.lacks(account, needed):
                 book, price = _place(scene)
                 standing = self.standing(account, book)
                 best = standing.best(price)
-                if best is None or best.position is spare:
+                if best is None or best is spare:
                     break
                 detail = f"account {account.name} needs its profit"
-                await self._close_position(best.position, scene, detail)
+                await self._close_position(best, scene, detail)
         finally:
             account.is_raising = False
-
-    def _lacks(self, account: CrossAccount, needed: Decimal) -> bool:
-        return self._venue.available(account.name, account.asset) < needed
-
-    async def _take_margin(
-        self, account: CrossAccount, position: Position, needed: Decimal
-    ) -> None:
-        venue, margin = self._venue, position.pool.margin
-        short = sub(needed, venue.available(account.name, account.asset))
-        amount = min(short, margin)
-        if amount <= ZERO:
-            return
-        legs = take_margin(account.name, account.asset, amount)
-        order = position.lots[0].order
-        balances = await venue.post(legs, order.id, "margin used for the account")
-        changes = set_margin(venue, position, sub(margin, amount))
-        venue.publisher.tell(
-            EventKind.MARGIN_USED,
-            position.lots[0].branch,
-            position.lots[0].order,
-            positions=changes,
-            detail=f"{plain(amount)} {account.asset} of its margin pays for a loss of the account",
-            balances=balances,
-        )
 
     async def _sell(
         self,
@@ -279,7 +206,7 @@ class CrossMargin:
         bar = scene.bar if own and scene is not None else book.bar
         if isinstance(bar, Quote):
             price = bar.bid
-        owner = spare or next(self._positions(account), None)
+        owner = spare or next(self.positions(account), None)
         if price is None or bar is None or owner is None:
             return
         free = venue.available(account.name, account.asset)

@@ -9,6 +9,7 @@ from attrs import evolve
 from backtest.actors.protocol import NO_FACTS, Facts
 from backtest.actors.venue.branch import Branch, order_of
 from backtest.actors.venue.cancel import Cancellation
+from backtest.actors.venue.cross_accounts import Call
 from backtest.actors.venue.entry_fills import EntryFills
 from backtest.actors.venue.exit_fills import ExitFills, Scene
 from backtest.actors.venue.expiry import shorten
@@ -41,7 +42,7 @@ from backtest.services.fills.walk import (
 )
 from backtest.services.orders.expiry import ended_because
 
-from .cross_margin import Call, CrossMargin
+from .cross_margin import CrossMargin
 from .groups import all_groups, group_of
 from .shared_paths import shared_paths
 

@@ -25,6 +25,7 @@ from backtest.actors.venue.actor import VenueActor
 from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.commands import Commands
+from backtest.actors.venue.cross_accounts import know_cross
 from backtest.actors.venue.entry_fills import EntryFills
 from backtest.actors.venue.exit_fills import ExitFills
 from backtest.actors.venue.expiry import Expiry
@@ -40,6 +41,7 @@ from backtest.services.valuation import Valuation
 from backtest.times import MINUTE
 
 from .auctions import HaltEnds
+from .calls import Calls
 from .market import MarketBook, MarketSpec
 from .matching import Matching
 from .publication import Publication
@@ -97,7 +99,7 @@ class ExchangeActor(VenueActor):
     need not know which of the two it trades at. A trade is one entry of the ledger, with the legs
     of both. `Phase` messages, of a session, say when there are auctions and when it is closed.
 
-    Raises `ConfigError` for an account with cross margin, of which an exchange knows nothing yet.
+    Raises `ConfigError` for an account with collateral, which nobody buys at the mark here.
     """
 
     publishes = True
@@ -111,13 +113,13 @@ class ExchangeActor(VenueActor):
         valuation: Valuation,
     ) -> None:
         super().__init__(agents)
-        for _, accounts in agents.values():
-            for account in accounts:
-                if account.margin_mode != "isolated":
-                    raise ConfigError(
-                        f"account {account.name!r} has {account.margin_mode} margin: on an "
-                        'exchange give margin_mode="isolated"'
-                    )
+        accounts = {one.name: one for _, owned in agents.values() for one in owned}
+        for account in accounts.values():
+            if account.collateral:
+                raise ConfigError(
+                    f"account {account.name!r} has {', '.join(account.collateral)} as collateral, "
+                    "which on an exchange nobody buys at the mark: leave collateral out there"
+                )
         venue = self.venue = _ExchangeVenue(self, broker_id, run_id, markets, valuation)
         books: dict[str, MarketBook] = {}
         for code, book in venue.books.items():
@@ -130,14 +132,17 @@ class ExchangeActor(VenueActor):
         cancellation = Cancellation(venue)
         exits = SpotExits(venue, cancellation)
         exit_fills = ExitFills(venue)
+        know_cross(venue, accounts.values())
+        calls = Calls(venue, cancellation)
+        exit_fills.backing = calls
         self._financing = Financing(venue, exit_fills, between_agents=True)
         self._commands = Commands(venue, cancellation, exits, self._financing)
         self.publication = Publication(books)
         self._trades = Trades(
-            venue, cancellation, exit_fills, EntryFills(venue, cancellation, exits)
+            venue, cancellation, exit_fills, EntryFills(venue, cancellation, exits), calls
         )
         self._matching = Matching(
-            venue, cancellation, self._trades, self.publication, _owners(agents)
+            venue, cancellation, self._trades, self.publication, _owners(agents), calls
         )
         self._dues = Expiry(venue, cancellation, self._financing)
         self._bars_on: set[str] = set()

@@ -7,6 +7,7 @@ from decimal import Decimal
 from backtest.actors.protocol import NO_FACTS, Facts
 from backtest.actors.venue.branch import order_of
 from backtest.actors.venue.cancel import Cancellation
+from backtest.actors.venue.cross_accounts import Call
 from backtest.actors.venue.fill_plans import rest_is_dust
 from backtest.actors.venue.position import Closing
 from backtest.actors.venue.positions import drop_closing
@@ -18,6 +19,7 @@ from backtest.services.fills.walk import Working
 from backtest.services.orders.expiry import ended_because
 
 from .auctions import Auctions
+from .calls import Calls
 from .fillable import fillable
 from .market import MarketBook
 from .pending import book_of, branch_of, instructions_of, leaves_of, must_end, passes_protection
@@ -43,12 +45,14 @@ class Matching:
         trades: Trades,
         publication: Publication,
         owners: dict[str, int],
+        calls: Calls,
     ) -> None:
         self._venue = venue
         self._cancellation = cancellation
         self._trades = trades
         self._publication = publication
-        self._placement = Placement(venue, owners)
+        self._calls = calls
+        self._placement = Placement(venue, owners, calls)
         self._coming = self._placement.coming
         self.has_failed = False
         """Whether the venue begins again: then nothing that is pending may be without a place."""
@@ -68,14 +72,21 @@ class Matching:
         self._venue.publisher.release()
 
     async def _follow(self) -> None:
-        publisher, coming = self._venue.publisher, self._coming
-        while publisher.told or coming:
+        publisher, coming, calls = self._venue.publisher, self._coming, self._calls
+        while publisher.told or calls.touched or coming:
             if publisher.told:
                 self._placement.catch_up()
                 continue
+            if calls.touched:
+                calls.look()
+                continue
             working = coming.popleft()
-            if working.is_live:
+            if isinstance(working, Call):
+                await calls.carry_out(working)
+            elif working.is_live:
                 await self._take_in(book_of(working), working)
+                if self._venue.cross and must_end(working):
+                    calls.touch(branch_of(working).account, False)
 
     async def change_phase(self, book: MarketBook, phase: PhaseName) -> None:
         """From now on ``book`` trades like this; an auction that ends is uncrossed first, and what
@@ -99,6 +110,7 @@ class Matching:
         """Trading goes on: what came to wait for a price meanwhile may have reached it already."""
         if book.phase == "continuous" and book.last is not None:
             self._placement.fire(book, book.last)
+            self._calls.wake(book)
 
     async def end_halt(self, book: MarketBook) -> None:
         """A halt is over: trade on, unless the session has called another phase meanwhile, or the
@@ -196,13 +208,20 @@ class Matching:
             if dealt.volume:
                 traded = lots if dealt.volume == lots else book.lots(dealt.volume)
                 orders.take(front, traded)
+                self._calls.paid(working)
             await self._after(book, dealt, price)
+            if working in book.unmet:
+                return False
         return False
 
     async def _after(self, book: MarketBook, dealt: Dealt, price: Decimal) -> None:
         """What follows of a trade: who could not pay is out, the price is news, stops fire."""
         for working in dealt.short:
-            if working.is_live:
+            if not working.is_live:
+                continue
+            if must_end(working):
+                self._calls.hold(working)
+            else:
                 await self._end(working, *_short_of(working, price))
         if dealt.trade is not None:
             self._publication.trade(book, dealt.trade)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
 from decimal import Decimal
 
 from backtest.actors.venue.branch import Branch
+from backtest.actors.venue.cross_accounts import Call
 from backtest.actors.venue.position import Closing
 from backtest.actors.venue.stops import tell_trailed, tell_triggered
 from backtest.actors.venue.venue import Venue
 from backtest.services.book.book import Resting
 from backtest.services.fills.walk import Working, trailed
 
+from .calls import Calls
 from .market import MarketBook
 from .pending import leaves_of, market_of, workings_of
 from .triggers import Trigger
@@ -27,12 +28,12 @@ class Placement:
     what waits for a price, and puts what is to meet somebody into `coming`.
     """
 
-    def __init__(self, venue: Venue, owners: dict[str, int]) -> None:
+    def __init__(self, venue: Venue, owners: dict[str, int], calls: Calls) -> None:
         self._venue = venue
+        self._calls = calls
         self._owners = owners
         """Whose an account is: orders of one owner do not trade with each other."""
-        self.coming: deque[Working] = deque()
-        """What is to be matched, in the order in which it came."""
+        self.coming = calls.coming
         self.touched: dict[MarketBook, None] = {}
         """The markets in which anything has changed."""
         self._placed: dict[Branch, dict[Working, int]] = {}
@@ -59,10 +60,13 @@ class Placement:
             book = market_of(branch)
             self.touched[book] = None
             self._place(book, branch)
+            if venue.cross:
+                self._calls.touch(branch.account)
 
     def recover(self) -> None:
         """The venue begins again after a failure: what it was about when it failed comes again."""
         self.coming.clear()
+        self._calls.recover()
         branches: dict[Branch, None] = {}
         for book in self._venue.books.values():
             branches.update(dict.fromkeys(book.branches.values()))
@@ -162,6 +166,8 @@ class Placement:
         for working in list(book.trailing):
             self._trail(book, working, price)
         self.fire(book, price)
+        if self._calls.near:
+            self._calls.moved(book)
 
     def _trail(self, book: MarketBook, working: Working, price: Decimal) -> None:
         """A trailing stop follows the price, and never goes back."""
@@ -179,6 +185,9 @@ class Placement:
     def fire(self, book: MarketBook, price: Decimal) -> None:
         """What the price has reached waits no more."""
         for working in book.triggers.fire(price):
+            if type(working) is Call:
+                self.coming.append(working)
+                continue
             if not working.is_live:
                 continue
             book.trailing.pop(working, None)

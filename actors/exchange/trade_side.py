@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from backtest.actors.venue.branch import Branch, order_of
-from backtest.actors.venue.close_plans import CloseTerms, covered, priced
+from backtest.actors.venue.close_plans import CloseTerms, covered, covered_together, priced
 from backtest.actors.venue.fill_plans import opening_plan, spot_legs, spot_plan
 from backtest.actors.venue.position import Closing, Piece, Position
 from backtest.actors.venue.venue import Venue
@@ -38,6 +38,7 @@ class TradeSide:
         "branch",
         "closes",
         "kept_after_closes",
+        "lacks",
         "opens",
         "opens_id",
         "order_id",
@@ -70,6 +71,8 @@ class TradeSide:
         self.kept_after_closes = ZERO
         self.plan: Spot | Opening | None = None
         """What comes of the part that buys, sells or opens."""
+        self.lacks = ZERO
+        """What a cross margin account has not available to pay for what it closes."""
         self.opens_id: UUID | None = None
         """The id under which the opening part of an order fills whose first part closed."""
         if type(working) is Closing:
@@ -86,6 +89,16 @@ class TradeSide:
             self._spot(venue, wanted)
         else:
             self._trading(venue, wanted)
+
+    @property
+    def closed(self) -> list[Position]:
+        """The positions of which it closes something."""
+        return [terms.closing.lot.position for terms in self.closes]
+
+    @property
+    def own(self) -> Branch | None:
+        """Whose order trades; None where a close of a position does."""
+        return None if type(self.working) is Closing else self.branch
 
     def _close(self, venue: Venue, closing: Closing, wanted: Decimal) -> None:
         """A close of a position, whoever asked for it: it needs no money."""
@@ -104,27 +117,34 @@ class TradeSide:
     ) -> tuple[Decimal, Decimal, Sums]:
         """Close ``pieces``: how much that is, the money then, and the sums of the order that
         closes."""
-        pools: dict[Position, Pool] = {}
         total = ZERO
         for _, _, volume in pieces:
             total = add(total, volume)
-        left = total
+        crossed = self.account in venue.cross
+        pools: dict[Position, Pool] = {}
+        closes: list[CloseTerms] = []
+        left, free = total, money
         for lot, order, volume in pieces:
             pool = pools.get(lot.position)
             if pool is None:
-                liquidates = closing.role == "liquidation"
+                liquidates = closing.role == "liquidation" and not crossed
                 pool = lot.position.closing(self.price, left, liquidates)
             own = closing
             if lot is not closing.lot:
                 own = Closing(closing.id, closing.role, lot, closing.kind, tally=closing.tally)
             terms = priced(self.book, own, order, volume, self.price, pool, sums, taker=self.taker)
-            # What an order has reserved can pay for a close as well as what is available.
-            terms = covered(venue, terms, money)
-            self._add_close(terms)
+            if not crossed:
+                # What an order has reserved can pay for a close as well as what is available.
+                terms = covered(venue, terms, free)
+                free = _after(free, terms)
+            closes.append(terms)
             pools[lot.position], sums = terms.pool, terms.sums
-            money = add(money, add(add(terms.margin, terms.pnl), terms.uncovered))
-            money = add(sub(money, terms.fee), terms.fee_uncovered)
             left = sub(left, volume)
+        for terms in covered_together(closes, money) if crossed else closes:
+            self._add_close(terms)
+            money = _after(money, terms)
+            if crossed:
+                self.lacks = add(self.lacks, add(terms.uncovered, terms.fee_uncovered))
         return total, money, sums
 
     def _add_close(self, terms: CloseTerms) -> None:
@@ -152,7 +172,7 @@ class TradeSide:
         book, branch = self.book, self.branch
         order = branch.order
         assert order is not None
-        money = add(order.reserved, venue.spendable(self.account, book.quote))
+        money = add(order.reserved, venue.available(self.account, book.quote))
         closed, money, sums = self._nets(venue, wanted, money)
         wanted = ZERO if branch.reduces else sub(wanted, closed)
         leaves, kept, before = sub(order.volume, closed), order.reserved, branch.offset
@@ -161,6 +181,8 @@ class TradeSide:
         try:
             if closed:
                 kept = min(venue.reserve(branch, leaves, sums), order.reserved, max(ZERO, money))
+            if venue.cross and wanted:
+                money = self._spendable(venue, money, order.reserved)
             if wanted:
                 plan = opening_plan(
                     venue,
@@ -190,6 +212,17 @@ class TradeSide:
             )
             self.segments.append((self.opens_id or order.id, legs))
 
+    def _spendable(self, venue: Venue, money: Decimal, reserved: Decimal) -> Decimal:
+        """What of ``money`` may open something: not what other positions of a cross margin account
+        have lost, but always what the order has ``reserved``, as far as that is there."""
+        book = self.book
+        closed = book.facing(self.account, self.working.buy) if self.branch.nets else ()
+        lost = venue.lost(self.account, book.quote, closed)
+        beyond = sub(money, reserved)
+        if not lost or beyond <= ZERO:
+            return money
+        return add(reserved, max(ZERO, sub(beyond, lost)))
+
     def _nets(self, venue: Venue, wanted: Decimal, money: Decimal) -> tuple[Decimal, Decimal, Sums]:
         """Close what is open on the other side, oldest first: how much, the money then, and what
         the fills of the order come to then."""
@@ -202,3 +235,9 @@ class TradeSide:
         tally = branch.own_tally()
         own = Closing(branch.id, "netting", pieces[0][0], branch.kind, tally=tally)
         return self._pieces(venue, own, pieces, money, branch.sums)
+
+
+def _after(money: Decimal, terms: CloseTerms) -> Decimal:
+    """What there is of ``money`` once that was closed."""
+    money = add(money, add(add(terms.margin, terms.pnl), terms.uncovered))
+    return add(sub(money, terms.fee), terms.fee_uncovered)

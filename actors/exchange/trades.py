@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
@@ -26,7 +26,9 @@ from backtest.services.ledger.descriptions import traded
 from backtest.services.ledger.entries import Leg, round_off, sweep
 from backtest.services.settlement.amounts import Spot
 
+from .calls import Calls
 from .market import MarketBook
+from .pending import branch_of
 from .trade_side import TradeSide
 
 __all__ = ["Dealt", "Trades"]
@@ -49,11 +51,13 @@ class Trades:
         cancellation: Cancellation,
         exit_fills: ExitFills,
         entries: EntryFills,
+        calls: Calls,
     ) -> None:
         self._venue = venue
         self._cancellation = cancellation
         self._exit_fills = exit_fills
         self._entries = entries
+        self._calls = calls
         self.tape: list[MarketTrade] = []
         """Every trade, with both sides by name."""
         self.clearing: dict[str, Decimal] = {}
@@ -76,11 +80,14 @@ class Trades:
         venue = self._venue
         wanted = volume
         short: list[Working] = []
+        raised: dict[str, None] = {}
         while True:
-            one = TradeSide(venue, book, taker, volume, price, not in_auction)
-            other = TradeSide(venue, book, maker, volume, price, False)
+            one = self._side(book, taker, volume, price, not in_auction)
+            other = self._side(book, maker, volume, price, False)
             both = min(one.volume, other.volume)
             if both == volume:
+                if venue.cross and await self._raise((one, other), raised):
+                    continue  # it has more available now, and less in reserve
                 break
             # Only who keeps the other from more is short of it.
             short = [side.working for side in (one, other) if side.volume == both]
@@ -117,6 +124,30 @@ class Trades:
         await self._sweep(book)
         return Dealt(both, tick, tuple(short) if both < wanted else ())
 
+    def _side(
+        self, book: MarketBook, working: Working, volume: Decimal, price: Decimal, taker: bool
+    ) -> TradeSide:
+        """One side of it, which has none where only profits of other positions could pay for it."""
+        side = TradeSide(self._venue, book, working, volume, price, taker)
+        if side.lacks:
+            cross = self._venue.cross[side.account]
+            if self._calls.needs_profits(cross, side.lacks, side.closed, side.own):
+                side.volume = ZERO
+        return side
+
+    async def _raise(self, sides: Sequence[TradeSide], raised: dict[str, None]) -> bool:
+        """Let the accounts that lack something for what they close find it, each once; whether any
+        did."""
+        venue, found = self._venue, False
+        for side in sides:
+            if side.lacks and side.account not in raised:
+                raised[side.account] = None
+                cross = venue.cross[side.account]
+                needed = add(venue.available(side.account, cross.asset), side.lacks)
+                await self._calls.find(cross, needed, side.closed, side.own)
+                found = True
+        return found
+
     def can_pay(
         self,
         book: MarketBook,
@@ -136,7 +167,7 @@ class Trades:
         for maker, volume, price in met:
             total = add(total, volume)
             side = TradeSide(venue, book, maker, volume, price, False)
-            if side.volume < volume:
+            if side.volume < volume or side.lacks:
                 return False
             account = side.account
             free = left.get(account)
@@ -151,7 +182,23 @@ class Trades:
             if free < ZERO:
                 return False
             left[account] = free
-        return TradeSide(venue, book, taker, total, met[-1][2], True).volume == total
+        return all(
+            side.volume == total and not side.lacks
+            for side in self._whole_sides(book, taker, total, [price for _, _, price in met])
+        )
+
+    def _whole_sides(
+        self, book: MarketBook, taker: Working, volume: Decimal, prices: Sequence[Decimal]
+    ) -> Iterator[TradeSide]:
+        """All of ``taker`` at the last, the worst of ``prices``: on a cross margin account, what
+        whose positions lose at each mark on the way is not there to be spent."""
+        venue, mark = self._venue, book.last
+        crossed = branch_of(taker).account in venue.cross
+        try:
+            for book.last in (mark, prices[0], prices[-1]) if crossed else (mark,):
+                yield TradeSide(venue, book, taker, volume, prices[-1], True)
+        finally:
+            book.last = mark
 
     async def _post(
         self, one: TradeSide, other: TradeSide, price: Decimal, volume: Decimal

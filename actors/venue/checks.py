@@ -216,6 +216,12 @@ def check_cross(venue: Venue, branch: Branch, needed: Decimal) -> None:
             f"{branch.account} has cross margin in {cross.asset}: it cannot hold positions settled "
             f"in {branch.book.quote}",
         )
+    if branch.account in venue.called and not (branch.reduces or _is_sale(branch)):
+        refuse(
+            RejectReason.MARGIN_CALL,
+            f"{branch.account} is called, and its positions are being closed: until it suffices "
+            "again it takes reduce-only orders, closes and sales",
+        )
     free = venue.spendable(branch.account, cross.asset)
     if branch.asset == cross.asset and needed > free:
         refuse(
@@ -224,6 +230,10 @@ def check_cross(venue: Venue, branch: Branch, needed: Decimal) -> None:
             "after what its positions have "
             f"lost, {plain(needed)} needed",
         )
+
+
+def _is_sale(branch: Branch) -> bool:
+    return branch.spot and not branch.buy
 
 
 def check_post_only(

@@ -19,6 +19,7 @@ from .venue import Venue
 __all__ = [
     "CloseTerms",
     "covered",
+    "covered_together",
     "frees",
     "priced",
     "reversal_reserve",
@@ -111,6 +112,29 @@ def covered(venue: Venue, terms: CloseTerms, free: Decimal) -> CloseTerms:
         terms = with_more(terms, missing)
         missing = sub(missing, sub(terms.margin, before))
     return terms._replace(uncovered=loss, fee_uncovered=max(ZERO, missing))
+
+
+def covered_together(closes: Sequence[CloseTerms], free: Decimal) -> list[CloseTerms]:
+    """The same for all that one order closes of a cross margin account: what the one brings pays
+    for the other, then the margin of what is left of them, the youngest first."""
+    left, made = free, list(closes)
+    for terms in closes:
+        left = add(left, sub(add(terms.margin, terms.pnl), terms.fee))
+    missing, seen = left.copy_negate(), set[Position]()
+    for place in range(len(made) - 1, -1, -1):
+        terms = made[place]
+        position = terms.closing.lot.position
+        if missing > ZERO and position not in seen:
+            seen.add(position)
+            made[place] = more = with_more(terms, missing)
+            missing = sub(missing, sub(more.margin, terms.margin))
+    for place, terms in enumerate(made):
+        if missing > ZERO:
+            fee = min(missing, max(ZERO, terms.fee))
+            loss = min(sub(missing, fee), max(ZERO, add(terms.margin, terms.pnl).copy_negate()))
+            made[place] = terms._replace(uncovered=loss, fee_uncovered=fee)
+            missing = sub(missing, add(fee, loss))
+    return made
 
 
 def sums_after(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 
 from backtest.models import TradingPair, TradingRules
@@ -14,6 +14,8 @@ from .instrument import Instrument
 from .position import Piece, Position
 
 __all__ = ["Listing", "walks_with_order"]
+
+_NEITHER: tuple[dict[Position, None], dict[Position, None]] = ({}, {})
 
 
 class Listing(Instrument):
@@ -28,6 +30,7 @@ class Listing(Instrument):
         "immediate",
         "is_watched",
         "joint_groups",
+        "listed",
         "own_branches",
         "own_positions",
         "positions",
@@ -44,6 +47,8 @@ class Listing(Instrument):
         """The same branches by account: with thousands of accounts nobody looks through all."""
         self.own_positions: dict[str, tuple[dict[Position, None], dict[Position, None]]] = {}
         """The same positions by account: its shorts and its longs."""
+        self.listed = 0
+        """How many positions there ever were."""
         self.has_oco = False
         """Whether there ever was an order here with one-cancels-other partners."""
         self.groups: list[Group] | None = None
@@ -79,6 +84,8 @@ class Listing(Instrument):
 
     def list_position(self, position: Position) -> None:
         """A position was opened."""
+        self.listed += 1
+        position.number = self.listed
         self.positions[position] = None
         own = self.own_positions.get(position.account)
         if own is None:
@@ -101,6 +108,13 @@ class Listing(Instrument):
         now: for who only looks at them."""
         own = self.own_positions.get(account)
         return () if own is None else own[not long]
+
+    def held(self, account: str) -> Sequence[Position]:
+        """All positions of ``account``, oldest first."""
+        shorts, longs = self.own_positions.get(account, _NEITHER)
+        if not (shorts and longs):
+            return [*shorts, *longs]
+        return sorted((*shorts, *longs), key=lambda one: one.number)
 
     def opposite(self, account: str, long: bool, volume: Decimal) -> list[Piece]:
         """What an order of that side closes of them with ``volume``: the oldest first."""

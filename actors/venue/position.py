@@ -49,6 +49,7 @@ class Position:
         "liquidation",
         "long",
         "lots",
+        "number",
         "pool",
         "tally",
     )
@@ -60,6 +61,8 @@ class Position:
         self.pool: Pool = EMPTY
         self.lots: list[Lot] = []
         """Oldest first."""
+        self.number = 0
+        """Its place among all that there ever were on the pair."""
         self.fills = 0
         """How many have opened something of it."""
         self.liquidation: Decimal | None = None

@@ -53,8 +53,9 @@ def catch_up(venue: Venue, branch: Branch) -> None:
         venue.records.keep(branch.order)
 
 
-def tell_triggered(venue: Venue, working: Working) -> None:
-    """Say of a stop that it was reached, if there is something left for it to fill."""
+def tell_triggered(venue: Venue, working: Working, why: str = "") -> None:
+    """Say of a stop that it was reached, if there is something left for it to fill; ``why`` a
+    liquidation is one that comes of no price of its own."""
     if not working.is_live:
         return
     if working.kind == "trailing_stop":
@@ -72,6 +73,7 @@ def tell_triggered(venue: Venue, working: Working) -> None:
         EventKind.TRIGGERED,
         branch,
         order,
+        detail=why,
         close=close,
         facts=Facts(condition=working.kind, price=working.price, quantity=left),
     )

@@ -68,6 +68,8 @@ class Venue:
         """Desks by the account they trade on."""
         self.cross: dict[str, CrossAccount] = {}
         """The accounts with cross margin, by name."""
+        self.called: dict[str, None] = {}
+        """Those of them that are being liquidated, and do not suffice yet."""
         self.branch_of: dict[int, Branch | None] = {}
         """Branches by every id they ever had (as an integer, which hashes faster); None for one
         that is done."""
@@ -138,13 +140,22 @@ class Venue:
         """What ``account`` may spend of ``asset``."""
         return self.money.get((account, asset), _NOTHING)[0]
 
+    def reserved(self, account: str, asset: str) -> Decimal:
+        """What ``account`` has of ``asset`` in reserves and margins."""
+        return self.money.get((account, asset), _NOTHING)[1]
+
     def spendable(self, account: str, asset: str, but: Collection[Position] = ()) -> Decimal:
         """What ``account`` may put into new orders: for a cross margin account, what is available
         less what its positions, ``but`` for some, have lost so far."""
         free = self.available(account, asset)
-        cross = self.cross.get(account) if self.cross else None
+        lost = self.lost(account, asset, but) if self.cross else ZERO
+        return max(ZERO, sub(free, lost)) if lost else free
+
+    def lost(self, account: str, asset: str, but: Collection[Position] = ()) -> Decimal:
+        """What the positions of a cross margin account, ``but`` for some, have lost on balance."""
+        cross = self.cross.get(account)
         if cross is None or cross.asset != asset:
-            return free
+            return ZERO
         pnl = ZERO
         for book in self.books.values():
             last = book.last
@@ -153,7 +164,7 @@ class Venue:
             for position in chain(*book.own_positions.get(account, ())):
                 if position not in but:
                     pnl = add(pnl, book.pnl(position, last))
-        return max(ZERO, add(free, pnl)) if pnl < ZERO else free
+        return max(ZERO, pnl.copy_negate())
 
     async def post(
         self,

@@ -82,9 +82,11 @@ def _trailed(_: RejectReason | None, facts: Facts, _said: str) -> str:
     return f"trailing stop at {plain(facts.level)}"  # type: ignore[arg-type]
 
 
-def _triggered(_: RejectReason | None, facts: Facts, _said: str) -> str:
+def _triggered(_: RejectReason | None, facts: Facts, said: str) -> str:
     price, left = plain(facts.price), plain(facts.quantity)  # type: ignore[arg-type]
-    if facts.condition == "limit":
+    if said:
+        what = said
+    elif facts.condition == "limit":
         what = f"the stop was reached, it is a limit order at {price} from here on"
     else:
         what = f"{facts.condition} at {price} was reached"

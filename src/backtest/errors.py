@@ -128,7 +128,7 @@ class RejectReason(Named):
     VENUE_FAILED = "VENUE_FAILED"
     """The venue failed while it dealt with the command, and was restarted; the command is lost."""
     MARGIN_CALL = "MARGIN_CALL"
-    """Cancelled because the account's margin no longer sufficed."""
+    """Cancelled, or refused, because the account's margin no longer sufficed."""
     NO_LIQUIDITY = "NO_LIQUIDITY"
     """The book had nothing (more) for a market order to meet."""
     SELF_TRADE = "SELF_TRADE"

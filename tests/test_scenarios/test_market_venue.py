@@ -72,10 +72,11 @@ class TestSpec:
                 D(ticks) / 100 for ticks in range(1, 9)
             ]
 
-    def test_an_account_with_cross_margin_may_not_trade_here(self) -> None:
-        account = Account(UUID(int=3), "a", "USD", margin_mode="cross")
+    def test_an_account_with_collateral_may_not_trade_here(self) -> None:
+        backing = {"BTC": D("0.9")}
+        account = Account(UUID(int=3), "a", "USD", margin_mode="cross", collateral=backing)
         agent = Agent(UUID(int=4), "a", (account.account_id,))
-        with pytest.raises(ConfigError, match="account 'a' has cross margin: on an exchange give"):
+        with pytest.raises(ConfigError, match="account 'a' has BTC as collateral, which on an"):
             ExchangeActor(
                 UUID(int=1),
                 UUID(int=2),

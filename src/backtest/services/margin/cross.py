@@ -120,7 +120,7 @@ class Standing:
         """The key of the position with the largest loss, the oldest of equals; None without one."""
         found = None
         least: Decimal | None = None
-        for key, pnl in self._results(price):
+        for key, pnl in self.results(price):
             if least is None or pnl < least:
                 found, least = key, pnl
         return found
@@ -128,7 +128,7 @@ class Standing:
     def best(self, price: Decimal) -> Any:
         """The key of the position with the largest profit, if there is one with any."""
         found, most = None, ZERO
-        for key, pnl in self._results(price):
+        for key, pnl in self.results(price):
             if pnl > most:
                 found, most = key, pnl
         return found
@@ -136,12 +136,13 @@ class Standing:
     def bears(self, key: Any, price: Decimal) -> bool:
         """Whether money and collateral pay what the position of ``key`` has lost."""
         loss = ZERO
-        for own, pnl in self._results(price):
+        for own, pnl in self.results(price):
             if own is key:
                 loss = pnl
         return add(add(self.money, mul(self.units, price)), loss) >= ZERO
 
-    def _results(self, price: Decimal) -> Iterable[tuple[Any, Decimal]]:
+    def results(self, price: Decimal) -> Iterable[tuple[Any, Decimal]]:
+        """The keys of the positions, and what each has won or lost at ``price``."""
         for one in self.elsewhere:
             yield one.key, one.pnl
         for stake in self.positions():

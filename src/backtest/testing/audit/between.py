@@ -30,6 +30,9 @@ _KEPT = _FEES | {"ADJUSTMENT"}
 _CLEARED = frozenset(("CLOSE_PNL", "FEE_OVERNIGHT", "ADJUSTMENT"))
 """What may go through clearing: funding does, from longs to shorts or back."""
 
+_NOISE = Fraction(1, 10**18)
+"""Averages, of which orders tell what their positions have cost, are rounded to 24 places."""
+
 Key = tuple[str, str]
 
 
@@ -180,7 +183,7 @@ class BetweenAudit:
                 self._closes[asset] = 0
             # Each close is rounded down, so what rounding leaves is never negative.
             bound = self._closes.get(asset, 0) * self._steps[asset]
-            if not 0 <= whole(held[0] - owed) <= bound:
+            if not -_NOISE <= whole(held[0] - owed) <= bound:
                 self._fail(
                     "I1",
                     f"clearing has {shown(held[0])} {asset}, positions are {shown(owed)} ahead, "

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any, NoReturn
 
-from .units import Units, whole
+from .segments import segments
+from .units import Units, shown, whole
 
 __all__ = ["MarginAudit"]
 
@@ -66,12 +67,18 @@ class MarginAudit:
             pool.add(order)
         return pools.values()
 
-    def check_exchange(self, positions: Iterable[Any]) -> None:
+    def check_exchange(
+        self, positions: Iterable[Any], money: Mapping[Key, tuple[Units, Units]]
+    ) -> None:
         """On an exchange: of what stands below its maintenance the liquidation is in the book, or
-        waits for somebody to meet."""
+        waits for somebody to meet; of an account with cross margin, that of all that it has."""
+        held: dict[Any, list[_Pool]] = {}
         for pool in self._pools(positions):
             book = self._venue.books[pool.pair]
-            if book.phase != "continuous" or pool.account_id in self.accounts:
+            if pool.account_id in self.accounts:
+                held.setdefault(pool.account_id, []).append(pool)
+                continue
+            if book.phase != "continuous":
                 continue
             if not pool.margin:
                 continue  # a known limit: rounded to nothing by a split, it has no price of its own
@@ -80,10 +87,64 @@ class MarginAudit:
                     "I13",
                     f"{pool} stands below its maintenance at {book.last}, and nothing is under way",
                 )
+        for account_id, pools in held.items():
+            self._check_called(self.accounts[account_id], pools, money)
+
+    def _check_called(
+        self, account: Any, pools: list[_Pool], money: Mapping[Key, tuple[Units, Units]]
+    ) -> None:
+        equity, needed = self._sums(account, pools, money)
+        waits = {pool: _is_under_way(self._venue.books[pool.pair], pool) for pool in pools}
+        if equity > needed:
+            if any(waits.values()) and not self._lacks(account):
+                self._fail("I13", f"account {account.name} suffices, and is being liquidated")
+            return
+        for pool, under_way in waits.items():
+            if self._venue.books[pool.pair].phase == "continuous" and not under_way:
+                self._fail(
+                    "I13",
+                    f"account {account.name} has {float(equity)} and must maintain "
+                    f"{float(needed)}, and {pool} is not under way",
+                )
+
+    def _lacks(self, account: Any) -> bool:
+        """Whether a stop-loss of it waits, perhaps for what a liquidation brings."""
+        return any(
+            working.kind == "stop_loss" and working.branch.account == account.name
+            for book in self._venue.books.values()
+            for working in book.unmet
+        )
+
+    def saw(self, entry: Any, money: Mapping[Key, tuple[Units, Units]]) -> None:
+        """An entry was posted, and ``money`` is what there is after it: where the insurance bears
+        what a cross margin account has lost by a close, that account has nothing left."""
+        for _, legs in segments(entry):
+            if not any(leg[0] == "insurance" and leg[3] < 0 for leg in legs):
+                continue
+            closes = {leg[0] for leg in legs if leg[2].name == "CLOSE_PNL"}
+            for account in self.accounts.values():
+                available, unavailable = money.get((account.name, account.settlement_asset), (0, 0))
+                if account.name in closes and (available or unavailable):
+                    self._fail(
+                        "I21",
+                        f"entry {entry.number}: the insurance pays for {account.name}, which has "
+                        f"{shown(available)} and {shown(unavailable)} in reserve",
+                    )
 
     def _check(
         self, account: Any, pools: list[_Pool], money: Mapping[Key, tuple[Units, Units]]
     ) -> None:
+        equity, needed = self._sums(account, pools, money)
+        if equity <= needed:
+            self._fail(
+                "I13",
+                f"account {account.name} has {float(equity)} and must maintain {float(needed)}",
+            )
+
+    def _sums(
+        self, account: Any, pools: list[_Pool], money: Mapping[Key, tuple[Units, Units]]
+    ) -> tuple[Fraction, Fraction]:
+        """The equity of a cross margin account, and what it must maintain."""
         equity = whole(sum(money.get((account.name, account.settlement_asset), ())))
         for asset, weight in account.collateral.items():
             owned = whole(sum(money.get((account.name, asset), ())))
@@ -93,11 +154,7 @@ class MarginAudit:
             book = self._venue.books[pool.pair]
             equity += pool.gain(book)
             needed += pool.maintenance(book)
-        if equity <= needed:
-            self._fail(
-                "I13",
-                f"account {account.name} has {float(equity)} and must maintain {float(needed)}",
-            )
+        return equity, needed
 
     def _price(self, asset: str, settlement: str) -> Fraction:
         for book in self._venue.books.values():

@@ -16,7 +16,8 @@ the first message after which one of the invariants does not hold:
 * I10 folding the journal from empty gives the live balances
 * I11 no NaN, no infinity, no price or volume at or below zero
 * I12 what trades brought an account is what its fills say
-* I13 after a bar, no position or cross margin account that it concerns is below its maintenance
+* I13 after a bar, no position or cross margin account that it concerns is below its maintenance; on
+  an exchange what is so is being liquidated
 * I14 notional, fee, PnL and margin of every fill are those of the formulas
 * I15 its price is within its bar and its limit, and not from before its acceptance
 * I16 what filled on one side of a bar is within the volume that there was
@@ -186,7 +187,7 @@ class Oracle:
             self._between.check(self._money)
             self.books.check(self._is_whole)
             if self._is_whole and not self._broker._matching.has_failed:
-                self._margins.check_exchange(self._chains.positions.values())
+                self._margins.check_exchange(self._chains.positions.values(), self._money)
         changed = self._chains.changed
         self.messages.check_told(changed)
         changed.clear()
@@ -262,6 +263,8 @@ class Oracle:
                     "I2", f"entry {entry.number} ({entry.why}) sums to {shown(total)} {asset}"
                 )
         self._fold(entry)
+        if self._between is not None:
+            self._margins.saw(entry, self._money)
         self._chains.entries.append(entry)
         self._trades.entries.append(entry)
         self._value.entries.append(entry)

@@ -26,10 +26,12 @@ D = Decimal
 class Crowd(Trader):
     """One of many: what a `Trader` does, now and then, whatever the market does meanwhile.
 
-    ``reference`` are the prices before anybody has traded.
+    ``reference`` are the prices before anybody has traded; ``crosses``: an account of its own has
+    cross margin.
     """
 
     reference: dict[str, Decimal]
+    crosses: bool = False
 
     def on_start(self) -> None:
         super().on_start()
@@ -61,6 +63,11 @@ class Crowd(Trader):
         if not self._client.holdings.rules[pair].spot_allowed:
             fitting, other = other, fitting
         return fitting * 10 + other
+
+    def _volume(self, pair: str) -> Decimal:
+        """With cross margin now and then as much as it takes to be called."""
+        volume = super()._volume(pair)
+        return volume * self.random.choice((1, 10, 40)) if self.crosses else volume
 
     def last_price(self, pair: str) -> Decimal | None:
         return super().last_price(pair) or self.reference.get(pair)

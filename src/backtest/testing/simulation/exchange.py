@@ -45,6 +45,7 @@ class ExchangeWorld(World):
             phase=self._phase if kind is Crowd else lambda: self.market.phase,
             step=self.plan.step_ns // 10**9,
             reference={code: spec.reference_price for code, spec in self.plan.specs.items()},
+            crosses=any(self.plan.accounts[name].margin_mode == "cross" for name in one.accounts),
         )
 
     def _relay(self) -> None:

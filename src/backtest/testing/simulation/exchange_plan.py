@@ -12,6 +12,7 @@ import attrs
 
 from backtest.actors.exchange.market import MarketSpec
 from backtest.models import Account, TradingPair, TradingRules
+from backtest.models.account import MarginMode
 from backtest.money import to_step
 
 from .chance import draw_weighted, stream
@@ -71,6 +72,8 @@ def draw_exchange(seed: int, without: frozenset[str]) -> Plan:
             specs[code] = attrs.evolve(spec, rules=rules)
     pairs = {code: spec.pair for code, spec in specs.items()}
     accounts, opening = _draw_money(seed, specs)
+    if any(one.margin_mode == "cross" for one in accounts.values()):
+        specs = {code: _strict(seed, spec) for code, spec in specs.items()}
     chance = stream(seed, "insurance")
     insurance = ((CASH, D(chance.randrange(1, 10**6))),) if chance.random() < 0.3 else ()
     agents = _draw_crowd(seed, [name for name in accounts if name != MAKER], step, without)
@@ -109,6 +112,16 @@ def _draw_spec(
     )
 
 
+def _strict(seed: int, spec: MarketSpec) -> MarketSpec:
+    """As a rule with so much to maintain that a whole account is called, now and then."""
+    chance = stream(seed, f"exchange/strict/{spec.pair.code}")
+    if chance.random() < 0.2 or spec.rules.spot_allowed:
+        return spec
+    rate = D(chance.choice([20, 50, 80])) / 100
+    rules = attrs.evolve(spec.rules, maintenance_rate=rate, maintenance_tiers=None)
+    return attrs.evolve(spec, rules=rules)
+
+
 def _draw_rules(chance: Random, pair: TradingPair) -> TradingRules:
     spot = chance.random() < 0.35
     drawn: dict[str, Any] = {
@@ -135,9 +148,12 @@ def _draw_money(
     accounts: dict[str, Account] = {}
     opening: list[tuple[str, str, Decimal]] = []
     names = [f"account-{number}" for number in range(chance.choice([2, 3, 3, 5, 8]))]
+    mixed = stream(seed, "exchange/cross").random() < 0.5
     for place, name in enumerate([*names, MAKER]):
         nets = name == MAKER or chance.random() < 0.8
-        accounts[name] = Account(UUID(int=100 + place), name, CASH, netting=nets)
+        crosses = mixed and name != MAKER and stream(seed, f"exchange/{name}").random() < 0.6
+        mode: MarginMode = "cross" if crosses else "isolated"
+        accounts[name] = Account(UUID(int=100 + place), name, CASH, netting=nets, margin_mode=mode)
         size = draw_weighted(chance, [("enough", 6), ("tight", 4), ("huge", 1)])
         if name == MAKER:
             size = "endless"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from backtest.actors.exchange.calls import Calls
 from backtest.actors.exchange.matching import Matching
 from backtest.actors.exchange.placement import Placement
 from backtest.actors.exchange.trade_side import TradeSide
@@ -121,6 +122,15 @@ def _no_call(real: Any) -> Any:
     return fire
 
 
+def _uncalled(real: Any) -> Any:
+    """Nobody looks at accounts with cross margin."""
+
+    def look(self: Calls) -> None:
+        self.touched.clear()
+
+    return look
+
+
 def _level_off(real: Any) -> Any:
     """A level forgets what was taken of it in part."""
 
@@ -185,6 +195,7 @@ EXCHANGE_PLANTS: tuple[tuple[str, str, Any, str, Any], ...] = (
     ("second-best", "the second-best price is met first", OrderBook, "front", _worse_first),
     ("self-trade", "agents trade with themselves", Placement, "owner_of", _nobodys),
     ("no-call", "liquidations do not come to the book", Placement, "fire", _no_call),
+    ("uncalled", "cross margin accounts are not called", Calls, "look", _uncalled),
     ("level-off", "a level forgets what was taken", OrderBook, "take", _level_off),
     ("ghosts", "what is cancelled stays in the book", Placement, "_withdraw", _ghosts),
     ("crossed", "what comes in rests, and crosses", Matching, "_meet", _rests_crossed),
