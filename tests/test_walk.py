@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -38,3 +39,12 @@ def test_it_names_every_stop_from_the_call_to_the_fill(venue: str, fills: str) -
     assert files[0].startswith("strategies/")
     assert files.index("actors/venue/accept.py") < files.index(fills)
     assert files.index(fills) < len(files) - 1 - files[::-1].index("actors/host/host.py")
+
+
+def test_the_page_names_the_stops_in_their_order() -> None:
+    page = (ROOT / "docs" / "walk.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| `([\w.]+)` \|", page, re.MULTILINE)
+    passed = iter([line.split()[-1] for line in _told("--list", "broker")[1:]])
+    assert len(named) > 30
+    # Each is passed after the one before it.
+    assert [stop for stop in named if stop not in passed] == []
