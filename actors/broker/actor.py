@@ -125,7 +125,7 @@ class BrokerActor(VenueActor):
         elif kind is Subscribe:
             pass  # everything comes to everybody here
         elif kind is EndOfData:
-            self.venue.valuation.sample(self.system.now)
+            self.venue.valuation.sample(self.events.now)
         else:
             raise BacktestError(f"the broker does not understand {payload!r}")
         return None
@@ -144,7 +144,7 @@ class BrokerActor(VenueActor):
         book = self._books.get(asked.pair)
         if book is None:
             return BacktestError(f"there is no pair {asked.pair!r} here")
-        return depth_of_quote(asked.pair, self.system.now, book.last_quote, book.last)
+        return depth_of_quote(asked.pair, self.events.now, book.last_quote, book.last)
 
     # -- commands between market events ------------------------------------------------------------
 

@@ -173,7 +173,7 @@ class ExchangeActor(VenueActor):
     def handle(self, envelope: Envelope) -> Awaitable[None] | None:
         payload = envelope[4]
         kind = type(payload)
-        now = self.system.now
+        now = self.events.now
         if now >= self._sample_at:
             # What all agents together are worth is looked at once a minute, not at every message.
             self._valuation.move_to(now)
@@ -209,7 +209,7 @@ class ExchangeActor(VenueActor):
             self.publication.welcome(client.name, client.channel, payload.wants)
             self._tick_bars()
         elif kind is EndOfData:
-            self.venue.valuation.sample(self.system.now)
+            self.venue.valuation.sample(self.events.now)
         else:
             raise BacktestError(f"the exchange does not understand {payload!r}")
 
@@ -281,7 +281,7 @@ class ExchangeActor(VenueActor):
     # -- time --------------------------------------------------------------------------------------
 
     async def _ring(self, due: FallDue) -> None:
-        book, now = self.books[due.pair], self.system.now
+        book, now = self.books[due.pair], self.events.now
         if book.charges and self._financing.is_due_at(book, now):
             await self._dues.settle(book, now)
         await self._dues.ring(book)
@@ -291,7 +291,7 @@ class ExchangeActor(VenueActor):
     def _look_ahead(self, book: MarketBook) -> None:
         """Make sure that the clock wakes the exchange when positions are charged next."""
         if book.charges:
-            self._financing.is_due_at(book, self.system.now)  # finds out when that is
+            self._financing.is_due_at(book, self.events.now)  # finds out when that is
             due = [] if book.next_rollover is None else [book.next_rollover]
             if book.next_funding is not None:
                 due.append(book.next_funding[0])
@@ -311,7 +311,7 @@ class ExchangeActor(VenueActor):
             if code not in self._bars_on and self.publication.has_bars(code):
                 self._bars_on.add(code)
                 length = book.spec.bar_ns
-                start = self.system.now // length * length
+                start = self.events.now // length * length
                 self._set_bar(code, start, length)
 
     def _set_bar(self, code: str, start: int, length: int) -> None:
@@ -319,7 +319,7 @@ class ExchangeActor(VenueActor):
         self.link(self.name).post_at(start + length, _BarEnds(code, start), ORDER_EVENT)
 
     def _end_bar(self, due: _BarEnds) -> None:
-        book, now = self.books[due.pair], self.system.now
+        book, now = self.books[due.pair], self.events.now
         self.publication.end_bar(book, due.start, now)
         if self.publication.has_bars(due.pair):
             self._set_bar(due.pair, now, book.spec.bar_ns)

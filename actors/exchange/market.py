@@ -136,7 +136,7 @@ class MarketBook(PairBook):
     @property
     def now(self) -> int:
         """The time, in nanoseconds."""
-        return self._actor.system.now
+        return self._actor.events.now
 
     @property
     def halts(self) -> int:

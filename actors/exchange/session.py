@@ -84,7 +84,7 @@ class SessionActor(Actor):
 
     def _emit(self) -> int:
         """Send what is due; when the next thing is."""
-        now, day = self.system.now, self._day
+        now, day = self.events.now, self._day
         while self._sent < len(day) and day[self._sent][0] <= now:
             phase = day[self._sent][1]
             self._sent += 1

@@ -74,7 +74,7 @@ class VenueActor(Actor):
                     venue.pooled.add(one.name)
             self._listeners.append(client.channel)
         venue.learn(balances)
-        venue.valuation.begin(self.system.now)
+        venue.valuation.begin(self.events.now)
 
     def _forget(self, channel: Channel) -> None:
         """A strategy was stopped by its rule: the others go on, its orders stay as they are."""

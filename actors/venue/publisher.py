@@ -105,7 +105,7 @@ class Publisher:
         """
         if facts is not NO_FACTS or (reason is not None and not detail):
             detail = sentence(kind, reason, facts, detail)
-        client, now = branch.client, self._actor.system.now
+        client, now = branch.client, self._actor.events.now
         if self.told is not None:
             self.told.append((branch, children))
         self._record(
@@ -277,7 +277,7 @@ class Publisher:
         about = order
         if about is None and branch is not None and branch.lot is not None:
             about = branch.lot.opened[-1].order
-        now = self._actor.system.now
+        now = self._actor.events.now
         kind = EventKind.REJECTED
         self._record(now, kind, number, about, reason, detail, 0, asked, None, NO_FACTS)
         self._send(

@@ -103,12 +103,12 @@ class Venue:
 
     @property
     def now(self) -> int:
-        return self.actor.system.now
+        return self.actor.events.now
 
     @property
     def at(self) -> datetime:
         """The time as orders carry it."""
-        return self.actor.system.moment
+        return self.actor.events.moment
 
     def next_number(self) -> int:
         """The number of the next order in the table of orders."""
@@ -327,7 +327,7 @@ class Venue:
         branch.number = self._branches = self._branches + 1
         self.branch_of[branch.id.int] = branch
         book.list_order(branch)
-        now = self.actor.system.now
+        now = self.actor.events.now
         if not branch.accepted:
             branch.accepted = now
         book.waiting.append((now, branch))
