@@ -155,7 +155,7 @@ gone."""
 
 
 def _looked_at(changes: Changes) -> tuple[tuple[UUID, TradingOrder | None], ...]:
-    return tuple((name, None if one is None else one.look()) for name, one in changes)
+    return tuple((name, None if one is None else one.frozen()) for name, one in changes)
 
 
 class OrderEvent(NamedTuple):
@@ -198,12 +198,12 @@ class OrderEvent(NamedTuple):
     @property
     def order(self) -> SpotOrder | TradingOrder | None:
         """The order that the event is about, in its new state."""
-        return None if self.about is None else self.about.look()
+        return None if self.about is None else self.about.frozen()
 
     @property
     def live(self) -> SpotOrder | TradingOrder | None:
         """What is pending of the branch after the event."""
-        return None if self.pending is None else self.pending.look()
+        return None if self.pending is None else self.pending.frozen()
 
     @property
     def positions(self) -> tuple[tuple[UUID, TradingOrder | None], ...]:
@@ -213,7 +213,7 @@ class OrderEvent(NamedTuple):
     @property
     def children(self) -> tuple[tuple[int, SpotOrder | TradingOrder], ...]:
         """For a split: the branch numbers and orders of the parts."""
-        return tuple((number, one.look()) for number, one in self.parts)
+        return tuple((number, one.frozen()) for number, one in self.parts)
 
     def __repr__(self) -> str:
         reason = None if self.reason is None else self.reason.name

@@ -204,7 +204,7 @@ class OrderClient:
         for number, part in event.parts:
             known = self._branches.get(number)
             if known is not None:  # it takes over from several positions, each told by itself
-                known.take_over(part.look())
+                known.take_over(part.frozen())
                 continue
             made = self._new_handle(parent, number, part)
             made.is_triggered = parent.is_triggered
@@ -218,7 +218,7 @@ class OrderClient:
 
     def _new_handle(self, parent: OrderHandle, number: int, revision: Revision) -> OrderHandle:
         """The handle of a branch that came of another."""
-        order: SpotOrder | TradingOrder = revision.look()
+        order: SpotOrder | TradingOrder = revision.frozen()
         made = OrderHandle(self, parent.pair, order.direction, order.volume, parent.spot)
         made.branch, made.id, made.has_stop = number, order.branch_id, order.stop_price is not None
         made.answer()

@@ -104,7 +104,7 @@ class OrderState(Command["OrderHandle"]):
     @property
     def live(self) -> SpotOrder | TradingOrder | None:
         """What is pending now, as a frozen order."""
-        return None if self.pending is None else self.pending.look()
+        return None if self.pending is None else self.pending.frozen()
 
     @property
     def is_accepted(self) -> bool:
@@ -260,7 +260,7 @@ class OrderState(Command["OrderHandle"]):
         elif kind is EventKind.MODIFIED and event.pending is not None:
             self.volume = add(self.filled_volume, event.pending.volume)
             # An exit of spot may go on without one.
-            self.has_stop = self.has_stop and event.pending.look().stop_price is not None
+            self.has_stop = self.has_stop and event.pending.frozen().stop_price is not None
         if event.opened:
             # The parts of a split have handles of their own.
             # What other orders have of the position, or the parts of a split, is theirs.

@@ -81,7 +81,7 @@ class PositionView:
         return self.volume > ZERO
 
     @property
-    def is_short(self) -> bool:
+    def is_underfunded(self) -> bool:
         return self.volume < ZERO
 
     @property

@@ -248,7 +248,7 @@ class CrossMargin(CrossAccounts):
         volume, amount, fee = plan.volume, plan.amount, plan.fee
         venue, client = self._venue, owner.lots[0].branch.client
         branch = Branch(venue.ids.draw(), client, account.name, book, True, ONE, "market", False)
-        branch.asset, branch.worst, branch.volume = asset, price, volume
+        branch.asset, branch.reservation_price, branch.volume = asset, price, volume
         branch.number = venue.next_branch()
         venue.branch_of[branch.id.int] = None
         what = (

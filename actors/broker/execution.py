@@ -1,4 +1,4 @@
-"""A market event at the venue: trigger, match and settle (semantics, section 5)."""
+"""A market event at the venue: trigger, match and settle (docs/fills.md)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from backtest.actors.protocol import NO_FACTS, Facts
-from backtest.actors.venue.branch import Branch, order_of
+from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.cross_accounts import Call
 from backtest.actors.venue.entry_fills import EntryFills
@@ -15,7 +15,7 @@ from backtest.actors.venue.exit_fills import ExitFills, Scene
 from backtest.actors.venue.expiry import shorten
 from backtest.actors.venue.netting import Netting
 from backtest.actors.venue.pair_book import PairBook
-from backtest.actors.venue.position import Closing, Lot
+from backtest.actors.venue.position import Closing, Lot, branch_of
 from backtest.actors.venue.stops import tell_moved, tell_trailed, tell_triggered
 from backtest.actors.venue.venue import Venue
 from backtest.errors import RejectReason
@@ -197,7 +197,7 @@ class Execution:
         ended.sort(key=lambda working: working.sequence)
         for working in ended:
             if working.is_live:
-                await self._end(order_of(working))
+                await self._end(branch_of(working))
 
     async def _end(self, branch: Branch) -> None:
         """Cancel an order that fills at its first opportunity or not at all."""
@@ -286,7 +286,7 @@ class Execution:
         if type(working) is Call:
             await self._cross.call(working.account, Scene(book, bar, walk, hit))
             return
-        branch = order_of(working)
+        branch = branch_of(working)
         if hit.passed:
             await self._refuse_fill(walk, hit, branch)
         elif branch.spot:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from backtest.actors.venue.branch import Branch, Owned, order_of
+from backtest.actors.venue.branch import Branch, Owned
 from backtest.actors.venue.listing import walks_with_order
 from backtest.actors.venue.oco import OcoGroup
 from backtest.actors.venue.pair_book import PairBook
-from backtest.actors.venue.position import Closing, Lot
+from backtest.actors.venue.position import Closing, Lot, branch_of
 from backtest.services.fills.walk import Group, Working
 
 __all__ = ["accounts", "all_groups", "group_of", "groups_of"]
@@ -36,7 +36,7 @@ def group_of(book: PairBook, working: Working) -> Group:
     all_groups(book)
     if type(working) is Closing:
         return book.walks_in(working.lot.position)
-    return order_of(working).group
+    return branch_of(working).group
 
 
 def groups_of(book: PairBook, account: str) -> list[Group]:
@@ -108,7 +108,7 @@ def _is_spot(group: Group) -> bool:
 
 def _branch(group: Group) -> Branch:
     if group.entry is not None:
-        return order_of(group.entry)
+        return branch_of(group.entry)
     part = group.parts[0]
     assert isinstance(part, Lot | Owned)
     return part.branch

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from backtest.actors.kernel.message import ORDER_EVENT
+from backtest.actors.venue.position import branch_of
 from backtest.actors.venue.venue import Venue
 from backtest.errors import RejectReason
 from backtest.money import plain
@@ -15,7 +16,7 @@ from backtest.services.book.book import OrderBook, Resting
 from backtest.services.fills.walk import Working
 
 from .market import MarketBook
-from .pending import branch_of, leaves_of, must_end, passes_protection
+from .pending import leaves_of, must_end, passes_protection
 from .placement import Placement
 from .trades import Dealt, Trades
 

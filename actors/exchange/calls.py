@@ -16,7 +16,7 @@ from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.cross_accounts import Call, CrossAccounts
 from backtest.actors.venue.exit_fills import Scene
-from backtest.actors.venue.position import Closing, Position
+from backtest.actors.venue.position import Closing, Position, branch_of
 from backtest.actors.venue.positions import drop_closing
 from backtest.actors.venue.stops import tell_triggered
 from backtest.actors.venue.venue import Venue
@@ -28,7 +28,7 @@ from backtest.services.margin.accounts import CrossAccount
 from backtest.services.margin.cross import Standing
 
 from .market import MarketBook
-from .pending import branch_of, market_of
+from .pending import market_of
 
 __all__ = ["Calls"]
 
@@ -102,14 +102,14 @@ class Calls(CrossAccounts):
             self._lacking.pop(name, None)
             return
         standing, price = self._stands(account, books)
-        is_short = standing.level(price) <= ZERO
-        lacking = self._lacks_still(name, is_short)
-        if is_short or lacking or len(books) > 1:
+        is_underfunded = standing.level(price) <= ZERO
+        lacking = self._lacks_still(name, is_underfunded)
+        if is_underfunded or lacking or len(books) > 1:
             for book in books:
                 self.near.setdefault(book, {})[name] = None
         if paid:
             self._come_again(lacking)
-        if not is_short:
+        if not is_underfunded:
             self._end(account, standing, price, lacking)
             self._set_alarms(account, books, standing)
         elif name in self._venue.called:
@@ -273,13 +273,14 @@ class Calls(CrossAccounts):
             if self._lacking.get(name, {}).pop(working, working) is not working:
                 self.touch(name)
 
-    def _lacks_still(self, name: str, is_short: bool) -> Collection[Working]:
-        """What of the account waits for profits of others: liquidations while it ``is_short``."""
+    def _lacks_still(self, name: str, is_underfunded: bool) -> Collection[Working]:
+        """What of the account waits for profits of others: liquidations, while it
+        ``is_underfunded``."""
         lacking = self._lacking.get(name)
         if lacking is None:
             return ()
         for working in list(lacking):
-            if not working.is_live or (working.kind == "liquidation" and not is_short):
+            if not working.is_live or (working.kind == "liquidation" and not is_underfunded):
                 del lacking[working]
         if not lacking:
             del self._lacking[name]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from backtest.actors.venue.branch import order_of
 from backtest.actors.venue.oco import OcoGroup
-from backtest.actors.venue.position import Closing, Lot
+from backtest.actors.venue.position import Closing, Lot, branch_of
 from backtest.money import ZERO, sub
 from backtest.services.book.book import SelfTrade
 from backtest.services.fills.walk import Working
@@ -70,7 +69,7 @@ class _Others:
         book = self._book
         if type(working) is Closing:
             return book.lots(self._close(working.lot, book.volume_of(lots)))
-        branch = order_of(working)
+        branch = branch_of(working)
         if branch.oco is not None:
             if self._filled.setdefault(branch.oco, branch.oco_member) != branch.oco_member:
                 return 0

@@ -5,11 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 from backtest.actors.protocol import NO_FACTS, Facts
-from backtest.actors.venue.branch import order_of
 from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.cross_accounts import Call
 from backtest.actors.venue.fill_plans import rest_is_dust
-from backtest.actors.venue.position import Closing
+from backtest.actors.venue.position import Closing, branch_of
 from backtest.actors.venue.positions import drop_closing
 from backtest.actors.venue.venue import Venue
 from backtest.errors import RejectReason
@@ -22,7 +21,7 @@ from .auctions import Auctions
 from .calls import Calls
 from .fillable import fillable
 from .market import MarketBook
-from .pending import book_of, branch_of, instructions_of, leaves_of, must_end, passes_protection
+from .pending import book_of, instructions_of, leaves_of, must_end, passes_protection
 from .placement import Placement
 from .publication import Publication
 from .session import PhaseName
@@ -258,7 +257,7 @@ class Matching:
         if type(working) is Closing:
             drop_closing(self._venue, working, reason, detail, facts)
             return
-        await self._cancellation.cancel(order_of(working), None, reason, detail, facts=facts)
+        await self._cancellation.cancel(branch_of(working), None, reason, detail, facts=facts)
 
 
 def _short_of(working: Working, price: Decimal) -> tuple[RejectReason, str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from backtest.actors.venue.branch import Branch, order_of
-from backtest.actors.venue.position import Closing
+from backtest.actors.venue.branch import Branch
+from backtest.actors.venue.position import Closing, branch_of
 from backtest.models import Instructions
 from backtest.services.fills.walk import Working, protection_passed
 
@@ -13,7 +13,6 @@ from .market import MarketBook
 
 __all__ = [
     "book_of",
-    "branch_of",
     "instructions_of",
     "leaves_of",
     "market_of",
@@ -28,11 +27,6 @@ def market_of(branch: Branch) -> MarketBook:
     book = branch.book
     assert isinstance(book, MarketBook)
     return book
-
-
-def branch_of(working: Working) -> Branch:
-    """Whose it is."""
-    return working.branch if type(working) is Closing else order_of(working)
 
 
 def book_of(working: Working) -> MarketBook:

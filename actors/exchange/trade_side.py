@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 from uuid import UUID
 
-from backtest.actors.venue.branch import Branch, order_of
+from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.close_plans import CloseTerms, covered, covered_together, priced
 from backtest.actors.venue.fill_plans import opening_plan, spot_legs, spot_plan
-from backtest.actors.venue.position import Closing, Piece, Position
+from backtest.actors.venue.position import Closing, Piece, Position, branch_of
 from backtest.actors.venue.venue import Venue
 from backtest.money import ZERO, add, sub
 from backtest.services.fills.walk import Working
@@ -81,7 +81,7 @@ class TradeSide:
             self.order_id = working.lot.order.id
             self._close(venue, working, wanted)
             return
-        self.branch = branch = order_of(working)
+        self.branch = branch = branch_of(working)
         self.account = branch.account
         assert branch.order is not None
         self.order_id = branch.order.id

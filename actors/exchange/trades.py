@@ -15,7 +15,7 @@ from backtest.actors.venue.exit_fills import ExitFills
 from backtest.actors.venue.fill_plans import rest_is_dust
 from backtest.actors.venue.fill_records import Match
 from backtest.actors.venue.netting import netted
-from backtest.actors.venue.position import Closing
+from backtest.actors.venue.position import Closing, branch_of
 from backtest.actors.venue.venue import Venue
 from backtest.errors import RejectReason
 from backtest.models import MarketTrade, Trade
@@ -28,7 +28,6 @@ from backtest.services.settlement.amounts import Spot
 
 from .calls import Calls
 from .market import MarketBook
-from .pending import branch_of
 from .trade_side import TradeSide
 
 __all__ = ["Dealt", "Trades"]

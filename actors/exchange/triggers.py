@@ -10,7 +10,7 @@ from backtest.services.fills.walk import Working
 __all__ = ["Trigger", "Triggers"]
 
 _RANK = {"stop_loss": 1, "liquidation": 2, "take_profit": 3}
-"""At an equal price an entry comes first, then these (semantics, section 6)."""
+"""At an equal price an entry comes first, then these (docs/fills.md)."""
 
 
 class Trigger:

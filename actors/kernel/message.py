@@ -18,7 +18,7 @@ __all__ = [
     "Envelope",
 ]
 
-# Priorities at one time (semantics, section 1). A command travels with the priority of a market
+# Priorities at one time (docs/kernel.md). A command travels with the priority of a market
 # event to the venue, so that one with latency that arrives at a bar's close is accepted before it.
 MARKET_TO_VENUE = 0
 COMMAND = 0

@@ -1,4 +1,4 @@
-"""New orders at the venue: from what a command asks to the order that is pending."""
+"""New orders at the venue: every check in its order, the reserve, the order that is pending."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def _buffered(branch: Branch, ask: Create, stop: Decimal | None) -> str:
     """What an order reserves for that has no limit: more than its price, for that may move."""
     buy = branch.buy
     price = branch.book.meets(buy) if stop is None else stop
-    if not buy or ask.limit_price is not None or price is None or branch.worst <= price:
+    if not buy or ask.limit_price is not None or price is None or branch.reservation_price <= price:
         return ""
     buffer = plain(mul(branch.book.rules.market_buffer, _HUNDRED))
     what = "the last price" if stop is None else "its stop"
     told = (
-        f": it reserves at {plain(branch.worst)}, {what} {plain(price)} and the market_buffer of "
-        f"{buffer} % on top, which comes back with the fill"
+        f": it reserves at {plain(branch.reservation_price)}, {what} {plain(price)} and the "
+        f"market_buffer of {buffer} % on top, which comes back with the fill"
     )
     if stop is None:
         lever = "" if branch.spot else f", leverage={plain(branch.leverage)}"
@@ -110,7 +110,7 @@ class Acceptance:
         branch.instructions = ask.instructions
         if is_exit:
             branch.limit_price, branch.stop_price = ask.take_profit, ask.stop_loss
-            branch.entry_id = branch.id
+            branch.entry_order_id = branch.id
             order = self._spot(branch, ask, reserve, fee)
             self._exits.sell_owned(branch, order)
         else:
@@ -199,15 +199,15 @@ class Acceptance:
         buy = branch.buy
         now = book.meets(buy)
         if limit is not None and buy:
-            branch.worst = limit
+            branch.reservation_price = limit
         else:
-            branch.worst = book.worst_price(buy, limit, stop, now)
+            branch.reservation_price = book.worst_price(buy, limit, stop, now)
             if kind == "market" and book.standing.quote is not None:
                 self._reserve_as_quoted(branch, buy, volume, now)
         branch.taker = takes(buy, limit, stop if kind == "stop_limit" else now)
         branch.asset = book.base if branch.spot and not buy else book.quote
         if branch.spot:
-            near = branch.worst if buy else sold_at(book, limit or stop, price)
+            near = branch.reservation_price if buy else sold_at(book, limit or stop, price)
             if mul(volume, near) < book.step:
                 check_dust(book, buy, NOTHING, volume, near)
         at = price if stop is None else stop
@@ -237,7 +237,7 @@ class Acceptance:
         standing = branch.book.standing
         if now is not None and standing.at(self._venue.now) is not None:
             if standing.suffices(buy, volume):
-                branch.worst = now
+                branch.reservation_price = now
 
     def _net(self, branch: Branch, volume: Decimal, instructions: Instructions) -> None:
         """Let an order close the other side first; a reduce-only order must have one to close."""
@@ -258,20 +258,26 @@ class Acceptance:
         margin = ZERO
         opens = sub(volume, branch.offset)
         if not branch.spot and opens > ZERO:
-            margin = book.margin(opens, branch.worst, branch.leverage)
+            margin = book.margin(opens, branch.reservation_price, branch.leverage)
             least = book.rules.min_margin
             if least is not None and margin < least:
                 refuse(
                     RejectReason.MIN_MARGIN,
                     f"{plain(margin)} is below the least margin {plain(least)}",
                 )
-        return book.fee(book.fees_create, volume, branch.worst, margin)
+        return book.fee(book.fees_create, volume, branch.reservation_price, margin)
 
     # -- the order ---------------------------------------------------------------------------------
 
     def _spot(self, branch: Branch, ask: Create, reserve: Decimal, fee: Decimal) -> Revision:
         """A spot order as it is accepted."""
-        what = (created_spot, *self._whose(branch, ask), fee, branch.instructions, branch.entry_id)
+        what = (
+            created_spot,
+            *self._whose(branch, ask),
+            fee,
+            branch.instructions,
+            branch.entry_order_id,
+        )
         number = self._venue.next_number()
         return Revision(branch.id, number, branch.volume, reserve, None, what)
 

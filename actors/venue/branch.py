@@ -1,4 +1,4 @@
-"""What one order comes to at the venue: its branch."""
+"""An order as the venue keeps it while it lives: what is pending, has filled and was charged."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from .pair_book import PairBook
     from .position import Closing, Lot
 
-__all__ = ["Branch", "Leg", "Owned", "order_of"]
+__all__ = ["Branch", "Leg", "Owned"]
 
 
 class Branch(Working):
-    """A live line of orders under one id: an order, leaves of its fills, modified children.
+    """One order of a user through all its versions, under the id that its owner knows.
 
-    It is itself what walks a bar or stands in a book; only of an exit of spot its legs are.
+    A fill, a modify or a partial cancel makes a new row in the table of orders; the branch goes on
+    with it. All branches that came of one order by splits are a chain (`root_id`). The branch is
+    itself the `Working` that walks a bar or stands in a book; for an exit of spot its two legs are.
     """
 
     __slots__ = (
@@ -36,12 +38,12 @@ class Branch(Working):
         "charged",
         "client",
         "closing",
-        "entry_id",
+        "entry_order_id",
         "expires",
         "group",
         "id",
         "instructions",
-        "is_short",
+        "is_underfunded",
         "leverage",
         "limit_price",
         "lot",
@@ -52,6 +54,7 @@ class Branch(Working):
         "order",
         "part",
         "protection",
+        "reservation_price",
         "root_id",
         "stop_loss",
         "stop_price",
@@ -59,7 +62,6 @@ class Branch(Working):
         "taker",
         "tally",
         "total_filled",
-        "worst",
     )
 
     limit_price: Decimal | None
@@ -91,7 +93,7 @@ class Branch(Working):
         """What is pending, as it is now; None when nothing is."""
         self.root_id = branch_id
         """The id of the first order of its chain."""
-        self.entry_id: UUID | None = None
+        self.entry_order_id: UUID | None = None
         """Of an exit of spot: the order that bought what it sells, or its own id."""
         self.limit_price = self.stop_price = self.stop_loss = self.take_profit = None
         self.instructions: Instructions = PLAIN
@@ -101,7 +103,7 @@ class Branch(Working):
         """The last rollover for which it paid what it costs to keep it pending."""
         self.asset: str
         """The asset in which its reserve is held."""
-        self.worst: Decimal
+        self.reservation_price: Decimal
         """The price for which it reserves."""
         self.taker = True
         """Whether the fill fee in its reserve is a taker's."""
@@ -118,11 +120,11 @@ class Branch(Working):
         self.oco_member = 0
         self.offset = ZERO
         """How much of its order reserves nothing, since it is to close what is open already."""
-        self.is_short = False
-        """Whether it was accepted on what it frees by closing the other side: what of that is
-        missing at the fill is cancelled then."""
+        self.is_underfunded = False
+        """Whether its reserve is not fully there, since what it closes of the other side is to
+        bring the rest: what is missing at the fill is cancelled then."""
         self.closing: Closing | None = None
-        """As what it closes the other side, once it has."""
+        """The order by which it closes the other side; None before it does."""
         self.group: Group
         self.part: OpenPart | None = None
         """What an exit sells: its legs are the exits of this part. None for all other orders."""
@@ -140,13 +142,13 @@ class Branch(Working):
         return NOTHING if tally is None else tally.sums
 
     def own_tally(self) -> Tally:
-        """Where that is kept."""
+        """The tally of its own fills; made if there is none yet."""
         if self.tally is None:
             self.tally = Tally()
         return self.tally
 
     def protecting_tally(self) -> Tally:
-        """Where it is kept for what protects its positions, or sells again what it bought."""
+        """The tally of what protects its positions, or sells again what it bought; likewise."""
         if self.protection is None:
             self.protection = Tally()
         return self.protection
@@ -159,7 +161,7 @@ class Branch(Working):
     @property
     def is_of_bracket(self) -> bool:
         """Whether it is the exit of a spot bracket, which belongs to its entry."""
-        return self.part is not None and self.entry_id != self.root_id
+        return self.part is not None and self.entry_order_id != self.root_id
 
     def resize(self, volume: Decimal) -> None:
         """``volume`` is what is left of its order now."""
@@ -197,11 +199,3 @@ class Owned(OpenPart):
         super().__init__(True, volume, price, ZERO, [])
         self.branch = branch
         """The exit."""
-
-
-def order_of(working: Working) -> Branch:
-    """The order that ``working`` is, or the exit of which it is a leg."""
-    if type(working) is Leg:
-        return working.branch
-    assert type(working) is Branch
-    return working

@@ -108,7 +108,7 @@ class Cancellation:
         if not book.fees_cancel or branch.is_of_bracket:
             return due
         margin = self._venue.order_margin(branch, volume)
-        return add(due, book.fee(book.fees_cancel, volume, branch.worst, margin))
+        return add(due, book.fee(book.fees_cancel, volume, branch.reservation_price, margin))
 
     async def cancel_dust(self, branch: Branch, command: int = 0) -> None:
         """Cancel what is left of a spot sell and brings nothing any more."""

@@ -187,7 +187,7 @@ def reversal_reserve(
     more = sub(reserved, fee)
     free = add(venue.spendable(account, branch.asset), more)
     if not branch.offset or branch.reduces or reserve <= free or book.last is None:
-        branch.is_short = branch.is_short and reserve > free
+        branch.is_underfunded = branch.is_underfunded and reserve > free
         return reserve
     pieces = book.opposite(account, branch.buy, branch.offset)
     money, _ = frees(book, branch, pieces, book.last, NOTHING, True)
@@ -195,7 +195,7 @@ def reversal_reserve(
     closed = book.facing(account, branch.buy)
     if reserve > add(add(venue.spendable(account, branch.asset, closed), more), money):
         return reserve
-    branch.is_short = True
+    branch.is_underfunded = True
     return max(ZERO, free)
 
 

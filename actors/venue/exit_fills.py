@@ -81,7 +81,7 @@ class ExitFills:
             return False
         return mark <= price if position.long else mark >= price
 
-    async def test(self, book: PairBook, bar: Bar, position: Position) -> None:
+    async def liquidate_if_due(self, book: PairBook, bar: Bar, position: Position) -> None:
         """Liquidate a position at the close of ``bar``, if that is where it has to be; of a cross
         margin account as many as it takes."""
         cross = self._venue.cross.get(position.account)

@@ -111,7 +111,7 @@ def opening_plan(
         margin,
         exact_margin,
         book.pair.contract_size,
-        None if branch.buy else branch.worst,
+        None if branch.buy else branch.reservation_price,
         book.pair.volume_increment,
         whole,
     )
@@ -127,7 +127,7 @@ def owed(branch: Branch) -> Decimal:
 def uncovered(venue: Venue, branch: Branch) -> Decimal:
     """What of the leaves their reserve covers no more, because a fill took of it."""
     order, book = branch.order, branch.book
-    if order is None or branch.asset != book.quote or branch.is_short:
+    if order is None or branch.asset != book.quote or branch.is_underfunded:
         return ZERO
     # A fill takes of the reserve of the leaves only when all that was available is gone.
     if venue.spendable(branch.account, book.quote) > ZERO:
@@ -151,5 +151,5 @@ def rest_is_dust(branch: Branch) -> bool:
     order = branch.order
     if order is None or not branch.spot or branch.buy or branch.part is not None:
         return False
-    price = branch.limit_price or branch.stop_price or branch.worst
+    price = branch.limit_price or branch.stop_price or branch.reservation_price
     return is_dust(False, branch.sums, order.volume, price, branch.book.step)

@@ -210,7 +210,7 @@ class Financing:
         article = "an" if name == "overnight" else "a"
         venue.publisher.tell_uncovered(branch, order, uncovered, asset, f"{article} {name} charge")
         if bar is not None and position is not None and (from_margin or cross is not None):
-            await self._exit_fills.test(book, bar, position)
+            await self._exit_fills.liquidate_if_due(book, bar, position)
 
     def _book(
         self,

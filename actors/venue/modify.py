@@ -181,11 +181,13 @@ class Modification:
         assert order is not None
         # Only a decrease keeps the place in the queue; all else is as if it were accepted now.
         keeps_place = not changes and leaves <= order.volume
-        before = branch.worst, branch.taker, branch.offset, branch.is_short
+        before = branch.reservation_price, branch.taker, branch.offset, branch.is_underfunded
         balances: Balances = {}
         try:
             self._reprice(branch, order, leaves, changes, keeps_place)
-            is_same = (branch.worst, branch.taker) == before[:2] and leaves == order.volume
+            is_same = (branch.reservation_price, branch.taker) == before[
+                :2
+            ] and leaves == order.volume
             reserve, fee = self._reserve(branch, order, leaves, changes, is_same)
             legs = change_reserve(
                 branch.account, branch.asset, order.reserved, reserve, fee, book.quote
@@ -193,7 +195,7 @@ class Modification:
             if legs:
                 balances = await venue.post(legs, branch.id, "order modified")
         except (InsufficientFunds, OrderRejected) as no:
-            branch.worst, branch.taker, branch.offset, branch.is_short = before
+            branch.reservation_price, branch.taker, branch.offset, branch.is_underfunded = before
             if not isinstance(no, InsufficientFunds):
                 raise
             refuse(
@@ -248,7 +250,7 @@ class Modification:
             if branch.instructions.post_only:
                 check_post_only(kind, buy, limit, stop, now, branch.instructions)
             if moves or increases:
-                branch.worst = book.worst_price(buy, limit, stop, now)
+                branch.reservation_price = book.worst_price(buy, limit, stop, now)
             branch.taker = takes(buy, limit, stop if kind == "stop_limit" else now)
         if branch.nets:
             if increases:
@@ -272,13 +274,17 @@ class Modification:
         if leaves > order.volume and book.fees_more:
             increase = sub(leaves, order.volume)
             margin = venue.order_margin(branch, increase)
-            fee = book.fee(book.fees_more, increase, branch.worst, margin)
+            fee = book.fee(book.fees_more, increase, branch.reservation_price, margin)
         if branch.offset and reserve > order.reserved:
             reserve = reversal_reserve(venue, branch, reserve, fee, order.reserved)
         if branch.spot and (_moves(changes) or leaves != order.volume):
             limit = changes.get("limit_price", branch.limit_price)
             stop = changes.get("stop_price", branch.stop_price)
-            price = branch.worst if buy else sold_at(book, limit or stop, branch.worst)
+            price = (
+                branch.reservation_price
+                if buy
+                else sold_at(book, limit or stop, branch.reservation_price)
+            )
             check_dust(book, buy, branch.sums, leaves, price)
             if not buy and book.fees.may_exceed:
                 check_sale(venue, branch, leaves, price, fee)

@@ -1,4 +1,8 @@
-"""An open position: its lots, what each order has of it, and what may close them."""
+"""An open position: its lots, what each order has of it, and what may close them.
+
+A `Position` has a `Lot` for each order that has something open, and a lot an `Opened` for each of
+its fills. A `Closing` is an order that closes a lot.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,12 @@ from backtest.services.orders.revision import Revision
 from backtest.services.settlement.amounts import Tally
 from backtest.services.settlement.pool import EMPTY, Pool
 
-from .branch import Branch
+from .branch import Branch, Leg
 
 if TYPE_CHECKING:
     from .pair_book import PairBook
 
-__all__ = ["Closing", "Lot", "Opened", "Piece", "Position"]
+__all__ = ["Closing", "Lot", "Opened", "Piece", "Position", "branch_of"]
 
 
 class Opened(NamedTuple):
@@ -27,9 +31,9 @@ class Opened(NamedTuple):
 
     order: Revision
     price: Decimal
-    """Its own price; once something of the position was taken, the average."""
+    """Its own price; after a partial close the average of the position."""
     margin: Decimal
-    """What it says it has of the margin."""
+    """Its share of the margin of the position, as its order shows it."""
     since: int
     """The earliest moment at which it can have been opened, in nanoseconds; later where it has paid
     ahead what fell due before."""
@@ -72,8 +76,9 @@ class Position:
         self.group = Group(entry=None)
 
     def closing(self, price: Decimal, volume: Decimal, liquidates: bool = False) -> Pool:
-        """Its numbers for a fill at ``price`` that closes up to ``volume`` of it. One that
-        ``liquidates`` a part gives back what that has lost: the rest may lose the other margin."""
+        """Its numbers for a fill at ``price`` that closes up to ``volume`` of it. What one that
+        ``liquidates`` a part has lost is paid of the margin first, and the rest of the margin is
+        what may still be lost."""
         book, pool = self.book, self.pool
         return pool.closing(
             self.long,
@@ -122,11 +127,11 @@ class Lot(OpenPart):
 
     @property
     def order(self) -> Revision:
-        """The oldest of its orders: that of which a close closes first."""
+        """The oldest of its orders: a close takes from it first."""
         return self.opened[0].order
 
     def renew(self, place: int, order: Revision) -> None:
-        """The order at ``place`` is this one now."""
+        """Let ``order`` be the state of the fill at ``place``."""
         self.opened[place] = self.opened[place]._replace(order=order)
 
     def pieces(self, volume: Decimal) -> Iterator[Piece]:
@@ -187,7 +192,7 @@ class Closing(Working):
         self.command = command
         """The owner's command that asked for it; 0 for none."""
         self.level: Decimal | None = None
-        """Where its owner was last told that it stands."""
+        """The price at which its owner was last told that it stands."""
 
     @property
     def is_live(self) -> bool:
@@ -210,3 +215,11 @@ class Closing(Working):
             else:
                 self._tally = Tally()
         return self._tally
+
+
+def branch_of(working: Working) -> Branch:
+    """Whose it is: an order itself, the exit of a leg, the order that opened what it closes."""
+    if type(working) is Branch:
+        return working
+    assert isinstance(working, Leg | Closing)
+    return working.branch

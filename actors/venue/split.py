@@ -88,7 +88,7 @@ class Splitting:
         self._check_splits(branch, order, prices, targets)
         ids = [venue.ids.draw() for _ in volumes]
         parts = split(
-            order.look(),
+            order.frozen(),
             at=venue.at,
             volumes=volumes,
             ids=ids,
@@ -158,7 +158,7 @@ class Splitting:
             # reserves for all of itself.
             self._check_part(own, part, moved)
             reserve = venue.reserve(own, part.volume)
-            if branch.is_short and not moved:
+            if branch.is_underfunded and not moved:
                 # It was accepted on what it frees: the parts reserve what the whole did.
                 reserve, _ = apportion(sub(order.reserved, total), part.volume, left, own.book.step)
                 left = sub(left, part.volume)
@@ -204,7 +204,7 @@ class Splitting:
             check_protection(buy, price, part.stop_loss, part.take_profit)
         if own.spot:
             asked = part.limit_price or part.stop_price
-            price = own.worst if buy else sold_at(book, asked, own.worst)
+            price = own.reservation_price if buy else sold_at(book, asked, own.reservation_price)
             check_dust(book, buy, NOTHING, part.volume, price)
             if not buy and book.fees.may_exceed:
                 check_sale(venue, own, part.volume, price)
@@ -223,12 +223,20 @@ class Splitting:
         )
         own.asset, own.taker = parent.asset, parent.taker
         own.terms, own.expires = parent.terms, parent.expires
-        own.worst, own.accepted, own.charged = parent.worst, parent.accepted, parent.charged
-        own.nets, own.reduces, own.is_short = parent.nets, parent.reduces, parent.is_short
+        own.reservation_price, own.accepted, own.charged = (
+            parent.reservation_price,
+            parent.accepted,
+            parent.charged,
+        )
+        own.nets, own.reduces, own.is_underfunded = (
+            parent.nets,
+            parent.reduces,
+            parent.is_underfunded,
+        )
         if not keeps_place:
             buy, limit, stop = parent.buy, part.limit_price, part.stop_price
             now = parent.book.meets(buy)
-            own.worst = parent.book.worst_price(buy, limit, stop, now)
+            own.reservation_price = parent.book.worst_price(buy, limit, stop, now)
             own.taker = takes(buy, limit, stop if parent.kind == "stop_limit" else now)
             was_stop = parent.terms is not None and parent.terms.limit is not None
             own.terms = terms_of(limit if was_stop else None, part.instructions)

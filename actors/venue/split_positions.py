@@ -130,7 +130,7 @@ class PositionSplitting:
         )
         own.number = self._venue.next_branch()
         own.asset, own.taker = branch.asset, branch.taker
-        own.worst, own.root_id = branch.worst, branch.root_id
+        own.reservation_price, own.root_id = branch.reservation_price, branch.root_id
         lot = new_lot(own, position)
         if position not in branch.book.positions:
             branch.book.list_position(position)
@@ -178,11 +178,11 @@ class PositionSplitting:
         ids = [venue.ids.draw() for _ in pieces]
         parts: tuple[TradingOrder, ...]
         if len(pieces) == 1:  # all of it goes to one of the branches
-            replaced, child = modify(order.look(), at=venue.at, new_id=ids[0], changes={})
+            replaced, child = modify(order.frozen(), at=venue.at, new_id=ids[0], changes={})
             parts = (child,)
         else:
             replaced, parts = split(
-                order.look(),
+                order.frozen(),
                 at=venue.at,
                 volumes=[volume for _, volume in pieces],
                 ids=ids,

@@ -63,7 +63,7 @@ class SpotExits:
         order_id, number, volume = venue.ids.draw(), venue.next_number(), filled.volume
         order = Revision(order_id, number, volume, volume, None, what)
         branch = self._branch(entry, order, price, entry.take_profit, entry.stop_loss)
-        branch.root_id, branch.entry_id = order_id, filled.id
+        branch.root_id, branch.entry_order_id = order_id, filled.id
         branch.tally = entry.protecting_tally()
         for kind, name in _LEGS:
             self._put(branch, kind, getattr(branch, name), venue.next_sequence())
@@ -73,7 +73,7 @@ class SpotExits:
     def sell_owned(self, branch: Branch, order: Revision) -> None:
         """Let ``order``, accepted under ``branch``, sell what the account owned already."""
         venue = self._venue
-        part = Owned(branch, order.volume, branch.worst)
+        part = Owned(branch, order.volume, branch.reservation_price)
         branch.order, branch.accepted = order, venue.now
         branch.part, branch.group = part, Group(None, parts=[part])
         for kind, name in _LEGS:
@@ -93,9 +93,9 @@ class SpotExits:
         branch = Branch(order.id, parent.client, parent.account, book, True, ONE, kind, False)
         branch.volume = order.volume
         branch.limit_price, branch.stop_price = limit, stop
-        branch.root_id, branch.entry_id = parent.root_id, parent.entry_id
+        branch.root_id, branch.entry_order_id = parent.root_id, parent.entry_order_id
         branch.asset, branch.order, branch.accepted = book.base, order, self._venue.now
-        branch.worst = price
+        branch.reservation_price = price
         part = Owned(branch, order.volume, price)
         branch.part, branch.group = part, Group(None, parts=[part])
         return branch
@@ -216,7 +216,7 @@ class SpotExits:
         assert order is not None
         assert branch.part is not None
         parts = split(
-            order.look(),
+            order.frozen(),
             at=venue.at,
             volumes=volumes,
             ids=[venue.ids.draw() for _ in volumes],

@@ -8,8 +8,8 @@ from backtest.actors.protocol import EventKind, Facts
 from backtest.services.fills.walk import Working
 from backtest.services.orders.revision import Revision
 
-from .branch import Branch, order_of
-from .position import Closing
+from .branch import Branch
+from .position import Closing, branch_of
 from .venue import Venue
 
 __all__ = ["catch_up", "tell_moved", "tell_trailed", "tell_triggered"]
@@ -65,7 +65,7 @@ def tell_triggered(venue: Venue, working: Working, why: str = "") -> None:
         left, close = working.lot.volume, working.command
         branch, order = working.branch, working.lot.order
     else:
-        branch = order_of(working)
+        branch = branch_of(working)
         order, left, close = branch.order, working.volume, 0
         if branch.part is not None:
             left = branch.part.volume

@@ -214,7 +214,7 @@ class Venue:
         """The margin in the reserve of ``volume``, at the price it reserves for; none for spot."""
         if branch.spot:
             return ZERO
-        return branch.book.margin(volume, branch.worst, branch.leverage)
+        return branch.book.margin(volume, branch.reservation_price, branch.leverage)
 
     def reserve(self, branch: Branch, leaves: Decimal, sums: Sums | None = None) -> Decimal:
         """What ``leaves`` of the branch's order need in reserve, after fills that came to ``sums``
@@ -230,23 +230,23 @@ class Venue:
             return buy_reserve(
                 branch.sums if sums is None else sums,
                 leaves,
-                branch.worst,
+                branch.reservation_price,
                 not branch.taker,
                 book.fees,
             )
         if sums is None:
             sums = branch.sums
-        basis = book.margin_basis(leaves, branch.worst)
+        basis = book.margin_basis(leaves, branch.reservation_price)
         margin = book.margin_on(add(sums.worth, basis) if sums.worth else basis, branch.leverage)
         fees = book.fees
         exact = ZERO
         if fees.by_margin:
-            exact = book.exact_margin(leaves, branch.worst, branch.leverage)
+            exact = book.exact_margin(leaves, branch.reservation_price, branch.leverage)
         return opening_reserve(
             sums,
             leaves,
             margin,
-            book.pair.worth(leaves, branch.worst),
+            book.pair.worth(leaves, branch.reservation_price),
             exact,
             not branch.taker,
             fees,

@@ -53,7 +53,7 @@ def obey(desk: Desk, orders: dict[str, Order], row: list[Any], sent: int, owner:
     """Let a model do what a row says; its answer."""
     what, name = row[1:3]
     if what in SIDES:
-        order = order_of(row, sent, owner)
+        order = branch_of(row, sent, owner)
         answer = desk.create(order)
         if answer == "ok":
             orders[name] = order
@@ -73,7 +73,7 @@ def obey(desk: Desk, orders: dict[str, Order], row: list[Any], sent: int, owner:
     return desk.close(target, exact(row[3]), exact(row[4]))
 
 
-def order_of(row: list[Any], sent: int, owner: str) -> Order:
+def branch_of(row: list[Any], sent: int, owner: str) -> Order:
     _, what, name, volume, terms = row
     spot, buy = SIDES[what]
     order = Order(name, spot, buy, Fraction(volume), owner=owner)

@@ -95,7 +95,7 @@ class TestLeveragedTrend:
         up, down = range(100, 110), range(110, 90, -1)
         agent = LeveragedTrend(fast=2, slow=3, leverage=2, random_first=False)
         play(agent, minutes(*up, *down), {"USD": "1000"})
-        assert agent.position("BTCUSD").is_short
+        assert agent.position("BTCUSD").is_underfunded
 
     def test_has_no_stop_and_is_liquidated(self) -> None:
         # Long at about 103 with 20 times its money: 5 % down it is gone.

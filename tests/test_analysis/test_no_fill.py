@@ -10,8 +10,7 @@ import pytest
 from attrs import evolve
 
 import backtest.actors.broker.execution as execution
-from backtest.actors.venue.branch import order_of
-from backtest.actors.venue.position import Closing
+from backtest.actors.venue.position import Closing, branch_of
 from backtest.analysis.explain.no_fill_reasons import Silence, Taken, silences
 from backtest.analysis.explain.replay import waits_of
 from backtest.analysis.explain.waits import Line, PairRules
@@ -84,7 +83,7 @@ class Watched(BarWalk):
             role = "close" if working.role == "close" else working.kind
             order_id, closing_id = str(working.lot.order.id), str(working.id)
         else:
-            branch = order_of(working)
+            branch = branch_of(working)
             assert branch.order is not None
             role = "entry" if branch.part is None else str(working.kind)
             order_id, closing_id = str(branch.order.id), ""

@@ -8,9 +8,11 @@ import pytest
 
 import backtest
 from backtest.analysis.explain.explain import UnknownOrder, explain
+from backtest.analysis.explain.words import REASONS
 from backtest.analysis.rereading import market_events
 from backtest.analysis.result import RunResult
 from backtest.analysis.tables.files import read_run
+from backtest.errors import RejectReason
 from backtest.models import Bar, OrderStatus
 from backtest.strategies import Strategy
 from tests.effort import every
@@ -192,3 +194,14 @@ def test_what_did_not_happen_has_a_reason() -> None:
     # What was refused after the order was done is under its id as well.
     assert "ALREADY_DONE" in story
     assert D(run.tables.facts["balances"]["main"]["USD"]["unavailable"]) == 80
+
+
+def test_every_reason_for_which_an_order_ends_has_words() -> None:
+    only_refuse = {
+        "UNKNOWN_PAIR", "UNKNOWN_ORDER", "NOT_YOURS", "INVALID_VOLUME", "INVALID_PRICE",
+        "VOLUME_INCREMENT", "PRICE_INCREMENT", "MIN_VOLUME", "MIN_MARGIN", "DIRECTION_NOT_ALLOWED",
+        "LEVERAGE", "NO_PRICE_YET", "MAX_OPEN_ORDERS", "PROTECTION_SIDE", "STALE",
+        "NOTHING_TO_CHANGE", "NOT_SUPPORTED", "INVALID_ACTION", "WARMING_UP", "DUPLICATE_COMMAND",
+        "VENUE_FAILED", "MARKET_CLOSED",
+    }  # fmt: skip
+    assert REASONS.keys() == {reason.name for reason in RejectReason} - only_refuse

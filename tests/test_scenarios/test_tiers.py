@@ -9,8 +9,9 @@ import pytest
 from backtest.errors import ConfigError, FieldError, FieldTypeError, RejectReason
 from backtest.models import Tier, Tiers, TradingRules
 from backtest.runs.manifest import rules_text
-from backtest.services.margin.linear import is_liquidatable, liquidation_price
+from backtest.services.margin.linear import liquidation_price
 from tests.harness import D, bar, play, refused, rules
+from tests.liquidatable import is_liquidatable
 
 BRACKETS = [[500, "0.01", 20], [1000, "0.05", 10], [None, "0.10", 5]]
 """Amounts: 0; 500 x 0.04 = 20; 20 + 1000 x 0.05 = 70."""

@@ -17,7 +17,6 @@ from backtest.models.trading_rules import LeverageKind, TradingRules
 from backtest.services.margin.linear import (
     flat_margin,
     initial_margin,
-    is_liquidatable,
     liquidation_price,
     maintenance,
     realised_pnl,
@@ -26,6 +25,7 @@ from backtest.services.margin.linear import (
     worst_price_buy,
     worst_price_sell,
 )
+from tests.liquidatable import is_liquidatable
 
 D = Decimal
 CENT = D("0.01")

@@ -158,9 +158,9 @@ def test_each_state_is_what_the_operations_make_of_it_in_whatever_order_they_are
     for revision, order in seen:
         # What decides without looking is what is seen then.
         told = revision.id, revision.number, revision.volume, revision.reserved
-        assert revision.look() == order
+        assert revision.frozen() == order
         assert told == (order.id, order.order_number, order.volume, order.reserved)
-        assert revision.look() is revision.look()
+        assert revision.frozen() is revision.frozen()
 
 
 def test_an_order_that_was_changed_ten_thousand_times_can_be_looked_at() -> None:
@@ -169,8 +169,8 @@ def test_an_order_that_was_changed_ten_thousand_times_can_be_looked_at() -> None
     for number in range(2, 10_002):
         changes = {"limit_price": D(number)}
         revision = revision.modified(UUID(int=number), number, D(2), changes, D(40))
-    assert revision.look().limit_price == D(10_001)
-    assert first.look().limit_price == D(100)  # and what it was is what it was
+    assert revision.frozen().limit_price == D(10_001)
+    assert first.frozen().limit_price == D(100)  # and what it was is what it was
 
 
 def test_the_table_holds_the_last_state_of_each_order_by_number() -> None:
@@ -188,7 +188,7 @@ def test_the_table_holds_the_last_state_of_each_order_by_number() -> None:
     assert table[1].parent_order_id == table[0].id  # type: ignore[union-attr]
     assert table[-1] is table[1]
     assert table[:1] == [table[0]]
-    assert filled.look() is table[0]
+    assert filled.frozen() is table[0]
 
 
 def test_what_is_pickled_or_copied_is_the_order_as_it_was() -> None:
@@ -199,5 +199,5 @@ def test_what_is_pickled_or_copied_is_the_order_as_it_was() -> None:
     table.keep(left)
     again = pickle.loads(pickle.dumps(table))
     assert list(again) == list(table)
-    assert copy.deepcopy(left).look() == left.look()
-    assert repr(left) == repr(left.look())
+    assert copy.deepcopy(left).frozen() == left.frozen()
+    assert repr(left) == repr(left.frozen())

@@ -64,7 +64,7 @@ class TestPosition:
 
             def look(self) -> None:
                 view = self.position("BTCUSD")
-                assert (view.is_long, view.is_short) == (True, False)
+                assert (view.is_long, view.is_underfunded) == (True, False)
                 self.tell(view.volume, view.average_price, view.unrealised_pnl, view.margin)
 
         one = One()
@@ -82,7 +82,7 @@ class TestPosition:
                     await self.short("BTCUSD", "0.5", leverage=10)
                 elif self.minute == 2:
                     view = self.position("BTCUSD")
-                    assert (view.is_long, view.is_short) == (False, True)
+                    assert (view.is_long, view.is_underfunded) == (False, True)
                     self.tell(view.volume, view.unrealised_pnl)
 
         one = One()

@@ -23,7 +23,11 @@ REASONS = {
     "MIN_NOTIONAL": "what was left of it could bring nothing more",
     "MARGIN_CALL": "its account had to be liquidated",
     "PROTECTION_PASSED": "the fill would have been at or beyond its own stop-loss or take-profit",
+    "NO_LIQUIDITY": "the book had nothing more for it to meet",
+    "SELF_TRADE": "it would have traded with another order of its owner",
+    "ALREADY_DONE": "there was nothing left of what it was for",
 }
+"""Why an order, or a close, ended before all of it was filled."""
 _SIDES = {("spot", "LONG"): "buy", ("spot", "SHORT"): "sell"}
 
 

@@ -24,7 +24,7 @@ class Why(Enum):
     """Why a condition did not act on a market event. The value is the phase that says so."""
 
     def __new__(cls, word: str, phase: str) -> Why:
-        """``phase`` is that of semantics 5."""
+        """``phase`` is one of the six that a market event passes (docs/walk.md)."""
         made = object.__new__(cls)
         made._value_ = word
         made.phase = phase

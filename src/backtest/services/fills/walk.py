@@ -1,6 +1,6 @@
 """Fills: who may take part, how much volume there is, and the walks along bars and ticks.
 
-The face of `bar_path` (what meets on a bar), `bar_walk` and `tick_walk` (the walks);
+The face of `path` (what meets on a bar), `bar_walk` and `tick_walk` (the walks);
 docs/fills.md has the rules in plain words.
 """
 

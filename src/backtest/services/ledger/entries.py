@@ -1,4 +1,4 @@
-"""What each event costs whom: one function per row of the ledger's table (semantics, section 3).
+"""What each event costs whom: one function per kind of event (docs/margin.md).
 
 Each gives the *legs* of one entry:
 ``(account, asset, type, available change, unavailable change)``.

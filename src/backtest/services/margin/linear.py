@@ -19,7 +19,6 @@ __all__ = [
     "exact_margin",
     "flat_margin",
     "initial_margin",
-    "is_liquidatable",
     "liquidation_level",
     "liquidation_price",
     "liquidation_price_of",
@@ -123,20 +122,6 @@ def maintenance(
     """What a position must have: notional at the mark x ``rate``, or by brackets; not rounded."""
     notional = mul(mul(volume, mark), contract_size)
     return mul(notional, rate) if isinstance(rate, Decimal) else rate.maintenance(notional)
-
-
-def is_liquidatable(
-    direction_sign: int,
-    fill: Decimal,
-    mark: Decimal,
-    volume: Decimal,
-    contract_size: Decimal,
-    margin: Decimal,
-    rate: Decimal | Tiers,
-) -> bool:
-    """``margin + unrealised PnL <= maintenance``, tested unrounded."""
-    level = add(margin, unrealised_pnl(direction_sign, fill, mark, volume, contract_size))
-    return level <= maintenance(volume, mark, contract_size, rate)
 
 
 def liquidation_price(

@@ -5,7 +5,7 @@ nothing is changed in place and nothing is posted. They run for every fill of a 
 copy without validating again. What they do check, because it would break a chain for good, is the
 life-cycle (`InvalidTransition`) and that the parts of an order make up the order.
 
-The rule of partial operations (semantics 4): the part that filled, closed or was cancelled keeps
+The rule of partial operations: the part that filled, closed or was cancelled keeps
 the order's id and takes its volume; what is left lives on under a new id with ``parent_id`` set and
 the same root and branch. Fees already paid and margin held are apportioned by volume, exactly. So
 ``volume`` is always the leaves of a pending order and the open volume of a position.

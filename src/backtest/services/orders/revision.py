@@ -1,9 +1,10 @@
-"""An order as one step after the other left it; the frozen order of each is made when looked at.
+"""The states of an order, kept as operations: frozen orders are made of them when asked for.
 
-The venue goes on with the few values that it decides by. What else there is to an order is in the
-steps: each revision is one flat tuple, that of a step and of the revision before it, and is folded
-into the frozen `SpotOrder` or `TradingOrder` by the same operations, when somebody looks: the
-tables of a run, a strategy that asks an event for its order, `explain`. What was looked at is kept.
+Most states are never asked for, and a frozen order of forty fields costs as much as the rest of a
+fill. So the venue goes on with the few values that it decides by (id, volume, what is reserved),
+and a `Revision` keeps how its state came of the one before. Asked for (by the tables of a run, a
+strategy that looks at the order of an event, `explain`), it is folded into the frozen `SpotOrder`
+or `TradingOrder` by `backtest.services.orders.operations`, and kept.
 """
 
 from __future__ import annotations
@@ -29,18 +30,19 @@ View = SpotOrder | TradingOrder
 """A frozen order."""
 
 _NOBODY = UUID(int=0)
-"""Stands for the id of leaves that are looked at by themselves."""
+"""For the leaves that an operation makes beside what is asked for: they are thrown away."""
 
 
 class Revision:
-    """An order in the state in which one step left it.
+    """One state of an order.
 
     ``id`` and ``number`` are those of the order in the table of orders; ``volume`` is its volume,
-    and ``reserved`` what is held for it, as they are then. What it comes to never changes; ``step``
-    and ``before`` are there until it has been ``made``.
+    and ``reserved`` what is held for it, as they are then. A revision never changes. ``operation``
+    is a function and its values, called as ``function(revision, frozen order before, *values)``;
+    once the frozen order is ``made``, that and ``before`` are dropped.
     """
 
-    __slots__ = ("before", "id", "made", "number", "reserved", "step", "volume")
+    __slots__ = ("before", "id", "made", "number", "operation", "reserved", "volume")
 
     def __init__(
         self,
@@ -49,17 +51,17 @@ class Revision:
         volume: Decimal,
         reserved: Decimal,
         before: Revision | None,
-        step: tuple[Any, ...],
+        operation: tuple[Any, ...],
     ) -> None:
         self.id = order_id
         self.number = number
         self.volume = volume
         self.reserved = reserved
         self.before = before
-        self.step: tuple[Any, ...] = step
+        self.operation = operation
         self.made: View | None = None
 
-    def look(self) -> Any:
+    def frozen(self) -> Any:
         """The frozen order: a `SpotOrder` or a `TradingOrder`, the same each time."""
         if self.made is None:
             # An order that was changed ten thousand times has as many revisions: no recursion.
@@ -69,17 +71,17 @@ class Revision:
                 line.append(before)
                 before = before.before
             for one in reversed(line):
-                fold: Callable[..., View] = one.step[0]
+                fold: Callable[..., View] = one.operation[0]
                 made = None if one.before is None else one.before.made
-                one.made = fold(one, made, *one.step[1:])
-                one.before, one.step = None, ()
+                one.made = fold(one, made, *one.operation[1:])
+                one.before, one.operation = None, ()
         return self.made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _known, (self.look(),)
+        return _unpickled, (self.frozen(),)
 
     def __repr__(self) -> str:
-        return repr(self.look())
+        return repr(self.frozen())
 
     # -- how it begins -----------------------------------------------------------------------------
 
@@ -101,32 +103,32 @@ class Revision:
         margin: Decimal | None,
         step: Decimal,
     ) -> Revision:
-        """``volume`` of it filled, which keeps its id; `left` is the rest."""
+        """The part of ``volume`` that filled; it keeps the id. `left` is the rest."""
         what = (_filled, time, price, fee, margin, step)
         return Revision(self.id, self.number, volume, ZERO, self, what)
 
     def netted(self, time: int, volume: Decimal, price: Decimal, step: Decimal) -> Revision:
-        """``volume`` of it filled, and closed others instead of opening anything."""
+        """The part of ``volume`` that filled, and closed others instead of opening anything."""
         return Revision(self.id, self.number, volume, ZERO, self, (_netted, time, price, step))
 
     def cancelled(
         self, time: int, volume: Decimal, fee: Decimal, reason: RejectReason, step: Decimal
     ) -> Revision:
-        """``volume`` of it was cancelled; `left` is the rest."""
+        """The part of ``volume`` that was cancelled; it keeps the id. `left` is the rest."""
         what = (_cancelled, time, fee, reason, step)
         return Revision(self.id, self.number, volume, ZERO, self, what)
 
     def left(
         self, order_id: UUID, number: int, part: Decimal, reserved: Decimal, step: Decimal
     ) -> Revision:
-        """What lives on of it, but for ``part``, as an order of its own."""
+        """The rest, once ``part`` of its volume was taken: an order of its own."""
         rest = sub(self.volume, part)
         return Revision(order_id, number, rest, reserved, self, (_left, part, step))
 
-    # -- what becomes of both ----------------------------------------------------------------------
+    # -- what becomes of pending and open orders ---------------------------------------------------
 
     def replaced(self, time: int) -> Revision:
-        """A child lives on in its stead; it counts for nothing."""
+        """A modify replaced it: it counts for nothing. `modified` is the child that lives on."""
         return Revision(self.id, self.number, self.volume, ZERO, self, (_replaced, time))
 
     def modified(
@@ -138,15 +140,15 @@ class Revision:
         reserved: Decimal = ZERO,
         fee: Decimal = ZERO,
     ) -> Revision:
-        """That child, with ``changes``, and what more it cost to make it."""
+        """The child of a modify, with ``changes``, and the ``fee`` for what it is larger."""
         return Revision(order_id, number, volume, reserved, self, (_modified, changes, fee))
 
     def charged(self, amount: Decimal) -> Revision:
-        """It paid ``amount`` for being pending or open."""
+        """The same order, charged ``amount`` for a night."""
         return Revision(self.id, self.number, self.volume, self.reserved, self, (_charged, amount))
 
     def changed(self, **values: object) -> Revision:
-        """It says ``values`` of itself from now on."""
+        """The same order with other ``values`` in these fields."""
         what = (_changed, values)
         return Revision(self.id, self.number, self.volume, self.reserved, self, what)
 
@@ -163,12 +165,12 @@ class Revision:
         step: Decimal,
         average: Decimal | None,
     ) -> Revision:
-        """``volume`` of it was closed, which keeps its id; `open_still` is the rest."""
+        """The part of ``volume`` that was closed; it keeps the id. `open_still` is the rest."""
         what = (_closed, time, price, fee, pnl, reason, step, average)
         return Revision(self.id, self.number, volume, ZERO, self, what)
 
     def open_still(self, order_id: UUID, number: int, part: Decimal, step: Decimal) -> Revision:
-        """What is open of it, but for ``part``, as an order of its own."""
+        """The rest, once ``part`` of its volume was closed: an order of its own."""
         return Revision(order_id, number, sub(self.volume, part), ZERO, self, (_left, part, step))
 
 
@@ -203,21 +205,21 @@ class OrderTable(Sequence[View]):
     def __getitem__(self, place: slice) -> list[View]: ...
     def __getitem__(self, place: int | slice) -> View | list[View]:
         if isinstance(place, slice):
-            return [one.look() for one in self.revisions[place]]
-        made: View = self.revisions[place].look()
+            return [one.frozen() for one in self.revisions[place]]
+        made: View = self.revisions[place].frozen()
         return made
 
     def __iter__(self) -> Iterator[View]:
         for one in self.revisions:
-            yield one.look()
+            yield one.frozen()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return OrderTable, (list(self),)
 
 
-# -- how each step is folded -----------------------------------------------------------------------
+# -- how each operation is folded ------------------------------------------------------------------
 #
-# Each is given the revision, the frozen order that the one before made, and the step's values.
+# Each is given the revision, the frozen order before it, and the operation's values.
 
 
 def created_spot(new: Revision, _: None, time: int, pair: str, *values: Any) -> SpotOrder:
@@ -330,7 +332,7 @@ def _replaced(_: Revision, before: View, time: int) -> View:
 def _modified(new: Revision, before: View, changes: Mapping[str, object], fee: Decimal) -> View:
     child = modify(
         before,
-        at=before.create_timestamp,  # of the parent, which is looked at by itself
+        at=before.create_timestamp,  # of the parent, which is not asked for here
         new_id=new.id,
         leaves=new.volume,
         changes=changes,
@@ -374,5 +376,5 @@ def _closed(
     ).closed
 
 
-def _known(order: View) -> Revision:
+def _unpickled(order: View) -> Revision:
     return Revision.of(order)

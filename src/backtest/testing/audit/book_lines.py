@@ -6,8 +6,8 @@ from collections.abc import Hashable
 from fractions import Fraction
 from typing import Any
 
-from backtest.actors.venue.branch import Leg, order_of
-from backtest.actors.venue.position import Closing
+from backtest.actors.venue.branch import Leg
+from backtest.actors.venue.position import Closing, branch_of
 from backtest.analysis.explain.queues import Place, Queues
 from backtest.services.fills.walk import Working
 
@@ -165,4 +165,4 @@ def _key(resting: Any) -> Hashable:
         return ("close", working.branch.id, working.id)
     if isinstance(working, Leg):
         return ("exit", working.branch.id, working.kind)
-    return order_of(working).id
+    return branch_of(working).id

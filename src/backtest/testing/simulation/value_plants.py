@@ -34,13 +34,13 @@ def _contracts_bought(real: Any) -> Any:
 
 def _contracts_reserved(real: Any) -> Any:
     def reserve(self: Any, branch: Any, *more: Any) -> Any:
-        worst = branch.worst
+        worst = branch.reservation_price
         if branch.spot:
-            branch.worst = mul(worst, branch.book.pair.contract_size)
+            branch.reservation_price = mul(worst, branch.book.pair.contract_size)
         try:
             return real(self, branch, *more)
         finally:
-            branch.worst = worst
+            branch.reservation_price = worst
 
     return reserve
 
