@@ -50,11 +50,12 @@ def known_words(function: Callable[P, R]) -> Callable[P, R]:
     """Have the method ``function`` say of a keyword that it does not know which one was meant, and
     what is missing: Python itself would name the latter alone, however nearly it was given."""
     parameters = signature(function).parameters
+    known = frozenset(parameters)
     needed = [one.name for one in parameters.values() if one.default is Parameter.empty]
 
     @wraps(function)
     def called(*given: P.args, **named: P.kwargs) -> R:
-        if named and not parameters.keys() >= named.keys():
+        if named and not known.issuperset(named):
             strange = [name for name in named if name not in parameters]
             raise unknown_keyword(strange, function, WORDS)
         if len(given) < len(needed):

@@ -245,7 +245,11 @@ class Channel:
         ):
             return UNSET
         sender = events.current
-        if sender is None or sender.enters or not events.is_idle(COMMAND, sender):
+        if sender is None or sender.enters:
+            return UNSET
+        first, second, third, fourth = events.queues
+        is_anything_due = first or second or third or fourth or events.wakes or events.ready
+        if is_anything_due and not events.is_idle(COMMAND, sender):
             return UNSET
         back = self._back
         if back is None:
