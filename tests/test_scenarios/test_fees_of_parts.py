@@ -174,9 +174,17 @@ def test_a_handler_that_returns_nonsense_is_told_so(what: object) -> None:
         def on_bar(self, bar: Bar) -> object:
             return what
 
+    class Late(Strategy):
+        def on_start(self) -> None:
+            self.set_timer("late", after="1s")
+
+        def on_timer(self, name: str) -> object:
+            return what
+
     bars = synthetic_bars("BTCUSD", 2, seed=1)
-    with pytest.raises(TypeError, match=r"on_bar returned .*: a handler returns nothing"):
-        backtest.run(Nonsense(), data=bars, pair="BTCUSD", cash="1000 USD")
+    for strategy, handler in ((Nonsense(), "on_bar"), (Late(), "on_timer")):
+        with pytest.raises(TypeError, match=f"{handler} returned .*: a handler returns nothing"):
+            backtest.run(strategy, data=bars, pair="BTCUSD", cash="1000 USD")
 
 
 def test_a_run_that_is_no_coroutine_is_told_so() -> None:

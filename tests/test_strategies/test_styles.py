@@ -58,6 +58,33 @@ class TestHandlers:
             (2, "stop"),
         ]
 
+    def test_hear_of_an_order_that_was_awaited_when_the_one_that_awaited_is_done(self) -> None:
+        # Each event of an order came while the handler that awaited it ran ahead. The handlers of
+        # the events wait for more: one after the other, never one inside the other.
+        class One(Story):
+            async def on_bar(self, bar: Bar) -> None:
+                if self.minute == 1:
+                    for price in (90, 91):
+                        await self.buy("BTCUSD", 1, limit_price=price)
+                        self.tell("sent", price)
+
+            async def on_order(self, event: OrderEvent) -> None:
+                self.tell("order", event.kind.name)
+                if event.kind.name == "ACCEPTED" and len(self.open_orders()) == 2:
+                    await self.open_orders()[0].cancel()
+                    self.tell("cancelled")
+
+        one = One()
+        play(one, market(100, 101))
+        assert one.told == [
+            (1, "sent", 90),
+            (1, "sent", 91),
+            (1, "order", "ACCEPTED"),
+            (1, "cancelled"),
+            (1, "order", "ACCEPTED"),
+            (1, "order", "CANCELLED"),
+        ]
+
     def test_may_be_asynchronous_every_one(self) -> None:
         class One(Story):
             async def on_start(self) -> None:
