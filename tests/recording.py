@@ -146,7 +146,7 @@ class Recorder:
                     for leg in branch.part.exits:
                         yield flavour, leg.kind, data, "waits"
                 else:
-                    yield flavour, _kind(branch.order), data, "waits"
+                    yield flavour, _kind(branch), data, "waits"
             for lot in (one for position in book.positions for one in position.lots):
                 for closing in lot.exits:
                     kind = closing.role
