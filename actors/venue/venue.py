@@ -19,7 +19,7 @@ from backtest.models import (
     TradingPair,
     TradingRules,
 )
-from backtest.money import ZERO, add, sub
+from backtest.money import ZERO, add, round_up, sub
 from backtest.services.fills.walk import Group, WorkingKind
 from backtest.services.ledger.entries import Leg
 from backtest.services.ledger.ledger import entry_uuid
@@ -152,19 +152,20 @@ class Venue:
         return max(ZERO, sub(free, lost)) if lost else free
 
     def lost(self, account: str, asset: str, but: Collection[Position] = ()) -> Decimal:
-        """What the positions of a cross margin account, ``but`` for some, have lost on balance."""
+        """What the positions of a cross margin account, ``but`` for some, have lost on balance,
+        rounded up: what is left of what is available becomes reserves, which are whole steps."""
         cross = self.cross.get(account)
         if cross is None or cross.asset != asset:
             return ZERO
-        pnl = ZERO
+        pnl = step = ZERO
         for book in self.books.values():
             last = book.last
             if last is None:
                 continue
             for position in chain(*book.own_positions.get(account, ())):
                 if position not in but:
-                    pnl = add(pnl, book.pnl(position, last))
-        return max(ZERO, pnl.copy_negate())
+                    pnl, step = add(pnl, book.pnl(position, last)), book.step
+        return round_up(pnl.copy_negate(), step) if pnl < ZERO else ZERO
 
     async def post(
         self,

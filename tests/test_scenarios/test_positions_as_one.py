@@ -467,6 +467,21 @@ class TestPartsAndPartners:
 
         play(flat(100, 100, 95), script, **NETS)
 
+    def test_what_a_reversal_puts_aside_is_rounded_down_to_what_there_is(self) -> None:
+        """Cross, cash 20, long 1.001 at 100 at 10 x: 9.99 are available. At 99.99 it has lost
+        0.01001, which leaves 9.97999: the short of 1.5 more reserves 9.97 of the 15 it needs."""
+
+        async def script(me: Any) -> None:
+            await me.next()
+            await me.long("BTCUSD", "1.001", leverage=10)
+            await me.next(2)
+            assert me.balance("USD") == (D("9.99"), D("10.01"))
+            await me.short("BTCUSD", "2.501", leverage=10)
+            assert me.balance("USD") == (D("0.02"), D("19.98"))
+
+        nets: dict[str, Any] = {"accounts": {"main": {"netting": True, "margin_mode": "cross"}}}
+        play(flat(100, 100, "99.99"), script, cash={"USD": 20}, **nets)
+
     @pytest.mark.parametrize("mode", ["isolated", "cross"])
     def test_what_a_reversal_frees_has_lost_what_it_has_once(self, mode: str) -> None:
         """Cash 200, long 10 at 100 at 10 x, at 95 now: 100 available and 100 - 50 are freed. 15
