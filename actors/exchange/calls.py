@@ -123,8 +123,11 @@ class Calls(CrossAccounts):
         what it reserves does not, as long as it has as much."""
         name, known = account.name, self._known.get(account.name)
         now: list[object] = [self.total(account, account.asset)]
-        now += [one.pool for book in books for one in book.held(name)]
+        held = [one for book in books for one in book.held(name)]
+        now += [one.pool for one in held]
         self._known[name] = now
+        if any(lot.closing("liquidation") is not None for one in held for lot in one.lots):
+            return True  # it may have had its turn, and wait in vain
         if len(books) != 1 or name in self._venue.called or name in self._lacking:
             return True
         alarms = self._alarms.get(name)

@@ -274,6 +274,26 @@ class TestNobodyThere:
         assert sum(market.balance("a")) == D("16.80")
         assert not market.exchange.books[BTC].unmet
 
+    def test_of_two_lots_the_second_waits_no_more_where_the_first_was_enough(self) -> None:
+        """6 and 4 at 100 come both; 6 are bid for at 97.80, after which the account suffices."""
+
+        async def a(me: Does) -> None:
+            await me.long(BTC, 6, limit_price="100", leverage=100)
+            await me.long(BTC, 4, limit_price="100", leverage=100)
+
+        market, agents = play(
+            "30",
+            {
+                "a": a,
+                "b": SOLD,
+                "bids": at(2, ("long", BTC, "1", "97.90"), ("long", BTC, "6", "97.80")),
+                "seller": at(3, ("short", BTC, "1", None)),
+            },
+        )
+        assert market.trades[-1] == (D("97.80"), D(6), "bids", "a")
+        assert told(agents["a"])[-1] == "close_cancelled MARGIN_CALL"
+        assert not market.exchange.books[BTC].unmet
+
     def test_it_waits_no_more_once_the_account_suffices(self) -> None:
         async def a(me: Does) -> None:
             await holds_bitcoin(me)
