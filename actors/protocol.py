@@ -194,6 +194,8 @@ class OrderEvent(NamedTuple):
     """All orders to close positions of the branch that are pending after the event; None where it
     does not tell of them."""
     facts: Facts = NO_FACTS
+    has_stop: bool = False
+    """Whether the order waits, or waited, for a stop."""
 
     @property
     def order(self) -> SpotOrder | TradingOrder | None:

@@ -220,7 +220,7 @@ class OrderClient:
         """The handle of a branch that came of another."""
         order: SpotOrder | TradingOrder = revision.frozen()
         made = OrderHandle(self, parent.pair, order.direction, order.volume, parent.spot)
-        made.branch, made.id, made.has_stop = number, order.branch_id, order.stop_price is not None
+        made.branch, made.id = number, order.branch_id
         made.answer()
         if order.is_filled:
             made.take_over(order)  # type: ignore[arg-type]

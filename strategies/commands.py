@@ -97,8 +97,6 @@ class Commands:
             kind = "trailing_stop"
         size = decimal_of(volume, "volume")
         handle = OrderHandle(self._client, pair, direction, size, spot)
-        if kind != "market" and kind != "limit":
-            handle.has_stop = True
         if account is None:
             account = self._holdings.default_account
         elif account not in self._holdings.accounts:

@@ -64,8 +64,6 @@ class OrderState(Command["OrderHandle"]):
     """The venue's order id, which never changes; None before the order is accepted."""
     pending: Revision | None = None
     """What is pending now; `live` is that, frozen."""
-    has_stop = False
-    """Whether it waits, or waited, for a stop."""
     parts: dict[UUID, TradingOrder] = _NO_PARTS
     """Its open positions by order id, oldest first."""
     filled_volume = ZERO
@@ -235,7 +233,7 @@ class OrderState(Command["OrderHandle"]):
             assert event.about is not None
             self.cancelled_volume = add(self.cancelled_volume, event.about.volume)
             self.end_reason = None if event.reason is None else event.reason.value
-            if self.has_stop and event.reason in _AT_ITS_STOP:
+            if event.has_stop and event.reason in _AT_ITS_STOP:
                 self.is_triggered = True
         elif kind is not _ACCEPTED:
             self._change(kind, event)
@@ -248,7 +246,7 @@ class OrderState(Command["OrderHandle"]):
         if fill is not None and (self.spot or fill.kind == "entry"):
             self.filled_volume = add(self.filled_volume, fill.volume)
             self._cost = add(self._cost, mul(fill.price, fill.volume))
-            if self.has_stop and fill.kind != "take_profit":
+            if event.has_stop and fill.kind != "take_profit":
                 self.is_triggered = True
         elif kind is EventKind.NETTED:
             price, volume = event.facts.price, event.facts.quantity
@@ -256,11 +254,9 @@ class OrderState(Command["OrderHandle"]):
             assert volume is not None
             self.filled_volume = add(self.filled_volume, volume)
             self._cost = add(self._cost, mul(price, volume))
-            self.is_triggered = self.is_triggered or self.has_stop
+            self.is_triggered = self.is_triggered or event.has_stop
         elif kind is EventKind.MODIFIED and event.pending is not None:
             self.volume = add(self.filled_volume, event.pending.volume)
-            # An exit of spot may go on without one.
-            self.has_stop = self.has_stop and event.pending.frozen().stop_price is not None
         if event.opened:
             # The parts of a split have handles of their own.
             # What other orders have of the position, or the parts of a split, is theirs.

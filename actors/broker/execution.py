@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 from attrs import evolve
 
@@ -171,7 +172,7 @@ class Execution:
         """
         if working.kind in ("market", "limit") and working.start < NOT_ON_THIS_BAR:
             working.end = OPEN_ONLY
-            book.immediate.append(working)
+            book.immediate.append((working.sequence, working))
 
     async def match(self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit | None) -> None:
         """Carry out every hit of the walk."""
@@ -181,7 +182,7 @@ class Execution:
         for working in walk.triggered:
             tell_triggered(self._venue, working)
             if working.terms is not None and working.terms.immediate:
-                book.immediate.append(working)
+                book.immediate.append((working.sequence, working))
         for working in walk.trailed:
             tell_trailed(self._venue, working)
         if book.immediate:
@@ -194,9 +195,9 @@ class Execution:
     async def _end_immediate(self, book: PairBook) -> None:
         """Cancel what is left of the orders whose opportunity has passed."""
         ended, book.immediate = book.immediate, []
-        ended.sort(key=lambda working: working.sequence)
-        for working in ended:
-            if working.is_live:
+        ended.sort(key=itemgetter(0))
+        for sequence, working in ended:
+            if working.is_live and working.sequence == sequence:
                 await self._end(branch_of(working))
 
     async def _end(self, branch: Branch) -> None:

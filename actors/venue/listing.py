@@ -55,8 +55,9 @@ class Listing(Instrument):
         """What walks the next bar; None when it must be listed anew."""
         self.waiting: list[tuple[int, Working]] = []
         """When they were accepted, and the orders since which no bar has opened yet."""
-        self.immediate: list[Working] = []
-        """Orders that must fill on the bar at hand or be cancelled."""
+        self.immediate: list[tuple[int, Working]] = []
+        """Orders that must fill on the bar at hand or be cancelled, with their places in the queue:
+        one that has another place by then was accepted anew."""
         self.crossed: frozenset[str] = frozenset()
         """The names of the accounts with cross margin."""
         self.cross_groups: list[Group] = []

@@ -52,6 +52,7 @@ __all__ = ["Modification"]
 
 _PROTECTIONS: tuple[WorkingKind, ...] = ("stop_loss", "take_profit")
 _PROTECTION = frozenset(_PROTECTIONS)
+_CLEARABLE = _PROTECTION | {"limit_price", "stop_price"}
 
 
 class Modification:
@@ -115,6 +116,8 @@ class Modification:
             if value is not None:
                 changes[name] = value
         for name in sorted(action.clear):
+            if name not in changes and name not in _CLEARABLE:
+                refuse(RejectReason.INVALID_ACTION, f"there is no {name!r} to clear")
             changes[name] = None
         order = branch.order
         if order is not None:

@@ -141,6 +141,7 @@ class Publisher:
                 close,
                 closes_of(branch) if kind in _OF_CLOSES else None,
                 facts,
+                branch.stop_price is not None,
             ),
         )
         if self.held is None:

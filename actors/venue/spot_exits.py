@@ -203,6 +203,7 @@ class SpotExits:
         assert part is not None
         part.exits[:] = [one for one in part.exits if one.kind != kind]
         self._put_anew(branch, kind, price)
+        branch.kind = part.exits[0].kind
 
     def split(
         self,

@@ -569,6 +569,37 @@ class TestPartsAndPartners:
         assert market.balance("long") == (D(10000 - 195), D(0))
         assert market.account.ledger.balances()["insurance"]["USD"][0] == D(10000 - 105)
 
+    def test_one_trade_that_closes_two_lots_gives_back_the_margin_that_they_show(self) -> None:
+        """Long 1 at 100 and 1 at 95 at 10 x, margin 10 + 9.50 = 19.50; 2 are sold at 97 by one
+        trade: each closed order has half of the margin, 9.75."""
+
+        async def long(me: Does) -> None:
+            await me.long(PAIR, 1, limit_price="100", leverage=10)
+            await me.sleep(3)
+            await me.long(PAIR, 1, limit_price="95", leverage=10)
+            await me.sleep(6)
+            await me.short(PAIR, 2)
+
+        async def seller(me: Does) -> None:
+            await me.sleep(1)
+            await me.short(PAIR, 1)
+            await me.sleep(3)
+            await me.short(PAIR, 1)
+
+        async def bids(me: Does) -> None:
+            await me.sleep(6)
+            await me.long(PAIR, 2, limit_price="97")
+
+        market, _ = trade_in_book({"long": long, "seller": seller, "bids": bids})
+        closed = [
+            (order.margin_reserved, order.gross_pnl)
+            for order in market.exchange.venue.records.orders
+            if getattr(order, "closing_reason", None) == "netting"
+        ]
+        # 97 - 97.50 each: what it cost is shared by volume, too.
+        assert closed == [(D("9.75"), D("-0.5")), (D("9.75"), D("-0.5"))]
+        assert market.balance("long") == (D(9999), D(0))
+
 
 class TestReduceOnlyInTheBook:
     """Two reduce-only orders meet: each trades what both can close, and keeps what it can."""

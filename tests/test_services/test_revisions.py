@@ -201,3 +201,14 @@ def test_what_is_pickled_or_copied_is_the_order_as_it_was() -> None:
     assert list(again) == list(table)
     assert copy.deepcopy(left).frozen() == left.frozen()
     assert repr(left) == repr(left.frozen())
+
+
+def test_equal_orders_are_equal_whoever_kept_them() -> None:
+    one, other = (begun(D(5), D(100))[0] for _ in range(2))
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one.charged(D(1)) != other
+    assert one != one.frozen()
+    here, there = OrderTable([one.frozen()]), OrderTable()
+    there.keep(other)
+    assert here == there == [other.frozen()]

@@ -80,6 +80,15 @@ class Revision:
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, (self.frozen(),)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the frozen orders are equal."""
+        if not isinstance(other, Revision):
+            return NotImplemented
+        return self is other or bool(self.frozen() == other.frozen())
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
     def __repr__(self) -> str:
         return repr(self.frozen())
 
@@ -195,6 +204,11 @@ class OrderTable(Sequence[View]):
 
     def __len__(self) -> int:
         return len(self.revisions)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __setitem__(self, place: int, order: View) -> None:
         self.revisions[place] = Revision.of(order)
