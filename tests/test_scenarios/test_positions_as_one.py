@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from backtest.errors import RejectReason
+from backtest.models import TradingOrder
 from tests.harness import D, bar, pair_of, play, refused, rules
 from tests.market_harness import Does
 
@@ -569,9 +570,12 @@ class TestPartsAndPartners:
         assert market.balance("long") == (D(10000 - 195), D(0))
         assert market.account.ledger.balances()["insurance"]["USD"][0] == D(10000 - 105)
 
-    def test_one_trade_that_closes_two_lots_gives_back_the_margin_that_they_show(self) -> None:
+    def test_of_one_trade_each_closed_lot_shows_the_margin_that_it_had_by_then(
+        self,
+    ) -> None:
         """Long 1 at 100 and 1 at 95 at 10 x, margin 10 + 9.50 = 19.50; 2 are sold at 97 by one
-        trade: each closed order has half of the margin, 9.75."""
+        trade. The first shows its own 10; by its close the other has half of the 19.50, and not
+        the 9.50 that it began with."""
 
         async def long(me: Does) -> None:
             await me.long(PAIR, 1, limit_price="100", leverage=10)
@@ -594,10 +598,10 @@ class TestPartsAndPartners:
         closed = [
             (order.margin_reserved, order.gross_pnl)
             for order in market.exchange.venue.records.orders
-            if getattr(order, "closing_reason", None) == "netting"
+            if isinstance(order, TradingOrder) and order.closing_reason == "netting"
         ]
         # 97 - 97.50 each: what it cost is shared by volume, too.
-        assert closed == [(D("9.75"), D("-0.5")), (D("9.75"), D("-0.5"))]
+        assert closed == [(D(10), D("-0.5")), (D("9.75"), D("-0.5"))]
         assert market.balance("long") == (D(9999), D(0))
 
 
