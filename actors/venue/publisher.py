@@ -148,11 +148,10 @@ class Publisher:
             client.channel.post(event, ORDER_EVENT)
         else:
             self.held.append((client.channel, event))
-        account = branch.account
-        if account in self._shared:
-            changes = positions if account in self._pooled else ()
+        if branch.account in self._shared:
+            changes = positions if branch.account in self._pooled else ()
             if balances or changes:
-                self.share(client, account, balances, changes)
+                self.share(client, branch.account, balances, changes)
 
     def _record(
         self,
