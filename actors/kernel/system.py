@@ -21,7 +21,7 @@ from .actor import Actor, agent_name
 from .channel import Channel
 from .clock import Clock
 from .copies import ends_in_copies
-from .deadlock import StallWatch, waits
+from .deadlock import StallWatch
 from .dispatch import Awaited, Delivery
 from .event_queue import NEVER, EventQueue
 from .fiber import Fiber
@@ -219,11 +219,6 @@ class System:
         """A snapshot of the counters, for the books: no message is ever lost."""
         channels, dead = self._channels.values(), len(self.dead_letters)
         return statistics_of(self.events, self._population.fibers, channels, dead)
-
-    def waits_for(self, name: str) -> list[Signal]:
-        """The signals on which somebody waits for the actor called ``name``."""
-        waiting = waits(self.events, self._population)
-        return [signal for _, signal in waiting if signal.about == name]
 
     @property
     def log(self) -> Any:
