@@ -30,7 +30,7 @@ PYTEST_ARGS ?=
 # Modules to mutate (ledger transactions account fees margin); none: all.
 MUTATION_ARGS ?=
 # What `make simulate` and `make soak` run.
-SEEDS ?= 0:200
+SEEDS ?= 0:120
 EVENTS ?= 5000
 SOAK_SEED ?= 1000000
 SOAK_HOURS ?= 1
