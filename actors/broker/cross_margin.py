@@ -13,14 +13,13 @@ from backtest.actors.venue.fill_records import record_fill
 from backtest.actors.venue.pair_book import PairBook
 from backtest.actors.venue.position import Closing, Lot, Position
 from backtest.actors.venue.venue import Venue
-from backtest.models import PLAIN, Bar, MarketEvent, OrderDirection, Quote
+from backtest.models import Bar, MarketEvent, Quote
 from backtest.money import ONE, ZERO, div, mul, plain, sub, to_step
 from backtest.services.fills.walk import Group, Hit, point_of, slipped
 from backtest.services.ledger.descriptions import traded
 from backtest.services.ledger.entries import sell_collateral
 from backtest.services.margin.accounts import CrossAccount
 from backtest.services.margin.cross import Standing
-from backtest.services.orders.revision import Revision, created_spot
 from backtest.services.settlement.amounts import NOTHING, Spot, spot_sold
 
 from .groups import accounts, groups_of
@@ -251,21 +250,7 @@ class CrossMargin(CrossAccounts):
         branch.asset, branch.reservation_price, branch.volume = asset, price, volume
         branch.number = venue.next_branch()
         venue.branch_of[branch.id.int] = None
-        what = (
-            created_spot,
-            venue.now,
-            book.code,
-            OrderDirection.SHORT,
-            client.agent.agent_id,
-            client.account_ids[account.name],
-            venue.broker_id,
-            venue.run_id,
-            *(None,) * 4,
-            ZERO,
-            PLAIN,
-            None,
-        )
-        order = Revision(branch.id, venue.next_number(), volume, ZERO, None, what)
+        order = venue.begin(branch, ZERO)
         venue.records.keep(order)
         detail = f"collateral sold: account {account.name} needs {account.asset}"
         facts = Facts(condition="collateral")

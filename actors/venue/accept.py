@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from backtest.actors.protocol import NO_FACTS, Balances, Create, EventKind, Facts
@@ -17,7 +16,6 @@ from backtest.money import ONE, ZERO, add, mul, plain, sub
 from backtest.services.fills.walk import Terms
 from backtest.services.ledger.entries import create_order
 from backtest.services.orders.expiry import expiry_of, terms_of
-from backtest.services.orders.revision import Revision, created_spot, created_trading
 from backtest.services.settlement.amounts import NOTHING
 
 from .branch import Branch
@@ -111,15 +109,12 @@ class Acceptance:
         if is_exit:
             branch.limit_price, branch.stop_price = ask.take_profit, ask.stop_loss
             branch.entry_order_id = branch.id
-            order = self._spot(branch, ask, reserve, fee)
+            order = venue.begin(branch, reserve, fee)
             self._exits.sell_owned(branch, order)
         else:
             branch.limit_price, branch.stop_price = ask.limit_price, stop
             branch.stop_loss, branch.take_profit = ask.stop_loss, ask.take_profit
-            if ask.spot:
-                order = self._spot(branch, ask, reserve, fee)
-            else:
-                order = self._trading(branch, ask, price, reserve, fee)
+            order = venue.begin(branch, reserve, fee, price)
             branch.order = order
             branch.group = venue.new_group(branch)
             venue.list_branch(branch)
@@ -266,51 +261,3 @@ class Acceptance:
                     f"{plain(margin)} is below the least margin {plain(least)}",
                 )
         return book.fee(book.fees_create, volume, branch.reservation_price, margin)
-
-    # -- the order ---------------------------------------------------------------------------------
-
-    def _spot(self, branch: Branch, ask: Create, reserve: Decimal, fee: Decimal) -> Revision:
-        """A spot order as it is accepted."""
-        what = (
-            created_spot,
-            *self._whose(branch, ask),
-            fee,
-            branch.instructions,
-            branch.entry_order_id,
-        )
-        number = self._venue.next_number()
-        return Revision(branch.id, number, branch.volume, reserve, None, what)
-
-    def _trading(
-        self, branch: Branch, ask: Create, price: Decimal, reserve: Decimal, fee: Decimal
-    ) -> Revision:
-        """A trading order as it is accepted."""
-        book = branch.book
-        what = (
-            created_trading,
-            *self._whose(branch, ask),
-            fee,
-            branch.instructions,
-            price if book.last is None else book.last,
-            branch.leverage,
-            book.pair.contract_size,
-        )
-        number = self._venue.next_number()
-        return Revision(branch.id, number, branch.volume, reserve, None, what)
-
-    def _whose(self, branch: Branch, ask: Create) -> tuple[Any, ...]:
-        """When an order came, whose it is, and at what prices."""
-        venue, client = self._venue, branch.client
-        return (
-            venue.now,
-            ask.pair,
-            ask.direction,
-            client.agent.agent_id,
-            client.account_ids[ask.account],
-            venue.broker_id,
-            venue.run_id,
-            branch.limit_price,
-            branch.stop_price,
-            branch.stop_loss,
-            branch.take_profit,
-        )

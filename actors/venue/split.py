@@ -107,16 +107,17 @@ class Splitting:
         balances = await self._reserve(
             branch, order, parts.parts, branches, prices is not None or targets is not None
         )
-        venue.records.keep(Revision.of(parts.replaced))
-        self._list_parts(branch, parts.parts, branches)
+        replaced = Revision.of(parts.replaced)
+        venue.records.keep(replaced)
+        children = self._list_parts(branch, parts.parts, branches)
         venue.unlist(branch)
         venue.publisher.tell(
             EventKind.SPLIT,
             branch,
-            Revision.of(parts.replaced),
+            replaced,
             command=command,
             facts=Facts(parts=tuple(volumes)),
-            children=tuple((own.number, own.order) for own in branches),  # type: ignore[misc]
+            children=children,
             balances=balances,
         )
 
@@ -179,11 +180,13 @@ class Splitting:
 
     def _list_parts(
         self, branch: Branch, parts: Sequence[View], branches: Sequence[Branch]
-    ) -> None:
-        """Make the parts known; what keeps its place waits since the whole was accepted."""
+    ) -> tuple[tuple[int, Revision], ...]:
+        """Make the parts known, and give them with their numbers; what keeps its place waits since
+        the whole was accepted."""
         venue, book = self._venue, branch.book
         waiting = [at for at, working in book.waiting if working is branch]
         book.waiting = [item for item in book.waiting if item[1] is not branch]
+        children: list[tuple[int, Revision]] = []
         for own, part in zip(branches, parts, strict=True):
             venue.list_branch(own)
             venue.ocos.inherit(own, branch)
@@ -193,7 +196,10 @@ class Splitting:
             elif waiting:
                 book.waiting.append((waiting[0], own))
             part.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone still
-            venue.live_on(own, Revision.of(part))
+            order = Revision.of(part)
+            venue.live_on(own, order)
+            children.append((own.number, order))
+        return tuple(children)
 
     def _check_part(self, own: Branch, part: View, moved: bool) -> None:
         """Refuse a part that would be refused as an order; ``moved``: its prices may be others."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from uuid import UUID
 
 from backtest.actors.protocol import Amend, Balances, EventKind, Facts
 from backtest.errors import RejectReason
-from backtest.models import PLAIN, OrderDirection
 from backtest.money import ONE, ZERO, plain, sub
 from backtest.services.fills.walk import Group, WorkingKind
 from backtest.services.ledger.entries import change_reserve
 from backtest.services.orders.operations import split
-from backtest.services.orders.revision import Revision, created_spot
+from backtest.services.orders.revision import Revision
 
 from .branch import Branch, Leg, Owned
 from .cancel import Cancellation
@@ -42,28 +42,11 @@ class SpotExits:
     def open(self, entry: Branch, filled: Revision, price: Decimal) -> Branch:
         """The exit of what ``filled`` bought at ``price``, whose base is in reserve already; not
         yet told of."""
-        venue, book, client = self._venue, entry.book, entry.client
-        what = (
-            created_spot,
-            venue.now,
-            book.code,
-            OrderDirection.SHORT,
-            client.agent.agent_id,
-            client.account_ids[entry.account],
-            venue.broker_id,
-            venue.run_id,
-            entry.take_profit,
-            entry.stop_loss,
-            None,
-            None,
-            ZERO,
-            PLAIN,
-            filled.id,
-        )
-        order_id, number, volume = venue.ids.draw(), venue.next_number(), filled.volume
-        order = Revision(order_id, number, volume, volume, None, what)
-        branch = self._branch(entry, order, price, entry.take_profit, entry.stop_loss)
-        branch.root_id, branch.entry_order_id = order_id, filled.id
+        venue = self._venue
+        prices = entry.take_profit, entry.stop_loss
+        branch = self._branch(entry, venue.ids.draw(), filled.volume, price, *prices)
+        branch.root_id, branch.entry_order_id = branch.id, filled.id
+        order = branch.order = venue.begin(branch, filled.volume)
         branch.tally = entry.protecting_tally()
         for kind, name in _LEGS:
             self._put(branch, kind, getattr(branch, name), venue.next_sequence())
@@ -83,20 +66,21 @@ class SpotExits:
     def _branch(
         self,
         parent: Branch,
-        order: Revision,
+        order_id: UUID,
+        volume: Decimal,
         price: Decimal,
         limit: Decimal | None,
         stop: Decimal | None,
     ) -> Branch:
         book = parent.book
         kind: WorkingKind = "take_profit" if stop is None else "stop_loss"
-        branch = Branch(order.id, parent.client, parent.account, book, True, ONE, kind, False)
-        branch.volume = order.volume
+        branch = Branch(order_id, parent.client, parent.account, book, True, ONE, kind, False)
+        branch.volume = volume
         branch.limit_price, branch.stop_price = limit, stop
         branch.root_id, branch.entry_order_id = parent.root_id, parent.entry_order_id
-        branch.asset, branch.order, branch.accepted = book.base, order, self._venue.now
+        branch.asset, branch.accepted = book.base, self._venue.now
         branch.reservation_price = price
-        part = Owned(branch, order.volume, price)
+        part = Owned(branch, volume, price)
         branch.part, branch.group = part, Group(None, parts=[part])
         return branch
 
@@ -237,7 +221,9 @@ class SpotExits:
             part.__dict__["order_number"] = venue.next_number()  # a copy that is ours alone still
             order = Revision.of(part)
             at = branch.part.entry_price
-            own = self._branch(branch, order, at, part.limit_price, part.stop_price)
+            prices_of = part.limit_price, part.stop_price
+            own = self._branch(branch, part.id, part.volume, at, *prices_of)
+            own.order = order
             for kind, name in _LEGS:
                 was, price = old.get(kind), getattr(part, name)
                 if was is None or price != was.price:

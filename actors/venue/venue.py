@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from heapq import heappush
 from itertools import chain
+from typing import Any
 from uuid import UUID
 
 from backtest.actors.kernel.actor import Actor
@@ -16,6 +17,7 @@ from backtest.actors.kernel.signal import UNSET
 from backtest.actors.protocol import ACCOUNT, Balances, FallDue, Post
 from backtest.ids import IdSource
 from backtest.models import (
+    OrderDirection,
     TradingPair,
     TradingRules,
 )
@@ -24,7 +26,7 @@ from backtest.services.fills.walk import Group, WorkingKind
 from backtest.services.ledger.entries import Leg
 from backtest.services.ledger.ledger import entry_uuid
 from backtest.services.margin.accounts import CrossAccount
-from backtest.services.orders.revision import Revision
+from backtest.services.orders.revision import Revision, created_spot, created_trading
 from backtest.services.settlement.amounts import Sums, buy_reserve, opening_reserve
 from backtest.services.settlement.pool import EMPTY
 from backtest.services.valuation import Valuation
@@ -40,6 +42,7 @@ from .records import Records
 __all__ = ["Venue"]
 
 _new = tuple.__new__
+_LONG, _SHORT = OrderDirection.LONG, OrderDirection.SHORT
 _NONE: Mapping[tuple[str, str], tuple[Decimal, Decimal]] = {}
 _NOTHING = (ZERO, ZERO)
 
@@ -114,6 +117,39 @@ class Venue:
         """The number of the next order in the table of orders."""
         self._numbers += 1
         return self._numbers
+
+    def begin(
+        self,
+        branch: Branch,
+        reserved: Decimal,
+        fee: Decimal = ZERO,
+        price: Decimal = ZERO,
+    ) -> Revision:
+        """The first state of the branch's order, the next in the table of orders; ``price`` is the
+        market's for a trading order on a pair that has none yet."""
+        book, client = branch.book, branch.client
+        what: tuple[Any, ...] = (
+            created_spot if branch.spot else created_trading,
+            self.now,
+            book.code,
+            _LONG if branch.buy else _SHORT,
+            client.agent.agent_id,
+            client.account_ids[branch.account],
+            self.broker_id,
+            self.run_id,
+            branch.limit_price,
+            branch.stop_price,
+            branch.stop_loss,
+            branch.take_profit,
+            fee,
+            branch.instructions,
+        )
+        if branch.spot:
+            what += (branch.entry_order_id,)
+        else:
+            price = price if book.last is None else book.last
+            what += (price, branch.leverage, book.pair.contract_size)
+        return Revision(branch.id, self.next_number(), branch.volume, reserved, None, what)
 
     def take_on(self, order: Revision, branch: Branch) -> None:
         """``order`` is new in the table of orders, and of ``branch``."""

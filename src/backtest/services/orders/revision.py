@@ -208,8 +208,6 @@ class OrderTable(Sequence[View]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
-    __hash__ = None  # type: ignore[assignment]
-
     def __setitem__(self, place: int, order: View) -> None:
         self.revisions[place] = Revision.of(order)
 
