@@ -16,6 +16,8 @@ from uuid import UUID
 
 from backtest.errors import RejectReason
 from backtest.models._fast import derive
+from backtest.models.instructions import Instructions
+from backtest.models.lifecycle import OrderDirection
 from backtest.models.orders import TradingOrder
 from backtest.models.spot_order import SpotOrder
 from backtest.money import ZERO, sub
@@ -234,57 +236,56 @@ class OrderTable(Sequence[View]):
 # Each is given the revision, the frozen order before it, and the operation's values.
 
 
-def created_spot(new: Revision, _: None, time: int, pair: str, *values: Any) -> SpotOrder:
-    """A pending spot order; ``values`` are who it is of, its prices and what it asks for."""
-    (side, agent, account, broker, run, limit, stop, loss, profit, fee, asked, entry) = values
-    return create_spot(
-        id=new.id,
-        order_number=new.number,
-        at=from_ns(time),
-        pair=pair,
-        direction=side,
-        volume=new.volume,
-        agent_id=agent,
-        account_id=account,
-        broker_id=broker,
-        run_id=run,
-        limit_price=limit,
-        stop_price=stop,
-        stop_loss=loss,
-        take_profit=profit,
-        reserved=new.reserved,
-        fee=fee,
-        instructions=asked,
-        entry_order_id=entry,
-    )
+def created_spot(new: Revision, _: None, *values: Any) -> SpotOrder:
+    """A pending spot order; ``values`` as `_begun` has them, and the order whose exit it is."""
+    *common, entry = values
+    return create_spot(**_begun(new, *common), entry_order_id=entry)
 
 
-def created_trading(new: Revision, _: None, time: int, pair: str, *values: Any) -> TradingOrder:
-    """A pending trading order, likewise."""
-    (side, agent, account, broker, run, limit, stop, loss, profit, fee, asked) = values[:11]
-    price, leverage, contract_size = values[11:]
+def created_trading(new: Revision, _: None, *values: Any) -> TradingOrder:
+    """A pending trading order; likewise, and the market's price, leverage and contract size."""
+    *common, price, leverage, size = values
     return create_trading(
-        id=new.id,
-        order_number=new.number,
-        at=from_ns(time),
-        pair=pair,
-        direction=side,
-        volume=new.volume,
-        price=price,
-        agent_id=agent,
-        account_id=account,
-        broker_id=broker,
-        run_id=run,
-        limit_price=limit,
-        stop_price=stop,
-        stop_loss=loss,
-        take_profit=profit,
-        leverage=leverage,
-        contract_size=contract_size,
-        reserved=new.reserved,
-        fee=fee,
-        instructions=asked,
+        **_begun(new, *common), price=price, leverage=leverage, contract_size=size
     )
+
+
+def _begun(
+    new: Revision,
+    time: int,
+    pair: str,
+    side: OrderDirection,
+    agent: UUID,
+    account: UUID,
+    broker: UUID,
+    run: UUID,
+    limit: Decimal | None,
+    stop: Decimal | None,
+    stop_loss: Decimal | None,
+    take_profit: Decimal | None,
+    fee: Decimal,
+    instructions: Instructions,
+) -> dict[str, Any]:
+    """What the two kinds have in common: when it came, whose it is, what it asks for."""
+    return {
+        "id": new.id,
+        "order_number": new.number,
+        "at": from_ns(time),
+        "pair": pair,
+        "direction": side,
+        "volume": new.volume,
+        "agent_id": agent,
+        "account_id": account,
+        "broker_id": broker,
+        "run_id": run,
+        "limit_price": limit,
+        "stop_price": stop,
+        "stop_loss": stop_loss,
+        "take_profit": take_profit,
+        "reserved": new.reserved,
+        "fee": fee,
+        "instructions": instructions,
+    }
 
 
 def _filled(
