@@ -149,6 +149,7 @@ class Calls(CrossAccounts):
         return self.standing(account, book), book.last
 
     def _books(self) -> Collection[MarketBook]:
+        # The venue of an exchange makes no others; not tested one by one, for every trade asks.
         return self._venue.books.values()  # type: ignore[return-value]
 
     def _forget(self, name: str) -> None:
