@@ -240,6 +240,7 @@ class ExitFills:
             fee,
             closing,
             pnl,
+            terms.cost,
         )
         self._tell_closed(branch, closing, done, changes, record, balances, detail)
         if in_vain and not lot.opened:

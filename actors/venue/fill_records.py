@@ -90,6 +90,7 @@ def record_fill(
     fee: Decimal,
     closing: Closing | None,
     pnl: Decimal | None,
+    cost: Decimal | None = None,
 ) -> Fill:
     now, client = venue.now, branch.client
     otherwise = _outcomes(hit) if isinstance(hit, Hit) and hit.ambiguous else (None, None, ())
@@ -118,6 +119,7 @@ def record_fill(
         pnl,
         *otherwise,
         _executed(bar, hit, now),
+        cost,
     )
     venue.records.fills.append(made)
     return made

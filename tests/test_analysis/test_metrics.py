@@ -11,7 +11,6 @@ import pytest
 import backtest
 from backtest.analysis.metrics import plain_summary, sharpe_ratio
 from backtest.analysis.result import RunResult
-from backtest.analysis.trades import trades_of
 from backtest.models import Asset, Bar, TradingPair
 from backtest.strategies import Strategy
 from backtest.times import DAY, HOUR
@@ -57,14 +56,15 @@ def test_drawdown_is_the_deepest_fall_from_a_peak(small: RunResult) -> None:
     assert small.summary["max_drawdown_percent"] == D("4.1351")
 
 
-def test_trades_are_closed_positions_and_spot_round_trips_at_average_cost(small: RunResult) -> None:
+def test_trades_are_round_trips_of_both_kinds_of_orders(small: RunResult) -> None:
     # The two bitcoin cost 204.21 with the fee, one of them 102.105, to the even cent 102.10.
     #   first sale   115 - 0.12 - 102.10 = +12.78
     #   second sale   95 - 0.10 - 102.11 =  -7.21   (the rest of the cost)
     #   the bet        2 - 0.11 -   0.12 =  +1.77
-    assert [(one.kind, one.pnl) for one in trades_of(small)] == [
-        ("position", D("1.77")),
+    # What is bought first is sold first; of one purchase that is the same as at average cost.
+    assert [(one.order_kind, one.pnl) for one in small.trades] == [
         ("spot", D("12.78")),
+        ("trading", D("1.77")),
         ("spot", D("-7.21")),
     ]
     summary = small.summary
@@ -192,7 +192,7 @@ def test_a_sale_of_what_was_owned_at_the_start_is_a_round_trip_from_the_first_pr
     # Decided at the first close, 105; sold at the next open, 104: a loss of 1.
     bars = hourly("BTCUSD", ("100", "110", "90", "105"), ("104", "110", "90", "95"))
     run = backtest.run(SellsOwn(), data=bars, pair="BTCUSD", cash={"USD": "50", "BTC": "2"})
-    assert [(one.kind, one.pnl) for one in trades_of(run)] == [("spot", D(-1))]
+    assert [(one.order_kind, one.pnl) for one in run.trades.closed] == [("spot", D(-1))]
 
 
 class PaysToAsk(Strategy):
@@ -219,7 +219,7 @@ def test_create_fees_belong_to_the_trade_of_their_chain() -> None:
     pair = TradingPair("BTCUSD", "BTC", Asset("USD", 2))
     rules = {"fees": {"create": {"flat_per_trade": "5"}}}
     run = backtest.run(PaysToAsk(), data={pair: bars}, cash="1000 USD", rules=rules)
-    assert [(one.kind, one.pnl) for one in trades_of(run)] == [("spot", D("31.67"))]
+    assert [(one.order_kind, one.pnl) for one in run.trades.closed] == [("spot", D("31.67"))]
 
 
 class Spendthrift(Strategy):

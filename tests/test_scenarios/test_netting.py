@@ -9,7 +9,6 @@ import pytest
 
 import backtest
 from backtest.actors import EventKind
-from backtest.analysis.trades import trades_of
 from backtest.errors import ConfigError, RejectReason
 from backtest.models import Bar
 from backtest.strategies import Strategy
@@ -510,7 +509,7 @@ def test_a_netting_run_proves_and_explains_itself() -> None:
     assert "netting" in result.explain(netted.order_id)
     # what closed others and opened nothing is no trade of its own
     opened = {one.root_id for one in result.fills if one.kind == "entry"}
-    assert {trade.root_id for trade in trades_of(result)} <= opened
+    assert {trade.root_id for trade in result.trades} <= opened
     assert _flips().config["accounts"]["main"]["netting"] is False
 
 

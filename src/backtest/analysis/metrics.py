@@ -14,7 +14,8 @@ from typing import Any
 
 from backtest.actors import EventKind
 from backtest.analysis.record import RunRecord
-from backtest.analysis.trades import Trade, trades_of
+from backtest.analysis.trades.of_record import trades_of
+from backtest.analysis.trades.trade import Trade
 from backtest.models import OrderStatus, TransactionType
 from backtest.money import ZERO, add, mul, plain, round_half_even, sub
 from backtest.times import DAY, HOUR, format_ns
@@ -76,7 +77,7 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         "sharpe": sharpe,
         "sharpe_basis": basis,
         "exposure_percent": percent(quotient(touched, bars)),
-        **_trade_figures(record, trades_of(record)),
+        **_trade_figures(record, trades_of(record)[0]),
         "orders": len(record.records.orders),
         "orders_by_status": {
             status.value: statuses[status] for status in OrderStatus if statuses[status]
@@ -186,11 +187,12 @@ def _sum(values: Sequence[Decimal]) -> Decimal:
 
 
 def _trade_figures(record: RunRecord, trades: Sequence[Trade]) -> dict[str, Any]:
-    """Of the trades, in the cash asset: another asset counts at its last price."""
+    """Of the trades that are over, in the cash asset: another asset counts at its last price."""
     won = lost = ZERO
     wins = losses = 0
+    trades = [trade for trade in trades if not trade.is_open]
     for trade in trades:
-        pnl = record.valuation.worth(trade.asset, trade.pnl) or ZERO
+        pnl = record.valuation.worth(trade.asset_code, trade.pnl) or ZERO
         if trade.pnl > ZERO:
             wins, won = wins + 1, add(won, pnl)
         elif trade.pnl < ZERO:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from backtest.analysis.report.path_interval import PathInterval
     from backtest.analysis.report.refusals import Refusals
     from backtest.analysis.tables.facts import RunTables
+    from backtest.analysis.trades.trades import Trades
     from backtest.analysis.verify.verification import Verification
 
 __all__ = ["RunResult"]
@@ -80,6 +81,24 @@ class RunResult(RunRecord):
         from backtest.analysis.tables.folding import balance_history
 
         return balance_history(self)
+
+    @property
+    def trades(self) -> Trades:
+        """The round trips, and what is open at the last price; matched oldest first.
+
+        Their PnL, less ``trades.untraded``, is what the accounts gained. The data is read again for
+        the excursions, once.
+        """
+        return self.tables.trades
+
+    def trades_by(self, method: str) -> Trades:
+        """The same, matched by ``"fifo"`` (oldest first) or ``"average"`` (at average cost).
+
+        Raises `ConfigError` for another method.
+        """
+        from backtest.analysis.trades.with_excursions import with_excursions
+
+        return self.tables.trades if method == "fifo" else with_excursions(self, method)
 
     @property
     def summary(self) -> dict[str, Any]:

@@ -37,8 +37,9 @@ class MarketResult(RunResult):
     """What was run: as many agents, with that seed, until then."""
     populations: Mapping[str, str]
     """The population of each agent, by its name; a strategy that joined is its own."""
-    trades: Sequence[MarketTrade]
-    """The tape: every trade, in order, with both sides by name."""
+    trades: Sequence[MarketTrade]  # type: ignore[assignment]
+    """The tape: every trade, in order, with both sides by name. (The round trips of the agents are
+    ``trades_by("fifo")``.)"""
     quotes: Mapping[str, Sequence[Quote]]
     """Every change of the best prices, by pair."""
     fundamentals: Mapping[str, Fundamental | None]

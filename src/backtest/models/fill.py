@@ -61,6 +61,8 @@ class Fill:
         executed_ns: when it happened, where that is known: the bar's open time at its open, its
             close time at its close, the moment of a quote, a trade or a match; None inside a bar.
             ``executed_at`` is the same as a `datetime`.
+        cost: of a close, what it takes of what its position has cost, in the settlement asset: by
+            volume, to 24 places, the last the remainder.
     """
 
     timestamp_ns: int
@@ -89,6 +91,7 @@ class Fill:
     other_volume: Decimal | None = None
     otherwise: tuple[Otherwise, ...] = ()
     executed_ns: int | None = None
+    cost: Decimal | None = None
 
     def __repr__(self) -> str:
         fee = f"fee {plain(self.fee)} {self.fee_asset}" if self.fee else None

@@ -9,6 +9,9 @@ from typing import Any
 from backtest.analysis.metrics import plain_summary, summarise
 from backtest.analysis.record import RunRecord
 from backtest.analysis.tables.tables import Row, rows_of
+from backtest.analysis.tables.trade_rows import trade_rows
+from backtest.analysis.trades.trades import Trades
+from backtest.analysis.trades.with_excursions import with_excursions
 from backtest.money import plain
 
 __all__ = ["RunTables", "facts_of"]
@@ -65,6 +68,13 @@ class RunTables:
         """What stands in ``run.json``."""
         return facts_of(self._record, self.summary)
 
+    @cached_property
+    def trades(self) -> Trades:
+        """The round trips of the run, oldest first matched, with their excursions."""
+        return with_excursions(self._record)
+
     def rows(self, name: str) -> Iterator[Row]:
         """The rows of a table."""
+        if name == "trades":
+            return trade_rows(self.trades)
         return rows_of(self._record, name)

@@ -15,6 +15,9 @@ from uuid import UUID
 
 from backtest.actors.protocol import NO_FACTS, Facts
 from backtest.analysis.record import RunRecord
+from backtest.analysis.tables.trade_rows import trade_rows
+from backtest.analysis.trades.trade import COLUMNS as TRADE_COLUMNS
+from backtest.analysis.trades.with_excursions import with_excursions
 from backtest.models import SpotOrder, TradingOrder
 from backtest.money import ZERO, exact_add, plain
 from backtest.services.ledger.descriptions import describe
@@ -75,6 +78,7 @@ COLUMNS: dict[str, Row] = {
         "condition", "price", "limit_price", "level", "expires_at", "point", "quantity",
     ),
     "equity": ("timestamp", "equity"),
+    "trades": TRADE_COLUMNS,
 }  # fmt: skip
 """The tables of every run and their columns, in order."""
 
@@ -90,11 +94,14 @@ ALL_COLUMNS: dict[str, Row] = {**COLUMNS, "tape": TAPE_COLUMNS}
 TIMES = frozenset(
     {
         "timestamp", "create_timestamp", "fill_timestamp", "close_timestamp", "cancel_timestamp",
-        "replaced_timestamp", "bar_open", "expires_at", "executed_at",
+        "replaced_timestamp", "bar_open", "expires_at", "executed_at", "entry_timestamp",
+        "exit_timestamp",
     }
 )  # fmt: skip
-INTEGERS = frozenset({"order_number", "sequence", "entry", "message", "cause", "market_event"})
-BOOLEANS = frozenset({"maker", "ambiguous", "post_only", "reduce_only", "keeps_place"})
+INTEGERS = frozenset(
+    {"order_number", "trade_number", "sequence", "entry", "message", "cause", "market_event"}
+)
+BOOLEANS = frozenset({"maker", "ambiguous", "post_only", "reduce_only", "keeps_place", "is_open"})
 NUMBERS = frozenset(
     {
         "volume", "limit_price", "stop_price", "leverage", "stop_loss", "take_profit",
@@ -103,7 +110,9 @@ NUMBERS = frozenset(
         "fee_cancel", "fee_overnight", "gross_pnl", "net_pnl", "available_balance_change",
         "unavailable_balance_change", "available_balance", "unavailable_balance", "price",
         "notional", "fee", "realised_pnl", "other_price", "other_volume", "equity", "trail",
-        "trail_percent", "level", "quantity",
+        "trail_percent", "level", "quantity", "entry_price", "exit_price", "duration_seconds",
+        "entry_value", "fees", "financing", "insured", "pnl", "return_percent", "worst_price",
+        "best_price", "mae", "mfe",
     }
 )  # fmt: skip
 
@@ -371,4 +380,5 @@ _ROWS: dict[str, Callable[[RunRecord], Iterator[Row]]] = {
     "fills": _fills,
     "events": _events,
     "equity": _equity,
+    "trades": lambda record: trade_rows(with_excursions(record)),
 }

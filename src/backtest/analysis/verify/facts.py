@@ -12,6 +12,7 @@ from backtest.analysis.tables.exact import amount, exact_product, text_of
 from backtest.analysis.tables.times import moment_ns
 from backtest.analysis.verify.journal import HOUSE, Journal
 from backtest.analysis.verify.lines import Material, derived_id
+from backtest.analysis.verify.trades import figures as figures_of_trades
 from backtest.analysis.verify.verification import Finding
 from backtest.analysis.verify.worth import reachable, worth
 from backtest.money import mul, plain
@@ -139,7 +140,7 @@ def summary(material: Material, journal: Journal, finding: Finding) -> str:
         **_costs(material, journal),
         **_equity(material, journal),
         **_return(material, journal),
-        **journal.trades.figures(),
+        **figures_of_trades(material),
     }
     for name in sorted(({*figures} | _OTHERS) ^ {*told}):
         finding.wrong(f"{name} is in the summary and must not be, or the other way round")

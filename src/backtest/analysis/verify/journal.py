@@ -13,7 +13,6 @@ from backtest.analysis.tables.tables import Row
 from backtest.analysis.verify.between import Between
 from backtest.analysis.verify.kinds import kinds
 from backtest.analysis.verify.lines import FillLine, Leg, Material, derived_id, legs_of
-from backtest.analysis.verify.trades import Trades
 from backtest.analysis.verify.value import Value
 from backtest.analysis.verify.verification import Check, Finding
 from backtest.models import TransactionType
@@ -57,8 +56,6 @@ class Journal:
         """By entry: the message that caused it."""
         self.opening: set[str] = set()
         """Entries that belong to no order."""
-        self.trades = Trades(material)
-        """What was won and lost."""
         self.entries = 0
         self.rows = 0
         self.last_time = ""
@@ -204,9 +201,7 @@ class Journal:
             if not order:
                 continue
             sums = self.by_order.setdefault(order, {})
-            segment = list(own)
-            self.trades.entry(order, segment)
-            for leg in segment:
+            for leg in own:
                 if leg.account in self._material.agents:
                     key = (leg.kind, leg.asset)
                     total, reserved = sums.get(key, (0, 0))

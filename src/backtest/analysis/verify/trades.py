@@ -1,142 +1,189 @@
-"""What was won and lost, trade by trade, worked out again from the journal's transactions."""
+"""The round trips of a run, matched again from its fills and transactions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+from attrs import evolve
+
 from backtest.analysis.metrics import percent, quotient
-from backtest.analysis.tables.exact import ONE_UNIT, amount, round_half_even, text_of
-from backtest.analysis.verify.lines import Leg, Material, OrderLine
+from backtest.analysis.tables.exact import amount, text_of
+from backtest.analysis.tables.tables import COLUMNS
+from backtest.analysis.tables.times import moment_ns
+from backtest.analysis.tables.trade_rows import trade_rows
+from backtest.analysis.trades.excursions import Excursions
+from backtest.analysis.trades.history import Charge, Execution, History, PairTerms
+from backtest.analysis.trades.of_record import CHARGED, openings
+from backtest.analysis.trades.rows import matched
+from backtest.analysis.trades.trade import Trade
+from backtest.analysis.verify.lines import FillLine, Material, derived_id, legs_of
+from backtest.analysis.verify.verification import Finding
 from backtest.analysis.verify.worth import worth
 from backtest.money import plain
 
-__all__ = ["Trades", "ratio"]
+__all__ = ["RoundTrips", "figures", "ratio"]
+
+_AT = {name: at for at, name in enumerate(COLUMNS["trades"])}
+_SEEN = ("worst_price", "best_price")
 
 
-class Trades:
-    """Follows the journal, order by order, and knows in the end what each trade came to."""
+class RoundTrips:
+    """The trades that fills and transactions give, and what the table says of them."""
 
     def __init__(self, material: Material) -> None:
         self._material = material
-        self._chains: dict[str, int] = {}
-        """By chain of trading orders: what its transactions came to."""
-        self._sales: dict[str, tuple[str, int]] = {}
-        """By chain that sold what had been bought: the asset it was sold for, and the profit."""
-        self._held: dict[tuple[str, str], tuple[int, int]] = {}
-        """By account and pair: what is held of the base, and what it cost."""
-        self._filled: set[str] = set()
-        self._waiting: dict[str, int] = {}
-        """By chain that has not filled yet: the fees it has paid."""
+        self.trades: list[Trade] = []
+        self.untraded: dict[tuple[str, str], Decimal] = {}
 
-    def entry(self, order_id: str, legs: Sequence[Leg]) -> None:
-        """Look at what one entry books for one order."""
-        order = self._material.order_by_id.get(order_id)
-        if order is None:
+    def look(self, finding: Finding) -> str:
+        """The table has these trades and no others, and their gains are what accounts gained.
+
+        How far prices went is taken from the table: what it came to in money must follow.
+        """
+        self.trades, self.untraded = matched(_history(self._material))
+        rows = list(self._material.tables.rows("trades"))
+        finding.differ("the number of trades", len(rows), len(self.trades))
+        told = [_as_told(trade, row) for trade, row in zip(self.trades, rows, strict=False)]
+        _compare(finding, rows, told)
+        self._gained(finding, rows)
+        return f"{len(rows)} trades"
+
+    def excursions(self, seen: Excursions, finding: Finding) -> str:
+        """How far prices went while trades were open is what the data says."""
+        rows = list(self._material.tables.rows("trades"))
+        _compare(finding, rows, seen.trades())
+        return f"of {len(rows)} trades"
+
+    def _gained(self, finding: Finding, rows: list[tuple[str, ...]]) -> None:
+        """Where each asset has one pair, which trades it for cash, the sum is the profit."""
+        facts, pairs = self._material.facts, self._material.pairs.values()
+        cash = facts["cash_asset"]
+        bases = [one.base for one in pairs]
+        if any(one.quote != cash for one in pairs) or len({*bases}) < len(bases):
             return
-        pair = self._material.pairs[order.pair]
-        base, quote = (
-            sum(
-                leg.available + leg.unavailable
-                for leg in legs
-                if leg.account == order.account and leg.asset == asset
+        gained = sum(amount(row[_AT["pnl"]]) for row in rows)
+        untraded = sum(amount(plain(paid)) for paid in self.untraded.values())
+        profit = facts["summary"]["profit"]
+        finding.differ("the PnL of all trades", text_of(gained - untraded), profit)
+
+
+def _as_told(trade: Trade, row: tuple[str, ...]) -> Trade:
+    """``trade`` with the extremes that the table tells."""
+    worst, best = (row[_AT[name]] for name in _SEEN)
+    return evolve(
+        trade,
+        worst_price=Decimal(text_of(amount(worst))) if worst else None,
+        best_price=Decimal(text_of(amount(best))) if best else None,
+        excursions_from=row[_AT["excursions_from"]],
+    )
+
+
+def _compare(finding: Finding, rows: list[tuple[str, ...]], trades: list[Trade]) -> None:
+    for found, expected in zip(rows, trade_rows(trades), strict=False):
+        for name, text, right in zip(COLUMNS["trades"], found, expected, strict=True):
+            if text != right:
+                finding.differ(f"{name} of trade {expected[0]}", text, right)
+
+
+def _history(material: Material) -> History:
+    facts = material.facts
+    pairs = {
+        code: PairTerms(one.base, one.quote, _number(one.quote_step), _number(one.contract_size))
+        for code, one in material.pairs.items()
+    }
+    first, last = (
+        {code: Decimal(text) for code, text in facts["prices"][name].items()}
+        for name in ("first", "last")
+    )
+    charges: list[Charge] = []
+    numbers: dict[str, int] = {}
+    for row in material.tables.rows("transactions"):
+        leg = legs_of(row)
+        numbers.setdefault(derived_id(material.run_id, f"entry/{leg.entry}"), int(leg.entry))
+        order, what = material.order_by_id.get(leg.order), CHARGED.get(leg.kind)
+        if order is not None and what is not None and leg.account in material.agents:
+            change = leg.available + leg.unavailable
+            paid = _number(change if what == "insured" else -change)
+            charges.append(
+                Charge(leg.entry_id, leg.account, order.pair, order.id, order.root, what, paid)
             )
-            for asset in (pair.base, pair.quote)
-        )
-        if order.kind == "trading":
-            self._chains[order.root] = self._chains.get(order.root, 0) + quote
-            return
-        paid = self._with_fees(order.root, base, quote)
-        if paid is None:
-            return
-        held, cost = self._inventory(order)
-        if order.direction == "LONG":
-            if base or held:
-                self._held[order.account, order.pair] = (held + base, cost - paid)
-            return
-        self._sell(order, base, paid, held, cost)
+    return History(
+        executions=[_execution(material, fill) for fill in material.fills],
+        charges=charges,
+        numbers=numbers,
+        pairs=pairs,
+        marks=last,
+        opening=list(openings(facts["config"]["cash"], pairs, first, facts["cash_asset"])),
+        netting=material.netting,
+        chains={order.branch: order.root for order in material.orders},
+        start_ns=moment_ns(facts["summary"]["start"]),
+        end_ns=moment_ns(facts["summary"]["end"]),
+    )
 
-    def _with_fees(self, root: str, base: int, quote: int) -> int | None:
-        """Fees that came before the first fill of a chain count with it."""
-        if root in self._filled:
-            return quote
-        quote += self._waiting.pop(root, 0)
-        if base:
-            self._filled.add(root)
-            return quote
-        self._waiting[root] = quote
-        return None
 
-    def _sell(self, order: OrderLine, base: int, received: int, held: int, cost: int) -> None:
-        step = self._material.pairs[order.pair].quote_step
-        volume = -base
-        share = 0
-        if volume:
-            part = min(volume, held)
-            if part <= 0:
-                return
-            if part < volume:
-                received = round_half_even(received * part, volume * step) * step
-            share = cost if part == held else round_half_even(cost * part, held * step) * step
-            self._held[order.account, order.pair] = (held - part, cost - share)
-        elif order.root not in self._sales:
-            return
-        asset = self._material.pairs[order.pair].quote
-        before = self._sales.get(order.root, (asset, 0))[1]
-        self._sales[order.root] = (asset, before + received - share)
+def _execution(material: Material, fill: FillLine) -> Execution:
+    cost = None
+    if fill.order_kind == "trading" and fill.kind != "entry":
+        cost = _number(material.positions.closes[fill.entry_id, fill.order].cost)
+    when = moment_ns(fill.executed_at or fill.time)
+    return Execution(
+        fill.entry_id,
+        fill.order,
+        fill.root,
+        fill.branch,
+        fill.closing,
+        fill.account,
+        fill.strategy,
+        fill.pair,
+        fill.order_kind,
+        fill.kind,
+        fill.direction == "LONG",
+        _number(fill.price),
+        _number(fill.volume),
+        _number(fill.notional),
+        _number(fill.fee),
+        _number(fill.pnl) if fill.pnl_text else None,
+        cost,
+        when,
+        when,
+        when if fill.executed_at else moment_ns(fill.bar_open),
+    )
 
-    def _inventory(self, order: OrderLine) -> tuple[int, int]:
-        """What is held and what it cost; in the beginning, what the account owned then at the
-        pair's first price, for the first of the pairs with that base."""
-        key = (order.account, order.pair)
-        if key not in self._held:
-            facts, pairs = self._material.facts, self._material.pairs
-            pair = pairs[order.pair]
-            text = facts["config"]["cash"].get(order.account, {}).get(pair.base)
-            price = facts["prices"]["first"].get(order.pair)
-            first = next(code for code, one in pairs.items() if one.base == pair.base)
-            self._held[key] = (0, 0)
-            if text is not None and price is not None and first == order.pair:
-                held, step = amount(text), pair.quote_step
-                cost = round_half_even(held * amount(price), ONE_UNIT * step) * step
-                self._held[key] = (held, cost)
-        return self._held[key]
 
-    def figures(self) -> dict[str, Any]:
-        """The figures of the trades, as the summary has them."""
-        last = {code: amount(text) for code, text in self._material.facts["prices"]["last"].items()}
-        won = lost = wins = losses = count = 0
-        for asset, pnl in self._all():
-            value = worth(self._material, {asset: pnl}, last)
-            count += 1
-            if pnl > 0:
-                wins, won = wins + 1, won + value
-            elif pnl < 0:
-                losses, lost = losses + 1, lost - value
-        return {
-            "trades": count,
-            "wins": wins,
-            "losses": losses,
-            "win_rate_percent": ratio(wins, count, of_hundred=True),
-            "profit_factor": ratio(won, lost),
-            "trade_pnl": text_of(won - lost),
-        }
+def _number(units: int) -> Decimal:
+    return Decimal(text_of(units))
 
-    def _all(self) -> Iterator[tuple[str, int]]:
-        done: dict[str, str] = {}
-        still_open: set[str] = set()
-        for order in self._material.orders:
-            if order.kind != "trading" or order.closing_reason == "offset":
-                continue
-            if order.status == "CLOSED":
-                done[order.root] = self._material.pairs[order.pair].quote
-            elif order.status == "FILLED":
-                still_open.add(order.root)
-        for root, asset in done.items():
-            if root not in still_open:
-                yield asset, self._chains.get(root, 0)
-        yield from self._sales.values()
+
+# -- figures ---------------------------------------------------------------------------------------
+
+
+def figures(material: Material) -> dict[str, Any]:
+    """The figures of the trades that are over, as the summary has them, from their table."""
+    last = {code: amount(text) for code, text in material.facts["prices"]["last"].items()}
+    won = lost = wins = losses = count = 0
+    for asset, pnl in _closed(material):
+        value = worth(material, {asset: pnl}, last)
+        count += 1
+        if pnl > 0:
+            wins, won = wins + 1, won + value
+        elif pnl < 0:
+            losses, lost = losses + 1, lost - value
+    return {
+        "trades": count,
+        "wins": wins,
+        "losses": losses,
+        "win_rate_percent": ratio(wins, count, of_hundred=True),
+        "profit_factor": ratio(won, lost),
+        "trade_pnl": text_of(won - lost),
+    }
+
+
+def _closed(material: Material) -> Iterator[tuple[str, int]]:
+    for row in material.tables.rows("trades"):
+        if row[_AT["is_open"]] == "false":
+            yield row[_AT["asset_code"]], amount(row[_AT["pnl"]])
 
 
 def ratio(part: int, whole: int, *, of_hundred: bool = False) -> str | None:

@@ -83,13 +83,14 @@ UNPROVEN = (
     ),
     Doubt(
         "prices of the market between fills, and what hangs on them: equity while something is "
-        "held, the deepest fall, exposure, the number of bars",
+        "held, the deepest fall, exposure, the number of bars, how far prices went during trades",
         (
             "orders.create_price", "equity.timestamp", "equity.equity", "fills.bar_open",
             "fills.point", "fills.executed_at", "events.market_event", "events.executed_at",
             "prices.first", "prices.last", "summary.start", "summary.end", "summary.days",
             "summary.bars", "summary.max_drawdown", "summary.max_drawdown_percent",
-            "summary.exposure_percent",
+            "summary.exposure_percent", "trades.worst_price", "trades.best_price", "trades.mae",
+            "trades.mfe", "trades.excursions_from",
         ),
         without_data=True,
     ),

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from backtest.analysis.rereading import reopened
 from backtest.analysis.tables.files import read_run
 from backtest.analysis.tables.tables import Tables, names_of
+from backtest.analysis.trades.excursions import Excursions
 from backtest.analysis.verify import (
     events as check_events,
 )
@@ -31,6 +32,7 @@ from backtest.analysis.verify.data import against_the_data, unfit
 from backtest.analysis.verify.journal import Journal, journal_checks
 from backtest.analysis.verify.lines import Material
 from backtest.analysis.verify.tape import tape
+from backtest.analysis.verify.trades import RoundTrips
 from backtest.analysis.verify.unproven import doubts
 from backtest.analysis.verify.verification import Finding, Verification, checked
 from backtest.analysis.verify.volumes import chains
@@ -77,13 +79,19 @@ def verify_tables(
     ):
         checks.append(checked(name, _with(read, material)))
     checks.append(checked("entries are caused as events tell", _along(causes, material, journal)))
+    trips = RoundTrips(material)
+    checks.append(checked("trades follow from fills and transactions", trips.look))
     if "market" in material.facts["config"]:
         checks.append(checked("the tape is what was filled", _with(tape, material)))
     followed, no_market = False, unfit(material) or no_market
     if market is not None and not unfit(material):
-        look = partial(against_the_data, material, market)
+        seen = Excursions(trips.trades)
+        look = partial(against_the_data, material, seen.over(market))
         checks.append(checked("the data gives prices, times and equity", look))
         followed = checks[-1].ok
+        checks.append(
+            checked("the data gives how far prices went", partial(trips.excursions, seen))
+        )
     checks.append(
         checked(
             "events agree with orders and fills", _along(check_events.events, material, journal)
