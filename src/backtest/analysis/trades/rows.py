@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
-from backtest.analysis.trades.history import Costs, History
+from backtest.analysis.trades.history import Costs, Execution, History
 from backtest.analysis.trades.matching import FINE, Matching, Piece
 from backtest.analysis.trades.trade import METHODS, Trade
 from backtest.errors import ConfigError
-from backtest.money import ZERO, add, div, mul, round_half_even, sub
+from backtest.money import ZERO, add, div, mul, plain, round_half_even, sub
 
 __all__ = ["Matched", "matched"]
 
@@ -65,7 +65,7 @@ def _trade(history: History, number: int, own: Sequence[Piece]) -> Trade:
         order_kind=piece.order_kind,
         side="LONG" if lot.is_long else "SHORT",
         is_open=last is None,
-        volume=volume,
+        volume=_tidy(volume),
         entry_ns=min(one.time for one in starts),
         entry_price=_average((one.entry_price, one.volume) for one in own),
         entry_reason=origins[0].reason,
@@ -75,12 +75,12 @@ def _trade(history: History, number: int, own: Sequence[Piece]) -> Trade:
         exit_reason=reason,
         exit_order_ids=() if last is None else _ids(last.closing or last.branch),
         asset_code=terms.quote,
-        entry_value=value,
-        gross_pnl=gross,
-        fees=costs.fees,
-        financing=costs.financing,
-        insured=costs.insured,
-        pnl=pnl,
+        entry_value=_tidy(value),
+        gross_pnl=_tidy(gross),
+        fees=_tidy(costs.fees),
+        financing=_tidy(costs.financing),
+        insured=_tidy(costs.insured),
+        pnl=_tidy(pnl),
         return_percent=_percent(pnl, value),
         contract_size=terms.contract_size,
         root_id=known[0].root if known else "" if last is None else last.root,
@@ -90,13 +90,17 @@ def _trade(history: History, number: int, own: Sequence[Piece]) -> Trade:
     )  # fmt: skip
 
 
+def _tidy(value: Decimal) -> Decimal:
+    """The same number without zeros at its end."""
+    return Decimal(plain(value))
+
+
 def _ids(one: str) -> tuple[str, ...]:
     return (one,) if one else ()
 
 
-def _reason(last: object) -> str:
-    kind: str = last.kind  # type: ignore[attr-defined]
-    return "order" if kind == "entry" else kind
+def _reason(last: Execution) -> str:
+    return "order" if last.kind == "entry" else last.kind
 
 
 def _average(parts: Iterable[tuple[Decimal, Decimal]]) -> Decimal:
@@ -107,7 +111,7 @@ def _average(parts: Iterable[tuple[Decimal, Decimal]]) -> Decimal:
         first = first if prices else price
         prices.add(price)
         total, volume = add(total, mul(price, part)), add(volume, part)
-    return first if len(prices) == 1 else round_half_even(div(total, volume), FINE)
+    return _tidy(first if len(prices) == 1 else round_half_even(div(total, volume), FINE))
 
 
 def _percent(part: Decimal, whole: Decimal) -> Decimal | None:
