@@ -62,9 +62,9 @@ def told(trades: Any) -> list[tuple[Any, ...]]:
 
 
 def test_what_was_bought_first_is_sold_first_or_at_average_cost() -> None:
-    # 1 bought at 100, 2 at 110; 2 sold at 130. Oldest first: one of 100 wins 30, one of 110 wins 20,
-    # one of 110 is open at 90 and has lost 20. On average each cost 320 / 3 = 106.666...: two cost
-    # 213.33, to the cent, and won 46.67; the third has what is left of the cost, 106.67, and lost
+    # 1 bought at 100, 2 at 110; 2 sold at 130. Oldest first: one of 100 wins 30, one of 110 wins
+    # 20, one of 110 is open at 90 and has lost 20. On average each cost 320 / 3 = 106.666...: two
+    # cost 213.33, to the cent, and won 46.67; the third has what is left of the cost, 106.67, and lost
     # 16.67. Both come to 30.
     plan = {1: (call("buy", 1),), 2: (call("buy", 2),), 3: (call("sell", 2),)}
     result = play(plan)
@@ -127,8 +127,8 @@ def test_what_is_owned_at_the_start_was_bought_at_the_first_mark() -> None:
 
 
 def test_what_came_through_another_pair_is_short_in_the_pair_that_sold_it() -> None:
-    # Bitcoin bought for 100 dollars and sold for 100 euros, at 1.10: one pair is long, at 100 still,
-    # the other short, at 100 still. In euros nothing was won, in dollars neither.
+    # Bitcoin bought for 100 dollars and sold for 100 euros: one pair is long, at 100 still, the
+    # other short, at 100 still. In euros nothing was won, in dollars neither.
     class Across(Strategy):
         async def on_bar(self, bar: Bar) -> None:
             if bar.pair == "BTCUSD" and not self.balance("BTC"):
@@ -234,7 +234,7 @@ def test_excursions_come_from_the_bars_within_and_the_prices_of_entry_and_exit()
 
 
 def test_a_bar_in_which_a_stop_was_hit_counts_with_the_price_of_the_stop() -> None:
-    # Short 1 at 100, stopped at 110 within the third bar, whose extremes are not known to be within.
+    # Short 1 at 100, stopped at 110 within the third bar, whose extremes may lie after that.
     rows = [("100",) * 4, ("100", "104", "98", "102"), ("102", "150", "50", "60")]
     plan = {1: (call("short", 1, stop_loss=110),)}
     (one,) = play(plan, rows).trades
@@ -331,9 +331,6 @@ def test_a_missing_extra_is_named(name: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_trades_in_a_notebook_are_a_table_of_text() -> None:
-    class Odd(Script):
-        pass
-
     html = small_run().trades._repr_html_()
     assert html.count("<tr>") == 4
     assert "<td>12.78</td>" in html

@@ -111,7 +111,7 @@ def test_trades_of_each_account_add_up_to_what_it_gained() -> None:
 
 
 def _unrealised(result: RunResult, trade: Any, trades: Trades) -> D:
-    """Of a chain's share of the cost, as the venue keeps it: what it entered less what it closed."""
+    """Of a whole chain, by what its venue says that closes took of the cost."""
     if trade is not trades.where(root_id=trade.root_id, is_open=True)[0]:
         return D(0)  # the whole chain once
     value = D(0)
