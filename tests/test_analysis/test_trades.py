@@ -39,6 +39,9 @@ class Script(Strategy):
             name, args, given = call
             if name == "close":
                 await self.bet.close(*args, **given)
+            elif name == "cancel":
+                for order in self.open_orders():
+                    await order.cancel()
             else:
                 self.bet = await getattr(self, name)("BTCUSD", *args, **given)
 
@@ -64,8 +67,8 @@ def told(trades: Any) -> list[tuple[Any, ...]]:
 def test_what_was_bought_first_is_sold_first_or_at_average_cost() -> None:
     # 1 bought at 100, 2 at 110; 2 sold at 130. Oldest first: one of 100 wins 30, one of 110 wins
     # 20, one of 110 is open at 90 and has lost 20. On average each cost 320 / 3 = 106.666...: two
-    # cost 213.33, to the cent, and won 46.67; the third has what is left of the cost, 106.67, and lost
-    # 16.67. Both come to 30.
+    # cost 213.33, to the cent, and won 46.67; the third has what is left of the cost, 106.67, and
+    # lost 16.67. Both come to 30.
     plan = {1: (call("buy", 1),), 2: (call("buy", 2),), 3: (call("sell", 2),)}
     result = play(plan)
     assert told(result.trades) == [
@@ -159,15 +162,8 @@ def test_every_charge_is_of_the_trade_that_caused_it() -> None:
         1: (call("buy", 1, limit_price=1), call("long", 2)),
         2: (call("close", 1),),
         3: (call("close"),),
+        4: (call("cancel"),),
     }
-
-    class Cancels(Script):
-        async def on_bar(self, bar: Bar) -> None:
-            await super().on_bar(bar)
-            if self.seen == 4:
-                for one in self.open_orders():
-                    await one.cancel()
-
     rules = {
         "fees": {
             "create": {"flat_per_trade": "5"},
@@ -176,8 +172,7 @@ def test_every_charge_is_of_the_trade_that_caused_it() -> None:
             "cancel": {"flat_per_trade": "2"},
         }
     }
-    bars = hourly("BTCUSD", *FLAT)
-    result = backtest.run(Cancels(plan), data={PAIR: bars}, cash="10000 USD", rules=rules)
+    result = play(plan, rules=rules)
     assert [(one.gross_pnl, one.fees, one.pnl) for one in result.trades] == [
         (10, D("4.60"), D("5.40")),
         (30, D("4.80"), D("25.20")),
@@ -244,7 +239,8 @@ def test_a_bar_in_which_a_stop_was_hit_counts_with_the_price_of_the_stop() -> No
 
 
 def test_excursions_from_quotes_are_at_what_closes() -> None:
-    # Bought at the ask, 101. The bid falls to 95 and rises to 104 while it is held.
+    # Bought at the ask, 101. The bid falls to 95 and rises to 104 while it is held. The last mark
+    # is the middle of 102 and 103.
     class OnQuotes(Strategy):
         async def on_quote(self, quote: Quote) -> None:
             self.seen = getattr(self, "seen", 0) + 1
@@ -256,7 +252,7 @@ def test_excursions_from_quotes_are_at_what_closes() -> None:
         for at, bid in enumerate((100, 95, 104, 102))
     ]
     (one,) = backtest.run(OnQuotes(), data={PAIR: quotes}, cash="1000 USD").trades
-    assert (one.entry_price, one.exit_price) == (D(101), D(102))
+    assert (one.entry_price, one.exit_price) == (D(101), D("102.5"))
     assert (one.worst_price, one.best_price) == (D(95), D(104))
     assert one.excursions_from == "quotes"
 
