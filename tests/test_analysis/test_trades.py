@@ -32,6 +32,7 @@ class Script(Strategy):
     def __init__(self, plan: dict[int, tuple[Any, ...]]) -> None:
         self.plan = plan
         self.seen = 0
+        self.bet: Any = None
 
     async def on_bar(self, bar: Bar) -> None:
         self.seen += 1
@@ -78,7 +79,10 @@ def test_what_was_bought_first_is_sold_first_or_at_average_cost() -> None:
     ]
     assert [one.exit_reason for one in result.trades] == ["order", "order", "open"]
     average = result.trades_by("average")
-    assert [(one.volume, one.pnl) for one in average] == [(2, D("46.67")), (1, D("-16.67"))]
+    assert [(one.volume, one.pnl) for one in average] == [
+        (D(2), D("46.67")),
+        (D(1), D("-16.67")),
+    ]
     assert round(average[0].entry_price, 4) == D("106.6667")
     assert len(average[0].entry_order_ids) == 2
     assert result.summary["profit"] == D(30)
@@ -174,8 +178,8 @@ def test_every_charge_is_of_the_trade_that_caused_it() -> None:
     }
     result = play(plan, rules=rules)
     assert [(one.gross_pnl, one.fees, one.pnl) for one in result.trades] == [
-        (10, D("4.60"), D("5.40")),
-        (30, D("4.80"), D("25.20")),
+        (D(10), D("4.60"), D("5.40")),
+        (D(30), D("4.80"), D("25.20")),
     ]
     assert result.trades.untraded == {("main", "USD"): D(7)}
     assert result.summary["profit"] == D("23.60")

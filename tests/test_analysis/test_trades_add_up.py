@@ -47,8 +47,8 @@ def _volumes(result: RunResult, trades: Trades) -> None:
         for kind in ("spot", "trading"):
             own = trades.where(pair=pair, order_kind=kind)
             net = sum((one.volume * (1 if one.is_long else -1) for one in own.open), D(0))
-            opened = [one.volume for one in own.open if one.entry_reason == "opening_balance"]
-            opened += [one.volume for one in own.closed if one.entry_reason == "opening_balance"]
+            cash = result.config["cash"].values() if kind == "spot" else ()
+            owned = sum((D(one.get(pair[:3], "0")) for one in cash), D(0))
             traded = sum(
                 (
                     fill.volume * fill.direction.sign
@@ -57,7 +57,7 @@ def _volumes(result: RunResult, trades: Trades) -> None:
                 ),
                 D(0),
             )
-            assert net == traded + sum(opened, D(0))
+            assert net == owned + traded
 
 
 def netting_run(seed: int) -> Any:
