@@ -155,6 +155,38 @@ def test_what_came_through_another_pair_is_short_in_the_pair_that_sold_it() -> N
     assert trades.pnl == {"USD": D(0), "EUR": D(0)}
 
 
+def test_trades_are_in_the_order_in_which_they_were_over() -> None:
+    # The first position is closed in two fills, at 110 and at 130, of 2 and 1: a bar trades no more
+    # than 2. The second is closed whole at 110. It is over before the first.
+    class Two(Strategy):
+        async def on_bar(self, bar: Bar) -> None:
+            self.seen = getattr(self, "seen", 0) + 1
+            if self.seen == 1:
+                self.one = await self.long("BTCUSD", 2)
+                self.other = await self.long("ETHUSD", 1)
+            elif self.seen == 3:
+                await self.one.close()
+                await self.other.close()
+
+    prices = ("100", "100", "110", "130", "120")
+    volumes = {"BTCUSD": ("9", "9", "1", "9", "9"), "ETHUSD": ("9",) * 5}
+    data = {
+        TradingPair(code, code[:3], Asset("USD", 2)): [
+            Bar(code, START + at * HOUR, START + (at + 1) * HOUR, *(D(price),) * 4, D(volume))
+            for at, (price, volume) in enumerate(zip(prices, given, strict=True))
+        ]
+        for code, given in volumes.items()
+    }
+    trades = backtest.run(Two(), data=data, cash="10000 USD").trades
+    # 1 at 110 and 1 at 130: on average 120, and 40 won.
+    assert [(one.pair, one.exit_price, one.pnl) for one in trades] == [
+        ("ETHUSD", D(110), D(10)),
+        ("BTCUSD", D(120), D(40)),
+    ]
+    assert [one.trade_number for one in trades] == [1, 2]
+    assert trades[0].exit_ns < trades[1].exit_ns
+
+
 # -- costs -----------------------------------------------------------------------------------------
 
 
@@ -200,6 +232,24 @@ def test_what_a_night_costs_is_of_what_was_open_then() -> None:
     # The night after that: 1 at 110, 1.10.
     assert (first.financing, second.financing) == (D("1"), D("2.10"))
     assert (first.pnl, second.pnl) == (D(9), D("27.90"))
+
+
+def test_what_the_insurance_bore_of_a_night_is_of_what_was_open_then() -> None:
+    # Long 1 at 100 with a margin of 100 of 105. The night costs 90 % of the mark: 90, half of it is
+    # of the half that is closed at 100 next morning. Margin and what is available are 15 then. The
+    # next nights cost half of 90 and half of 99: 45, of which 30 are insured, and 49.50, all of it.
+    rows = [
+        Bar("BTCUSD", START + at * 24 * HOUR, START + (at + 1) * 24 * HOUR, *(D(price),) * 4)
+        for at, price in enumerate((100, 100, 100, 110, 120))
+    ]
+    plan = {1: (call("long", 1),), 2: (call("close", "0.5"),)}
+    rules = {"fees": {"overnight_filled": {"percent_of_notional": "0.9"}}}
+    result = backtest.run(Script(plan), data={PAIR: rows}, cash="105 USD", rules=rules)
+    assert [(one.financing, one.insured, one.pnl) for one in result.trades] == [
+        (D(45), D(0), D(-45)),
+        (D("139.5"), D("79.5"), D(-50)),
+    ]
+    assert result.summary["profit"] == D(-95)
 
 
 def test_what_the_insurance_bore_is_of_the_trade_that_was_liquidated() -> None:
@@ -280,6 +330,7 @@ def test_trades_are_a_sequence_that_can_be_filtered_and_summed() -> None:
     assert (len(trades.won), len(trades.lost), len(trades.open)) == (2, 1, 0)
     assert trades.pnl == {"USD": D("7.34")}
     assert repr(trades) == "<Trades 3 closed, 0 open, pnl 7.34 USD>"
+    assert [one.pnl for one in trades.where(duration_seconds=D(7200))] == [D("12.78"), D("1.77")]
     with pytest.raises(ConfigError, match="trades have no 'profit'"):
         trades.where(profit=1)
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from backtest.analysis.trades.trade import Trade
-from backtest.analysis.trades.trades import seconds
 from backtest.money import plain
 from backtest.times import format_ns
 
@@ -33,7 +32,7 @@ def trade_rows(trades: Iterable[Trade]) -> Iterator[tuple[str, ...]]:
             plain(one.exit_price),
             one.exit_reason,
             "; ".join(one.exit_order_ids),
-            plain(seconds(one)),
+            plain(one.duration_seconds),
             one.asset_code,
             plain(one.entry_value),
             plain(one.gross_pnl),

@@ -92,6 +92,8 @@ class Matching:
         self._history = history
         self._pools = method == "average"
         self._books: dict[object, _Book] = {}
+        self._in_use: dict[tuple[str, str], dict[_Book, None]] = {}
+        """Books of positions of each account and pair, while they hold lots."""
         self._chains = Chains(history)
         self.pieces: list[Piece] = []
         self.untraded = self._chains.untraded
@@ -166,6 +168,8 @@ class Matching:
             )  # fmt: skip
             if not lot.volume:
                 del book.lots[0]
+        if not book.lots:
+            self._in_use.get((book.account, book.pair), {}).pop(book, None)
         return left, value, costs
 
     def _open(
@@ -187,21 +191,19 @@ class Matching:
             step = terms.step if one.is_spot else FINE
             lot = Lot(one.is_long, one.time, one.start, volume, value, one.price, step, costs)
             book.lots.append(lot)
+            if not one.is_spot:
+                self._in_use.setdefault((book.account, book.pair), {})[book] = None
         lot.origins.setdefault(origin)
 
     # -- charges and marks -------------------------------------------------------------------------
 
     def _charge(self, charge: Charge) -> None:
         """A charge of a position is of all its lots, by volume."""
-        key: object = charge.root
         if charge.account in self._history.netting:
-            key = charge.account, charge.pair
-        lots = [
-            lot
-            for root, book in self._books.items()
-            if book.order_kind == "trading" and key in (root, (book.account, book.pair))
-            for lot in book.lots
-        ]
+            books = list(self._in_use.get((charge.account, charge.pair), ()))
+        else:
+            books = [self._books[charge.root]]
+        lots = [lot for book in books for lot in book.lots]
         whole = ZERO
         for lot in lots:
             whole = add(whole, lot.volume)

@@ -21,14 +21,18 @@ Matched = tuple[list[Trade], dict[tuple[str, str], Decimal]]
 
 
 def matched(history: History, method: str = "fifo") -> Matched:
-    """The trades of ``history``, closed ones first. Raises `ConfigError` for another method."""
+    """The trades of ``history``: closed ones in the order in which they were over, then open ones.
+
+    Raises `ConfigError` for another method.
+    """
     if method not in METHODS:
         raise ConfigError(f"trades are matched by {' or '.join(METHODS)}, not by {method!r}")
     matching = Matching(history, method)
     groups: dict[object, list[Piece]] = {}
     for piece in matching.pieces:
         groups.setdefault(_key(piece), []).append(piece)
-    trades = [_trade(history, number, own) for number, own in enumerate(groups.values(), 1)]
+    ordered = sorted(groups.values(), key=_over)
+    trades = [_trade(history, number, own) for number, own in enumerate(ordered, 1)]
     return trades, matching.untraded
 
 
@@ -39,6 +43,12 @@ def _key(piece: Piece) -> object:
         closed = end.branch, end.closing, end.kind
     whose = piece.origins[0]  # with average cost, what the pool began with
     return piece.account, piece.pair, piece.order_kind, piece.lot.is_long, whose, closed
+
+
+def _over(own: Sequence[Piece]) -> tuple[bool, int]:
+    """When a trade was over; when it began, if it is not."""
+    last = own[-1].closed_by
+    return (True, min(one.lot.time for one in own)) if last is None else (False, last.time)
 
 
 def _trade(history: History, number: int, own: Sequence[Piece]) -> Trade:

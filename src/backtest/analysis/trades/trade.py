@@ -117,6 +117,11 @@ class Trade:
         return timedelta(microseconds=self.duration_ns // 1_000)
 
     @property
+    def duration_seconds(self) -> Decimal:
+        """From entry to exit, in seconds, exact."""
+        return Decimal(self.duration_ns).scaleb(-9)
+
+    @property
     def is_long(self) -> bool:
         """Whether it wins when the price rises."""
         return self.side == "LONG"

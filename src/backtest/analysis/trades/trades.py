@@ -11,7 +11,7 @@ from backtest.analysis.trades.trade import COLUMNS, Trade
 from backtest.errors import ConfigError, MissingExtra
 from backtest.money import ZERO, add, plain
 
-__all__ = ["Trades", "seconds"]
+__all__ = ["Trades"]
 
 _SHOWN = 50
 """Rows that a notebook shows."""
@@ -24,7 +24,7 @@ _LISTS = ("entry_order_ids", "exit_order_ids")
 
 
 class Trades(Sequence[Trade]):
-    """The round trips of a run, closed ones in the order in which they were closed, then what is
+    """The round trips of a run, closed ones in the order in which they were over, then what is
     open, marked to the last price.
 
     ``method`` is how sales were matched with purchases: ``fifo`` or ``average``. ``untraded`` is
@@ -128,7 +128,7 @@ class Trades(Sequence[Trade]):
         return [
             {
                 name: float(value) if isinstance(value, Decimal) and not exact else value
-                for name, value in zip(COLUMNS, _values(one), strict=True)
+                for name, value in ((name, getattr(one, name)) for name in COLUMNS)
             }
             for one in self._trades
         ]
@@ -218,16 +218,6 @@ _NUMBERS = (
     "volume", "entry_price", "exit_price", "duration_seconds", "entry_value", "gross_pnl", "fees",
     "financing", "insured", "pnl", "return_percent", "worst_price", "best_price", "mae", "mfe",
 )  # fmt: skip
-
-
-def _values(one: Trade) -> Iterator[Any]:
-    for name in COLUMNS:
-        yield seconds(one) if name == "duration_seconds" else getattr(one, name)
-
-
-def seconds(one: Trade) -> Decimal:
-    """How long a trade lasted, in seconds, exact."""
-    return Decimal(one.duration_ns).scaleb(-9)
 
 
 def _shown(one: Trade, name: str) -> str:
