@@ -154,7 +154,7 @@ def test_one_seed_gives_the_same_bytes_whatever_the_hash_seed(home: Path) -> Non
         seen.setdefault("stdout", set()).add(done.out.encode())
         for path in (home / folder).iterdir():
             seen.setdefault(path.name, set()).add(path.read_bytes())
-    assert len(seen) == 8  # standard output, run.json and six tables
+    assert len(seen) == 9  # standard output, run.json and seven tables
     assert all(len(contents) == 1 for contents in seen.values())
 
 
