@@ -6,6 +6,7 @@ import builtins
 import math
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
+from decimal import localcontext
 from typing import Any
 
 import pytest
@@ -344,6 +345,13 @@ def test_trades_as_dictionaries_are_numbers_or_exact() -> None:
     assert row["duration_seconds"] == 7200.0
     assert row["entry_timestamp"] == datetime(2024, 1, 1, 1, tzinfo=UTC)
     assert trades.to_dicts(exact=True)[0]["pnl"] == D("12.78")
+
+
+def test_trades_do_not_go_by_the_decimal_context_of_who_asks() -> None:
+    one = small_run().trades[0]
+    with localcontext(prec=2):
+        assert one.duration_seconds == 7200
+        assert str(one.duration_seconds) == "7200.000000000"
 
 
 def test_trades_in_pandas_are_numeric_in_utc() -> None:

@@ -12,6 +12,7 @@ from backtest.times import from_ns
 
 __all__ = ["COLUMNS", "METHODS", "Trade", "gain"]
 
+_NANO = Decimal("1e-9")
 METHODS = ("fifo", "average")
 """How what is sold is matched with what was bought: oldest first, or at average cost."""
 
@@ -119,7 +120,7 @@ class Trade:
     @property
     def duration_seconds(self) -> Decimal:
         """From entry to exit, in seconds, exact."""
-        return Decimal(self.duration_ns).scaleb(-9)
+        return mul(Decimal(self.duration_ns), _NANO)
 
     @property
     def is_long(self) -> bool:
