@@ -358,6 +358,8 @@ class Welcome(NamedTuple):
     """Whether market data comes to subscribers only; else all of it comes to everybody."""
     netting: Collection[UUID] = ()
     """The ids of those of its accounts that have one position in a pair."""
+    cash: str = ""
+    """The asset in which the run is valued."""
 
 
 class BalanceUpdate(NamedTuple):

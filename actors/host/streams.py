@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
 from backtest.actors.kernel.lateness import Lateness
-from backtest.actors.kernel.stream import BarStream, ResampledStream, Stream
+from backtest.actors.kernel.stream import BarStream, BarTap, ResampledStream, Stream
 from backtest.actors.protocol import Kind
 from backtest.models import Bar, BarLength, Depth, DepthUpdate, MarketEvent, Quote, Tick, Trade
 from backtest.services.calendars import Calendar
@@ -74,6 +74,15 @@ class MarketStreams:
         self.bars.setdefault(pair, []).append(ref(stream))
         return self._follow(stream, pair, "bars")
 
+    def tap(
+        self, pair: str, length: int | None, take: Callable[[Bar], None], asked: bool = True
+    ) -> BarTap:
+        """Have ``take`` called with each bar of ``pair`` that comes, as long as what this gives is
+        kept. Unless ``asked``, it is for what comes anyway."""
+        tap = BarTap(self._system, self._name, length, take)
+        self.bars.setdefault(pair, []).append(ref(tap))
+        return self._follow(tap, pair, "bars") if asked else tap
+
     def tick_stream(self, kind: type[Tick], pair: str, conflate: bool) -> Stream[Any]:
         """A new stream of the quotes or trades of ``pair``."""
         stream: Stream[Any] = Stream(self._system, self._name, self._bound, conflate)
@@ -124,7 +133,7 @@ class MarketStreams:
     def has(self, kind: type[Any], pair: str) -> bool:
         """Whether there is an iterator over such events, for all that is known."""
         if kind is Bar:
-            return bool(self.bars.get(pair))
+            return any(type(one()) is not BarTap for one in self.bars.get(pair, ()))
         if kind is Quote or kind is Trade:
             return bool(self.ticks.get((kind, pair)))
         return pair in self._depths

@@ -18,7 +18,7 @@ from .signal import Signal
 if TYPE_CHECKING:
     from .system import System
 
-__all__ = ["BarStream", "ResampledStream", "Stream"]
+__all__ = ["BarStream", "BarTap", "ResampledStream", "Stream"]
 
 T = TypeVar("T")
 _HOW = (
@@ -138,6 +138,21 @@ class BarStream(Stream[Bar]):
             return False
         self.push(bar)
         return True
+
+
+class BarTap(BarStream):
+    """Gives each bar to ``take`` as it comes, before any handler is called; keeps nothing."""
+
+    __slots__ = ("_take",)
+
+    def __init__(
+        self, system: System, name: str, length: int | None, take: Callable[[Bar], None]
+    ) -> None:
+        super().__init__(system, name, 1, True, length)
+        self._take = take
+
+    def push(self, item: Bar) -> None:
+        self._take(item)
 
 
 class ResampledStream(BarStream):

@@ -122,6 +122,7 @@ class VenueActor(Actor):
             tuple(
                 account_id for account_id, name in client.accounts.items() if name in venue.netting
             ),
+            venue.valuation.cash,
         )
         self.answer(envelope, welcome)
 
