@@ -5,9 +5,11 @@ from __future__ import annotations
 from backtest.strategies.balance import BalanceView
 from backtest.strategies.close_handle import CloseHandle
 from backtest.strategies.command import Command
+from backtest.strategies.feeding import FloatBar, IndicatorFeed
 from backtest.strategies.handle import OrderHandle
 from backtest.strategies.position import PositionView
 from backtest.strategies.strategy import Strategy
+from backtest.strategies.target_orders import TargetOrders
 
 from .library.breakout import Breakout
 from .library.grid import Grid
@@ -20,11 +22,14 @@ __all__ = [
     "Breakout",
     "CloseHandle",
     "Command",
+    "FloatBar",
     "Grid",
+    "IndicatorFeed",
     "OrderHandle",
     "PositionView",
     "Rebalancer",
     "RsiReversion",
     "SmaCross",
     "Strategy",
+    "TargetOrders",
 ]

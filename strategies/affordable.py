@@ -16,7 +16,7 @@ from backtest.services.margin.linear import (
 from backtest.services.settlement.amounts import NOTHING, buy_reserve, is_dust, opening_reserve
 from backtest.services.settlement.fees import FeeTable, fee_amount
 
-__all__ = ["affordable", "affordable_on_margin"]
+__all__ = ["affordable", "affordable_on_margin", "is_enough", "largest"]
 
 _BELOW = Decimal(10**15)
 """No volume of so much is accepted."""
@@ -49,7 +49,7 @@ def affordable(
         fee = fee_amount(create, volume=volume, worth=worth, margin=ZERO, step=step)
         return add(reserve, fee) <= available
 
-    volume = _largest(pair, div(available, worst), can)
+    volume = largest(pair, div(available, worst), can)
     return volume if _is_taken(pair, rules, volume, limit or last or ZERO, worst) else ZERO
 
 
@@ -98,16 +98,16 @@ def affordable_on_margin(
         return add(reserve, fee) <= available
 
     of_one = margin_of(ONE, True)
-    volume = _largest(pair, div(available, of_one) if of_one else _BELOW, can)
+    volume = largest(pair, div(available, of_one) if of_one else _BELOW, can)
     least = rules.min_margin
     side = OrderDirection.LONG if long else OrderDirection.SHORT
-    taken = _is_enough(pair, rules, volume, price) and side in rules.allowed_directions
+    taken = is_enough(pair, rules, volume, price) and side in rules.allowed_directions
     if taken and least is not None:
         taken = margin_of(volume) >= least
     return volume if taken else ZERO
 
 
-def _largest(pair: TradingPair, bound: Decimal, can: Callable[[Decimal], bool]) -> Decimal:
+def largest(pair: TradingPair, bound: Decimal, can: Callable[[Decimal], bool]) -> Decimal:
     """The largest volume on the grid up to ``bound`` that ``can`` be had: where one can, all that
     are smaller can."""
     increment = pair.volume_increment
@@ -122,7 +122,7 @@ def _largest(pair: TradingPair, bound: Decimal, can: Callable[[Decimal], bool]) 
     return mul(increment, Decimal(low))
 
 
-def _is_enough(pair: TradingPair, rules: TradingRules, volume: Decimal, price: Decimal) -> bool:
+def is_enough(pair: TradingPair, rules: TradingRules, volume: Decimal, price: Decimal) -> bool:
     """Whether it is no less than the venue takes."""
     least = pair.least_volume if rules.min_volume is None else rules.min_volume
     notional = pair.min_notional if rules.min_notional is None else rules.min_notional
@@ -134,7 +134,7 @@ def _is_taken(
 ) -> bool:
     """Whether the venue takes a spot order of so little."""
     return (
-        _is_enough(pair, rules, volume, price)
+        is_enough(pair, rules, volume, price)
         and not is_dust(True, NOTHING, volume, worst, pair.quote.step)
         and OrderDirection.LONG in rules.allowed_directions
         and rules.spot_allowed

@@ -20,7 +20,9 @@ def clashes(strategy: Any) -> list[str]:
     class defines. A method that calls ours by ``super()`` hides nothing."""
     kind: Any = type(strategy)
     ours, found = _names(kind)
-    return sorted({*found, *(ours & vars(strategy).keys())})
+    if not is_ours(kind.__module__):
+        found |= ours & (vars(strategy).keys() - _fields(_next_of_ours(kind)))
+    return sorted(found)
 
 
 @lru_cache(maxsize=1024)
@@ -33,8 +35,18 @@ def _names(kind: Any) -> tuple[frozenset[str], frozenset[str]]:
         if not is_ours(one.__module__):
             found |= {name for name in ours & vars(one).keys() if not _goes_on(vars(one)[name])}
     if attrs.has(kind):
-        found |= ours & {one.name for one in attrs.fields(kind)}
+        found |= ours & (_fields(kind) - _fields(_next_of_ours(kind)))
     return frozenset(ours), frozenset(found)
+
+
+def _fields(kind: Any) -> set[str]:
+    return {one.name for one in attrs.fields(kind)} if attrs.has(kind) else set()
+
+
+def _next_of_ours(kind: Any) -> Any:
+    """The class of this package that ``kind`` is, or is written from: its parameters are called
+    what we called them."""
+    return next(one for one in kind.__mro__ if is_ours(one.__module__))
 
 
 def _goes_on(method: Any) -> bool:

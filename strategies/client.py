@@ -17,8 +17,10 @@ from .close_handle import CloseHandle
 from .command import Command
 from .commands import Commands
 from .handle import OrderHandle
+from .history import History
 from .holdings import Holdings
 from .position import Changes, take_changes
+from .targets import Targets
 
 if TYPE_CHECKING:
     from .strategy import Strategy
@@ -38,6 +40,9 @@ class OrderClient:
         self.holdings = Holdings(self.name, welcome, host.last)
         self.balances = self.holdings.balances
         self.commands = Commands(self, host, welcome, self.holdings)
+        self.targets = Targets(self, host, welcome.cash)
+        self.history: History
+        """The bars and indicators of the strategy, which puts it here."""
         self.open: dict[int, OrderHandle] = {}
         """Handles with something pending, by branch number: in the order of acceptance."""
         self.over = False
@@ -245,8 +250,13 @@ class OrderClient:
         elif isinstance(command.value, OrderHandle) and command is command.value:
             command.value.end_reason = event.reason.value
             command.value.settle()
-        if self._strategy.logs_refusals and not command.awaited:
-            self.log_refusal(error)
+        if not command.awaited:
+            self.note_refusal(error)
+
+    def note_refusal(self, refusal: OrderRejected) -> None:
+        """Log a refusal that nobody looks at, unless the strategy wants none."""
+        if self._strategy.logs_refusals:
+            self.log_refusal(refusal)
 
     def log_refusal(self, refusal: OrderRejected) -> None:
         """Log a refusal: the first of each reason as a warning, the others for who looks closer."""

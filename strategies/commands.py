@@ -124,6 +124,11 @@ class Commands:
         host.submit(ask)
         return handle
 
+    async def all_answered(self) -> None:
+        """Wait until the venue has answered all that was sent so far."""
+        for command in list(self.sent.values()):
+            await command.answered()
+
     def check_warm(self) -> None:
         """Raise `OrderRejected` while the strategy is warming up."""
         warm_up = self._host.warm_up

@@ -45,6 +45,10 @@ class Exposure:
         """Open positions of others in accounts that are this strategy's, too, and whose positions
         are one for all."""
 
+    def nets(self, account_id: UUID) -> bool:
+        """Whether an account has one position in a pair."""
+        return account_id in self._netting
+
     def position(self, pair: str, parts: Iterable[TradingOrder]) -> PositionView:
         """The view of ``parts``, open positions in ``pair``."""
         return PositionView(pair, parts, self._holdings.last.get(pair), self._liquidation_prices)

@@ -22,7 +22,7 @@ from backtest.errors import ConfigError
 from backtest.source_code import functions_of, is_ours
 from backtest.spelling import suggestion
 
-__all__ = ["HANDLERS", "OPTIONS", "WANTS", "base_of", "handlers_of", "oddities"]
+__all__ = ["HANDLERS", "OPTIONS", "WANTS", "base_of", "handlers_of", "mentions", "oddities"]
 
 HANDLERS = (
     "on_start",
@@ -37,7 +37,7 @@ HANDLERS = (
     "on_stop",
     "run",
 )
-OPTIONS = ("warmup_bars", "computation_delay", "logs_refusals")
+OPTIONS = ("warmup_bars", "computation_delay", "logs_refusals", "history_bars")
 """What a class may set to be treated otherwise."""
 WANTS: dict[str, Kind] = {
     "on_bar": "bars",
@@ -178,6 +178,15 @@ def _misspelt(kind: Any, name: str) -> Iterator[str]:
     meant = suggestion(name, OPTIONS)
     if meant is not None:
         yield f"{kind.__name__}.{name} is nothing that we read; did you mean {meant}?"
+
+
+@lru_cache(maxsize=1024)
+def mentions(kind: Any, name: str) -> bool:
+    """Whether a method of ``kind``, or of a class that it is written from, mentions ``name``; those
+    of the base itself do not count."""
+    base = base_of(kind)
+    own = [one for one in kind.__mro__ if issubclass(one, base) and one is not base]
+    return any(name in _mentioned(one) for one in own)
 
 
 def _mentioned(kind: Any) -> Iterator[str]:

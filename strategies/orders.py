@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from backtest.actors import BalanceUpdate, OrderEvent, StrategyHost
-from backtest.errors import OrderRejected, RejectReason
+from backtest.errors import FieldError, FieldTypeError, OrderRejected, RejectReason
 from backtest.models import (
     ActionType,
     DecisionAction,
     OrderDirection,
     TimeInForce,
 )
+from backtest.money import ONE, decimal_of
 
 from .client import OrderClient
 from .command import Command
 from .handle import Number, OrderHandle
 from .keywords import known_words
+from .risk import RiskedOrder, volume_at_risk
 
 __all__ = ["Ordering"]
 
@@ -32,6 +35,9 @@ class Ordering:
     warmup_bars: ClassVar[int] = 0
     """How many bars of each pair a strategy must have seen before it may order; until then
     `is_warming_up`."""
+    history_bars: ClassVar[int | None] = None
+    """How many bars of each pair are kept for `history`; None: 10 000 where the class mentions
+    `history` by name, else none."""
     logs_refusals: ClassVar[bool] = True
     """Whether refusals of commands that nobody awaited are logged."""
 
@@ -48,8 +54,9 @@ class Ordering:
     def buy(
         self,
         pair: str,
-        volume: Number,
+        volume: Number | None = None,
         *,
+        risk: Number | None = None,
         limit_price: Number | None = None,
         stop_price: Number | None = None,
         stop_loss: Number | None = None,
@@ -72,9 +79,17 @@ class Ordering:
         Orders with the same label ``oco`` are one-cancels-other. ``stop_loss`` and
         ``take_profit`` sell what was bought, whichever is reached first.
 
+        ``risk`` in place of a volume, such as ``"1%"`` with a ``stop_loss``: the largest volume
+        that loses no more than that share of the account's `equity` between its price and the
+        stop-loss, fees of both fills included, and that is `affordable`. Slippage and gaps come on
+        top. A volume of 0, where there is none, is refused like any other.
+
         The order is sent at once. Await the handle to wait for its acceptance; that raises
         `OrderRejected` when the venue refuses.
         """
+        if volume is None or risk is not None:
+            given = (limit_price, stop_price, stop_loss, None, account)
+            volume = self._sized("buy", pair, volume, risk, *given)
         return self._client.commands.create(
             True,
             pair,
@@ -99,8 +114,9 @@ class Ordering:
     def sell(
         self,
         pair: str,
-        volume: Number,
+        volume: Number | None = None,
         *,
+        risk: Number | None = None,
         limit_price: Number | None = None,
         stop_price: Number | None = None,
         stop_loss: Number | None = None,
@@ -116,8 +132,12 @@ class Ordering:
         """Sell ``volume`` of the base asset that the account owns; otherwise like `buy`.
 
         With ``stop_loss``, ``take_profit`` or both, and no other price, it is an exit: one order
-        that sells at the one or the other, whichever is reached first.
+        that sells at the one or the other, whichever is reached first. With ``risk`` it is for so
+        much that the way from the market to the stop-loss costs no more.
         """
+        if volume is None or risk is not None:
+            given = (limit_price, stop_price, stop_loss, None, account)
+            volume = self._sized("sell", pair, volume, risk, *given)
         return self._client.commands.create(
             True,
             pair,
@@ -142,8 +162,9 @@ class Ordering:
     def long(
         self,
         pair: str,
-        volume: Number,
+        volume: Number | None = None,
         *,
+        risk: Number | None = None,
         leverage: Number = 1,
         limit_price: Number | None = None,
         stop_price: Number | None = None,
@@ -162,6 +183,9 @@ class Ordering:
 
         ``stop_loss`` and ``take_profit`` close it at those prices, whichever is reached first.
         """
+        if volume is None or risk is not None:
+            given = (limit_price, stop_price, stop_loss, leverage, account)
+            volume = self._sized("long", pair, volume, risk, *given)
         return self._client.commands.create(
             False,
             pair,
@@ -186,8 +210,9 @@ class Ordering:
     def short(
         self,
         pair: str,
-        volume: Number,
+        volume: Number | None = None,
         *,
+        risk: Number | None = None,
         leverage: Number = 1,
         limit_price: Number | None = None,
         stop_price: Number | None = None,
@@ -203,6 +228,9 @@ class Ordering:
         account: str | None = None,
     ) -> OrderHandle:
         """Open a short position of ``volume`` contracts on margin; otherwise like `long`."""
+        if volume is None or risk is not None:
+            given = (limit_price, stop_price, stop_loss, leverage, account)
+            volume = self._sized("short", pair, volume, risk, *given)
         return self._client.commands.create(
             False,
             pair,
@@ -223,17 +251,41 @@ class Ordering:
             oco,
         )
 
+    def _sized(
+        self,
+        name: str,
+        pair: str,
+        volume: Number | None,
+        risk: Number | None,
+        limit_price: Number | None,
+        stop_price: Number | None,
+        stop_loss: Number | None,
+        leverage: Number | None,
+        account: str | None,
+    ) -> Decimal:
+        """The volume that ``risk`` stands for in an order that was given none."""
+        if risk is None:
+            raise FieldTypeError("volume", f"is missing in {name}(): self.{name}(volume)")
+        if volume is not None:
+            raise FieldError("risk", "gives the volume: leave out one of the two")
+        client = self._client
+        order = RiskedOrder(
+            pair,
+            risk,
+            spot=leverage is None,
+            long=name in ("buy", "long"),
+            limit=None if limit_price is None else decimal_of(limit_price, "limit_price"),
+            stop=None if stop_price is None else decimal_of(stop_price, "stop_price"),
+            stop_loss=None if stop_loss is None else decimal_of(stop_loss, "stop_loss"),
+            leverage=ONE if leverage is None else decimal_of(leverage, "leverage"),
+            account=account or client.holdings.default_account,
+        )
+        return volume_at_risk(order, client, self._host)
+
     def open_orders(self, pair: str | None = None) -> list[OrderHandle]:
         """Orders with something pending, in the order of their acceptance; then pending closes of
         positions (`CloseHandle`). What protects a position, a stop-loss or take-profit, is none."""
         return self._client.open_orders(pair)
-
-    async def close_all(self, pair: str | None = None) -> None:
-        """Cancel what is pending and close, at the market, what is open; of all pairs or of one."""
-        for handle in self._client.open_orders(pair):
-            await handle.cancel()
-        for handle in self._client.handles_with_positions(pair):
-            await handle.close()
 
     def action(
         self, action_type: ActionType, pair: str, *, account: str | None = None, **fields: Any

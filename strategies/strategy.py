@@ -16,19 +16,19 @@ from backtest.actors.host.warm_up import WarmUp
 from backtest.actors.protocol import Kind, Welcome
 from backtest.errors import FieldError, OrderRejected
 from backtest.models import Asset, Bar, Depth, DepthUpdate, Quote, Trade, TradingPair
-from backtest.money import decimal_of
 from backtest.source_code import stamp_of
 from backtest.times import duration_ns, to_ns
 
 from .balance import BalanceView
 from .client import OrderClient
-from .handle import Number
-from .handlers import HANDLERS, WANTS, handlers_of
+from .handlers import HANDLERS, WANTS, handlers_of, mentions
+from .history import USUAL, History
 from .keywords import known_words
 from .orders import Ordering
 from .parameters import checking, parameters_of, take_defaults
 from .position import PositionView
 from .readable import readable
+from .sizes import Sizing
 from .watching import Watching
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ __all__ = ["Strategy"]
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(attrs.field,))
-class Strategy(Ordering, Watching):
+class Strategy(Ordering, Sizing, Watching):
     """Subclass it; annotated class attributes are parameters, given by name to the constructor.
 
     Two styles, which mix freely: override handlers (`on_start`, `on_bar`, `on_order`, `on_timer`,
@@ -160,29 +160,6 @@ class Strategy(Ordering, Watching):
         """
         return self._client.holdings.position(pair)
 
-    def affordable(
-        self,
-        pair: str,
-        limit_price: Number | None = None,
-        account: str | None = None,
-        *,
-        leverage: Number | None = None,
-        short: bool = False,
-    ) -> Decimal:
-        """The largest volume of a `buy` that would be accepted now: at ``limit_price``, or at the
-        market; 0 where none would. With a ``leverage``, of a `long`, or of a ``short``: what it
-        would open. (What an account that nets closes of the other side comes on top.)
-
-        An order at the market reserves for the last price (of a quote: its ask) x (1 +
-        ``market_buffer``), 5 % unless the rules say otherwise, and for the fees; what it does not
-        need comes back with the fill. A limit order reserves for its limit.
-        """
-        limit = None if limit_price is None else decimal_of(limit_price, "limit_price")
-        lever = None if leverage is None else decimal_of(leverage, "leverage")
-        return self._client.holdings.affordable(
-            pair, limit, account, lever, short, self._host.asked(pair, not short)
-        )
-
     def think(self, duration: float | timedelta | str) -> None:
         """Be busy for ``duration``: what is sent after this (orders, changes of them, questions,
         messages) leaves that much later, and no handler is called before that, whatever comes.
@@ -299,10 +276,15 @@ class Strategy(Ordering, Watching):
         if getattr(self, "_host", None) is host:
             # Restarted: orders and positions are still there, whatever the strategy has forgotten.
             self._client.balances.update(welcome.balances)
+            self._client.history.join()
         else:
             self._host = host
             self._client = OrderClient(host, welcome, self)
             self._host_applies = self._client.apply
+            most = self.history_bars
+            if most is None:
+                most = USUAL if mentions(kind, "history") else 0
+            self._client.history = History(host, most, welcome.pairs)
             host.warm_up = WarmUp(self.warmup_bars) if self.warmup_bars > 0 else None
         return Handlers(
             **{name: getattr(self, name) if name in overridden else None for name in HANDLERS}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from backtest.actors import StrategyHost
 from backtest.actors.protocol import Kind
@@ -14,6 +14,7 @@ from backtest.models import Bar, BarLength, Depth, Quote, Trade
 from backtest.services.calendars import calendar_of
 
 from .client import OrderClient
+from .feeding import IndicatorFeed
 from .keywords import known_words
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Watching"]
 
+Length = int | str | timedelta | None
+"""How the length of bars is given; None: bars of any."""
 _RESAMPLED: dict[str, Kind] = {"bars": "bars", "quotes": "quotes", "trades": "trades"}
 
 
@@ -35,6 +38,70 @@ class Watching:
         """The last price of ``pair`` that the strategy was given, at which the venue marks: a bar's
         close, a trade's price, the middle of a quote; None before that."""
         return self._client.holdings.last.get(pair)
+
+    @overload
+    def history(
+        self, pair: str, n: int, column: None = None, *, length: Length = None
+    ) -> list[Bar]: ...
+    @overload
+    def history(
+        self,
+        pair: str,
+        n: int,
+        column: str,
+        *,
+        length: Length = None,
+        exact: Literal[False] = False,
+    ) -> list[float]: ...
+    @overload
+    def history(
+        self, pair: str, n: int, column: str, *, length: Length = None, exact: Literal[True]
+    ) -> list[Decimal | None]: ...
+    def history(
+        self,
+        pair: str,
+        n: int,
+        column: str | None = None,
+        *,
+        length: Length = None,
+        exact: bool = False,
+    ) -> list[Any]:
+        """The last ``n`` bars of ``pair`` that the strategy was given, oldest first, with the one
+        at hand; fewer where there were fewer.
+
+        With a ``column`` (``"open"``, ``"high"``, ``"low"``, ``"close"``, ``"volume"``) that number
+        of each: floats, or with ``exact`` decimals. A volume that is not known is ``nan``, or None.
+        ``length`` takes bars of that length only, as `bars` does. Bars are kept where the class
+        mentions `history` by name, 10 000 of each pair; ``history_bars = 500`` in the class keeps
+        so many. Raises `FieldError` for more than are kept, `ConfigError` where none are.
+        """
+        self._client.holdings.pair_of(pair)
+        ns = None if length is None else BarLength.of(length, "length").ns
+        if column is None:
+            return self._client.history.bars(pair, n, ns)
+        return self._client.history.column(pair, n, ns, column, exact)
+
+    @known_words
+    def use(
+        self,
+        indicator: Any,
+        pair: str,
+        *,
+        column: str | None = None,
+        length: Length = None,
+        exact: bool = False,
+    ) -> IndicatorFeed:
+        """Feed ``indicator`` from now on with each bar of ``pair``, before `on_bar` is called:
+        one of talipp's, or any object with ``add(value)``.
+
+        It gets the ``column`` of each bar as a float, ``"close"`` unless told otherwise; with
+        ``"bar"`` whole bars (which those of talipp's get that take ``OHLCV``); with ``exact``
+        decimals, or the `Bar` itself. What `history` has kept comes first. Call it in `on_start`;
+        what it gives has the ``value``, once it ``is_ready``. Bars of the warm-up count.
+        """
+        self._client.holdings.pair_of(pair)
+        ns = None if length is None else BarLength.of(length, "length").ns
+        return self._client.history.use(IndicatorFeed(indicator, pair, column, exact), ns)
 
     @known_words
     def bars(

@@ -64,6 +64,13 @@ SAYS = {
         "Spent on BTC: 49900 USD",
         "Latest balance: 50065 USD in all",
     ],
+    "weights_and_risk.py": [
+        # A fifth of 10000 each, at about 38000 and 1130; then a stop that loses less than 1 %, for
+        # the fees are within.
+        "01-03 worth  10000.00: buy 0.0526 BTCUSD, buy 1.7670 ETHUSD",
+        "01-04 worth  10009.58: sell 0.0388 ETHUSD, buy 0.0026 BTCUSD",
+        "01-04 long 0.0481, stop 35190.28: 96.52 to lose",
+    ],
     "why_not.py": [
         # A tenth of 2 is 0.2, for an order of 1.
         "THE REST, 0.8, NOT FILLED",

@@ -56,7 +56,7 @@ class Execution(Agent):
 
     # -- the schedule ------------------------------------------------------------------------------
 
-    def target(self) -> Decimal:
+    def target(self) -> Decimal:  # type: ignore[override]
         """How much of the whole should have been traded by now."""
         return self.whole
 
@@ -167,7 +167,7 @@ class Twap(Execution):
         passed = self.now_ns - self.began + 1_000
         return min(self.parts, passed * self.parts // self.length + 1)
 
-    def target(self) -> Decimal:
+    def target(self) -> Decimal:  # type: ignore[override]
         return self.share(self.number(), self.parts)
 
     def is_late(self) -> bool:
@@ -207,7 +207,7 @@ class Vwap(Twap):
         self.weights = list(accumulate(int(one.scaleb(-finest)) for one in weights))
         """Whole numbers in the proportion of the weights, each added to those before it."""
 
-    def target(self) -> Decimal:
+    def target(self) -> Decimal:  # type: ignore[override]
         return self.share(self.weights[self.number() - 1], self.weights[-1])
 
 
@@ -289,7 +289,7 @@ class Participation(Execution):
         if volume is not None and self.now_ns >= self.began:
             self.seen = add(self.seen, volume)
 
-    def target(self) -> Decimal:
+    def target(self) -> Decimal:  # type: ignore[override]
         return min(self.whole, self.traded.round_volume(mul(self.factor, self.seen)))
 
     def is_late(self) -> bool:

@@ -27,7 +27,7 @@ class LeveragedTrend(Momentum):
     """
 
     leverage: Number = 10
-    use: Number = "0.9"
+    use: Number = "0.9"  # type: ignore[assignment]
 
     def on_start(self) -> None:
         if self.spot:

@@ -9,11 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from backtest.errors import MissingExtra
+from backtest.strategies.feeding import forget_old
 
 __all__ = ["feed", "indicator"]
-
-_KEPT = 10_000
-"""talipp keeps all that it ever saw; it is made to forget all but this many, now and then."""
 
 
 def indicator(name: str, **settings: Any) -> Any:
@@ -28,6 +26,5 @@ def indicator(name: str, **settings: Any) -> Any:
 def feed(series: Any, value: object) -> Any:
     """Give the indicator its next value; what it says then, None while it has seen too little."""
     series.add(value)
-    if len(series) > 2 * _KEPT:
-        series.purge_oldest(_KEPT)
+    forget_old(series)
     return series[-1]

@@ -31,7 +31,7 @@ class Breakout(Strategy):
     volume: Decimal | int | str = "0.1"
     leverage: Decimal | int | str = 5
     stop: Decimal | str = "0.02"
-    target: Decimal | str = "0.04"
+    target: Decimal | str = "0.04"  # type: ignore[assignment]
     allow_short: bool = True
 
     def on_start(self) -> None:

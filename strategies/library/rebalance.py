@@ -32,14 +32,14 @@ class Rebalancer(Strategy):
     band: Decimal | str = "0.01"
 
     async def run(self) -> None:
-        self.targets = self.target_weights()
+        self.targets = self.wanted_weights()
         self.tolerance = decimal_of(self.band, "band")
         while True:
             await self.sleep(self.every)
             if all(self.last_price(pair) is not None for pair in self.targets):
                 await self.rebalance()
 
-    def target_weights(self) -> dict[str, Decimal]:
+    def wanted_weights(self) -> dict[str, Decimal]:
         """The weights as decimals, checked."""
         given: Mapping[str, Decimal | str] = self.weights
         if not given:

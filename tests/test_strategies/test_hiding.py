@@ -35,12 +35,12 @@ class Hiding(Strategy):
     hidden: str = ""
 
     def on_start(self) -> None:
-        self.use = (self.buy, self.balance)
+        self.kept = (self.buy, self.balance)
         vars(self)["seen"] = 0
         setattr(self, self.hidden, "mine")
 
     async def on_bar(self, bar: Bar) -> None:
-        buy, balance = self.use
+        buy, balance = self.kept
         vars(self)["seen"] += 1
         order = await buy("BTCUSD", "0.1", limit_price=bar.close)
         if vars(self)["seen"] == 2:

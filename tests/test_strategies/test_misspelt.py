@@ -135,7 +135,7 @@ def test_a_misspelt_option_is_warned_of() -> None:
 
 
 _TAKEN = (
-    "it takes: pair, volume, limit_price, stop_price, stop_loss, take_profit, trail, "
+    "it takes: pair, volume, risk, limit_price, stop_price, stop_loss, take_profit, trail, "
     "trail_percent, time_in_force, expires, post_only, oco, account"
 )
 

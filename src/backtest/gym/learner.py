@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any, ClassVar
 
+import attrs
+
 from backtest.actors import BROKER, OrderEvent
 from backtest.actors.protocol import Kind, ReadDepth
 from backtest.errors import ConfigError, FieldError
@@ -61,6 +63,8 @@ class Learner(Strategy):
         self.start_ns = self.now_ns
         self._valuation = Valuation(self._cash or self.terms.quote.code, list(self.pairs.values()))
 
+    equity: Decimal = attrs.field(default=ZERO, init=False)  # type: ignore[assignment]
+    """What its account is worth at the decision."""
     _act: Act | None = None
     _cash: str | None = None
     end_ns: int | None = None

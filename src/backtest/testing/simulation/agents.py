@@ -224,7 +224,7 @@ class Trader(Drawing):
         await handle.close(volume, price)
 
     async def do_close_all(self, pair: str) -> None:
-        await self.close_all(pair if self.random.random() < 0.7 else None)
+        await self.close_all(pair if self.random.random() < 0.7 else None, spot=False)
 
     async def do_action(self, pair: str) -> None:
         """The same commands as values."""
