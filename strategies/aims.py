@@ -7,10 +7,11 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from backtest.models import Fee, FeeStage, TradingPair, TradingRules
-from backtest.money import ONE, ZERO, add, floor_quotient, mul, sub
+from backtest.money import ONE, ZERO, add, floor_quotient, mul, sub, to_step
 from backtest.services.margin.linear import required_margin
 from backtest.services.settlement.fees import FeeTable, fee_amount
 
+from .position import PositionView
 from .worth import Worth
 
 __all__ = ["Aim", "Place", "wanted_volumes"]
@@ -46,6 +47,8 @@ class Place(NamedTuple):
     """At which it counts what it is to have."""
     held: Decimal
     """What it has, with what is pending that counts: negative when short."""
+    brings: Decimal = ZERO
+    """What closing all of it brings, where one order closes and opens: of an account that nets."""
 
     def parts(self, wanted: Decimal) -> tuple[Decimal, Decimal]:
         """What is closed (or sold), and what is opened (or bought), to get to ``wanted``: both
@@ -68,26 +71,32 @@ class Place(NamedTuple):
     def fee(self, wanted: Decimal) -> Decimal:
         """What getting there costs at most, at its price: the fees of creating and filling."""
         closed, opened = self.parts(wanted)
-        total, step = ZERO, self.pair.quote.step
-        rules = self.rules
+        return add(self._fee(closed.copy_abs(), not self.spot), self._fee(opened.copy_abs(), False))
+
+    def freed(self, position: PositionView) -> Decimal:
+        """What closing all of ``position`` brings at the last price, less the fee."""
+        won = to_step(add(position.margin, position.unrealised_pnl), self.pair.quote.step)
+        return sub(max(ZERO, won), self._fee(position.volume.copy_abs(), True))
+
+    def _fee(self, volume: Decimal, closes: bool) -> Decimal:
+        """The fees of an order at its price, in the quote asset."""
+        if not volume:
+            return ZERO
+        rules, step = self.rules, self.pair.quote.step
+        worth, margin = self.pair.worth(volume, self.price), ZERO
+        if not self.spot:
+            margin = required_margin(
+                rules,
+                volume=volume,
+                price=self.price,
+                contract_size=self.pair.contract_size,
+                leverage=self.leverage,
+                step=step,
+            )
         fees = FeeTable(rules.fees_at(FeeStage.FILL), rules.fees_at(FeeStage.CLOSE), step)
-        for volume, closes in ((closed.copy_abs(), not self.spot), (opened.copy_abs(), False)):
-            if volume:
-                worth, margin = self.pair.worth(volume, self.price), ZERO
-                if not self.spot:
-                    margin = required_margin(
-                        rules,
-                        volume=volume,
-                        price=self.price,
-                        contract_size=self.pair.contract_size,
-                        leverage=self.leverage,
-                        step=step,
-                    )
-                due = fees.due(fees.added((), closes, volume, worth, margin, False))
-                create: tuple[Fee, ...] = () if closes else rules.fees_at(FeeStage.CREATE)
-                made = fee_amount(create, volume=volume, worth=worth, margin=margin, step=step)
-                total = add(total, add(due, made))
-        return total
+        due = fees.due(fees.added((), closes, volume, worth, margin, False))
+        create: tuple[Fee, ...] = () if closes else rules.fees_at(FeeStage.CREATE)
+        return add(due, fee_amount(create, volume=volume, worth=worth, margin=margin, step=step))
 
     def at_most(self, worth: Decimal) -> Decimal:
         """The largest volume on the grid that is worth no more, toward zero where negative."""

@@ -149,9 +149,9 @@ def _takes_bars(indicator: Any) -> bool:
 
 def _is_whole(value: Any) -> bool:
     """Whether nothing of ``value`` is missing, such as the signal of a MACD that has begun."""
-    if value is None or value != value:
+    if value is None or (isinstance(value, float | Decimal) and value != value):
         return False
     names = getattr(type(value), "__dataclass_fields__", None)
     if names is None and has(type(value)):
         names = [one.name for one in fields(type(value))]
-    return all(getattr(value, name) is not None for name in names or ())
+    return all(_is_whole(getattr(value, name)) for name in names or ())

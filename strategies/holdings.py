@@ -9,7 +9,7 @@ from uuid import UUID
 from backtest.actors import Welcome
 from backtest.errors import AccountError, BacktestError
 from backtest.models import Asset, TradingOrder, TradingPair
-from backtest.money import ONE, ZERO
+from backtest.money import ONE, ZERO, add
 from backtest.spelling import suggestion
 
 from .affordable import affordable, affordable_on_margin
@@ -83,11 +83,13 @@ class Holdings:
         leverage: Decimal | None,
         short: bool,
         price: Decimal | None,
+        brings: Decimal = ZERO,
     ) -> Decimal:
         """The largest volume of a spot buy that would be accepted now; with a leverage, of a long
-        or a short. ``price`` is at what it would meet the market."""
+        or a short. ``price`` is at what it would meet the market, ``brings`` what it closes before
+        it opens."""
         traded, rules = self.pair_of(pair), self.rules[pair]
-        free = self.balance(traded.quote, account).available
+        free = add(self.balance(traded.quote, account).available, brings)
         if leverage is None and not short:
             return affordable(traded, rules, free, price, limit)
         leverage = ONE if leverage is None else leverage

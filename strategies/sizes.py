@@ -119,29 +119,35 @@ class Sizing:
         the sales are done, as decided now; where the money does not suffice (a market order
         reserves the ``market_buffer``), each purchase is cut by the same share. Pairs that are not
         named stay as they are, or go to nothing with ``close_others``. Spot weights are not
-        negative and no more than 1 together.
+        negative and no more than 1 together, those with a ``leverage`` no more than that.
         """
         shares = {pair: weight_of(one, f"weights[{pair!r}]") for pair, one in weights.items()}
         holdings = self._client.holdings
         bases = [holdings.pair_of(pair).base.code for pair in shares]
         twice = next((one for one in bases if bases.count(one) > 1), None)
-        if twice is not None:
+        if twice is not None and leverage is None:
             raise FieldError("weights", f"name {twice} by two pairs: what is owned of it is one")
-        whole = ZERO
+        terms, whole = self._terms(leverage, None, account), ZERO
         for share in shares.values():
-            whole = add(whole, share)
-        if leverage is None and whole > ONE:
+            whole = add(whole, share if leverage is None else share.copy_abs())
+        if terms.leverage is None and whole > ONE:
             raise FieldError("weights", f"are more than 1 together, and nothing is lent: {weights}")
+        if terms.leverage is not None and whole > terms.leverage:
+            raise FieldError(
+                "weights", f"are more together than the leverage {leverage}: {weights}"
+            )
         if close_others:
-            others = (code for code, pair in holdings.pairs.items() if pair.base.code not in bases)
-            shares |= {code: ZERO for code in others if self._has(code, account)}
+            for code, pair in holdings.pairs.items():
+                if leverage is not None or pair.base.code not in bases:
+                    if self._has(code, account):
+                        shares.setdefault(code, ZERO)
         aims = {pair: Aim(share) for pair, share in shares.items()}
-        return await self._client.targets.reach(aims, self._terms(leverage, None, account))
+        return await self._client.targets.reach(aims, terms)
 
     def _has(self, pair: str, account: str | None) -> bool:
         holdings = self._client.holdings
         base = holdings.pair_of(pair).base
-        if holdings.positions[pair]:
+        if holdings.positions[pair] or self._client.open_orders(pair):
             return True
         cash = self._client.targets.worth.cash
         return base.code != cash and bool(holdings.balance(base, account))
@@ -169,4 +175,4 @@ class Sizing:
         """
         if pair is not None:
             self._client.holdings.pair_of(pair)
-        return await self._client.targets.leave(pair, spot)
+        return await self._client.targets.close_out(pair, spot)

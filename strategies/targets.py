@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from backtest.actors.kernel.copies import ends_in_copies
 from backtest.errors import FieldError, OrderRejected, RejectReason
 from backtest.models import OrderDirection
-from backtest.money import ONE, ZERO, add, div, mul, sub
+from backtest.money import ONE, ZERO, add, div, exponent, mul, round_half_even, sub
 
 from .affordable import is_enough
 from .aims import Aim, Place, wanted_volumes
 from .close_handle import CloseHandle
 from .handle import OrderHandle
+from .position import PositionView
 from .target_orders import TargetOrders
 from .worth import Worth
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Targets", "Terms"]
 
+_FINE = exponent(30)
+"""A share may have no end; one of which the whole is on the grid is not to fall short of it."""
 _LONG, _SHORT = OrderDirection.LONG, OrderDirection.SHORT
 
 
@@ -33,6 +38,12 @@ class Terms(NamedTuple):
     account: str
     leverage: Decimal | None
     limit: Decimal | None
+
+
+class _Turn(asyncio.Lock):
+    """One attempt at a time looks where the strategy stands, and sends."""
+
+    __reduce_ex__ = ends_in_copies
 
 
 class Targets:
@@ -45,6 +56,7 @@ class Targets:
         self.worth = Worth(client.holdings, cash)
         self._sent: dict[tuple[str, str], list[OrderHandle]] = {}
         """The orders that were last sent for a target, by account and pair."""
+        self._turn = _Turn()
         self._attempts = 0
         self._latest: dict[tuple[str, str], int] = {}
 
@@ -54,16 +66,31 @@ class Targets:
         self._attempts = attempt = self._attempts + 1
         for code in aims:
             self._latest[terms.account, code] = attempt
-        await self._client.commands.all_answered()
-        orders = TargetOrders()
-        gaps = self._gaps(aims, terms, orders)
-        stale = [code for code in aims if self._is_stale(code, gaps.get(code), terms)]
-        if stale:
+        async with self._turn:
+            await self._client.commands.all_answered()
+            orders = TargetOrders()
+            gaps = self._gaps(aims, terms, orders)
+            stale = [code for code in aims if self._is_stale(code, gaps.get(code), terms)]
+            if not stale:
+                return orders
             for code in stale:
                 await self._withdraw(code, terms.account)
             orders = TargetOrders()
             gaps = self._gaps(aims, terms, orders)
-            await self._trade(gaps, terms, orders, attempt)
+            await self._leave(gaps, terms, orders)
+        opening = {code: gap for code, gap in gaps.items() if gap.opened}
+        pending = [one for one in orders if not one.is_done]
+        if pending and terms.limit is None and not self._suffices(opening, terms):
+            # What they bring is needed: so they come first, and purchases when they are done.
+            for one in pending:
+                await one.done()
+            # Of an account that nets, what a close brings is told after the order that closed.
+            await self._host.system.sleep_until(self._host.system.now)
+        async with self._turn:
+            share = self._share(opening, terms)
+            for code, gap in opening.items():
+                if self._latest[terms.account, code] == attempt:
+                    await self._open(code, gap, share, terms, orders)
         return orders
 
     def _gaps(self, aims: Mapping[str, Aim], terms: Terms, orders: TargetOrders) -> dict[str, Gap]:
@@ -116,7 +143,12 @@ class Targets:
         for one in pending:
             if one.spot is spot:
                 held = add(held, mul(one.leaves, Decimal(one.direction.sign)))
-        return Place(pair, rules, spot, leverage, price, held)
+        place = Place(pair, rules, spot, leverage, price, held)
+        if parts and not spot and holdings.exposure.nets(account_id):
+            return place._replace(
+                brings=place.freed(PositionView(code, parts, holdings.last[code]))
+            )
+        return place
 
     def _pending(self, code: str, account: str) -> list[OrderHandle]:
         """Orders that fill at the next price, and those that were sent for a target."""
@@ -144,22 +176,13 @@ class Targets:
 
     # -- trading -----------------------------------------------------------------------------------
 
-    async def _trade(
-        self, gaps: Mapping[str, Gap], terms: Terms, orders: TargetOrders, attempt: int
-    ) -> None:
+    async def _leave(self, gaps: Mapping[str, Gap], terms: Terms, orders: TargetOrders) -> None:
+        """Close and sell what is to be less; what one order closes and opens comes later."""
         for code, gap in gaps.items():
             if gap.closed and not self._nets(terms, gap):
                 await self._reduce(code, gap, terms, orders)
-        opening = {code: gap for code, gap in gaps.items() if gap.opened or self._nets(terms, gap)}
-        pending = [one for one in orders if not one.is_done]
-        if pending and terms.limit is None and not self._suffices(opening, terms):
-            # What they bring is needed: so they come first, and purchases when they are done.
-            for one in pending:
-                await one.done()
-        share = self._share(opening, terms)
-        for code, gap in opening.items():
-            if self._latest[terms.account, code] == attempt:
-                await self._open(code, gap, share, terms, orders)
+            elif gap.closed and not gap.opened:
+                await self._open(code, gap, ONE, terms, orders)
 
     def _nets(self, terms: Terms, gap: Gap) -> bool:
         """Whether one order closes and opens: on an account that nets."""
@@ -229,8 +252,9 @@ class Targets:
         place, long = gap.place, gap.opened > ZERO
         leverage = None if place.spot else place.leverage
         price = self._host.asked(code, long)
+        brings = place.brings if gap.closed else ZERO
         return self._holdings.affordable(
-            code, terms.limit, terms.account, leverage, not long, price
+            code, terms.limit, terms.account, leverage, not long, price, brings
         )
 
     async def _open(
@@ -240,7 +264,7 @@ class Targets:
         most = self._most(code, gap, terms) if wanted else ZERO
         size = wanted
         if most < wanted or share < ONE:
-            size = place.pair.round_volume(min(most, mul(wanted, share)))
+            size = place.pair.round_volume(min(most, round_half_even(mul(wanted, share), _FINE)))
         netted = gap.closed.copy_abs() if self._nets(terms, gap) else ZERO
         whole = add(size, netted)
         if not is_enough(place.pair, place.rules, whole, place.price):
@@ -267,12 +291,16 @@ class Targets:
     async def _send(
         self, code: str, order: OrderHandle, terms: Terms, orders: TargetOrders
     ) -> None:
+        if await self._is_accepted(code, order, orders):
+            self._sent.setdefault((terms.account, code), []).append(order)
+
+    async def _is_accepted(self, code: str, order: OrderHandle, orders: TargetOrders) -> bool:
         refusal = await self._tried(order)
         if refusal is not None:
             orders.refuse(code, refusal)
-            return
+            return False
         orders.add(order)
-        self._sent.setdefault((terms.account, code), []).append(order)
+        return True
 
     async def _tried(self, command: Awaitable[Any]) -> OrderRejected | None:
         """Wait for the answer; a refusal is logged, and given."""
@@ -285,7 +313,7 @@ class Targets:
 
     # -- out of everything -------------------------------------------------------------------------
 
-    async def leave(self, pair: str | None, spot: bool) -> TargetOrders:
+    async def close_out(self, pair: str | None, spot: bool) -> TargetOrders:
         """Cancel what is pending, close what is open, and sell what is owned."""
         orders = TargetOrders()
         for handle in self._client.open_orders(pair):
@@ -293,8 +321,7 @@ class Targets:
             if refusal is not None:
                 orders.refuse(handle.pair, refusal)
         for handle in self._client.handles_with_positions(pair):
-            terms = Terms(self._holdings.default_account, None, None)
-            await self._send(handle.pair, handle.close(), terms, orders)
+            await self._is_accepted(handle.pair, handle.close(), orders)
         if spot:
             for account in self._holdings.accounts:
                 await self._sell_out(pair, account, orders)
@@ -313,9 +340,12 @@ class Targets:
                 continue
             sold.add(one.base.code)
             place = Place(one, rules, True, ONE, last, size)
-            await self._send(
-                one.code, self._create(one.code, size.copy_negate(), place, terms), terms, orders
-            )
+            try:
+                order = self._create(one.code, size.copy_negate(), place, terms)
+            except OrderRejected as refusal:  # it is warming up
+                orders.refuse(one.code, refusal)
+                continue
+            await self._is_accepted(one.code, order, orders)
 
 
 class Gap(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -177,6 +178,26 @@ class TestIndicators:
         story = Using(make=Doubling)
         play(story, market(100))
         assert story.told == [(1, True, 200.0)]
+
+    def test_what_is_no_number_is_not_ready(self) -> None:
+        @dataclass
+        class Parts:
+            line: float
+            signal: float
+
+        for kind in (Parts, lambda line, signal: signal):
+
+            class Late:
+                def __init__(self) -> None:
+                    self.seen = 0
+
+                def add(self, value: float, kind: Any = kind) -> Any:
+                    self.seen += 1
+                    return kind(value, value if self.seen > 1 else math.nan)
+
+            story = Using(make=Late)
+            play(story, market(100, 101))
+            assert [one[1] for one in story.told] == [False, True]
 
     def test_the_bars_of_the_warm_up_count(self) -> None:
         class Warming(Using):

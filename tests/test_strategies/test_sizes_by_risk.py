@@ -159,3 +159,20 @@ class TestEquity:
         story = Last()
         result = play(story, market(100, 101, 113, 94), rules=TradingRules(commission="0.001"))
         assert story.last == result.final_equity
+
+    def test_an_account_that_nets_counts_with_its_average(self) -> None:
+        class Averaging(Story):
+            async def on_bar(self, bar: Bar) -> None:
+                if self.minute < 3:
+                    await self.long("BTCUSD", 1, leverage=2)
+                elif self.minute == 3:
+                    await self.short("BTCUSD", 1)
+                self.tell(self.equity())
+
+        story = Averaging()
+        bars = market(100, *[(one,) * 4 for one in (100, 95, 90, 90)])
+        result = play(story, bars, netting=True)
+        # 1 at 100 and 1 at 95 cost 97.50 each: at 95 they have lost 5; one closed at 90 has lost
+        # 7.50, and the other has at 90.
+        assert story.told == [(1, 1000), (2, 1000), (3, 995), (4, 985), (5, 985)]
+        assert result.final_equity == 985

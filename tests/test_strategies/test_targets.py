@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -248,6 +249,45 @@ class TestMargin:
             (4, -1),
         ]
 
+    def test_a_turn_where_the_account_nets_counts_on_what_the_close_brings(self) -> None:
+        class Turning(Story):
+            async def on_bar(self, bar: Bar) -> None:
+                if self.minute == 1:
+                    await self.target("BTCUSD", volume=9, leverage=1)
+                elif self.minute == 2:
+                    orders = await self.target("BTCUSD", volume=-8)
+                    self.tell([sized(one) for one in orders], orders.missing, orders.refused)
+                self.tell(self.position("BTCUSD").volume)
+
+        story = Turning()
+        rules = TradingRules(commission=D("0.01"))
+        play(story, market(100, 100, 100, 100), netting=True, rules=rules)
+        # 1000 less 900 of margin and 9 of fees are 91; the close brings 900 - 9 on top, which is
+        # enough for 800 and 8.
+        assert story.told == [(1, 0), (2, [-17], {}, {}), (2, 9), (3, -8), (4, -8)]
+
+    def test_a_turn_where_the_account_nets_is_no_more_than_the_close_brings(self) -> None:
+        class Turning(Story):
+            async def on_bar(self, bar: Bar) -> None:
+                if self.minute == 1:
+                    await self.target("BTCUSD", volume=9, leverage=1)
+                elif self.minute == 2:
+                    orders = await self.target("BTCUSD", volume=-12)
+                    self.tell([sized(one) for one in orders], orders.missing, orders.refused)
+                self.tell(self.position("BTCUSD").volume)
+
+        story = Turning()
+        pair = TradingPair("BTCUSD", "BTC", "USD", volume_increment=D("0.001"))
+        play(story, market(100, *[(90, 90, 90, 90)] * 3), netting=True, pair=pair)
+        # 9 at 90 leave 190; the close brings 810: 1000 / 90 = 11.111.
+        assert story.told == [
+            (1, 0),
+            (2, [D("-20.111")], {"BTCUSD": D("0.889")}, {}),
+            (2, 9),
+            (3, D("-11.111")),
+            (4, D("-11.111")),
+        ]
+
     def test_contracts_are_counted_with_their_size(self) -> None:
         pair = TradingPair("BTCUSD", "BTC", "USD", volume_increment=D(1), contract_size=D("0.1"))
         # 500 / (100 x 0.1) = 50 contracts; spot orders have no contracts, so margin it is.
@@ -281,6 +321,52 @@ class TestWeights:
             ("ETHUSD", D(70)),
             ("BTCUSD", D(8)),
         ]
+
+    def test_what_is_reduced_pays_for_what_is_opened_where_the_account_nets(self) -> None:
+        class Turning(Story):
+            async def on_bar(self, bar: Bar) -> None:
+                if bar.pair != "ETHUSD":
+                    return
+                if self.minute == 1:
+                    await self.target_weights({"ETHUSD": "0.8"}, leverage=1)
+                elif self.minute == 2:
+                    weights = {"BTCUSD": "0.8", "ETHUSD": "0.1"}
+                    orders = await self.target_weights(weights, leverage=1)
+                    self.tell([(one.pair, sized(one)) for one in orders], orders.missing)
+
+        story = Turning()
+        data = {
+            "BTCUSD": market(100, 100, 100, 100),
+            "ETHUSD": market(10, 10, 10, 10, pair="ETHUSD"),
+        }
+        play(story, data, netting=True)
+        assert story.told == [(3, [("ETHUSD", D(-70)), ("BTCUSD", D(8))], {})]
+
+    def test_targets_of_two_tasks_come_one_after_the_other(self) -> None:
+        class Both(Story):
+            async def on_bar(self, bar: Bar) -> None:
+                if bar.pair == "ETHUSD":
+                    if self.minute < 2:
+                        await self.target_weights({"BTCUSD": "0.4", "ETHUSD": "0.4"})
+                    elif self.minute < 3:
+                        async with anyio.create_task_group() as tasks:
+                            tasks.start_soon(self.first)
+                            tasks.start_soon(self.second)
+                    self.last = [one.leaves for one in self.open_orders("BTCUSD")]
+
+            async def first(self) -> None:
+                await self.target_weights({"ETHUSD": 0, "BTCUSD": "0.1"})
+
+            async def second(self) -> None:
+                orders = await self.target("BTCUSD", percent=20)
+                self.tell([sized(one) for one in orders], orders.missing)
+
+        story = Both()
+        data = {"BTCUSD": market(*[100] * 3), "ETHUSD": market(*[10] * 3, pair="ETHUSD")}
+        play(story, data, latency="1ms")
+        # The 4 of the first bar still pend at the second: the first task cancels them, and the
+        # second does not take them for what can be sold.
+        assert [one[1:] for one in story.told] == [([2], {})]
 
     def test_purchases_share_the_money_that_there_is(self) -> None:
         story = Weighing(weights={"BTCUSD": "0.5", "ETHUSD": "0.5"})
@@ -324,9 +410,35 @@ class TestWeights:
             ({"BTCUSD": "-0.8"}, "is short, which spot orders cannot be"),
         ],
     )
-    def test_weights_that_cannot_be(self, weights: Any, said: str) -> None:
+    def test_spot_weights_that_cannot_be(self, weights: Any, said: str) -> None:
         with pytest.raises(FieldError, match=said):
             play(Weighing(weights=weights), two_pairs())
+
+    def test_weights_on_margin_are_no_more_than_the_leverage(self) -> None:
+        weights = {"BTCUSD": "1.5", "ETHUSD": "-0.5"}
+        with pytest.raises(FieldError, match=r"more together than the leverage 1\.5"):
+            play(Weighing(weights=weights, leverage="1.5"), two_pairs())
+        story = Weighing(weights=weights, leverage=4)
+        play(story, two_pairs())
+        assert story.told == [(1, [("BTCUSD", D(15)), ("ETHUSD", D(-50))], {})]
+
+    def test_of_one_base_on_margin_there_may_be_two_pairs(self) -> None:
+        class Both(Story):
+            async def on_bar(self, bar: Bar) -> None:
+                if bar.pair == "XBTUSD":
+                    weights = {"BTCUSD": "0.4", "XBTUSD": "-0.4"}
+                    orders = await self.target_weights(weights, leverage=1)
+                    self.tell([(one.pair, sized(one)) for one in orders])
+
+        story = Both()
+        play(
+            story,
+            {
+                TradingPair("BTCUSD", "BTC", "USD"): market(100),
+                TradingPair("XBTUSD", "BTC", "USD"): market(100, pair="XBTUSD"),
+            },
+        )
+        assert story.told == [(1, [("BTCUSD", 4), ("XBTUSD", -4)])]
 
     def test_targets_work_in_a_handler_of_orders(self) -> None:
         class Following(Story):
@@ -347,12 +459,13 @@ class TestWeights:
 class Weighing(Story):
     weights: Any = None
     resting: bool = False
+    leverage: Any = None
 
     async def on_bar(self, bar: Bar) -> None:
         if bar.pair == "ETHUSD":  # both have a price now
             if self.resting:
                 await self.buy("ETHUSD", 1, limit_price=1)
-            orders = await self.target_weights(self.weights)
+            orders = await self.target_weights(self.weights, leverage=self.leverage)
             refused = {pair: one.reason for pair, one in orders.refused.items()}
             self.tell([(one.pair, sized(one)) for one in orders], refused)
 
@@ -404,6 +517,18 @@ class TestCloseAll:
         story = Leaving(spot=False)
         play(story, market(100, 100, 100))
         assert story.told == [(2, [-1]), (3, 2, 0)]
+
+    def test_in_the_warm_up_what_is_owned_is_refused(self) -> None:
+        class Warming(Story):
+            warmup_bars = 2
+
+            async def on_bar(self, bar: Bar) -> None:
+                orders = await self.close_all()
+                self.tell(len(orders), [one.reason for one in orders.refused.values()])
+
+        story = Warming()
+        play(story, market(100, 100), cash=["1000 USD", "1 BTC"])
+        assert story.told == [(1, 0, [RejectReason.WARMING_UP]), (2, 1, [])]
 
 
 @settings(max_examples=examples(40), deadline=None)
