@@ -13,6 +13,7 @@ from backtest.errors import RejectReason
 from backtest.money import plain
 from backtest.services.book.auction import book_equilibrium
 from backtest.services.book.book import OrderBook, Resting
+from backtest.services.book.matching import gives_way, later_of_crossed
 from backtest.services.fills.walk import Working
 
 from .market import MarketBook
@@ -128,16 +129,14 @@ class Auctions:
         if buyer.level is None or seller.level is None:
             return
         if buyer.owner == seller.owner:
-            newer = buyer if buyer.sequence > seller.sequence else seller
-            if must_end(newer.key):
-                newer = seller if newer is buyer else buyer
-            if must_end(newer.key):  # both must: one after the other
-                book.orders.remove(newer)
-                newer.key.place = None
-                self._placement.coming.append(newer.key)
+            out, comes_anew = gives_way(buyer, seller, lambda one: must_end(one.key))
+            if comes_anew:  # both must: one after the other
+                book.orders.remove(out)
+                out.key.place = None
+                self._placement.coming.append(out.key)
                 return
             detail = "in the auction it would have traded with an order of its owner"
-            await self._end(newer.key, RejectReason.SELF_TRADE, detail)
+            await self._end(out.key, RejectReason.SELF_TRADE, detail)
             self._placement.catch_up()
             return
         lots = min(buyer.volume, seller.volume)
@@ -152,11 +151,7 @@ class Auctions:
 
     def _take_out_crossed(self, book: MarketBook) -> None:
         orders = book.orders
-        while True:
-            bid, ask = orders.front(True), orders.front(False)
-            if bid is None or ask is None or bid.price < ask.price:
-                return
-            later = bid if bid.sequence > ask.sequence else ask
+        while (later := later_of_crossed(orders)) is not None:
             orders.remove(later)
             later.key.place = None
             self._placement.coming.append(later.key)

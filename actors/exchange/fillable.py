@@ -7,7 +7,7 @@ from decimal import Decimal
 from backtest.actors.venue.oco import OcoGroup
 from backtest.actors.venue.position import Closing, Lot, branch_of
 from backtest.money import ZERO, sub
-from backtest.services.book.book import SelfTrade
+from backtest.services.book.matching import Meeting, meeting, prevention
 from backtest.services.fills.walk import Working
 
 from .market import MarketBook
@@ -33,22 +33,25 @@ def fillable(
     """
     met: list[tuple[Working, Decimal, Decimal]] = []
     others = _Others(book)
-    there, stops = 0, book.self_trade is not SelfTrade.CANCEL_OLDEST
+    there, (_, stops) = 0, prevention(book.self_trade, must_end=False)
+
+    def allows(ticks: int) -> bool:
+        return book.allows(book.price_of(ticks))
+
+    def passes(ticks: int) -> bool:
+        return passes_protection(working, book.price_of(ticks))
+
     for level in book.orders.levels(not working.buy):
-        if limit is not None and (level.price > limit if working.buy else level.price < limit):
-            break
-        price = book.price_of(level.price)
-        if not book.allows(price) or passes_protection(working, price):
-            break
         for resting in level:
-            if resting.owner == owner:
-                if stops:
-                    return there
+            what = meeting(resting, working.buy, limit, owner, allows, passes)
+            if what is Meeting.OWN and not stops:
                 continue
+            if what is not Meeting.TRADE:
+                return there
             own = others.take(resting.key, min(resting.volume, lots - there))
             if own:
                 there += own
-                met.append((resting.key, book.volume_of(own), price))
+                met.append((resting.key, book.volume_of(own), book.price_of(resting.price)))
             if there == lots:
                 return lots if trades.can_pay(book, working, met) else 0
     return there

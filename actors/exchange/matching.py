@@ -13,7 +13,8 @@ from backtest.actors.venue.positions import drop_closing
 from backtest.actors.venue.venue import Venue
 from backtest.errors import RejectReason
 from backtest.money import ZERO, plain
-from backtest.services.book.book import Resting, SelfTrade
+from backtest.services.book.book import Resting
+from backtest.services.book.matching import Meeting, Rest, meeting, prevention, rest
 from backtest.services.fills.walk import Working
 from backtest.services.orders.expiry import ended_because
 
@@ -142,21 +143,31 @@ class Matching:
 
     async def _leave(self, book: MarketBook, working: Working, limit: int | None) -> None:
         """What is left of an order that has met all it could: it rests, waits or ends."""
-        if working.terms is not None and working.terms.immediate:
+        branch = branch_of(working)
+        what = rest(
+            immediate=working.terms is not None and working.terms.immediate,
+            # Its own match may have been beyond the band.
+            continuous=book.phase == "continuous",
+            is_dust=rest_is_dust(branch),
+            is_limit=limit is not None,
+            must_end=must_end(working),
+        )
+        if what is Rest.ENDS:
             await self._end_at_once(working, None)
-        elif book.phase != "continuous":
-            self._auctions.collect(book, working)  # its own match would have been beyond the band
-        elif rest_is_dust(branch_of(working)):
-            await self._cancellation.cancel_dust(branch_of(working))
-        elif limit is not None:
-            owner = self._placement.owner_of(branch_of(working).account)
+        elif what is Rest.COLLECTED:
+            self._auctions.collect(book, working)
+        elif what is Rest.DUST:
+            await self._cancellation.cancel_dust(branch)
+        elif what is Rest.RESTS:
+            assert limit is not None
+            owner = self._placement.owner_of(branch.account)
             lots = book.lots(leaves_of(working))
             resting = working.place = Resting(working, owner, working.buy, limit, lots)
             working.fresh = False
             book.orders.add(resting)
             if book.unmet:
                 self._call(book, not working.buy)
-        elif must_end(working):
+        elif what is Rest.WAITS:
             working.place = None
             book.unmet[working] = None
         else:
@@ -177,24 +188,29 @@ class Matching:
         it."""
         buy, orders = working.buy, book.orders
         owner = self._placement.owner_of(branch_of(working).account)
+
+        def allows(ticks: int) -> bool:
+            return book.allows(book.price_of(ticks))
+
+        def passes(ticks: int) -> bool:
+            return passes_protection(working, book.price_of(ticks))
+
         while working.is_live:
             front = orders.front(not buy)
-            if front is None:
+            what = meeting(front, buy, limit, owner, allows, passes)
+            if front is None or what is Meeting.NOBODY:
                 return True
-            ticks = front.price
-            if limit is not None and (ticks > limit if buy else ticks < limit):
-                return True
-            maker: Working = front.key
-            price = maker.price
-            assert price is not None
-            if not book.allows(price):
+            if what is Meeting.BAND:
                 self._auctions.halt(book)
                 return True
-            if front.owner == owner:
+            if what is Meeting.OWN:
                 if not await self._prevent(book, working, front):
                     return False
                 continue
-            if passes_protection(working, price):
+            maker: Working = front.key
+            price = maker.price
+            assert price is not None
+            if what is Meeting.PASSED:
                 await self._end(
                     working,
                     RejectReason.PROTECTION_PASSED,
@@ -231,13 +247,13 @@ class Matching:
 
     async def _prevent(self, book: MarketBook, working: Working, front: Resting) -> bool:
         """The two are one owner's: cancel one or both; False when the incoming one is gone."""
-        mode = SelfTrade.CANCEL_OLDEST if must_end(working) else book.self_trade
-        if mode is not SelfTrade.CANCEL_NEWEST:
+        oldest, newest = prevention(book.self_trade, must_end(working))
+        if oldest:
             await self._end(
                 front.key, RejectReason.SELF_TRADE, "it would have traded with a newer order"
             )
             self._placement.catch_up()
-        if mode is not SelfTrade.CANCEL_OLDEST:
+        if newest:
             await self._end(
                 working, RejectReason.SELF_TRADE, "it would have traded with an order of its owner"
             )

@@ -42,6 +42,8 @@ __all__ = ["Acceptance"]
 
 _LONG = OrderDirection.LONG
 _HUNDRED = Decimal(100)
+_SPECIAL = ("stop_limit", "trailing_stop")
+"""What is more than a kind and prices, whatever else is asked of it."""
 
 
 def _facts(branch: Branch, stop: Decimal | None) -> Facts:
@@ -81,7 +83,7 @@ class Acceptance:
         """Accept one order under ``order_id``; raises `OrderRejected`, with nothing changed."""
         venue = self._venue
         book = check_named(venue, client, ask)
-        special = ask.instructions is not PLAIN or ask.kind == "stop_limit"
+        special = ask.instructions is not PLAIN or ask.kind in _SPECIAL
         stop, terms, expires = ask.stop_price, None, None
         if special:
             stop, terms, expires = self._instruct(book, client, ask)
