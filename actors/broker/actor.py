@@ -14,12 +14,10 @@ from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.commands import AtThisClose, Commands
 from backtest.actors.venue.cross_accounts import know_cross
-from backtest.actors.venue.entry_fills import EntryFills
-from backtest.actors.venue.exit_fills import ExitFills
 from backtest.actors.venue.expiry import Expiry, hold_back
 from backtest.actors.venue.financing import Financing
-from backtest.actors.venue.netting import Netting
 from backtest.actors.venue.pair_book import PairBook
+from backtest.actors.venue.settlement import Settlement
 from backtest.actors.venue.snapshots import give_depth
 from backtest.actors.venue.spot_exits import SpotExits
 from backtest.actors.venue.venue import Venue
@@ -43,6 +41,7 @@ from backtest.services.valuation import Valuation
 
 from .cross_margin import CrossMargin
 from .execution import Execution
+from .fills import Fills
 from .quotes import StandingQuotes
 
 __all__ = ["BrokerActor"]
@@ -75,18 +74,11 @@ class BrokerActor(VenueActor):
             self._books[code].expect(known)
         cancellation = Cancellation(self.venue)
         exits = SpotExits(self.venue, cancellation)
-        self._exit_fills = ExitFills(self.venue)
-        self._financing = Financing(self.venue, self._exit_fills)
+        fills = Fills(self.venue, cancellation, Settlement(self.venue, exits))
+        self._cross = CrossMargin(self.venue, cancellation, fills)
+        self._financing = Financing(self.venue, self._cross, fills.test_level)
         self._commands = Commands(self.venue, cancellation, exits, self._financing)
-        self._cross = CrossMargin(self.venue, cancellation, self._exit_fills)
-        self._execution = Execution(
-            self.venue,
-            cancellation,
-            self._exit_fills,
-            EntryFills(self.venue, cancellation, exits),
-            Netting(self.venue, cancellation, self._exit_fills),
-            self._cross,
-        )
+        self._execution = Execution(self.venue, cancellation, fills, self._cross)
         self._dues = Expiry(self.venue, cancellation, self._financing)
         self._quote_desk = StandingQuotes(self.venue, self._execution, self._financing, self._cross)
         self._is_quoted = False

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import ROUND_CEILING, Decimal
 
 from backtest.actors.protocol import EventKind, Facts
 from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.cross_accounts import Call, CrossAccounts
-from backtest.actors.venue.exit_fills import ExitFills, Scene
 from backtest.actors.venue.fill_records import record_fill
 from backtest.actors.venue.pair_book import PairBook
-from backtest.actors.venue.position import Closing, Lot, Position
+from backtest.actors.venue.position import Closing, Position
 from backtest.actors.venue.venue import Venue
 from backtest.models import Bar, MarketEvent, Quote
 from backtest.money import ONE, ZERO, div, mul, plain, sub, to_step
@@ -22,6 +22,7 @@ from backtest.services.margin.accounts import CrossAccount
 from backtest.services.margin.cross import Standing
 from backtest.services.settlement.amounts import NOTHING, Spot, spot_sold
 
+from .fills import Fills, Scene
 from .groups import accounts, groups_of
 from .shared_paths import SharedPath, stake_of_part
 
@@ -52,12 +53,12 @@ class _Watch(SharedPath):
 class CrossMargin(CrossAccounts):
     """Calls cross margin accounts, and finds the money for what they owe."""
 
-    def __init__(self, venue: Venue, cancellation: Cancellation, exit_fills: ExitFills) -> None:
+    def __init__(self, venue: Venue, cancellation: Cancellation, fills: Fills) -> None:
         super().__init__(venue, cancellation)
-        self._exit_fills = exit_fills
+        self._fills = fills
         self._scene: Scene | None = None
         """Where the account is called whose positions on another pair are being closed."""
-        exit_fills.backing = self
+        fills.cross = self
 
     def watches(self, book: PairBook) -> list[SharedPath]:
         """The accounts with something at stake when the price of ``book`` moves."""
@@ -105,24 +106,34 @@ class CrossMargin(CrossAccounts):
             + f"equity {plain(standing.equity(price))}, maintenance "
             f"{plain(standing.maintenance(price))}"
         )
-        await self.cancel_orders(account, detail, scene=scene)
+        await self._cancel_orders(account, detail, scene)
         while True:
             standing = self.standing(account, book)
             worst = standing.worst(price)
             if worst is None or standing.level(price) > ZERO:
                 return
-            await self._close_position(worst, scene, detail)
+            await self._close(worst, scene, detail)
 
-    async def _close_position(self, position: Position, scene: Scene | None, detail: str) -> None:
-        """Liquidate a position, lot by lot: what closes one of them may close others."""
-        for lot in list(position.lots):
-            if lot.opened:
-                await self._close(lot, scene, detail)
+    async def _cancel_orders(
+        self,
+        account: CrossAccount,
+        detail: str,
+        scene: Scene | None,
+        but: Branch | None = None,
+    ) -> None:
+        """Cancel what is pending ``but`` for one order; what of it is in the ``scene`` walks no
+        further."""
+        if scene is not None:
+            for branch in scene.book.own_branches.get(account.name, {}).values():
+                if branch is not but:
+                    for leg in [branch] if branch.part is None else branch.part.exits:
+                        scene.walk.drop(leg)
+        await self.cancel_orders(account, detail, but=but)
 
-    async def _close(self, lot: Lot, scene: Scene | None, detail: str) -> None:
-        """Liquidate a lot: on the pair that is walked where its price is, else at the mark of its
-        pair."""
-        venue, book = self._venue, lot.branch.book
+    async def _close(self, position: Position, scene: Scene | None, detail: str) -> None:
+        """Liquidate a position: on the pair that is walked where its price is, else at the mark of
+        its pair."""
+        venue, book, lot = self._venue, position.book, position.lots[0]
         closing = Closing(venue.ids.draw(), "liquidation", lot, "liquidation")
         if scene is None or book is not scene.book or not isinstance(scene.bar, Bar):
             # On another pair it is closed at the mark; on a tick, at what the tick offers.
@@ -131,14 +142,14 @@ class CrossMargin(CrossAccounts):
             mark = event.close if isinstance(event, Bar) else ZERO
             before, self._scene = self._scene, scene
             try:
-                await self._exit_fills.liquidate(book, event, closing, mark, detail)
+                await self._fills.liquidate(book, event, closing, mark, detail)
             finally:
                 self._scene = before
             return
         at, bar = scene.hit, scene.bar
         price = slipped(at.reached, closing.buy, bar, book.path)
         hit = Hit(
-            lot.position.group,
+            position.group,
             closing,
             lot,
             price,
@@ -151,19 +162,20 @@ class CrossMargin(CrossAccounts):
             at.reached,
             at.points,
         )
-        await self._exit_fills.close(book, scene.bar, scene.walk, hit, closing, detail)
+        await self._fills.fill(scene._replace(hit=hit), detail)
 
     # -- the money ---------------------------------------------------------------------------------
 
     async def raise_money(
-        self, account: CrossAccount, needed: Decimal, spare: Position | None, scene: Scene | None
+        self,
+        account: CrossAccount,
+        needed: Decimal,
+        spared: Collection[Position],
+        own: Branch | None = None,
+        scene: Scene | None = None,
     ) -> None:
-        """Make ``needed`` available in the settlement asset, as far as there is anything.
-
-        In this order: pending orders are cancelled, the margin of other positions is taken (but not
-        that of ``spare``, which pays by itself), collateral is sold, and positions with a profit
-        are closed, the largest first.
-        """
+        """Pending orders are cancelled, the margin of other positions is taken, collateral is sold,
+        and positions with a profit are closed, the largest first."""
         if account.is_raising:
             return  # what is closed to raise money must not ask for more
         if self._scene is not None:
@@ -173,19 +185,19 @@ class CrossMargin(CrossAccounts):
         try:
             if self.lacks(account, needed):
                 detail = f"account {account.name} needs {plain(needed)} {account.asset}"
-                await self.cancel_orders(account, detail, scene=scene)
-            await self.use_margins(account, needed, () if spare is None else (spare,))
+                await self._cancel_orders(account, detail, scene, own)
+            await self.use_margins(account, needed, spared)
             for asset, code, _ in account.collateral:
                 if self.lacks(account, needed):
-                    await self._sell(account, asset, self._venue.books[code], needed, spare, scene)
+                    await self._sell(account, asset, self._venue.books[code], needed, spared, scene)
             while self.lacks(account, needed):
                 book, price = _place(scene)
                 standing = self.standing(account, book)
                 best = standing.best(price)
-                if best is None or best is spare:
+                if best is None or best in spared:
                     break
                 detail = f"account {account.name} needs its profit"
-                await self._close_position(best, scene, detail)
+                await self._close(best, scene, detail)
         finally:
             account.is_raising = False
 
@@ -195,7 +207,7 @@ class CrossMargin(CrossAccounts):
         asset: str,
         book: PairBook,
         needed: Decimal,
-        spare: Position | None,
+        spared: Collection[Position],
         scene: Scene | None,
     ) -> None:
         """Sell as much of a collateral as it takes, to the market at the mark."""
@@ -205,7 +217,7 @@ class CrossMargin(CrossAccounts):
         bar = scene.bar if own and scene is not None else book.bar
         if isinstance(bar, Quote):
             price = bar.bid
-        owner = spare or next(self.positions(account), None)
+        owner = next(iter(spared), None) or next(self.positions(account), None)
         if price is None or bar is None or owner is None:
             return
         free = venue.available(account.name, account.asset)
@@ -251,14 +263,14 @@ class CrossMargin(CrossAccounts):
         branch.number = venue.next_branch()
         venue.branch_of[branch.id.int] = None
         order = venue.begin(branch, ZERO)
-        venue.records.keep(order)
+        venue.records.orders.keep(order)
         detail = f"collateral sold: account {account.name} needs {account.asset}"
         facts = Facts(condition="collateral")
         venue.publisher.tell(EventKind.ACCEPTED, branch, order, detail=detail, facts=facts)
         legs = sell_collateral(account.name, asset, account.asset, volume, amount, fee)
         balances = await venue.post(legs, order.id, traded("collateral sold,", volume, price))
         filled = order.filled(venue.now, volume, price, fee, None, book.step)
-        venue.records.keep(filled)
+        venue.records.orders.keep(filled)
         at = None if scene is None or scene.book is not book else scene.hit
         hit = Hit(
             Group(branch),

@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import itemgetter
 
-from attrs import evolve
-
-from backtest.actors.protocol import NO_FACTS, Facts
 from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.cross_accounts import Call
-from backtest.actors.venue.entry_fills import EntryFills
-from backtest.actors.venue.exit_fills import ExitFills, Scene
 from backtest.actors.venue.expiry import shorten
-from backtest.actors.venue.netting import Netting
 from backtest.actors.venue.pair_book import PairBook
 from backtest.actors.venue.position import Closing, Lot, branch_of
 from backtest.actors.venue.stops import tell_moved, tell_trailed, tell_triggered
@@ -41,9 +35,9 @@ from backtest.services.fills.walk import (
     protection_passed,
     slipped,
 )
-from backtest.services.orders.expiry import ended_because
 
 from .cross_margin import CrossMargin
+from .fills import Fills, Scene
 from .groups import all_groups, group_of
 from .shared_paths import shared_paths
 
@@ -57,16 +51,12 @@ class Execution:
         self,
         venue: Venue,
         cancellation: Cancellation,
-        exit_fills: ExitFills,
-        entries: EntryFills,
-        netting: Netting,
+        fills: Fills,
         cross: CrossMargin,
     ) -> None:
         self._venue = venue
         self._cancellation = cancellation
-        self._exit_fills = exit_fills
-        self._entries = entries
-        self._netting = netting
+        self._fills = fills
         self._cross = cross
 
     # -- trigger and match -------------------------------------------------------------------------
@@ -198,16 +188,7 @@ class Execution:
         ended.sort(key=itemgetter(0))
         for sequence, working in ended:
             if working.is_live and working.sequence == sequence:
-                await self._end(branch_of(working))
-
-    async def _end(self, branch: Branch) -> None:
-        """Cancel an order that fills at its first opportunity or not at all."""
-        order = branch.order
-        assert order is not None
-        reason, lacked = ended_because(branch.instructions), branch.lacked
-        told = lacked is not None and reason is RejectReason.FILL_OR_KILL
-        facts = Facts(quantity=lacked) if told else NO_FACTS
-        await self._cancellation.cancel(branch, None, reason, facts=facts)
+                await self._fills.end(branch_of(working))
 
     async def match_close(self, branch: Branch) -> None:
         """Fill a market order at the close that has just been (``fill_on="this_close"``)."""
@@ -217,7 +198,7 @@ class Execution:
             return
         await self._at_close(book, bar, branch.group, branch, None)
         if branch.terms is not None and branch.terms.immediate and branch.order is not None:
-            await self._end(branch)
+            await self._fills.end(branch)
 
     async def match_closing(self, closing: Closing) -> None:
         """The same for a market order that closes a position."""
@@ -281,21 +262,13 @@ class Execution:
         working = hit.working
         if working.kind == "trailing_stop":
             tell_moved(self._venue, working)
-        if type(working) is Closing:
-            await self._exit_fills.close(book, bar, walk, hit, working)
-            return
+        scene = Scene(book, bar, walk, hit)
         if type(working) is Call:
-            await self._cross.call(working.account, Scene(book, bar, walk, hit))
-            return
-        branch = branch_of(working)
-        if hit.passed:
-            await self._refuse_fill(walk, hit, branch)
-        elif branch.spot:
-            await self._entries.fill_spot(book, bar, walk, hit, branch)
-        elif branch.nets:
-            await self._net(book, bar, walk, hit, branch)
+            await self._cross.call(working.account, scene)
+        elif hit.passed:
+            await self._refuse_fill(walk, hit, branch_of(working))
         else:
-            await self._entries.fill_trading(book, bar, walk, hit, branch)
+            await self._fills.fill(scene)
 
     async def _refuse_fill(self, walk: Walk, hit: Hit, branch: Branch) -> None:
         """A fill that must not happen: the order is cancelled instead."""
@@ -311,23 +284,3 @@ class Execution:
                 "stop-loss or take-profit"
             )
         await self._cancellation.cancel(branch, None, reason, detail)
-
-    async def _net(
-        self, book: PairBook, bar: MarketEvent, walk: Walk, hit: Hit, branch: Branch
-    ) -> None:
-        """Close what is open on the other side, and open what is left."""
-        terms = branch.terms
-        if terms is not None and terms.whole and not self._netting.fills_whole(book, hit, branch):
-            walk.drop(hit.working)
-            if branch.reduces:
-                await self._end(branch)
-            else:
-                reason = RejectReason.INSUFFICIENT_FUNDS
-                why = f"{branch.account} cannot pay for all of it at {plain(hit.price)}"
-                await self._cancellation.cancel(branch, None, reason, why)
-            return
-        closed, left = await self._netting.close(book, bar, walk, hit, branch)
-        if branch.oco is not None and closed:
-            await self._entries.cancel_partners(walk, branch, branch.oco)
-        if left:
-            await self._entries.fill_trading(book, bar, walk, evolve(hit, volume=left), branch)

@@ -26,10 +26,9 @@ from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.commands import Commands
 from backtest.actors.venue.cross_accounts import know_cross
-from backtest.actors.venue.entry_fills import EntryFills
-from backtest.actors.venue.exit_fills import ExitFills
 from backtest.actors.venue.expiry import Expiry
 from backtest.actors.venue.financing import Financing
+from backtest.actors.venue.settlement import Settlement
 from backtest.actors.venue.snapshots import give_depth
 from backtest.actors.venue.spot_exits import SpotExits
 from backtest.actors.venue.venue import Venue
@@ -131,16 +130,12 @@ class ExchangeActor(VenueActor):
         self._valuation = valuation
         cancellation = Cancellation(venue)
         exits = SpotExits(venue, cancellation)
-        exit_fills = ExitFills(venue)
         know_cross(venue, accounts.values())
         calls = Calls(venue, cancellation)
-        exit_fills.backing = calls
-        self._financing = Financing(venue, exit_fills, between_agents=True)
+        self._financing = Financing(venue, calls)
         self._commands = Commands(venue, cancellation, exits, self._financing)
         self.publication = Publication(books)
-        self._trades = Trades(
-            venue, cancellation, exit_fills, EntryFills(venue, cancellation, exits), calls
-        )
+        self._trades = Trades(venue, cancellation, Settlement(venue, exits), calls)
         self._matching = Matching(
             venue, cancellation, self._trades, self.publication, _owners(agents), calls
         )

@@ -15,7 +15,6 @@ from decimal import Decimal
 from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.cross_accounts import Call, CrossAccounts
-from backtest.actors.venue.exit_fills import Scene
 from backtest.actors.venue.position import Closing, Position, branch_of
 from backtest.actors.venue.positions import drop_closing
 from backtest.actors.venue.stops import tell_triggered
@@ -178,10 +177,6 @@ class Calls(CrossAccounts):
 
     # -- the call ----------------------------------------------------------------------------------
 
-    async def call(self, account: CrossAccount, scene: Scene | None) -> None:
-        """Have it looked at before anything else is done."""
-        self.touch(account.name)
-
     async def carry_out(self, call: Call) -> None:
         """Call an account, unless it suffices by now."""
         account, name = call.account, call.account.name
@@ -322,22 +317,10 @@ class Calls(CrossAccounts):
         self,
         account: CrossAccount,
         needed: Decimal,
-        spare: Position | None,
-        scene: Scene | None = None,
-    ) -> None:
-        """Make ``needed`` available in the settlement asset, as far as there is anything: pending
-        orders are cancelled, then the margins of other positions are taken than that of ``spare``,
-        which pays by itself."""
-        await self.find(account, needed, () if spare is None else (spare,))
-
-    async def find(
-        self,
-        account: CrossAccount,
-        needed: Decimal,
         spared: Collection[Position],
         own: Branch | None = None,
     ) -> None:
-        """The same for what closes all that are ``spared``, by an ``own`` order, which stays."""
+        """Pending orders are cancelled, then the margins of other positions are taken."""
         if self.lacks(account, needed):
             detail = f"account {account.name} needs {plain(needed)} {account.asset}"
             await self.cancel_orders(account, detail, but=own)

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import NamedTuple
-from uuid import UUID
 
 from backtest.actors.protocol import Balances
-from backtest.actors.venue.branch import Branch
 from backtest.actors.venue.cancel import Cancellation
-from backtest.actors.venue.entry_fills import EntryFills
-from backtest.actors.venue.exit_fills import ExitFills
 from backtest.actors.venue.fill_plans import rest_is_dust
 from backtest.actors.venue.fill_records import Match
-from backtest.actors.venue.netting import netted
+from backtest.actors.venue.fill_side import FillSide
 from backtest.actors.venue.position import Closing, branch_of
+from backtest.actors.venue.settlement import Settlement, unclosed
 from backtest.actors.venue.venue import Venue
 from backtest.errors import RejectReason
 from backtest.models import MarketTrade, Trade
@@ -23,12 +20,11 @@ from backtest.models.trade import Aggressor, trusted_trade
 from backtest.money import ZERO, add, sub
 from backtest.services.fills.walk import Working
 from backtest.services.ledger.descriptions import traded
-from backtest.services.ledger.entries import Leg, round_off, sweep
+from backtest.services.ledger.entries import round_off, sweep
 from backtest.services.settlement.amounts import Spot
 
 from .calls import Calls
 from .market import MarketBook
-from .trade_side import TradeSide
 
 __all__ = ["Dealt", "Trades"]
 
@@ -48,14 +44,12 @@ class Trades:
         self,
         venue: Venue,
         cancellation: Cancellation,
-        exit_fills: ExitFills,
-        entries: EntryFills,
+        settlement: Settlement,
         calls: Calls,
     ) -> None:
         self._venue = venue
         self._cancellation = cancellation
-        self._exit_fills = exit_fills
-        self._entries = entries
+        self._settlement = settlement
         self._calls = calls
         self.tape: list[MarketTrade] = []
         """Every trade, with both sides by name."""
@@ -125,16 +119,16 @@ class Trades:
 
     def _side(
         self, book: MarketBook, working: Working, volume: Decimal, price: Decimal, taker: bool
-    ) -> TradeSide:
+    ) -> FillSide:
         """One side of it, which has none where only profits of other positions could pay for it."""
-        side = TradeSide(self._venue, book, working, volume, price, taker)
+        side = FillSide(self._venue, book, working, volume, price, taker)
         if side.lacks:
             cross = self._venue.cross[side.account]
             if self._calls.needs_profits(cross, side.lacks, side.closed, side.own):
                 side.volume = ZERO
         return side
 
-    async def _raise(self, sides: Sequence[TradeSide], raised: dict[str, None]) -> bool:
+    async def _raise(self, sides: Sequence[FillSide], raised: dict[str, None]) -> bool:
         """Let the accounts that lack something for what they close find it, each once; whether any
         did."""
         venue, found = self._venue, False
@@ -143,7 +137,7 @@ class Trades:
                 raised[side.account] = None
                 cross = venue.cross[side.account]
                 needed = add(venue.available(side.account, cross.asset), side.lacks)
-                await self._calls.find(cross, needed, side.closed, side.own)
+                await self._calls.raise_money(cross, needed, side.closed, side.own)
                 found = True
         return found
 
@@ -165,7 +159,7 @@ class Trades:
         have several of them, of which it could pay for each, but not for all."""
         for maker, volume, price in met:
             total = add(total, volume)
-            side = TradeSide(venue, book, maker, volume, price, False)
+            side = FillSide(venue, book, maker, volume, price, False)
             if side.volume < volume or side.lacks:
                 return False
             account = side.account
@@ -188,32 +182,26 @@ class Trades:
 
     def _whole_sides(
         self, book: MarketBook, taker: Working, volume: Decimal, prices: Sequence[Decimal]
-    ) -> Iterator[TradeSide]:
+    ) -> Iterator[FillSide]:
         """All of ``taker`` at the last, the worst of ``prices``: on a cross margin account, what
         whose positions lose at each mark on the way is not there to be spent."""
         venue, mark = self._venue, book.last
         crossed = branch_of(taker).account in venue.cross
         try:
             for book.last in (mark, prices[0], prices[-1]) if crossed else (mark,):
-                yield TradeSide(venue, book, taker, volume, prices[-1], True)
+                yield FillSide(venue, book, taker, volume, prices[-1], True)
         finally:
             book.last = mark
 
     async def _post(
-        self, one: TradeSide, other: TradeSide, price: Decimal, volume: Decimal
+        self, one: FillSide, other: FillSide, price: Decimal, volume: Decimal
     ) -> Balances:
         """Post the legs of both as one entry."""
-        legs: list[Leg] = []
-        parts: list[tuple[int, UUID]] = []
-        first: UUID | None = None
-        for side in (one, other):
-            for order_id, own in side.segments:
-                if first is None:
-                    first = order_id
-                elif own:
-                    parts.append((len(legs), order_id))
-                legs += own
-        assert first is not None
+        legs, first, parts = one.legs()
+        more, second, others = other.legs()
+        start = len(legs)
+        parts += [(start, second), *((start + place, order_id) for place, order_id in others)]
+        legs += more
         legs += round_off(one.book.quote, _left_over(one, other))
         why = traded("traded", volume, price)
         balances = await self._venue.post(legs, first, why, tuple(parts))
@@ -223,74 +211,36 @@ class Trades:
                 self.clearing[asset] = sub(self.clearing.get(asset, ZERO), terms.pnl)
         return balances
 
-    def _settle(self, side: TradeSide, tick: Trade, balances: Balances) -> None:
+    def _settle(self, side: FillSide, tick: Trade, balances: Balances) -> None:
         """Make and tell what became of one side's orders and positions."""
         account = side.account
         own = {key: both for key, both in balances.items() if key[0] == account}
-        working, book, branch = side.working, side.book, side.branch
+        working, branch, taker = side.working, side.branch, side.taker
+
+        def take_off(closing: Closing, volume: Decimal) -> Match:
+            lot = closing.lot
+            lot.volume = sub(lot.volume, volume)
+            return Match(working, lot, side.price, volume, taker)
+
         if type(working) is Closing:
             working.volume = sub(working.volume, side.volume)
-            self._closed(side, tick, own)
-            return
-        if side.closes:
-            self._netted(side, own)
-            self._closed(side, tick, own)
-        if side.plan is not None:
-            match = Match(working, branch.part, side.price, side.opens, side.taker)
-            self._entries.settled(
-                book,
-                tick,
-                match,
-                branch,
-                side.plan,
-                own,
-            )
-        order = branch.order
-        branch.resize(ZERO if order is None else order.volume)
+        entry = Match(working, branch.part, side.price, side.opens, taker)
+        self._settlement.settle(side, tick, take_off, entry, own)
+        if side.own is not None:
+            branch.resize(ZERO if branch.order is None else branch.order.volume)
 
-    async def _follow(self, side: TradeSide, rests: bool) -> None:
+    async def _follow(self, side: FillSide, rests: bool) -> None:
         """What a trade means for other orders of the one whose order it was, and for its rest."""
         branch = side.branch
         if type(side.working) is Closing:
             return
         if branch.oco is not None:
             await self._cancellation.cancel_partners(branch, branch.oco)
-        if branch.reduces and branch.order is not None:
-            await self._reduce(side.book, branch)
+        if branch.reduces and (much := unclosed(branch)):
+            reason, why = RejectReason.REDUCE_ONLY, "there is no more than that to close"
+            await self._cancellation.cancel(branch, much, reason, why)
         if rests and rest_is_dust(branch):
             await self._cancellation.cancel_dust(branch)
-
-    def _netted(self, side: TradeSide, balances: Balances) -> None:
-        """What of the order closed the other side is done, and opened nothing."""
-        venue, branch, price = self._venue, side.branch, side.price
-        volume = sub(side.volume, side.opens)
-        branch.offset = max(ZERO, sub(branch.offset, volume))
-        netted(venue, branch, price, volume, side.kept_after_closes, side.opens_id, balances)
-
-    def _closed(self, side: TradeSide, tick: Trade, balances: Balances) -> None:
-        """The positions that the trade closed, wholly or partly."""
-        for terms in side.closes:
-            closing = terms.closing
-            lot = closing.lot
-            match = Match(side.working, lot, side.price, terms.volume, side.taker)
-            lot.volume = sub(lot.volume, terms.volume)
-            if closing.role == "netting":
-                side.branch.closing = closing
-            self._exit_fills.settled(side.book, tick, match, terms, balances)
-
-    async def _reduce(self, book: MarketBook, branch: Branch) -> None:
-        """Cancel what a reduce-only order is more than what is left to close."""
-        there = ZERO
-        for position in book.facing(branch.account, branch.buy):
-            there = add(there, position.pool.volume)
-        order = branch.order
-        if order is not None and order.volume > there:
-            await self._cancellation.cancel(
-                branch,
-                sub(order.volume, there) if there else None,
-                RejectReason.REDUCE_ONLY,
-                "there is no more than that to close",
-            )
 
     async def _sweep(self, book: MarketBook) -> None:
         """Once nobody holds a position, what rounding left in clearing goes to fees."""
@@ -305,7 +255,7 @@ class Trades:
         await venue.post(sweep(asset, left), None, "rounding of closed positions swept to fees")
 
 
-def _left_over(one: TradeSide, other: TradeSide) -> Decimal:
+def _left_over(one: FillSide, other: FillSide) -> Decimal:
     """What the buyer of the base pays beyond what the seller gets: a step at most, either way."""
     buyer, seller = (one, other) if one.working.buy else (other, one)
     if type(buyer.plan) is Spot and type(seller.plan) is Spot:

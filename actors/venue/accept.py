@@ -120,7 +120,7 @@ class Acceptance:
             branch.order = order
             branch.group = venue.new_group(branch)
             venue.list_branch(branch)
-            venue.records.keep(order)
+            venue.records.orders.keep(order)
         if ask.instructions.oco is not None:
             venue.ocos.join(branch, ask.instructions.oco)
             book.has_oco = True

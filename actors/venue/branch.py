@@ -17,7 +17,7 @@ from .oco import OcoGroup
 
 if TYPE_CHECKING:
     from .pair_book import PairBook
-    from .position import Closing, Lot
+    from .position import Lot
 
 __all__ = ["Branch", "Leg", "Owned"]
 
@@ -37,7 +37,6 @@ class Branch(Working):
         "book",
         "charged",
         "client",
-        "closing",
         "entry_order_id",
         "expires",
         "group",
@@ -123,8 +122,6 @@ class Branch(Working):
         self.is_underfunded = False
         """Whether its reserve is not fully there, since what it closes of the other side is to
         bring the rest: what is missing at the fill is cancelled then."""
-        self.closing: Closing | None = None
-        """The order by which it closes the other side; None before it does."""
         self.group: Group
         self.part: OpenPart | None = None
         """What an exit sells: its legs are the exits of this part. None for all other orders."""

@@ -42,7 +42,7 @@ class Cancellation:
             self._cancel_closes(branch, reason, detail, command, facts)
             return
         left = kept = ZERO
-        if volume is None:
+        if volume is None or volume == order.volume:
             volume = order.volume
         else:
             left, kept = self._keeps(branch, order, volume)
@@ -60,7 +60,7 @@ class Cancellation:
         if due and branch.tally is not None:
             branch.tally.pay(due)
         cancelled = order.cancelled(venue.now, volume, fee, reason, book.step)
-        venue.records.keep(cancelled)
+        venue.records.orders.keep(cancelled)
         branch.resize(left)
         if left:
             leaves_id, number = venue.ids.draw(), venue.next_number()

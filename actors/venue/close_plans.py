@@ -23,7 +23,6 @@ __all__ = [
     "frees",
     "priced",
     "reversal_reserve",
-    "sums_after",
     "with_more",
 ]
 
@@ -135,17 +134,6 @@ def covered_together(closes: Sequence[CloseTerms], free: Decimal) -> list[CloseT
             made[place] = terms._replace(uncovered=loss, fee_uncovered=fee)
             missing = sub(missing, add(fee, loss))
     return made
-
-
-def sums_after(
-    book: PairBook, closing: Closing, volume: Decimal, price: Decimal, *, taker: bool
-) -> Sums:
-    """The sums of the order that closes once it has closed ``volume`` of its lot."""
-    pool, sums = closing.lot.position.pool, closing.tally.sums
-    for _, order, own in closing.lot.pieces(volume):
-        terms = priced(book, closing, order, own, price, pool, sums, taker=taker)
-        pool, sums = terms.pool, terms.sums
-    return sums
 
 
 def frees(

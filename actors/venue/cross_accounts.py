@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator
 from decimal import Decimal
 
@@ -16,7 +17,6 @@ from backtest.services.margin.cross import Stake, Standing, standing_of
 
 from .branch import Branch
 from .cancel import Cancellation
-from .exit_fills import Scene
 from .pair_book import PairBook
 from .position import Position
 from .positions import set_margin
@@ -52,7 +52,7 @@ class Call(Working):
         self.account = account
 
 
-class CrossAccounts:
+class CrossAccounts(ABC):
     """Says where cross margin accounts stand, and takes of theirs what they owe."""
 
     def __init__(self, venue: Venue, cancellation: Cancellation) -> None:
@@ -96,29 +96,43 @@ class CrossAccounts:
         """Whether it has positions, and does not suffice at the marks."""
         return any(self.positions(account)) and self.standing(account).level(ZERO) <= ZERO
 
+    def has_to_close(self, position: Position, mark: Decimal) -> bool:
+        """Whether a position has to be liquidated at ``mark``, or its cross margin account is
+        called at the marks."""
+        cross = self._venue.cross.get(position.account)
+        if cross is not None:
+            return self.is_called(cross)
+        price = position.liquidation
+        if price is None:
+            return False
+        return mark <= price if position.long else mark >= price
+
     # -- the money ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def raise_money(
+        self,
+        account: CrossAccount,
+        needed: Decimal,
+        spared: Collection[Position],
+        own: Branch | None = None,
+    ) -> None:
+        """Make ``needed`` available in the settlement asset, as far as there is anything, for the
+        positions that are ``spared``, which pay by themselves first, and an ``own`` order, which
+        stays."""
 
     def lacks(self, account: CrossAccount, needed: Decimal) -> bool:
         """Whether less than ``needed`` is available of the settlement asset."""
         return self._venue.available(account.name, account.asset) < needed
 
     async def cancel_orders(
-        self,
-        account: CrossAccount,
-        detail: str,
-        *,
-        but: Branch | None = None,
-        scene: Scene | None = None,
+        self, account: CrossAccount, detail: str, *, but: Branch | None = None
     ) -> None:
-        """Cancel all that is pending of the account, ``but`` for one order; what of that walks in
-        the ``scene`` walks no further."""
+        """Cancel all that is pending of the account, ``but`` for one order."""
         for book in self._venue.books.values():
             for branch in list(book.own_branches.get(account.name, {}).values()):
                 if branch.order is None or branch is but:
                     continue
-                if scene is not None and book is scene.book:
-                    for leg in [branch] if branch.part is None else branch.part.exits:
-                        scene.walk.drop(leg)
                 await self._cancellation.cancel(branch, None, RejectReason.MARGIN_CALL, detail)
 
     async def use_margins(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
 
 from backtest.actors.protocol import Changes, EventKind
@@ -13,7 +13,7 @@ from backtest.services.orders.operations import apportion
 from backtest.services.orders.revision import Revision
 
 from .branch import Branch
-from .exit_fills import ExitFills
+from .cross_accounts import CrossAccounts
 from .pair_book import PairBook
 from .position import Position
 from .positions import set_margin
@@ -26,11 +26,16 @@ class Financing:
     """Charges each rollover and each funding once, on the mark that the venue has at that time."""
 
     def __init__(
-        self, venue: Venue, exit_fills: ExitFills, *, between_agents: bool = False
+        self,
+        venue: Venue,
+        cross: CrossAccounts,
+        test_level: Callable[[PairBook, Bar, Position], Awaitable[None]] | None = None,
     ) -> None:
         self._venue = venue
-        self._exit_fills = exit_fills
-        self._between_agents = between_agents
+        self._cross = cross
+        self._test_level = test_level
+        """Liquidates a position at the close of a bar, if that is where it has to be."""
+        self._between_agents = test_level is None
         """Whether funding goes from one side to the other, and nights are the house's."""
 
     def is_due(self, book: PairBook, bar: Bar) -> bool:
@@ -100,7 +105,7 @@ class Financing:
         own = [] if only is None or only.lot is None else [only.lot.position]
         for one in list(book.positions) if only is None else own:
             stood = one.standing(due) if one.lots else ZERO
-            if stood > ZERO and not self._exit_fills.is_called(one, mark):
+            if stood > ZERO and not self._cross.has_to_close(one, mark):
                 yield one, stood
 
     async def _overnight(
@@ -173,10 +178,10 @@ class Financing:
         if not amount or order is None:
             return
         cross = venue.cross.get(branch.account)
-        backing = self._exit_fills.backing
-        if cross is not None and backing is not None:
+        if cross is not None:
             # The whole account stands for it, after the margin of the position itself.
-            await backing.raise_money(cross, sub(amount, margin), position, None)
+            spared = () if position is None else (position,)
+            await self._cross.raise_money(cross, sub(amount, margin), spared)
             order = branch.order if position is None else position.lots[0].order
             if order is None:
                 return
@@ -209,8 +214,9 @@ class Financing:
         )
         article = "an" if name == "overnight" else "a"
         venue.publisher.tell_uncovered(branch, order, uncovered, asset, f"{article} {name} charge")
-        if bar is not None and position is not None and (from_margin or cross is not None):
-            await self._exit_fills.liquidate_if_due(book, bar, position)
+        test = self._test_level
+        if bar is not None and test is not None and position is not None and (from_margin or cross):
+            await test(book, bar, position)
 
     def _book(
         self,
@@ -224,7 +230,7 @@ class Financing:
         if type(what) is Branch and what.spot:
             return ()
         order = order.charged(amount)
-        venue.records.keep(order)
+        venue.records.orders.keep(order)
         if type(what) is Branch:
             what.order = order
             return ()

@@ -205,7 +205,7 @@ class Modification:
                 RejectReason.INSUFFICIENT_FUNDS,
                 f"the change needs {no.needed:f} {no.asset}, {no.available:f} available",
             )
-        venue.records.keep(order.replaced(venue.now))
+        venue.records.orders.keep(order.replaced(venue.now))
         new_id, number = venue.ids.draw(), venue.next_number()
         venue.live_on(branch, order.modified(new_id, number, leaves, changes, reserve, fee))
         for name, value in changes.items():
@@ -326,7 +326,7 @@ class Modification:
                 self._protect(lot, kind, changes[kind])
         last = len(lot.opened) - 1
         for place, (old, *_) in enumerate(list(lot.opened)):
-            venue.records.keep(old.replaced(venue.now))
+            venue.records.orders.keep(old.replaced(venue.now))
             new_id, number = venue.ids.draw(), venue.next_number()
             child = old.modified(new_id, number, old.volume, changes)
             venue.take_on(child, branch)

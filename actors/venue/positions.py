@@ -124,7 +124,7 @@ def restate(venue: Venue, position: Position) -> Changes:
             if own != one.margin or price != one.price:
                 order = order.changed(margin_reserved=own, fill_price=price)
                 lot.opened[place] = one._replace(order=order, margin=own, price=price)
-                venue.records.keep(order)
+                venue.records.orders.keep(order)
                 changed.append((order.id, order))
     return tuple(changed)
 

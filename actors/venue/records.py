@@ -9,7 +9,7 @@ from uuid import UUID
 from backtest.actors.protocol import EventKind, Facts
 from backtest.errors import RejectReason
 from backtest.models import Fill
-from backtest.services.orders.revision import OrderTable, Revision
+from backtest.services.orders.revision import OrderTable
 
 __all__ = ["EventRecord", "Records"]
 
@@ -62,7 +62,3 @@ class Records:
 
         self.entry = 0
         """The number of the ledger entry posted last."""
-
-    def keep(self, order: Revision) -> None:
-        """Store an order's new state under its number."""
-        self.orders.keep(order)

@@ -108,7 +108,7 @@ class Splitting:
             branch, order, parts.parts, branches, prices is not None or targets is not None
         )
         replaced = Revision.of(parts.replaced)
-        venue.records.keep(replaced)
+        venue.records.orders.keep(replaced)
         children = self._list_parts(branch, parts.parts, branches)
         venue.unlist(branch)
         venue.publisher.tell(

@@ -188,7 +188,7 @@ class PositionSplitting:
                 ids=ids,
                 step=branch.book.step,
             )
-        venue.records.keep(Revision.of(replaced))
+        venue.records.orders.keep(Revision.of(replaced))
         for (owner, _), part in zip(pieces, parts, strict=True):
             target = None if take_profits is None else take_profits[owner]
             if target is not None:

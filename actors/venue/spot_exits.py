@@ -110,7 +110,7 @@ class SpotExits:
         branch.number = venue.next_branch()
         venue.branch_of[order.id.int] = branch
         book.list_order(branch)
-        venue.records.keep(order)
+        venue.records.orders.keep(order)
 
     # -- what its owner asks for -------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ class SpotExits:
         legs = change_reserve(branch.account, branch.asset, order.reserved, leaves)
         if legs:
             balances = await venue.post(legs, branch.id, "order modified")
-        venue.records.keep(order.replaced(venue.now))
+        venue.records.orders.keep(order.replaced(venue.now))
         new_id, number = venue.ids.draw(), venue.next_number()
         venue.live_on(branch, order.modified(new_id, number, leaves, changes, leaves))
         for name, price in changes.items():
@@ -213,7 +213,7 @@ class SpotExits:
             for part in parts.parts:
                 check_protection(True, book.last, part.stop_price, part.limit_price)
         replaced = Revision.of(parts.replaced)
-        venue.records.keep(replaced)
+        venue.records.orders.keep(replaced)
         old = {leg.kind: leg for leg in branch.part.exits}
         waits = {working: at for at, working in book.waiting}
         children = []

@@ -50,7 +50,7 @@ def catch_up(venue: Venue, branch: Branch) -> None:
     if order is not None and branch.stop_price != level:
         branch.stop_price = level
         branch.order = order.changed(stop_price=level)
-        venue.records.keep(branch.order)
+        venue.records.orders.keep(branch.order)
 
 
 def tell_triggered(venue: Venue, working: Working, why: str = "") -> None:

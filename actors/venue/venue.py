@@ -154,7 +154,7 @@ class Venue:
     def take_on(self, order: Revision, branch: Branch) -> None:
         """``order`` is new in the table of orders, and of ``branch``."""
         self.branch_of[order.id.int] = branch
-        self.records.keep(order)
+        self.records.orders.keep(order)
 
     def live_on(self, branch: Branch, leaves: Revision) -> None:
         """``leaves`` is what is pending of the branch now."""

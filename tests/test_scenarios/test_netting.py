@@ -41,10 +41,11 @@ def test_the_other_side_is_closed_and_only_the_rest_opens() -> None:
         await me.next()
 
     world = play([bar(0, 100), bar(1, 100), bar(2, 110), bar(3, 110)], script, **NETS)
+    # All of a fill is one entry: 200 of margin come back with a gain of 20; of what it opens the
+    # reserve of 100 is 10 short.
     assert world.entries()[2:] == [
         ["RESERVE_MARGIN USD -100 100"],
-        ["RETURN_MARGIN USD 200 -200", "CLOSE_PNL USD 20 0"],
-        ["RESERVE_MARGIN USD -10 10"],
+        ["RETURN_MARGIN USD 200 -200", "CLOSE_PNL USD 20 0", "RESERVE_MARGIN USD -10 10"],
     ]
     assert world.fills() == [
         "entry LONG 2 @ 100 open",
@@ -535,7 +536,7 @@ def test_a_cross_margin_account_can_net() -> None:
     assert world.fills()[1:] == ["netting SHORT 2 @ 90 open", "entry SHORT 1 @ 90 open"]
 
 
-def test_a_close_that_calls_the_account_ends_the_order_that_closed() -> None:
+def test_what_an_order_closes_is_paid_by_other_orders_before_it_goes_on() -> None:
     async def script(me: Any) -> None:
         await _open(me, 9, leverage=10)
         other = await me.buy("BTCUSD", 50, limit_price=14)
@@ -543,13 +544,14 @@ def test_a_close_that_calls_the_account_ends_the_order_that_closed() -> None:
         # margin 90, 50 x 14, and 3 of the 12 at 100 / 3
         assert me.balance("USD") == (D(110), D(890))
         await me.next()
-        # closing 9 at 15 loses 765: beyond the margin of 90 that takes 675, and orders go for it
-        assert (short.filled_volume, short.end_reason) == (9, "MARGIN_CALL")
+        # Closing 9 at 15 loses 765: beyond the margin of 90 that takes 675, and the other order
+        # goes for it. 3 are opened with a margin of 15.
+        assert (short.filled_volume, short.open_volume) == (12, 3)
         assert other.end_reason == "MARGIN_CALL"
-        assert me.balance("USD") == (D(235), D(0))
+        assert me.balance("USD") == (D(220), D(15))
 
     world = play([bar(0, 100), bar(1, 100), bar(2, 15)], script, **CROSS)
-    assert world.fills()[1:] == ["netting SHORT 9 @ 15 open"]
+    assert world.fills()[1:] == ["netting SHORT 9 @ 15 open", "entry SHORT 3 @ 15 open"]
 
 
 def test_partners_and_exits_on_a_cross_margin_account() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 from backtest.actors.exchange.calls import Calls
 from backtest.actors.exchange.matching import Matching
 from backtest.actors.exchange.placement import Placement
-from backtest.actors.exchange.trade_side import TradeSide
 from backtest.actors.exchange.trades import Trades
+from backtest.actors.venue.fill_side import FillSide
 from backtest.actors.venue.financing import Financing
 from backtest.models import TransactionType
 from backtest.money import add
@@ -29,7 +29,7 @@ def _one_side(real: Any) -> Any:
     """The maker's legs are not posted."""
 
     def post(self: Any, one: Any, other: Any, *args: Any, **named: Any) -> Any:
-        other.segments.clear()
+        other.segments[:] = [(order_id, []) for order_id, _ in other.segments]
         return real(self, one, other, *args, **named)
 
     return post
@@ -186,7 +186,7 @@ def _funded_by_the_market(real: Any) -> Any:
 
 
 EXCHANGE_PLANTS: tuple[tuple[str, str, Any, str, Any], ...] = (
-    ("all-take", "who rested pays the taker's fee", TradeSide, "__init__", _everybody_takes),
+    ("all-take", "who rested pays the taker's fee", FillSide, "__init__", _everybody_takes),
     ("one-side", "the legs of who rested are not posted", Trades, "_post", _one_side),
     ("market-pays", "PnL is settled with the market", Trades, "_post", _against_the_market),
     ("pnl-lost", "who rested gets no PnL", Trades, "_post", _pnl_lost),

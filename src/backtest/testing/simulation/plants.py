@@ -23,7 +23,6 @@ from backtest.actors.protocol import BalanceUpdate
 from backtest.actors.venue.client import Client
 from backtest.actors.venue.pair_book import PairBook
 from backtest.actors.venue.publisher import Publisher
-from backtest.actors.venue.records import Records
 from backtest.actors.venue.standing_quote import StandingQuote
 from backtest.actors.venue.venue import Venue
 from backtest.ids import IdSource
@@ -31,6 +30,7 @@ from backtest.models import FeeKind
 from backtest.money import ZERO, add
 from backtest.services.fills.bar_walk import BarWalk
 from backtest.services.ledger.ledger import Ledger
+from backtest.services.orders.revision import OrderTable
 from backtest.services.settlement.fees import FeeTable
 from backtest.services.settlement.pool import Pool
 from backtest.services.valuation import Valuation
@@ -38,6 +38,7 @@ from backtest.strategies.client import OrderClient
 
 from .bank_plants import BANK_PLANTS, STORAGE_PLANTS
 from .exchange_plants import EXCHANGE_PLANTS
+from .settlement_plants import SETTLEMENT_PLANTS
 from .value_plants import VALUE_PLANTS
 
 __all__ = ["PLANTS", "Plant", "planted"]
@@ -324,7 +325,7 @@ def _from_the_open(real: Any) -> Any:
 
 def _revived(real: Any) -> Any:
     def keep(self: Any, order: Any) -> None:
-        if order.status.name != "CANCELLED" or not _every(3, "revived"):
+        if order.frozen().status.name != "CANCELLED" or not _every(3, "revived"):
             real(self, order)
 
     return keep
@@ -598,7 +599,7 @@ PLANTS: dict[str, Plant] = {
             _in("actors.venue.positions", "revalue", _old_level),
             False,
         ),
-        ("revive", "a cancelled order is pending still", _on(Records, "keep", _revived), False),
+        ("revive", "a cancelled order is pending still", _on(OrderTable, "keep", _revived), False),
         (
             "leaves-grow",
             "what is left after a part is too much",
@@ -687,6 +688,6 @@ PLANTS |= {
 }
 PLANTS |= {
     name: Plant(what, _all_of(((place, method, change),)))
-    for name, what, place, method, change in (*BANK_PLANTS, *STORAGE_PLANTS)
+    for name, what, place, method, change in (*BANK_PLANTS, *SETTLEMENT_PLANTS, *STORAGE_PLANTS)
 }
 """The bugs by name."""

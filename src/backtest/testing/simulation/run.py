@@ -23,7 +23,7 @@ from backtest.actors import (
     StrategyHost,
 )
 from backtest.actors.kernel.fiber import ARITHMETIC, HANDLE
-from backtest.errors import Deadlock
+from backtest.errors import BacktestError, Deadlock
 from backtest.log import get_logger
 from backtest.models import Agent
 from backtest.money import plain
@@ -291,7 +291,12 @@ class World:
     def _digest(self, ended: str, problem: str) -> str:
         digest = self.log.copy()
         orders = self.broker.venue.records.orders
-        digest.update(journal_sha256(self.account.ledger.rows(), orders).encode())
+        try:
+            digest.update(journal_sha256(self.account.ledger.rows(), orders).encode())
+        except BacktestError:
+            if not problem:
+                raise
+            return digest.hexdigest()  # an order that cannot be made is part of the problem
         for event in self.broker.venue.records.events:
             told = [event.time, event.message, event.kind.name, event.branch, event.order_number]
             told += [event.entry, event.cause, event.sender, event.detail, event.asked]

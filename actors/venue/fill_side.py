@@ -1,4 +1,4 @@
-"""One side of a trade between two agents: what it comes to for the one whose order it is."""
+"""What a fill comes to for the one whose order it is, worked out whole before it is posted."""
 
 from __future__ import annotations
 
@@ -6,34 +6,44 @@ from collections.abc import Sequence
 from decimal import Decimal
 from uuid import UUID
 
-from backtest.actors.venue.branch import Branch
-from backtest.actors.venue.close_plans import CloseTerms, covered, covered_together, priced
-from backtest.actors.venue.fill_plans import opening_plan, spot_legs, spot_plan
-from backtest.actors.venue.position import Closing, Piece, Position, branch_of
-from backtest.actors.venue.venue import Venue
 from backtest.money import ZERO, add, sub
 from backtest.services.fills.walk import Working
-from backtest.services.ledger.entries import CLEARING, Leg, close_position, fill_trading, release
+from backtest.services.ledger.entries import (
+    CLEARING,
+    MARKET,
+    Leg,
+    close_position,
+    fill_trading,
+    release,
+)
 from backtest.services.settlement.amounts import Opening, Spot, Sums
 from backtest.services.settlement.pool import Pool
 
-from .market import MarketBook
+from .branch import Branch
+from .close_plans import CloseTerms, covered, covered_together, priced
+from .fill_plans import opening_plan, spot_legs, spot_plan
+from .pair_book import PairBook
+from .position import Closing, Piece, Position, branch_of
+from .venue import Venue
 
-__all__ = ["Segment", "TradeSide"]
+__all__ = ["FillSide", "Segment"]
 
 Segment = tuple[UUID, Sequence[Leg]]
 """The legs of one order in an entry of several."""
 
 
-class TradeSide:
-    """What a trade of ``wanted`` at ``price`` would be for the owner of ``working``.
+class FillSide:
+    """What a fill of ``wanted`` at ``price`` would be for the owner of ``working``.
 
-    Made before anything is posted, and made again for less where one of the two cannot pay for all
-    of it: `volume` is what this side can pay for. `segments` are its legs of the entry.
+    Made before anything is posted, and made again where somebody cannot pay for all of it, or has
+    found more money: `volume` is what this side can pay for. `segments` are its legs of the entry.
+    ``against`` is who bears what it gains: `MARKET` on historical data; `CLEARING` where agents
+    trade with each other, and what a spot fill exchanges goes to the other agent.
     """
 
     __slots__ = (
         "account",
+        "against",
         "book",
         "branch",
         "closes",
@@ -42,6 +52,7 @@ class TradeSide:
         "opens",
         "opens_id",
         "order_id",
+        "own",
         "plan",
         "price",
         "segments",
@@ -53,13 +64,17 @@ class TradeSide:
     def __init__(
         self,
         venue: Venue,
-        book: MarketBook,
+        book: PairBook,
         working: Working,
         wanted: Decimal,
         price: Decimal,
         taker: bool,
+        *,
+        against: str = CLEARING,
+        whole: bool = False,
     ) -> None:
         self.book = book
+        self.against = against
         self.working = working
         self.price = price
         self.taker = taker
@@ -75,37 +90,47 @@ class TradeSide:
         """What a cross margin account has not available to pay for what it closes."""
         self.opens_id: UUID | None = None
         """The id under which the opening part of an order fills whose first part closed."""
+        self.own: Branch | None = None
+        """Whose order fills; None where a close of a position does."""
         if type(working) is Closing:
             self.branch: Branch = working.branch
             self.account = self.branch.account
             self.order_id = working.lot.order.id
             self._close(venue, working, wanted)
             return
-        self.branch = branch = branch_of(working)
+        self.branch = self.own = branch = branch_of(working)
         self.account = branch.account
         assert branch.order is not None
         self.order_id = branch.order.id
         if branch.spot:
-            self._spot(venue, wanted)
+            self._spot(venue, wanted, whole)
         else:
-            self._trading(venue, wanted)
+            self._trading(venue, wanted, whole)
 
     @property
     def closed(self) -> list[Position]:
         """The positions of which it closes something."""
         return [terms.closing.lot.position for terms in self.closes]
 
-    @property
-    def own(self) -> Branch | None:
-        """Whose order trades; None where a close of a position does."""
-        return None if type(self.working) is Closing else self.branch
+    def legs(self) -> tuple[list[Leg], UUID, list[tuple[int, UUID]]]:
+        """Its legs, the order that the first of them are of, and from which leg on they are whose
+        (`Entry.parts`)."""
+        (first, legs), *others = self.segments
+        legs, parts = [*legs], []
+        for order_id, own in others:
+            if own:
+                parts.append((len(legs), order_id))
+            legs += own
+        return legs, first, parts
 
     def _close(self, venue: Venue, closing: Closing, wanted: Decimal) -> None:
         """A close of a position, whoever asked for it: it needs no money."""
-        pieces = list(closing.lot.pieces(wanted))
+        lot, pieces = closing.lot, list(closing.lot.pieces(wanted))
+        if closing.role == "liquidation" and self.against == MARKET:
+            # Nobody has to be met, so all of the position goes at once.
+            pieces = [one for own in lot.position.lots for one in own.pieces(own.volume)]
         free = venue.available(self.account, self.book.quote)
-        self._pieces(venue, closing, pieces, free, closing.tally.sums)
-        self.volume = wanted
+        self.volume, _, _ = self._pieces(venue, closing, pieces, free, closing.tally.sums)
 
     def _pieces(
         self,
@@ -131,7 +156,9 @@ class TradeSide:
                 pool = lot.position.closing(self.price, left, liquidates)
             own = closing
             if lot is not closing.lot:
-                own = Closing(closing.id, closing.role, lot, closing.kind, tally=closing.tally)
+                own = lot.closing(closing.role) or Closing(
+                    closing.id, closing.role, lot, closing.kind, tally=closing.tally
+                )
             terms = priced(self.book, own, order, volume, self.price, pool, sums, taker=self.taker)
             if not crossed:
                 # What an order has reserved can pay for a close as well as what is available.
@@ -156,19 +183,20 @@ class TradeSide:
             terms.pnl,
             terms.fee,
             add(terms.uncovered, terms.fee_uncovered),
-            CLEARING,
+            self.against,
         )
         self.segments.append((terms.order.id, legs))
 
-    def _spot(self, venue: Venue, wanted: Decimal) -> None:
+    def _spot(self, venue: Venue, wanted: Decimal, whole: bool) -> None:
         branch = self.branch
-        plan = spot_plan(venue, branch, wanted, self.price, maker=not self.taker, whole=False)
+        plan = spot_plan(venue, branch, wanted, self.price, maker=not self.taker, whole=whole)
         self.volume = self.opens = plan.volume
         if plan.volume:
             self.plan = plan
-            self.segments.append((self.order_id, spot_legs(branch, plan, None)))
+            other = MARKET if self.against == MARKET else None
+            self.segments.append((self.order_id, spot_legs(branch, plan, other)))
 
-    def _trading(self, venue: Venue, wanted: Decimal) -> None:
+    def _trading(self, venue: Venue, wanted: Decimal, whole: bool) -> None:
         book, branch = self.book, self.branch
         order = branch.order
         assert order is not None
@@ -193,7 +221,7 @@ class TradeSide:
                     money=money,
                     sums=sums,
                     leaves=leaves,
-                    whole=False,
+                    whole=whole,
                 )
         finally:
             branch.offset = before
