@@ -106,6 +106,18 @@ def test_an_entry_that_does_not_sum_to_zero() -> None:
     assert _sabotaged(post, 1).invariant == "I2"
 
 
+def test_an_entry_of_less_than_a_step() -> None:
+    def post(system: System, message: Envelope) -> None:
+        tiny = "0.000000001"  # the step of USD is 0.00000001
+        legs = ("main", tiny, "0"), ("fees", f"-{tiny}", "0")
+        ledger = _ledger(system)
+        ledger.entries.append(_entry(ledger, *legs))
+
+    error = _sabotaged(post, 1)
+    assert error.invariant == "I11"
+    assert "less than a step of USD" in str(error)
+
+
 def test_an_entry_that_nobody_asked_for() -> None:
     def post(system: System, message: Envelope) -> None:
         ledger = _ledger(system)

@@ -14,7 +14,7 @@ the first message after which one of the invariants does not hold:
 * I8 every message sent was delivered, is on its way, or was dropped on purpose
 * I9 a command has one effect, however often it is sent
 * I10 folding the journal from empty gives the live balances
-* I11 no NaN, no infinity, no price or volume at or below zero
+* I11 no NaN, no infinity, no price or volume at or below zero; assets move by whole steps
 * I12 what trades brought an account is what its fills say
 * I13 after a bar, no position or cross margin account that it concerns is below its maintenance; on
   an exchange what is so is being liquidated
@@ -35,7 +35,9 @@ the first message after which one of the invariants does not hold:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
+from math import gcd
 from typing import Any, NoReturn
 
 from backtest.actors import Envelope, System
@@ -43,7 +45,7 @@ from backtest.actors.exchange.actor import ExchangeActor
 from backtest.actors.kernel.fiber import HANDLE
 from backtest.actors.protocol import Post
 from backtest.errors import BacktestError
-from backtest.models import Bar, Quote, Trade
+from backtest.models import Bar, Quote, Trade, TradingPair
 
 from .between import BetweenAudit
 from .book import BookAudit
@@ -52,7 +54,7 @@ from .margin import MarginAudit
 from .messages import MessageAudit
 from .segments import malformed
 from .trades import TradeAudit
-from .units import Units, shown, units
+from .units import SCALE, Units, shown, units
 from .value import ValueAudit
 
 __all__ = ["InvariantBroken", "Oracle"]
@@ -115,6 +117,7 @@ class Oracle:
         self._unmirrored: dict[Key, None] = {}
         """Balances that changed since the venue's mirror was looked at."""
         self._worth: dict[Key, Units] = {}
+        self._steps = _steps(book.pair for book in broker.venue.books.values())
         self._totals: dict[str, Units] = {}
         """By asset: what all accounts together have, live."""
         self._settled = True
@@ -249,7 +252,13 @@ class Oracle:
             for amount in (available, unavailable):
                 if type(amount) is not Decimal or not amount.is_finite():
                     self._fail("I11", f"entry {entry.number} moves {amount!r} of {asset}")
-            change = units(available) + units(unavailable)
+            free, locked = units(available), units(unavailable)
+            change = free + locked
+            step = self._steps.get(asset)
+            if step is not None and (free % step or locked % step):
+                self._fail(
+                    "I11", f"entry {entry.number} ({entry.why}) moves less than a step of {asset}"
+                )
             if change:
                 sums[asset] = sums.get(asset, 0) + change
             if account == "world":
@@ -358,3 +367,15 @@ class Oracle:
         change = worth - self._worth.get(key, 0)
         self._worth[key] = worth
         self._totals[asset] = self._totals.get(asset, 0) + change
+
+
+def _steps(pairs: Iterable[TradingPair]) -> dict[str, int]:
+    """By asset the least amount that moves: a step of it, or of the volumes in which it trades."""
+    steps: dict[str, int] = {}
+    for pair in pairs:
+        for asset in (pair.base, pair.quote):
+            step = SCALE // 10**asset.precision
+            steps[asset.code] = gcd(step, steps.get(asset.code, step))
+        volume = int(units(pair.volume_increment))
+        steps[pair.base.code] = gcd(volume, steps[pair.base.code])
+    return steps
