@@ -509,8 +509,8 @@ def test_a_netting_run_proves_and_explains_itself() -> None:
     netted = next(one for one in result.fills if one.kind == "netting")
     assert "netting" in result.explain(netted.order_id)
     # what closed others and opened nothing is no trade of its own
-    opened = {one.root_id for one in result.fills if one.kind == "entry"}
-    assert {trade.root_id for trade in result.trades} <= opened
+    opened = {str(one.root_id) for one in result.fills if one.kind == "entry"}
+    assert {str(trade.root_id) for trade in result.trades} <= opened
     assert _flips().config["accounts"]["main"]["netting"] is False
 
 
