@@ -20,6 +20,7 @@ from uuid import UUID
 
 from backtest.actors.broker.cross_margin import CrossMargin
 from backtest.actors.broker.execution import Execution
+from backtest.actors.broker.fills import Fills
 from backtest.actors.broker.quotes import StandingQuotes
 from backtest.actors.exchange.actor import _ExchangeVenue
 from backtest.actors.exchange.calls import Calls
@@ -33,11 +34,9 @@ from backtest.actors.venue.cancel import Cancellation
 from backtest.actors.venue.client import Client
 from backtest.actors.venue.commands import AtThisClose, Commands
 from backtest.actors.venue.cross_accounts import know_cross
-from backtest.actors.venue.entry_fills import EntryFills
-from backtest.actors.venue.exit_fills import ExitFills
 from backtest.actors.venue.expiry import Expiry
 from backtest.actors.venue.financing import Financing
-from backtest.actors.venue.netting import Netting
+from backtest.actors.venue.settlement import Settlement
 from backtest.actors.venue.spot_exits import SpotExits
 from backtest.actors.venue.venue import Venue
 from backtest.errors import RejectReason
@@ -290,21 +289,18 @@ class Room:
         shell: Any = self.shell
         venue = self.venue = Venue(shell, UUID(int=1), UUID(int=2), by_code, valuation)
         self._parts(venue)
-        self.financing = Financing(venue, self.exit_fills)
+        fills = Fills(venue, self.cancellation, self.settlement)
+        self.cross = CrossMargin(venue, self.cancellation, fills)
+        self.financing = Financing(venue, self.cross, fills.test_level)
         self.commands = Commands(venue, self.cancellation, self.exits, self.financing)
-        self.cross = CrossMargin(venue, self.cancellation, self.exit_fills)
-        entries = EntryFills(venue, self.cancellation, self.exits)
-        self.netting = Netting(venue, self.cancellation, self.exit_fills)
-        self.execution = Execution(
-            venue, self.cancellation, self.exit_fills, entries, self.netting, self.cross
-        )
+        self.execution = Execution(venue, self.cancellation, fills, self.cross)
         self.expiry = Expiry(venue, self.cancellation, self.financing)
         self.quotes = StandingQuotes(venue, self.execution, self.financing, self.cross)
 
     def _parts(self, venue: Venue) -> None:
         self.cancellation = Cancellation(venue)
         self.exits = SpotExits(venue, self.cancellation)
-        self.exit_fills = ExitFills(venue)
+        self.settlement = Settlement(venue, self.exits)
 
     def _join(self, number: int, name: str, accounts: list[Account]) -> None:
         agent = Agent(UUID(int=200 + number), name, tuple(one.account_id for one in accounts))
@@ -501,13 +497,11 @@ class ExchangeRoom(Room):
         venue = self.venue = _ExchangeVenue(shell, UUID(int=1), UUID(int=2), specs, valuation)
         self._parts(venue)
         self.calls = Calls(venue, self.cancellation)
-        self.exit_fills.backing = self.calls
-        self.financing = Financing(venue, self.exit_fills, between_agents=True)
+        self.financing = Financing(venue, self.calls)
         self.commands = Commands(venue, self.cancellation, self.exits, self.financing)
         books: Any = venue.books
         publication = Publication(books)
-        entries = EntryFills(venue, self.cancellation, self.exits)
-        self.trades = Trades(venue, self.cancellation, self.exit_fills, entries, self.calls)
+        self.trades = Trades(venue, self.cancellation, self.settlement, self.calls)
         self.matching = Matching(
             venue, self.cancellation, self.trades, publication, self._owners, self.calls
         )
