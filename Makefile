@@ -115,7 +115,7 @@ models: $(VENV)/.with-test ## random scenarios against the reference models in t
 	$(BIN)/python -m tests.models.fuzz --seeds $(MODEL_SEEDS) $(MODELS_ARGS)
 
 planted: $(VENV)/.with-test ## bugs planted on purpose: the table of how each is found
-	$(BIN)/python -m backtest.testing.planted
+	$(BIN)/python -m tests.plants.table
 
 soak: $(VENV)/.with-test ## the long tests too, then seeds for SOAK_HOURS
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest --soak $(PYTEST_ARGS)

@@ -14,11 +14,6 @@ from tests.tree import ROOT, needs_the_sources
 PLACES = ("actors", "strategies", "src", "tools")
 MODULE, FUNCTION = 400, 70
 
-# In the rooms of the venue, of settlement, fills and margin: until they have been rebuilt.
-REBUILT = {
-    # Its plants are bugs in those rooms.
-    "src/backtest/testing/simulation/plants.py",
-}
 # To be split by noun.
 TOO_LONG = {
     "actors/kernel/fiber.py",
@@ -48,7 +43,7 @@ def _sources() -> Iterator[tuple[Path, str]]:
 @needs_the_sources
 def test_modules_and_functions_are_short() -> None:
     found = dict(one for path, name in _sources() for one in _long_ones(path, name))
-    named = REBUILT | TOO_LONG
+    named = TOO_LONG
     long = [
         f"{name} has {lines} lines" for name, lines in sorted(found.items()) if name not in named
     ]

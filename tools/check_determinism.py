@@ -77,16 +77,6 @@ ALLOWED: tuple[Allowance, ...] = (
         "the set has one member when it is popped",
     ),
     Allowance(
-        "src/backtest/testing/simulation/plants.py",
-        "time.time_ns",
-        "a bug that is planted to be found",
-    ),
-    Allowance(
-        "src/backtest/testing/simulation/plants.py",
-        "uuid.uuid4",
-        "a bug that is planted to be found",
-    ),
-    Allowance(
         "src/backtest/testing/simulate.py",
         "time.monotonic",
         "says when the hours given on the command line are over; no simulation sees it",

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from backtest.errors import FieldError, RejectReason
 from backtest.models import OrderStatus
-from backtest.services.orders.chain_volumes import ChainVolumes, chain_volumes
 from backtest.services.orders.operations import cancel, close, fill, modify, split
+from tests.chain_volumes import ChainVolumes, chain_volumes
 from tests.effort import examples
 from tests.generators import D, later, spot, trading, uid
 

@@ -8,7 +8,6 @@ import pytest
 
 from backtest.errors import DepthGap
 from backtest.services.book.book import BookSnapshot, BookUpdate, OrderBook, Resting
-from backtest.services.book.depth_feed import DepthFeed
 from backtest.services.book.depth_view import DepthView
 
 
@@ -114,38 +113,3 @@ class TestView:
         view: DepthView[Decimal] = DepthView(0, [(price, volume, 1)], [])
         assert view.apply(1, [(True, Decimal("99.5"), Decimal("0.250"), 2)])
         assert view.depth() == (((price, Decimal("0.250"), 2),), ())
-
-
-class TestFeed:
-    def test_what_is_pushed_out_of_the_best_is_gone_and_what_moves_up_is_new(self) -> None:
-        book = OrderBook()
-        for price in (95, 96, 97):
-            book.add(buy(price, price))
-        feed = DepthFeed(book, 2)
-        assert feed.snapshot() == BookSnapshot(0, ((97, 97, 1), (96, 96, 1)), ())
-        better = buy(98, 4)
-        book.add(better)
-        assert feed.update() == BookUpdate(1, ((True, 96, 0, 0), (True, 98, 4, 1)))
-        book.remove(better)
-        assert feed.update() == BookUpdate(2, ((True, 98, 0, 0), (True, 96, 96, 1)))
-
-    def test_what_happens_below_is_not_told(self) -> None:
-        book = OrderBook()
-        for price in (95, 96, 97):
-            book.add(buy(price, price))
-        feed = DepthFeed(book, 2)
-        book.add(buy(94, 1))
-        book.add(buy(95, 1))
-        assert feed.update() is None
-        assert feed.sequence == 0
-        book.add(sell(101, 1))
-        assert feed.update() == BookUpdate(1, ((False, 101, 1, 1),))
-
-    def test_feeds_do_not_disturb_each_other_or_the_book(self) -> None:
-        book = OrderBook()
-        one, all_ = DepthFeed(book, 1), DepthFeed(book)
-        book.add(buy(95, 1))
-        book.add(buy(94, 1))
-        assert one.update() == BookUpdate(1, ((True, 95, 1, 1),))
-        assert all_.update() == BookUpdate(1, ((True, 95, 1, 1), (True, 94, 1, 1)))
-        assert book.changes() == BookUpdate(1, ((True, 95, 1, 1), (True, 94, 1, 1)))

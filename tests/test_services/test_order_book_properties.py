@@ -16,7 +16,6 @@ from hypothesis.stateful import (
 
 from backtest.services.book.auction import book_equilibrium, equilibrium, uncross
 from backtest.services.book.book import BookUpdate, OrderBook, Resting, SelfTrade
-from backtest.services.book.depth_feed import DepthFeed
 from backtest.services.book.depth_view import DepthView
 from backtest.services.book.problems import book_problems
 
@@ -34,14 +33,12 @@ def rank(order: Resting) -> tuple[int, int]:
 class Markets(RuleBasedStateMachine):
     """A book that everything is done to, and readers of its depth."""
 
-    @initialize(levels=st.integers(0, 4))
-    def begin(self, levels: int) -> None:
+    @initialize()
+    def begin(self) -> None:
         self.book = OrderBook()
         self.live: list[Resting] = []
         self.number = 0
         self.whole: DepthView[int] = DepthView(*self.book.snapshot())
-        self.feed = DepthFeed(self.book, levels)
-        self.few: DepthView[int] = DepthView(*self.feed.snapshot())
 
     def order(self, buy: bool, price: int | None, volume: int, owner: Any) -> Resting:
         self.number += 1
@@ -170,21 +167,14 @@ class Markets(RuleBasedStateMachine):
         book.resume()
         self.tidy()
 
-    @rule(again=st.booleans())
-    def publish(self, again: bool) -> None:
-        """Updates rebuild the snapshot, for a reader of everything and for one of the best."""
+    @rule()
+    def publish(self) -> None:
+        """Updates rebuild the snapshot."""
         update = self.book.changes()
         if update is not None:
             assert self.whole.apply(*update)
         assert (self.whole.sequence, *self.whole.depth()) == self.book.snapshot()
         assert self.book.changes() is None
-        update = self.feed.update()
-        if update is not None:
-            assert self.few.apply(*update)
-        assert (self.few.sequence, *self.few.depth()) == self.feed.snapshot()
-        assert self.few.depth() == self.book.depth(self.feed.levels)
-        if again:
-            self.few = DepthView(*self.feed.snapshot())
 
     @rule()
     def join(self) -> None:

@@ -14,12 +14,12 @@ from backtest.actors.protocol import Posted
 from backtest.errors import InsufficientFunds
 from backtest.models import TransactionType
 from backtest.testing.audit.oracle import InvariantBroken
-from backtest.testing.planted import look_for
 from backtest.testing.simulation import run_seed
 from backtest.testing.simulation.bank import Bank, run_bank
-from backtest.testing.simulation.bank_plants import BANK_PLANTS, STORAGE_PLANTS
-from backtest.testing.simulation.plants import PLANTS
 from backtest.testing.simulation.storage import run_storage
+from tests.plants.bank_plants import BANK_PLANTS, STORAGE_PLANTS
+from tests.plants.plants import PLANTS
+from tests.plants.table import look_for
 
 BUGS = [
     *((name, "bank") for name, *_ in BANK_PLANTS),

@@ -10,6 +10,7 @@ import pytest
 from backtest.testing.simulate import main
 from backtest.testing.simulation import draw_plan, world_of
 from backtest.testing.simulation.faults import KINDS
+from tests.plants.plants import planted
 
 
 def test_a_line_a_seed_and_the_figures(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,16 +40,15 @@ def test_figures_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_failure_is_made_small_and_can_be_had_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    told = ["--seeds", "3", "--events", "600", "--jobs", "1", "--plant", "fee-sign"]
-    assert main(told) == 1
-    lines = capsys.readouterr().out.splitlines()
-    assert " broken at" in lines[1]
-    again = lines[3].split("simulate ", 1)[1].split()
-    events = int(again[again.index("--events") + 1])
-    assert events < 600
-    assert main([*again, "--no-shrink", "--jobs", "1"]) == 1
-    assert " broken at" in capsys.readouterr().out
-    again = again[: again.index("--plant")]
+    with planted("fee-sign"):
+        assert main(["--seeds", "3", "--events", "600", "--jobs", "1"]) == 1
+        lines = capsys.readouterr().out.splitlines()
+        assert " broken at" in lines[1]
+        again = lines[3].split("simulate ", 1)[1].split()
+        events = int(again[again.index("--events") + 1])
+        assert events < 600
+        assert main([*again, "--no-shrink", "--jobs", "1"]) == 1
+        assert " broken at" in capsys.readouterr().out
     assert main([*again, "--no-shrink", "--jobs", "1"]) == 0, "without the bug it holds"
 
 

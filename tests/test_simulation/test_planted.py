@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from backtest.testing.audit.value import ValueAudit
-from backtest.testing.planted import look_for, main
-from backtest.testing.simulation.plants import PLANTS, planted
 from backtest.testing.simulation.run import run_seed
-from backtest.testing.simulation.value_plants import VALUE_PLANTS
+from tests.plants.plants import PLANTS, planted
+from tests.plants.table import look_for, main
+from tests.plants.value_plants import VALUE_PLANTS
 
 
 def test_there_are_enough_of_them() -> None:

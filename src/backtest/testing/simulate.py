@@ -22,13 +22,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import Any
 
 import attrs
 
 from backtest.testing.simulation.outcome import Outcome
-from backtest.testing.simulation.plants import PLANTS, planted
 from backtest.testing.simulation.run import run_seed
 from backtest.testing.simulation.shrink import shrink
 
@@ -116,7 +115,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--hours", type=float, help="go on with the next seeds for so long")
     parser.add_argument("--totals", help="with --hours: a file for the figures so far")
     parser.add_argument("--blind", action="store_true", help="without the oracle: for its price")
-    parser.add_argument("--plant", help="switch a planted bug on; see make planted")
     parser.add_argument("--shrink", action=argparse.BooleanOptionalAction, default=True)
     return parser
 
@@ -142,7 +140,7 @@ def _outcomes(
 ) -> Iterator[Outcome]:
     """The outcomes in the order of the seeds, from one process or several."""
     seeds = _seeds(asked.seeds, end is not None)
-    settings = (asked.events, without, not asked.blind, asked.plant)
+    settings = (asked.events, without, not asked.blind)
     if asked.jobs <= 1:
         for seed in seeds:
             if end is not None and time.monotonic() >= end:
@@ -162,24 +160,13 @@ def _outcomes(
             yield one.result()
 
 
-def _run(
-    seed: int, events: int, without: frozenset[str], watched: bool, plant: str | None
-) -> Outcome:
+def _run(seed: int, events: int, without: frozenset[str], watched: bool) -> Outcome:
     with suppress(io.UnsupportedOperation):  # standard error may be no file, in a test
         faulthandler.dump_traceback_later(STUCK_S, exit=True)
     try:
-        with _planted(plant):
-            return run_seed(seed, events, without, watched)
+        return run_seed(seed, events, without, watched)
     finally:
         faulthandler.cancel_dump_traceback_later()
-
-
-def _planted(plant: str | None) -> Any:
-    if plant is None:
-        return nullcontext()
-    if plant not in PLANTS:
-        raise SystemExit(f"no planted bug is called {plant!r}; there are: {', '.join(PLANTS)}")
-    return planted(plant)
 
 
 def _line(outcome: Outcome) -> dict[str, Any]:
@@ -206,13 +193,11 @@ def _found(asked: argparse.Namespace, outcome: Outcome, without: frozenset[str])
     if asked.shrink:
 
         def run(seed: int, events: int, less: frozenset[str]) -> Outcome:
-            return _run(seed, events, less, not asked.blind, asked.plant)
+            return _run(seed, events, less, not asked.blind)
 
         small = shrink(outcome, asked.events, without, run)
         found.append(f"smallest: {small.outcome.problem}")
         found.append(f"again: {small.command}")
-        if asked.plant:
-            found[-1] += f" --plant {asked.plant}"
     return found
 
 

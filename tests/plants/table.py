@@ -1,6 +1,6 @@
 """Whether the simulation finds the bugs that are planted for it.
 
-``python -m backtest.testing.planted`` (or ``make planted``) prints the table. Each bug is switched
+``python -m tests.plants.table`` (or ``make planted``) prints the table. Each bug is switched
 on alone, and seeds are run until one fails. A bug that shows only as runs that differ from process
 to process is found by running a seed in two processes with different hash seeds. Exit code 1 when a
 bug stays unfound.
@@ -17,8 +17,9 @@ from concurrent.futures import ProcessPoolExecutor
 
 import attrs
 
-from backtest.testing.simulation.plants import PLANTS, planted
 from backtest.testing.simulation.run import run_seed
+from tests.plants.plants import PLANTS, planted
+from tests.tree import ROOT
 
 __all__ = ["Find", "look_for", "main"]
 
@@ -51,7 +52,7 @@ def look_for(name: str, seeds: int = 30, events: int = 1200) -> Find:
 def _look_twice(name: str, seeds: int, events: int) -> Find:
     program = (
         "import sys\n"
-        "from backtest.testing.simulation.plants import planted\n"
+        "from tests.plants.plants import planted\n"
         "from backtest.testing.simulation.run import run_seed\n"
         f"without = frozenset({sorted(PLANTS[name].without)})\n"
         f"with planted({name!r}):\n"
@@ -61,6 +62,7 @@ def _look_twice(name: str, seeds: int, events: int) -> Find:
         hashes = [
             subprocess.run(
                 [sys.executable, "-c", program, str(seed)],
+                cwd=ROOT,
                 env={**os.environ, "PYTHONHASHSEED": hash_seed},
                 capture_output=True,
                 text=True,
@@ -76,7 +78,7 @@ def _look_twice(name: str, seeds: int, events: int) -> Find:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Look for all planted bugs, or for those that are named."""
-    parser = argparse.ArgumentParser(prog="python -m backtest.testing.planted")
+    parser = argparse.ArgumentParser(prog="python -m tests.plants.table")
     parser.add_argument("names", nargs="*", help="some of the bugs (all, if none is named)")
     parser.add_argument("--seeds", type=int, default=30, help="how many to try for each bug")
     parser.add_argument("--events", type=int, default=1200, help="of each seed")
