@@ -22,7 +22,7 @@ from .realtime import GRACE_S, MOMENT_S, Live
 from .simulated_loop import SimulatedLoop, SimulatedTask
 
 if TYPE_CHECKING:
-    from .dispatch import Delivery
+    from .delivery import Delivery
     from .event_queue import EventQueue
     from .population import Population
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heapq import heappop
 
-from .dispatch import Delivery
+from .delivery import Delivery
 from .event_queue import is_stale
 from .message import Envelope
 

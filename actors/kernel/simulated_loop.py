@@ -21,7 +21,7 @@ from .clock import Instant
 from .fiber import OWNER
 
 if TYPE_CHECKING:
-    from .dispatch import Delivery
+    from .delivery import Delivery
 
 __all__ = ["SimulatedLoop", "SimulatedTask"]
 

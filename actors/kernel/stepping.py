@@ -26,7 +26,7 @@ from .signal import Signal
 from .simulated_loop import SimulatedLoop
 
 if TYPE_CHECKING:
-    from .dispatch import Delivery
+    from .delivery import Delivery
 
 __all__ = ["Drive", "Stepwise"]
 

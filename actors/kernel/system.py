@@ -22,7 +22,7 @@ from .channel import Channel
 from .clock import Clock
 from .copies import ends_in_copies
 from .deadlock import StallWatch
-from .dispatch import Awaited, Delivery
+from .delivery import Awaited, Delivery
 from .event_queue import NEVER, EventQueue
 from .fiber import Fiber
 from .latency import Latency, Network

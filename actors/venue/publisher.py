@@ -27,9 +27,9 @@ from backtest.services.orders.revision import Revision
 
 from .branch import Branch
 from .client import Client
+from .event_sentences import sentence
 from .pending_closes import closes_of
 from .records import EventRecord, Records
-from .words import sentence
 
 __all__ = ["Publisher"]
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from backtest.actors.protocol import EventKind, Facts
-from backtest.actors.venue.words import sentence
+from backtest.actors.venue.event_sentences import sentence
 from backtest.analysis.result import RunResult
 from backtest.analysis.tables.tables import ALL_COLUMNS, items
 from backtest.analysis.verify.verify import verify_tables
