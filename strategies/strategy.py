@@ -12,7 +12,6 @@ from uuid import UUID
 import attrs
 
 from backtest.actors import Handlers, Message, OrderEvent, StrategyHost
-from backtest.actors.host.warm_up import WarmUp
 from backtest.actors.protocol import Kind, Welcome
 from backtest.errors import FieldError, OrderRejected
 from backtest.models import Asset, Bar, Depth, DepthUpdate, Quote, Trade, TradingPair
@@ -125,9 +124,9 @@ class Strategy(Ordering, Sizing, Watching):
 
     @readable
     def is_warming_up(self) -> bool:
-        """Whether it has seen fewer than `warmup_bars` of a pair that it follows, and may not
-        order."""
-        return self._host.warm_up is not None
+        """Whether it may not order: it has seen fewer than `warmup_bars` of a pair that it follows,
+        or the run's start is still to come."""
+        return not self._host.is_warm()
 
     def pair_of(self, code: str) -> TradingPair:
         """The trading pair called ``code``, with its increments."""
@@ -285,7 +284,7 @@ class Strategy(Ordering, Sizing, Watching):
             if most is None:
                 most = USUAL if mentions(kind, "history") else 0
             self._client.history = History(host, most, welcome.pairs)
-            host.warm_up = WarmUp(self.warmup_bars) if self.warmup_bars > 0 else None
+            host.warms_up(self.warmup_bars)
         return Handlers(
             **{name: getattr(self, name) if name in overridden else None for name in HANDLERS}
         )

@@ -147,6 +147,16 @@ class Desk(Actor):
         if last is not None and self.streams.published is not None:
             self.last[pair] = last
 
+    def is_warm(self) -> bool:
+        """Whether it may order now: it has seen enough, and the run has come to its start."""
+        warm_up = self.warm_up
+        if warm_up is None:
+            return True
+        if self.events.now < warm_up.until_ns or self.bars_warmed(warm_up) < warm_up.needed:
+            return False
+        self.warm_up = None
+        return True
+
     def bars_warmed(self, warm_up: WarmUp) -> int:
         """How many bars it has had of each pair that it follows: of those it subscribed to, else of
         all; where market data comes to who wants it alone, of those that came."""

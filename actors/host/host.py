@@ -49,10 +49,12 @@ class StrategyHost(Desk):
         inbox_bound: int = 100_000,
         latency: Latency | LinkLatencies | Network | None = None,
         computation: int = 0,
+        start_ns: int | None = None,
     ) -> None:
         super().__init__(name, computation)
         self._latency = latency
         self.inbox_bound = inbox_bound
+        self._start_ns = start_ns
         self.strategy = strategy
         self.bars_seen = 0
         self.unseen: list[Unseen] = []
@@ -203,10 +205,14 @@ class StrategyHost(Desk):
             return self._on_message(payload)
         raise BacktestError(f"{self.name} does not understand {payload!r}")
 
+    def warms_up(self, bars: int) -> None:
+        """It may not order before it has seen so many ``bars``, nor before the run's start."""
+        if bars > 0 or self._start_ns is not None:
+            self.warm_up = WarmUp(max(bars, 0), self._start_ns or 0)
+
     def _warm(self, warm_up: WarmUp, event: MarketEvent) -> None:
         warm_up.see(event)
-        if self.bars_warmed(warm_up) >= warm_up.needed:
-            self.warm_up = None
+        self.is_warm()
 
     def _wants(self, bar: Bar) -> bool:
         """Whether a strategy that subscribed to some bars did so to those of this length."""

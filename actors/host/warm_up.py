@@ -13,13 +13,15 @@ class WarmUp:
     """Counts bars until there were ``needed`` of each pair.
 
     Bars of a pair that overlap count once: those of an hour are not added to those of its minutes.
-    A pair of which only quotes or trades come is not waited for.
+    A pair of which only quotes or trades come is not waited for. Before ``until_ns`` no count is
+    enough.
     """
 
-    __slots__ = ("_counts", "_ticked", "_until", "needed")
+    __slots__ = ("_counts", "_ticked", "_until", "needed", "until_ns")
 
-    def __init__(self, needed: int) -> None:
+    def __init__(self, needed: int, until_ns: int = 0) -> None:
         self.needed = needed
+        self.until_ns = until_ns
         self._counts: dict[str, int] = {}
         self._until: dict[str, int] = {}
         """By pair the close of the bar that was counted last."""

@@ -7,7 +7,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
-from backtest.data import SeveralSources, merge, open_data, parts_of
+from backtest.data import EVERYTHING, SeveralSources, events_of, open_data, range_of
 from backtest.errors import BacktestError
 from backtest.models import Asset, TradingPair
 from backtest.money import decimal_of
@@ -16,18 +16,20 @@ __all__ = ["market_events", "reopened"]
 
 
 def market_events(
-    sources: Mapping[str, Any], inputs: Mapping[str, str]
+    sources: Mapping[str, Any], inputs: Mapping[str, str], config: Mapping[str, Any]
 ) -> tuple[Iterable[Any] | None, str]:
     """All market events in the order in which the venue got them; or None, and why.
 
     ``inputs`` are the hashes of what the run was made on: data that has changed since is not used.
+    ``config`` says which part of it the run was about.
     """
     if not sources or set(sources) != set(inputs):
         return None, "the market data of the run is not at hand"
     for code, source in sources.items():
         if source.digest() != inputs[code]:
             return None, f"the market data of {code} is not what the run was made on"
-    return merge([part for source in sources.values() for part in parts_of(source)]), ""
+    within = range_of(**config["range"]) if "range" in config else EVERYTHING
+    return events_of(sources, within), ""
 
 
 def reopened(
@@ -51,7 +53,7 @@ def reopened(
             sources[code] = parts[0] if len(parts) == 1 else SeveralSources(parts)
         except BacktestError as error:
             return None, str(error)
-    return market_events(sources, facts["receipt"]["input_sha256"])
+    return market_events(sources, facts["receipt"]["input_sha256"], config)
 
 
 def _opened(name: str, code: str, data: Mapping[str, Any], config: Any) -> Any:

@@ -150,7 +150,9 @@ class RunResult(RunRecord):
         the prices and the equity between fills as well."""
         from backtest.analysis.verify.verify import NOT_GIVEN, verify_tables
 
-        market, why = market_events(self.sources, self.inputs) if data else (None, NOT_GIVEN)
+        market, why = (
+            market_events(self.sources, self.inputs, self.config) if data else (None, NOT_GIVEN)
+        )
         return verify_tables(self.tables, market, why)
 
     def explain(self, order_id: UUID | str | int) -> str:
@@ -162,5 +164,5 @@ class RunResult(RunRecord):
         """
         from backtest.analysis.explain.explain import explain
 
-        bars, no_bars = market_events(self.sources, self.inputs)
+        bars, no_bars = market_events(self.sources, self.inputs, self.config)
         return explain(self.tables, str(order_id), bars, no_bars, self.rules)

@@ -7,6 +7,7 @@ from backtest.data.frames import FrameBars, ParquetBars, read_frame, read_parque
 from backtest.data.funding import read_funding
 from backtest.data.merge import merge
 from backtest.data.opening import open_bars, open_data, open_quotes, open_trades
+from backtest.data.ranges import EVERYTHING, DataRange, events_of, range_of
 from backtest.data.resample import ResampledBars, resample
 from backtest.data.several import SeveralSources, parts_of
 from backtest.data.sources import BarReader, BarSource, MemoryBars, canonical_digest
@@ -15,9 +16,11 @@ from backtest.data.tick_sources import MemoryTicks, Tick, TickSource, tick_diges
 from backtest.data.ticks import FileTicks, read_ticks
 
 __all__ = [
+    "EVERYTHING",
     "BarReader",
     "BarSource",
     "CsvBars",
+    "DataRange",
     "FileTicks",
     "FrameBars",
     "MemoryBars",
@@ -29,12 +32,14 @@ __all__ = [
     "Tick",
     "TickSource",
     "canonical_digest",
+    "events_of",
     "merge",
     "open_bars",
     "open_data",
     "open_quotes",
     "open_trades",
     "parts_of",
+    "range_of",
     "read_csv",
     "read_frame",
     "read_funding",

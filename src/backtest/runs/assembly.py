@@ -11,7 +11,7 @@ from attrs import field, frozen
 from backtest.actors import AccountActor, Actor, MarketData, StrategyHost, System
 from backtest.actors.protocol import Kind
 from backtest.actors.venue.actor import VenueActor
-from backtest.data import merge, parts_of
+from backtest.data import DataRange, events_of
 from backtest.errors import DataError
 from backtest.models import BacktestRun, TradingPair, TradingRules
 from backtest.runs.config import cash_of
@@ -104,11 +104,14 @@ class Assembly:
 
 def market_of(
     sources: Mapping[str, Any],
+    within: DataRange,
     rules: Mapping[str, TradingRules],
     progress: Callable[[int], None] | None,
+    note: Callable[[str], None],
 ) -> tuple[MarketData, int]:
-    """Who tells what happens on the market, and when that begins."""
-    events = merge([part for source in sources.values() for part in parts_of(source)])
+    """Who tells what happens on the market ``within`` a range, and when that begins; ``note`` is
+    told what there is to know of it."""
+    events = events_of(sources, within, note)
     market = MarketData(events if progress is None else counting(events, progress))
     if market.first is None:
         raise DataError("there are no bars in the data")

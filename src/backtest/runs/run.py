@@ -10,6 +10,7 @@ from attrs import fields
 
 from backtest.actors import Envelope, System
 from backtest.analysis.result import RunResult
+from backtest.data.ranges import Moment, WarmupLength
 from backtest.models import TradingPair
 from backtest.runs.runner import BacktestRunner
 from backtest.runs.settings import Latencies, Lengths, Zones
@@ -43,6 +44,17 @@ _OTHER_WORDS = {
     "hedging": "netting",
     "file": "data",
     "bars": "data",
+    "from": "start",
+    "begin": "start",
+    "startdate": "start",
+    "fromdate": "start",
+    "since": "start",
+    "to": "end",
+    "until": "end",
+    "enddate": "end",
+    "todate": "end",
+    "warmupbars": "warmup",
+    "warmupperiod": "warmup",
 }
 """How else people call the settings, capitals and underscores left out."""
 
@@ -64,6 +76,9 @@ def run(
     tz: Zones = None,
     decimal: str | Sequence[str | None] | Mapping[Any, Any] = ".",
     stream: bool = False,
+    start: Moment = None,
+    end: Moment = None,
+    warmup: WarmupLength = None,
     seed: int = 0,
     latency: Latencies = None,
     insurance_fund: Mapping[str, Any] | None = None,

@@ -11,7 +11,8 @@ from attrs import define, evolve, field
 
 from backtest.actors import BrokerActor, StrategyHost, System
 from backtest.analysis.result import RunResult
-from backtest.data import BarSource, TickSource, open_data, parts_of
+from backtest.data import BarSource, DataRange, TickSource, open_data, parts_of, range_of
+from backtest.data.ranges import Moment, WarmupLength
 from backtest.errors import ConfigError, DataError, NotRepeatable
 from backtest.models import Account, BacktestRun, TradingPair
 from backtest.receipt import run_id_of
@@ -72,6 +73,10 @@ class BacktestRunner(AnyRunner[RunResult]):
         bar, stamp, tz, decimal, stream: how ``data`` is read; see `backtest.data.open_data`. The
             first four each for all data, by pair, or in a list, one for each of several sources of
             a pair.
+        start, end: the part of the data that the run is about, ``end`` left out: a date, a time or
+            a `datetime` (`backtest.data.range_of`). Left out: all of it.
+        warmup: what the strategies see before ``start``, and may not trade on: ``"30d"``, or
+            ``"200 bars"`` of each source.
         seed: the root of every id and random stream.
         latency: between strategies and the venue, both ways: a length of time or a `Latency`; or
             by link: ``{"orders": "20ms", "market_data": "5ms", "order_events": "10ms"}``; or a
@@ -102,6 +107,9 @@ class BacktestRunner(AnyRunner[RunResult]):
     tz: Zones = None
     decimal: str | Sequence[str | None] | Mapping[Any, Any] = "."
     stream: bool = False
+    start: Moment = None
+    end: Moment = None
+    warmup: WarmupLength = None
     seed: int = 0
     latency: Latencies = None
     insurance_fund: Mapping[str, Any] = field(factory=dict)
@@ -115,6 +123,7 @@ class BacktestRunner(AnyRunner[RunResult]):
     def prepare(self) -> System:
         """Read the configuration, open the data and assemble the actors; nothing runs yet."""
         self._check()
+        within = self._within()
         cash = cash_of(self.cash)
         book = read_rules(self.rules, self.profile)
         strategies = named(self.strategies)
@@ -136,15 +145,18 @@ class BacktestRunner(AnyRunner[RunResult]):
             pairs=pairs,
             rules=rules,
             sources=sources,
-            settings={**self._settings(), **bounds},
+            settings={**self._settings(), **_range_text(within), **bounds},
             latency=self.latency,
         )
         told.notices += told_oddities(strategies.values(), self.system.log)
         run_id = run_id_of(told.config)
         parties = parties_of(run_id, accounts, owners, assets[0])
         valuation = Valuation(assets[0], list(pairs.values()))
-        market, begin_ns = market_of(sources, rules, self.progress)
+        market, begin_ns = market_of(sources, within, rules, self.progress, told.notices.append)
         self.system.begin_at(begin_ns)
+        if within.warms_up and within.start_ns is not None:
+            begin_ns = max(begin_ns, within.start_ns)
+            valuation.wait_until(begin_ns)
         trading = {code: (pair, rules[code]) for code, pair in pairs.items()}
         cadences = {code: cadences_of(source) for code, source in sources.items()}
         self._book = book
@@ -158,7 +170,10 @@ class BacktestRunner(AnyRunner[RunResult]):
                     parties.venue_id, run_id, trading, parties.agents, valuation, cadences
                 ),
                 market=market,
-                hosts=[self._host(name, strategy) for name, strategy in strategies.items()],
+                hosts=[
+                    self._host(name, strategy, begin_ns if within.warms_up else None)
+                    for name, strategy in strategies.items()
+                ],
                 parties=parties,
                 owners=owners,
                 strategies=strategies,
@@ -182,6 +197,11 @@ class BacktestRunner(AnyRunner[RunResult]):
             "latency": latency_text(self.latency),
             "insurance_fund": {asset: str(sum_) for asset, sum_ in self.insurance_fund.items()},
         }
+
+    def _within(self) -> DataRange:
+        """The part of the data that the run is about; times without a zone are of the data's, where
+        all of it is read in one."""
+        return range_of(self.start, self.end, self.warmup, _one_zone(self.tz))
 
     def _owned(
         self, cash: Mapping[str, Any], book: RuleBook, strategies: Mapping[str, Strategy]
@@ -242,14 +262,16 @@ class BacktestRunner(AnyRunner[RunResult]):
                 if not hasattr(part, "end_ns"):
                     return None
                 ends.append(part.end_ns)
-        return max(ends)
+        end_ns = self._within().end_ns
+        return max(ends) if end_ns is None else min(max(ends), end_ns)
 
-    def _host(self, name: str, strategy: Strategy) -> StrategyHost:
+    def _host(self, name: str, strategy: Strategy, start_ns: int | None) -> StrategyHost:
         return StrategyHost(
             f"strategy/{name}",
             strategy,
             inbox_bound=self.inbox_bound,
             latency=latency_of(self.latency),
+            start_ns=start_ns,
         )
 
     def _source(
@@ -308,3 +330,18 @@ class BacktestRunner(AnyRunner[RunResult]):
             with ThreadPoolExecutor(1) as thread:
                 thread.submit(self._simulate).result()
         return self.result()
+
+
+def _range_text(within: DataRange) -> dict[str, Any]:
+    """The range of a run as plain data; nothing for all of the data."""
+    return {} if within.is_everything else {"range": within.text()}
+
+
+def _one_zone(tz: Any) -> Any:
+    """The zone of all data; None, which is UTC, where it is read in several."""
+    if isinstance(tz, Mapping):
+        tz = list(tz.values())
+    if not isinstance(tz, list | tuple):
+        return tz
+    zones = dict.fromkeys(str(_one_zone(one)) for one in tz)
+    return _one_zone(tz[0]) if len(zones) == 1 else None

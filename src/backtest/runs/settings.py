@@ -27,5 +27,8 @@ Latencies = (
 )
 """How long messages between strategies and the venue take."""
 
-APART_FROM_DATA = {"seed", "accounts", "netting", "latency", "insurance_fund", "inbox_bound"}
+APART_FROM_DATA = {
+    "seed", "accounts", "netting", "latency", "insurance_fund", "inbox_bound", "start", "end",
+    "warmup",
+}  # fmt: skip
 """Settings that have nothing to do with how data is read."""

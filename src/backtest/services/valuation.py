@@ -17,6 +17,8 @@ from backtest.times import HOUR
 
 __all__ = ["Valuation"]
 
+_LONG_AGO = -(1 << 63)
+
 
 class Valuation:
     """Fed by the venue with prices, balances and positions; asked for equity by the report.
@@ -36,6 +38,7 @@ class Valuation:
         "_terms",
         "_touched",
         "_trough",
+        "_until",
         "cash",
         "first_ns",
         "first_prices",
@@ -79,6 +82,8 @@ class Valuation:
         self._is_touched = False
         """Whether something that moves with the market was held since the moment before this."""
         self.first_ns = self.last_ns = 0
+        self._until = _LONG_AGO
+        """Until then there is nothing to look at: nobody could trade."""
         self.time = 0
         """The moment whose changes are being gathered."""
         self._dirty = False
@@ -87,9 +92,14 @@ class Valuation:
 
     def begin(self, time: int) -> None:
         """The run starts now; what is owned now is what it starts with."""
+        time = max(time, self._until)
         self.time = self.first_ns = self.last_ns = time
         self.start = self.peak = self._trough = self.equity()
         self._dirty = False
+
+    def wait_until(self, start: int) -> None:
+        """The run is about what comes after ``start``: before that, prices alone are taken."""
+        self._until = start
 
     # -- what the venue tells ----------------------------------------------------------------------
 
@@ -124,6 +134,11 @@ class Valuation:
     def move_to(self, time: int) -> None:
         """Time moves on to ``time``, with news of the market: `sample`, if there may be anything to
         take."""
+        if time <= self._until:
+            self.time = time
+            return
+        if self.time < self._until:
+            self.time = self._until
         exposed = self.exposed if self._is_stale else self._exposed
         if exposed or self._dirty or self._is_touched or len(self.first_prices) < len(self.prices):
             if self.moments and (self._is_touched or exposed):

@@ -85,7 +85,9 @@ def _head(record: RunRecord, figures: Mapping[str, Any]) -> list[str]:
     if record.ticks:
         ticks = f"{record.ticks:,} quotes and trades"
         given = f"{given} and {ticks}" if figures["bars"] else ticks
-    lines.append(f"{period}: {given} of {', '.join(record.pairs)}")
+    warmup = (record.config.get("range") or {}).get("warmup")
+    seen = f", with those of the warm-up before ({warmup})" if warmup else ""
+    lines.append(f"{period}: {given} of {', '.join(record.pairs)}{seen}")
     return lines
 
 

@@ -90,7 +90,7 @@ def _looked_at(record: RunRecord, roots: list[str]) -> _Seen | None:
     numbers = {order["order_id"]: order["order_number"] for order in lines["orders"]}
     nettings = Nettings(lines["orders"], lines["events"], lines["fills"])
     for code, mine in waits.items():
-        events, _ = market_events(record.sources, record.inputs)
+        events, _ = market_events(record.sources, record.inputs, record.config)
         if events is None:
             return None
         own = nettings.credited(fill for fill in lines["fills"] if fill["pair"] == code)

@@ -84,7 +84,7 @@ class _Walk:
         if not self.bars:
             self._post()
             self._begin()
-        if bar.close_ns != self._now:
+        if bar.close_ns > self._now:  # before the start there are bars to warm up on alone
             self._move_to(bar.close_ns)
         self.bars += 1
         self._seen.append(bar.close_ns)
