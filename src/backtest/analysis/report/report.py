@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from backtest.analysis.by_strategy import pnl_by_strategy
 from backtest.analysis.metrics import COVERED, flows_of
 from backtest.analysis.record import RunRecord
 from backtest.analysis.report.path_interval import PathInterval, path_lines
@@ -33,6 +34,8 @@ _FLOWS = {
     "FEE_OVERNIGHT": "overnight charges",
 }
 _CENT = Decimal("0.01")
+_SHOWN = 20
+"""So many strategies are told one by one; a market has thousands."""
 _UNDEFINED = "not defined"
 
 
@@ -55,6 +58,8 @@ def report(
         "Balances",
         *_balances(record),
     ]
+    if len(record.strategies) > 1 and len(record.strategies) <= _SHOWN:
+        lines += ["", "Profit of each strategy", *_of_strategies(record)]
     if interval is not None:
         told = (f"  {line}" for line in path_lines(interval))
         lines += ["", "Over the path policies", *told]
@@ -186,6 +191,18 @@ def _balances(record: RunRecord) -> list[str]:
                 )
             )
     return columns(rows) or ["  none"]
+
+
+def _of_strategies(record: RunRecord) -> list[str]:
+    """What each strategy won or lost; together the profit of the run."""
+    gained = pnl_by_strategy(record)
+    total = ZERO
+    for amount in gained.values():
+        total = add(total, amount)
+    texts = money_column([*gained.values(), total], sign=True)
+    names = [*(name or "assets of the opening" for name in gained), "= profit"]
+    cash = record.cash_asset
+    return columns([(name, f"{text} {cash}") for name, text in zip(names, texts, strict=True)])
 
 
 def _positions(record: RunRecord) -> list[str]:
