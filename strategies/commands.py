@@ -22,7 +22,7 @@ from backtest.models import (
 from backtest.models._fast import derive
 from backtest.money import decimal_of
 from backtest.services.fills.walk import WorkingKind
-from backtest.times import duration_ns, format_ns, from_ns, to_ns
+from backtest.times import duration_ns, from_ns, to_ns
 
 from .close_handle import CloseHandle
 from .command import Command
@@ -130,16 +130,11 @@ class Commands:
             await command.answered()
 
     def check_warm(self) -> None:
-        """Raise `OrderRejected` while the strategy is warming up."""
+        """Raise `OrderRejected` while the strategy has not seen what it needs; before the run's
+        start it is the venue that refuses."""
         warm_up = self._host.warm_up
-        if warm_up is None or self._host.is_warm():
+        if warm_up is None or self._host.is_warm() or self._host.events.now < warm_up.until_ns:
             return
-        if self._host.events.now < warm_up.until_ns:
-            raise OrderRejected(
-                RejectReason.WARMING_UP,
-                f"the run starts at {format_ns(warm_up.until_ns)}, what comes before is to warm up "
-                "on: check self.is_warming_up before ordering",
-            )
         raise OrderRejected(
             RejectReason.WARMING_UP,
             f"{self._host.bars_warmed(warm_up)} of {warm_up.needed} warm-up bars seen: "

@@ -65,9 +65,10 @@ class BrokerActor(VenueActor):
         agents: Mapping[str, tuple[Agent, tuple[Account, ...]]],
         valuation: Valuation,
         cadences: Mapping[str, Sequence[Cadence]] | None = None,
+        opens_ns: int | None = None,
     ) -> None:
         super().__init__(agents)
-        self.venue = Venue(self, broker_id, run_id, pairs, valuation)
+        self.venue = Venue(self, broker_id, run_id, pairs, valuation, opens_ns)
         self._valuation, self._prices = valuation, valuation.prices
         self._books = self.venue.books
         for code, known in (cadences or {}).items():

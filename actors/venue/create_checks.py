@@ -8,6 +8,7 @@ from backtest.actors.protocol import Create
 from backtest.errors import RejectReason
 from backtest.models import PLAIN, LeverageKind
 from backtest.money import ONE, plain
+from backtest.times import format_ns
 
 from .checks import check_least, check_protection, check_tier, refuse, refuse_protection
 from .client import Client
@@ -42,6 +43,12 @@ def check_named(venue: Venue, client: Client, ask: Create) -> PairBook:
         has_stop is (ask.stop_price is None) and kind != "trailing_stop"
     ):
         refuse(RejectReason.INVALID_ACTION, f"these prices do not make a {kind} order")
+    if venue.opens_ns is not None and venue.actor.events.now < venue.opens_ns:
+        refuse(
+            RejectReason.WARMING_UP,
+            f"the run starts at {format_ns(venue.opens_ns)}, and what comes before is to warm up "
+            "on: check self.is_warming_up before ordering",
+        )
     return book
 
 

@@ -61,8 +61,11 @@ class Venue:
         run_id: UUID,
         pairs: Mapping[str, tuple[TradingPair, TradingRules]],
         valuation: Valuation,
+        opens_ns: int | None = None,
     ) -> None:
         self.actor = actor
+        self.opens_ns = opens_ns
+        """Before that, where it is said, no order is accepted."""
         self.broker_id = broker_id
         self.run_id = run_id
         self.books = {code: self.new_book(pair, rules) for code, (pair, rules) in pairs.items()}

@@ -85,6 +85,7 @@ def test_bars_before_the_start_are_seen_and_not_traded(warmup: Any) -> None:
     assert watching.seen[:4] == [(7, True), (8, True), (9, False), (10, False)]
     assert [one.reason for one in watching.refused] == [RejectReason.WARMING_UP] * 2
     assert "starts at 2024-01-10" in str(watching.refused[0])
+    assert result.summary["rejections_by_reason"] == {"WARMING_UP": 2}
     (fill,) = result.fills
     assert fill.price == Decimal(110)  # the open of the 10th
     assert result.summary["start"] == "2024-01-10T00:00:00+00:00"
@@ -149,18 +150,18 @@ def test_quotes_warm_up_beside_bars_from_where_those_begin() -> None:
 
     class Both(Strategy):
         def on_start(self) -> None:
-            self.quotes: list[Quote] = []
+            self.heard: list[Quote] = []
 
         def on_quote(self, quote: Quote) -> None:
-            self.quotes.append(quote)
+            self.heard.append(quote)
 
     both = Both()
     backtest.run(
         both, data=[BARS, quotes], pair="BTCUSD", cash="1000 USD", start="2024-01-10",
         end="2024-01-12", warmup="2 bars",
     )  # fmt: skip
-    assert both.quotes[0].time_ns == FIRST + 7 * DAY  # the 8th
-    assert both.quotes[-1].time_ns == FIRST + 10 * DAY + DAY // 2  # before the 12th, not at it
+    assert both.heard[0].time_ns == FIRST + 7 * DAY  # the 8th
+    assert both.heard[-1].time_ns == FIRST + 10 * DAY + DAY // 2  # before the 12th, not at it
     with pytest.raises(ConfigError, match="give a length of time"):
         backtest.run(Both(), data=quotes, pair="BTCUSD", cash="1 USD", start="2024-01-10", warmup=3)
 
@@ -200,8 +201,8 @@ def test_a_run_of_all_the_data_is_what_it_was() -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"start": "2024-03-01"}, ("no bars of BTCUSD from 2024-03-01T00:00:00+00:00: the data goes "
-         "from 2024-01-01T00:00:00+00:00 to 2024-01-31T00:00:00+00:00")),
+        ({"start": "2024-03-01"}, ("no bars of BTCUSD from 2024-03-01T00:00:00+00:00: the data "
+         "goes from 2024-01-01T00:00:00+00:00 to 2024-01-31T00:00:00+00:00")),
         ({"end": "2023-01-01"}, "no bars of BTCUSD to 2023-01-01"),
         ({"start": "2024-01-03", "warmup": "5 bars"},
          "BTCUSD has 2 bars before the start, and warmup asks for 5: the data begins at 2024"),

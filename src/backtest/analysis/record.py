@@ -66,6 +66,8 @@ class RunRecord:
     """Quotes and trades that the venue was given."""
     files: Mapping[str, Sequence[str]] = field(factory=dict)
     """The names of the files among them, as they were given."""
+    run_file: str = ""
+    """What was asked for, as the text of a run file, where the command line asked."""
 
     # -- what happened -----------------------------------------------------------------------------
 
@@ -132,6 +134,7 @@ class RunRecord:
             "source_sha256": dict(self.config["sources"]),
             "notices": list(self.notices),
             "journal_sha256": self.journal_sha256,
+            **({"run_file": self.run_file} if self.run_file else {}),
         }
 
     def account_name(self, account_id: UUID) -> str:

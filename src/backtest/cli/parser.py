@@ -21,12 +21,17 @@ examples:
   {prog} demo
   {prog} run my.py:Mine --data btc.csv --pair BTCUSD --cash 100000USD
   {prog} run my.py --data BTCUSD=btc.csv --data ETHUSD=eth.csv --cash 100000USD --out results
+  {prog} run my.py other.py:Two --data BTCUSD=btc.csv,tz=Europe/Berlin,bar=1h --cash 100000USD \\
+      --accounts own --start 2024-01-01 --end 2024-07-01 --warmup "200 bars" --save-config run.toml
+  {prog} run run.toml --seed 8
   {prog} market reference-day --until 10:00
   {prog} verify results
   {prog} explain results 0f3ac2e1
 """
 _RUN_EPILOG = """\
-STRATEGY is FILE.py:Class or package.module:Class; without :Class, the only one there is.
+STRATEGY is FILE.py:Class or package.module:Class; without :Class, the only one there is. Several
+run beside each other; NAME=FILE.py:Class gives one a name. FILE.toml is a run file: what it says
+holds where the command line says nothing. docs/cli.md tells what stands in it.
 A CSV of bars needs columns for time, open, high, low, close; of quotes time, bid, ask; of trades
 time, price. It may have volumes; docs/data.md tells.
 """
@@ -41,7 +46,19 @@ class _Parser(argparse.ArgumentParser):
             meant = suggestion(name[2:], known)
             if meant is not None:
                 self.error(f"there is no option {name}; did you mean --{meant}?")
-        return super().parse_known_args(args, namespace)
+        found, rest = super().parse_known_args(args, namespace)
+        if not rest:
+            self._check_needed(found)
+        return found, rest
+
+    def _check_needed(self, found: argparse.Namespace) -> None:
+        """Without a run file, a run needs data and cash from the command line."""
+        strategies = getattr(found, "strategies", None)
+        if strategies is None or any(one.endswith(".toml") for one in strategies):
+            return
+        missing = [f"--{name}" for name in ("data", "cash") if not getattr(found, name, True)]
+        if missing:
+            self.error(f"the following arguments are required: {', '.join(missing)}")
 
     def _misspelt(self, args: list[str]) -> Iterator[str]:
         """The options in ``args`` that nobody knows; a command's own are for its own parser."""
@@ -105,24 +122,34 @@ def _run(commands: Any) -> None:
     from backtest.cli.running import run
 
     one = _add(commands, "run", "run a strategy on market data", run, epilog=_RUN_EPILOG)
-    one.add_argument("strategy", metavar="STRATEGY", help="FILE.py:Class or package.module:Class")
+    one.add_argument(
+        "strategies", metavar="STRATEGY", nargs="+",
+        help="[NAME=]FILE.py:Class or package.module:Class, again for more; or a run file",
+    )  # fmt: skip
     _about_market(one.add_argument_group("the market"))
     _about_strategy(one.add_argument_group("the strategy"))
     out = one.add_argument_group("the result")
     _add_out(out)
     out.add_argument(
-        "--paths", action="store_true",
+        "--paths", action=argparse.BooleanOptionalAction, default=None,
         help="also say between what the profit lies, whichever extreme of each bar came first",
     )  # fmt: skip
     out.add_argument(
-        "--json", action="store_true", help="print one JSON object instead of a report"
-    )
+        "--json", action=argparse.BooleanOptionalAction, default=None,
+        help="print one JSON object instead of a report",
+    )  # fmt: skip
+    out.add_argument(
+        "--save-config", metavar="FILE.toml",
+        help="write all of this as a run file, to be run again: backtest run FILE.toml",
+    )  # fmt: skip
+    one.set_defaults(format=None)
 
 
 def _about_market(market: Any) -> None:
     market.add_argument(
-        "--data", action="append", required=True, metavar="[PAIR=]FILE",
-        help="CSV (also .gz) or Parquet file of bars, quotes or trades; again for each further one",
+        "--data", action="append", default=[], metavar="[PAIR=]FILE[,tz=…,bar=…]",
+        help="CSV (also .gz) or Parquet file of bars, quotes or trades, and how it is read (tz, "
+        "bar, stamp, decimal); again for each further one",
     )  # fmt: skip
     market.add_argument(
         "--pair", action="append", default=[], metavar="CODE",
@@ -146,8 +173,18 @@ def _about_market(market: Any) -> None:
         help="the mark of decimals in text, . or , (default: .); likewise",
     )  # fmt: skip
     market.add_argument(
-        "--stream", action="store_true", help="read while running, in constant memory"
-    )
+        "--stream", action=argparse.BooleanOptionalAction, default=None,
+        help="read while running, in constant memory",
+    )  # fmt: skip
+    market.add_argument(
+        "--start", metavar="TIME",
+        help="begin with the bar that opens then: 2024-01-01, '2024-01-01 09:30 Europe/Berlin'",
+    )  # fmt: skip
+    market.add_argument("--end", metavar="TIME", help="end before then, likewise")
+    market.add_argument(
+        "--warmup", metavar="LENGTH",
+        help="what is seen before the start, and not traded: 30d, '200 bars'",
+    )  # fmt: skip
     market.add_argument(
         "--rules", metavar="FILE.toml", help="fees, leverage, increments, fill rules"
     )
@@ -159,16 +196,21 @@ def _about_market(market: Any) -> None:
 
 def _about_strategy(money: Any) -> None:
     money.add_argument(
-        "--cash", action="append", required=True, metavar="[ACCOUNT:]AMOUNT",
+        "--cash", action="append", default=[], metavar="[ACCOUNT:]AMOUNT",
         help="what it starts with, such as 100000USD; again for more assets or accounts",
     )  # fmt: skip
     money.add_argument(
-        "--netting", action="store_true",
+        "--accounts", choices=("own", "shared"),
+        help="of several strategies: one account for all, or the cash for each in its own "
+        "(default: shared, or those that --cash names)",
+    )  # fmt: skip
+    money.add_argument(
+        "--netting", action=argparse.BooleanOptionalAction, default=None,
         help="a fill first closes what is open on the other side (else each is a position)",
     )  # fmt: skip
     money.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", dest="parameters",
-        help="a parameter of the strategy, such as fast=10; again for more",
+        "--set", action="append", default=[], metavar="[STRATEGY.]NAME=VALUE", dest="parameters",
+        help="a parameter of the strategy, such as fast=10, or of one of several; again for more",
     )  # fmt: skip
     money.add_argument(
         "--latency", action="append", default=[], metavar="[LINK=]LENGTH",
@@ -187,9 +229,7 @@ def _about_strategy(money: Any) -> None:
         metavar="ASSET=WEIGHT",
         help="count an asset for cross margin, BTC=0.9 say; again for more",
     )
-    money.add_argument(
-        "--seed", type=int, default=0, help="root of all ids and chance (default: 0)"
-    )
+    money.add_argument("--seed", type=int, help="root of all ids and chance (default: 0)")
 
 
 def _add_out(group: Any) -> None:

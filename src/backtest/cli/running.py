@@ -12,55 +12,87 @@ from typing import Any
 from backtest.analysis.metrics import plain_summary
 from backtest.analysis.result import RunResult
 from backtest.analysis.tables.files import check_target
+from backtest.cli.data_files import by_pair, how_read
 from backtest.cli.failure import StrategyFailed
 from backtest.cli.mistakes import awaiting, mistakes, outcome
-from backtest.cli.parameters import make, parameters_from
 from backtest.cli.progress import progress
+from backtest.cli.request import ConfigFile, quoted, request_of, strategies_of
 from backtest.cli.terminal import say
 from backtest.errors import ConfigError
 from backtest.money import plain
+from backtest.runs.config import cash_of
 from backtest.runs.runner import BacktestRunner
-from backtest.runs.target import strategy_class
 from backtest.strategies import Strategy
 from backtest.times import format_ns
 
 __all__ = ["Writing", "carry_out", "run", "show", "written"]
 
+_AS_THEY_ARE = (
+    "netting", "rules", "collateral", "profile", "stream", "start", "end", "warmup", "seed",
+    "latency",
+)  # fmt: skip
+"""What the runner takes as a run file has it."""
+
 
 def run(arguments: Namespace) -> int:
     """Run, write what was asked for, print the report or the JSON object."""
+    request = request_of(arguments)
+    arguments.out, arguments.json = request.get("out"), request.get("json", False)
+    arguments.format = request.get("format", "csv")
     if arguments.out is not None:
-        files = [text.rpartition("=")[2] for text in arguments.data] + arguments.data
+        files = [one["file"] for one in request["data"]]
         check_target(arguments.out, arguments.format, force=arguments.force, inputs=files)
-    named_files = _named_files(arguments.data, arguments.pair)
-    data = _by_pair(named_files)
-    cash, named = _cash(arguments.cash)
-    cls = strategy_class(arguments.strategy)
-    strategy = make(cls, parameters_from(cls, arguments.parameters, list(data)))
-    name = cls.__name__.lower()
+    data = by_pair(request["data"])
+    strategies = strategies_of(request, arguments.parameters)
+    cash = cash_of(request["cash"])
+    if request.get("accounts") == "own":
+        cash = _apart(cash, list(strategies))
     runner = BacktestRunner(
-        strategies={name: strategy},
+        strategies=strategies,
         data=data,
         cash=cash,
-        accounts={name: list(cash)} if named else {},
-        netting=arguments.netting,
-        rules=arguments.rules,
-        margin_mode=arguments.margin,
-        collateral=_collateral(arguments.collateral),
-        profile=arguments.profile,
-        bar=_each("--bar", [_length(one) for one in arguments.bar], named_files),
-        stamp=_each("--stamp", arguments.stamp, named_files) or "open",
-        tz=_each("--tz", arguments.tz, named_files),
-        decimal=_each("--decimal", arguments.decimal, named_files) or ".",
-        stream=arguments.stream,
-        seed=arguments.seed,
-        latency=_latency(arguments.latency),
+        accounts=_owners(request, list(strategies), list(cash)),
+        margin_mode=request.get("margin"),
+        **{name: request[name] for name in _AS_THEY_ARE if name in request},
+        **how_read(request["data"]),
     )
+    config = None
+    if arguments.save_config is not None:
+        config = ConfigFile(request, arguments.save_config, force=arguments.force)
     with awaiting() as forgotten:
-        result = carry_out(runner, {name: strategy}, quiet=arguments.quiet)
-    if arguments.paths:
+        result = carry_out(runner, strategies, quiet=arguments.quiet)
+    result.run_file = quoted(request)
+    if config is not None:
+        config.write()
+    if request.get("paths"):
         result.path_interval()
     return show(result, arguments, mistakes(result, forgotten))
+
+
+def _apart(cash: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The cash once for each strategy, in an account of its name."""
+    if list(cash) != ["main"]:
+        raise ConfigError(
+            f"cash is given for the accounts {', '.join(cash)}, and each strategy is to have its "
+            "own: give amounts alone, --cash 10000USD, or leave out --accounts own"
+        )
+    return dict.fromkeys(names, cash["main"])
+
+
+def _owners(request: Mapping[str, Any], names: Sequence[str], accounts: list[str]) -> Any:
+    """The accounts of each strategy: those that are said, all for one that is alone, else that of
+    its name, else the one there is."""
+    owners = {one["name"]: one["accounts"] for one in request["strategies"] if "accounts" in one}
+    if len(names) == 1:
+        return {names[0]: accounts} | owners
+    for name in names:
+        if name not in owners and name not in accounts and len(accounts) > 1:
+            raise ConfigError(
+                f"which of the accounts {', '.join(accounts)} does strategy {name!r} trade on? "
+                f"Call the account like it, --cash {name}:10000USD, or it like an account, "
+                f"{accounts[0]}=FILE.py:Class"
+            )
+    return owners
 
 
 def carry_out(
@@ -164,101 +196,3 @@ def _object(result: RunResult, verified: bool) -> dict[str, Any]:
         **({} if result.interval is None else {"paths": result.interval.plain()}),
         "receipt": result.receipt,
     }
-
-
-# -- arguments -------------------------------------------------------------------------------------
-
-
-def _named_files(files: list[str], pairs: list[str]) -> list[tuple[str, str]]:
-    """Each file with its pair, as ``--pair`` or ``PAIR=FILE`` say."""
-    if pairs:
-        if len(pairs) != len(files):
-            raise ConfigError(
-                f"{len(files)} --data and {len(pairs)} --pair are given: give one --pair for each "
-                "--data, in the same order"
-            )
-        named = list(zip(pairs, files, strict=True))
-    else:
-        named = []
-        for text in files:
-            pair, equals, file = text.partition("=")
-            if not equals or not pair or not file:
-                raise ConfigError(
-                    f"which pair is the data of? Add --pair CODE, or --data CODE={text}"
-                )
-            named.append((pair, file))
-    for _, file in named:
-        if not Path(file).is_file():
-            what = "is a folder, not a file" if Path(file).is_dir() else "does not exist"
-            raise ConfigError(f"the data file {file} {what}")
-    return named
-
-
-def _by_pair(named: list[tuple[str, str]]) -> dict[str, Any]:
-    """Files by pair, a list where there are several."""
-    data: dict[str, list[str]] = {}
-    for pair, file in named:
-        data.setdefault(pair, []).append(file)
-    return {pair: files[0] if len(files) == 1 else files for pair, files in data.items()}
-
-
-def _each(option: str, given: list[Any], named: list[tuple[str, str]]) -> Any:
-    """A setting of all files, or of each by pair, as the runner takes it; None: not given."""
-    if len(given) <= 1:
-        return given[0] if given else None
-    if len(given) != len(named):
-        raise ConfigError(
-            f"{len(named)} --data and {len(given)} {option} are given: give {option} once, or once "
-            "for each --data, in the same order"
-        )
-    settings: dict[str, list[Any]] = {}
-    for (pair, _), one in zip(named, given, strict=True):
-        settings.setdefault(pair, []).append(one)
-    return settings
-
-
-def _length(text: str) -> str | None:
-    return None if text == "auto" else text
-
-
-def _latency(given: list[str]) -> Any:
-    """What `backtest.run` takes as latency: of all links, or by link."""
-    named: dict[str, str] = {}
-    for text in given:
-        link, _, length = text.rpartition("=")
-        if link in named or (named and not (link and all(named))):
-            raise ConfigError("give --latency once, or once for each link: orders=20ms")
-        named[link] = length
-    return named.get("", named or None)
-
-
-def _collateral(given: list[str]) -> dict[str, str]:
-    """Weights by asset."""
-    weights = {}
-    for text in given:
-        asset, equals, weight = text.partition("=")
-        if not equals or not asset or not weight:
-            raise ConfigError(f"--collateral takes ASSET=WEIGHT, BTC=0.9 say, not {text!r}")
-        weights[asset] = weight
-    return weights
-
-
-def _cash(given: list[str]) -> tuple[Any, bool]:
-    """What `backtest.run` takes as cash, and whether accounts are named."""
-    named: dict[str, list[str]] = {}
-    plain_amounts = []
-    for text in given:
-        account, colon, amount = text.rpartition(":")
-        if colon:
-            if not account.strip():
-                raise ConfigError(
-                    f"--cash takes ACCOUNT:AMOUNT, the account's name is missing in {text!r}"
-                )
-            named.setdefault(account.strip(), []).append(amount)
-        else:
-            plain_amounts.append(text)
-    if named and plain_amounts:
-        raise ConfigError(
-            f"some --cash name an account and {plain_amounts[0]!r} does not: name one for each"
-        )
-    return (named, True) if named else (plain_amounts, False)

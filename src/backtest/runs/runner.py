@@ -154,9 +154,10 @@ class BacktestRunner(AnyRunner[RunResult]):
         valuation = Valuation(assets[0], list(pairs.values()))
         market, begin_ns = market_of(sources, within, rules, self.progress, told.notices.append)
         self.system.begin_at(begin_ns)
-        if within.warms_up and within.start_ns is not None:
-            begin_ns = max(begin_ns, within.start_ns)
-            valuation.wait_until(begin_ns)
+        opens_ns = within.start_ns if within.warms_up else None
+        if opens_ns is not None:
+            begin_ns = opens_ns
+            valuation.wait_until(opens_ns)
         trading = {code: (pair, rules[code]) for code, pair in pairs.items()}
         cadences = {code: cadences_of(source) for code, source in sources.items()}
         self._book = book
@@ -167,12 +168,11 @@ class BacktestRunner(AnyRunner[RunResult]):
                 manifest=told,
                 ledger=ledger_of(cash, self.insurance_fund),
                 venue=BrokerActor(
-                    parties.venue_id, run_id, trading, parties.agents, valuation, cadences
+                    parties.venue_id, run_id, trading, parties.agents, valuation, cadences, opens_ns
                 ),
                 market=market,
                 hosts=[
-                    self._host(name, strategy, begin_ns if within.warms_up else None)
-                    for name, strategy in strategies.items()
+                    self._host(name, strategy, opens_ns) for name, strategy in strategies.items()
                 ],
                 parties=parties,
                 owners=owners,

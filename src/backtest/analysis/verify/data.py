@@ -67,6 +67,8 @@ class _Walk:
         self._bars: dict[str, Bar] = {}
         self._now = parse_ns(material.facts["summary"]["start"])
         self._start = self._now
+        self._opened = self._start
+        """When the first bar opens: where there are bars to warm up on, before the start."""
         self._moments = self._touched = 0
         self._is_touched = self._dirty = False
         self._totals: dict[str, int] = {}
@@ -84,6 +86,7 @@ class _Walk:
         if not self.bars:
             self._post()
             self._begin()
+            self._opened = min(bar.open_ns, self._start)
         if bar.close_ns > self._now:  # before the start there are bars to warm up on alone
             self._move_to(bar.close_ns)
         self.bars += 1
@@ -244,7 +247,7 @@ class _Walk:
             if not 0 <= number <= self.bars:
                 continue
             time = parse_ns(event.time)
-            after = self._seen[number - 1] if number else self._start
+            after = self._seen[number - 1] if number else self._opened
             before = self._seen[number] if number < self.bars else end
             if event.sender == "market-data":
                 right = time == after

@@ -31,8 +31,8 @@ _OTHERS = frozenset(
 _FACTS = frozenset(
     {"receipt", "config", "files", "cash_asset", "accounts", "prices", "balances", "summary"}
 )
-_BESIDE = frozenset({"kind", "version", "format", "tables", "sha256", "paths"})
-"""What a file has besides, and a run whose paths were asked for."""
+_BESIDE = frozenset({"kind", "version", "format", "tables", "sha256", "paths", "run_file"})
+"""What a file has besides, a run whose paths were asked for, and one of the command line."""
 _RECEIPT = frozenset(
     {
         "run_id", "seed", "versions", "config_sha256", "input_sha256", "source_sha256", "notices",
