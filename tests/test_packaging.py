@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -144,6 +145,37 @@ def test_the_extra_all_holds_every_extra_of_a_user() -> None:
     # testing is for suites, not for runs: whoever asks for all features wants no pytest with them.
     users = [name for name in extras if name not in ("all", "test", "dev", "testing")]
     assert extras["all"] == [f"backtest-actors[{','.join(users)}]"]
+
+
+def test_what_is_missing_is_brought_by_the_extra_that_is_named() -> None:
+    """Each `MissingExtra` of the source names an extra that there is, and that has the package."""
+    named = re.compile(r'MissingExtra\(\s*"(\w+)", "(\w+)"')
+    found = {
+        match
+        for folder in ("src/backtest", "actors", "strategies")
+        for file in (ROOT / folder).rglob("*.py")
+        for match in named.findall(file.read_text())
+    }
+    assert ("plotly", "plot") in found
+    for package, extra in found:
+        assert package in {re.split("[>=[]", one)[0].replace("-", "_") for one in brought(extra)}
+
+
+def test_an_old_name_of_an_extra_brings_what_it_brought() -> None:
+    assert brought("plots") == brought("plot")
+    assert {"plotly", "rich"} <= {one.partition(">")[0] for one in brought("report")}
+    assert {"plotly", "pandas"} <= {one.partition(">")[0] for one in brought("notebook")}
+
+
+def brought(extra: str) -> list[str]:
+    """The packages that an extra brings, those of the extras in it included."""
+    found = []
+    for one in PROJECT["project"]["optional-dependencies"][extra]:
+        ours = re.fullmatch(r"backtest-actors\[(.*)\]", one)
+        found += (
+            [one] if ours is None else [p for name in ours[1].split(",") for p in brought(name)]
+        )
+    return found
 
 
 # -- the wheel --------------------------------------------------------------------------------

@@ -77,11 +77,11 @@ def test_two_that_share_an_account_are_told_apart() -> None:
             if minute == self.sells:
                 self.sell("BTCUSD", 1)
 
+    high, low, half = Decimal(104), Decimal(99), Decimal("0.5")
     bars = [
-        Bar("BTCUSD", n * MINUTE, (n + 1) * MINUTE, *(Decimal(p) for p in (100 + n, 104, 99)),
-            Decimal(100 + n) + Decimal("0.5"), Decimal(9))
-        for n in range(4)
-    ]  # fmt: skip
+        Bar("BTCUSD", n * MINUTE, (n + 1) * MINUTE, opens, high, low, opens + half, Decimal(9))
+        for n, opens in enumerate(map(Decimal, range(100, 104)))
+    ]
     result = backtest.run(
         {"a": At(buys=1, sells=3), "b": At(buys=2)}, data=bars, pair="BTCUSD", cash="1000 USD"
     )

@@ -34,7 +34,7 @@ def with_data(result: RunResult) -> Verify:
     """From the files and the bars."""
 
     def verify(run: Forged) -> Verification:
-        market, why = market_events(result.sources, result.inputs)
+        market, why = market_events(result.sources, result.inputs, result.config)
         return verify_tables(run, market, why)
 
     return verify

@@ -417,7 +417,7 @@ def ticking_run(seed: int) -> RunResult:
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_the_data_nothing_is_without_a_reason(seed: int) -> None:
     result = ticking_run(seed)
-    events, problem = market_events(result.sources, result.inputs)
+    events, problem = market_events(result.sources, result.inputs, result.config)
     assert events is not None, problem
     found = all_silences(result, list(events))
     assert len(found) > 100

@@ -138,7 +138,7 @@ def test_every_order_has_a_story_and_the_files_tell_the_same(
     busy: RunResult, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     files = read_run(busy.write(tmp_path_factory.mktemp("run") / "busy"))
-    events, why = market_events(busy.sources, busy.inputs)
+    events, why = market_events(busy.sources, busy.inputs, busy.config)
     assert events is not None
     assert not why
     bars = list(events)

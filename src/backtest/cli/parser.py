@@ -281,7 +281,7 @@ def _market(commands: Any) -> None:
     _add_out(one)
     one.add_argument(
         "--page", metavar="FILE.html",
-        help="also write one HTML page with plots (needs the extra 'plots')",
+        help="also write one HTML page with plots (needs the extra 'plot')",
     )  # fmt: skip
     one.add_argument(
         "--json", action="store_true", help="print one JSON object instead of a report"

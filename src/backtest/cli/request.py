@@ -24,7 +24,8 @@ _SCALARS = (
     "seed", "start", "end", "warmup", "accounts", "netting", "margin", "profile", "stream", "paths",
     "out", "format", "json", "rules",
 )  # fmt: skip
-_OUTPUTS = frozenset({"out", "format", "json", "paths"})
+_OUTPUTS = frozenset({"out", "format", "json", "paths", "stream"})
+"""What changes nothing of a run: where its result goes, and how its data come."""
 _NAMED = re.compile(r"([A-Za-z_][\w-]*)=(.+)")
 
 Request = dict[str, Any]

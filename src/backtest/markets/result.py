@@ -111,7 +111,7 @@ class MarketResult(RunResult):
         return market_report(self)
 
     def page(self, path: str | PathLike[str], *, force: bool = False) -> Path:
-        """Write one HTML page that stands alone and shows all of it (extra ``plots``); its path.
+        """Write one HTML page that stands alone and shows all of it (extra ``plot``); its path.
 
         A page that was there is replaced, another file only with ``force``.
         """

@@ -139,7 +139,7 @@ def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 def test_without_plotly_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'backtest-actors\[plots\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'backtest-actors\[plot\]'"):
         market_page(crowd(trades=60))
 
 

@@ -1,4 +1,4 @@
-"""One page that stands alone: everything people look at of a market of agents (extra ``plots``)."""
+"""One page that stands alone: everything people look at of a market of agents (extra ``plot``)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def plotly_js() -> str:
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:
-        raise MissingExtra("plotly", "plots", "the page of a market") from None
+        raise MissingExtra("plotly", "plot", "the page of a market") from None
     return str(get_plotlyjs())
 
 
