@@ -256,10 +256,12 @@ def test_a_range_is_plain_data_and_comes_back() -> None:
     for one in (
         range_of("2024-01-10", "2024-02-01", "30d"),
         range_of("2024-01-10 06:00", None, "200 bars"),
+        range_of("2024-01-10 06:00", None, timedelta(hours=36)),
         range_of(None, "2024-02-01", None),
         DataRange(),
     ):
         assert range_of(**one.text()) == one
+    assert range_of("2024-01-10", None, "7200s").text()["warmup"] == "2h"
 
 
 def test_once_only_sources_take_a_length_of_time_and_no_count() -> None:

@@ -28,6 +28,7 @@ Moment = str | date | None
 WarmupLength = str | int | timedelta | None
 """A length of time before the start, or a number of bars."""
 
+_COUNTED = re.compile(r"\d+[a-z]+")
 _BARS = re.compile(r"\s*(\d+)\s*(?:bars?)?\s*")
 _ZONED = re.compile(r"(.*\S)\s+([A-Za-z][\w+\-]*(?:/[\w+\-]+)*)")
 
@@ -59,10 +60,14 @@ class DataRange:
     def text(self) -> dict[str, str | None]:
         """It as plain data, which `range_of` takes again."""
         warmup = f"{self.warmup_bars} bars" if self.warmup_bars else None
+        if self.warmup_ns:
+            warmup = format_span(self.warmup_ns)  # which may be of several units, "1d12h"
+            if not _COUNTED.fullmatch(warmup):
+                warmup = f"{self.warmup_ns}ns"
         return {
             "start": None if self.start_ns is None else format_ns(self.start_ns),
             "end": None if self.end_ns is None else format_ns(self.end_ns),
-            "warmup": f"{self.warmup_ns}ns" if self.warmup_ns else warmup,
+            "warmup": warmup,
         }
 
     def __str__(self) -> str:
