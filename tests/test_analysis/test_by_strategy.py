@@ -87,3 +87,31 @@ def test_two_that_share_an_account_are_told_apart() -> None:
     )
     # A: bought at the open of the second bar, 101, sold at that of the fourth, 103.
     assert pnl_by_strategy(result) == {"a": Decimal(2), "b": Decimal("1.5")}
+
+
+def test_an_average_price_without_an_end_leaves_nothing_over() -> None:
+    """One at 101 and two at 97 are three at 98.333…; one of another strategy closes 1.3 of them."""
+
+    class Lots(Strategy):
+        plan: dict[int, str]
+
+        def on_bar(self, bar: Bar) -> None:
+            volume = self.plan.get(bar.close_ns // MINUTE)
+            if volume is not None:
+                self.long("BTCUSD", volume) if volume[0] != "-" else self.short(
+                    "BTCUSD", volume[1:]
+                )
+
+    bars = [
+        Bar("BTCUSD", n * MINUTE, (n + 1) * MINUTE, *[Decimal(price)] * 4)
+        for n, price in enumerate((100, 101, 97, 95, 103))
+    ]
+    result = backtest.run(
+        {"a": Lots(plan={1: "1", 2: "2"}), "b": Lots(plan={3: "-1.3"})},
+        data=bars, pair="BTCUSD", cash="1000 USD", netting=True,
+    )  # fmt: skip
+    # 1.3 closed at 95 have lost 4.33333334, rounded; 1.7 that cost 167.1666… are worth 175.1.
+    gained = pnl_by_strategy(result)
+    assert list(gained) == ["a", "b"]
+    assert sum(gained.values()) == result.summary["profit"]
+    assert round(sum(gained.values()), 8) == Decimal("3.59999999")

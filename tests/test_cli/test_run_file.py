@@ -28,6 +28,12 @@ data = [{ pair = "BTCUSD", file = "btc.csv" }]
 strategies = [{ strategy = "my.py" }]
 """
 
+NAMED = """
+cash = "1USD"
+data = [{ pair = "BTCUSD", file = "btc.csv" }]
+strategies = [{ strategy = "my.py:Mine", name = "a/b" }]
+"""
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -157,6 +163,16 @@ file = "btc.csv"
         ("data = 'btc.csv'", "data is a list of tables: write [[data]]"),
         ("rules = 'r.toml'\n[pairs.X]", "rules = 'r.toml' is a file of its own"),
         ("[[", "x.toml is not TOML"),
+        ("tz = 'UTC'", "nobody knows 'tz'; it is said of each of [[data]]"),
+        ("name = 'a'", "nobody knows 'name'; it is said of each of [[strategies]]"),
+        ("[[data]]\npair = 'A'\nfile = 'b'\ntimzone = 'UTC'", "'timzone'; did you mean tz?"),
+        ("json = 'true'", "x.toml: json must be true or false, not 'true'"),
+        ("stream = 1", "x.toml: stream must be true or false, not 1"),
+        ("netting = 1", "x.toml: netting must be true, false or names of accounts"),
+        ("format = 'xml'", "x.toml: format must be csv or parquet, not 'xml'"),
+        ("[[data]]\npair = 'A'\nfile = 5", "[[data]]: file must be text, not 5"),
+        ("[[data]]\npair = 'A'\nfile = 'b'\ntz = 5", "[[data]]: tz must be text, not 5"),
+        ("[[strategies]]\nstrategy = 5", "[[strategies]]: strategy must be text, not 5"),
     ],
 )
 def test_what_nobody_knows_is_an_error_that_says_what_was_meant(
@@ -175,6 +191,7 @@ def test_what_nobody_knows_is_an_error_that_says_what_was_meant(
         ("cash = '1USD'", "has no [[strategies]]"),
         ("[[strategies]]\nstrategy = 'my.py'", "has no [[data]]"),
         (WHOLE, "accounts must be 'own' or 'shared'"),
+        (NAMED, "a strategy cannot be called 'a/b': a name is of letters"),
     ],
 )
 def test_what_a_run_file_lacks_is_told(home: Path, text: str, message: str) -> None:

@@ -18,6 +18,7 @@ from backtest.models import Bar, Quote
 from backtest.strategies import Strategy
 from backtest.times import DAY, to_ns
 
+FIELDS = ("open_ns", "close_ns", "open", "high", "low", "close", "volume")
 FIRST = to_ns(datetime(2024, 1, 1, tzinfo=UTC))
 
 
@@ -250,6 +251,71 @@ def test_times_are_of_the_zone_that_is_named_else_of_the_datas_else_utc() -> Non
     # The clocks skipped 02:30 on the last day of March.
     with pytest.raises(ConfigError, match="does not exist in Europe/Berlin"):
         start("2024-03-31 02:30", "Europe/Berlin")
+
+
+def test_where_the_zone_of_one_pair_alone_is_said_times_are_of_utc() -> None:
+    others = [Bar("ETHUSD", *[getattr(bar, name) for name in FIELDS]) for bar in BARS]
+    data = {"BTCUSD": BARS, "ETHUSD": others}
+    for zones, begins in (
+        ({"BTCUSD": "Europe/Berlin"}, "2024-01-10T00:00:00+00:00"),
+        ({"BTCUSD": "Europe/Berlin", "ETHUSD": "Europe/Berlin"}, "2024-01-09T23:00:00+00:00"),
+    ):
+        result = backtest.run(
+            Watching(), data=data, cash="1000 USD", tz=zones, start="2024-01-10", warmup="5d"
+        )
+        assert result.summary["start"] == begins
+
+
+def test_what_is_seen_before_the_start_feeds_history_and_indicators_and_targets_are_refused() -> (
+    None
+):
+    class Counting:
+        value = 0
+
+        def add(self, price: float) -> None:
+            self.value += 1
+
+    class Aiming(Strategy):
+        def on_start(self) -> None:
+            self.seen: list[Any] = []
+            self.feed = self.use(Counting(), "BTCUSD")
+
+        async def on_bar(self, bar: Bar) -> None:
+            orders = await self.target("BTCUSD", volume=1)
+            refused = [one.reason for one in orders.refused.values()]
+            self.seen.append(
+                (self.feed.value, len(self.history("BTCUSD", 9)), len(orders), refused)
+            )
+
+    aiming = Aiming()
+    backtest.run(
+        aiming, data=BARS, pair="BTCUSD", cash="1000 USD", start="2024-01-10", end="2024-01-12",
+        warmup="2 bars",
+    )  # fmt: skip
+    # The bar that closes at the start is there to decide on.
+    assert aiming.seen == [
+        (1, 1, 0, [RejectReason.WARMING_UP]),
+        (2, 2, 1, []),
+        (3, 3, 0, []),
+        (4, 4, 0, []),
+    ]
+
+
+def test_trades_are_of_the_range_with_their_excursions() -> None:
+    class Closing(Watching):
+        async def on_bar(self, bar: Bar) -> None:
+            await super().on_bar(bar)
+            if bar.open_ns == BARS[12].open_ns:
+                await self.close_all()
+
+    result = backtest.run(
+        Closing(), data=BARS, pair="BTCUSD", cash="1000 USD", start="2024-01-10", warmup="5 bars"
+    )
+    # Bought at the open of the tenth, 110, sold at that of the fourteenth, 114; the bars between
+    # go from 109 up to the high of the thirteenth, 114.5.
+    trade = result.trades[0]
+    assert (trade.entry_price, trade.exit_price) == (Decimal(110), Decimal(114))
+    assert (trade.mae, trade.mfe) == (Decimal(-1), Decimal("4.5"))
 
 
 def test_a_range_is_plain_data_and_comes_back() -> None:

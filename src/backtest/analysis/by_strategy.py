@@ -8,13 +8,16 @@ from uuid import UUID
 from backtest.analysis.metrics import start_equity
 from backtest.analysis.record import RunRecord
 from backtest.models import OrderStatus, TradingOrder
-from backtest.money import ZERO, add, sub
+from backtest.money import ZERO, add, exponent, sub
 from backtest.services.margin.linear import unrealised_pnl
 
 __all__ = ["OPENING", "pnl_by_strategy"]
 
 OPENING = ""
 """By this name goes what moved without a strategy: assets that were there when the run began."""
+_FINE = exponent(15)
+"""The average price of a position may have no end: less than this is left of it, and is whose the
+position is."""
 
 
 def pnl_by_strategy(record: RunRecord) -> dict[str, Decimal]:
@@ -36,15 +39,19 @@ def pnl_by_strategy(record: RunRecord) -> dict[str, Decimal]:
         if change and name in booked:
             amounts = booked[name]
             amounts[row.asset] = add(amounts.get(row.asset, ZERO), change)
+    holder = ""
     for order in record.records.orders:
         if isinstance(order, TradingOrder) and order.status is OrderStatus.FILLED:
-            amounts = booked[owner[order.id]]
+            holder = owner[order.id]
+            amounts = booked[holder]
             asset = record.pairs[order.trading_pair_code].quote.code
             amounts[asset] = add(amounts.get(asset, ZERO), _unrealised(record, order))
     gained = {name: record.valuation.worth_of(amounts) for name, amounts in booked.items()}
     rest = sub(record.final_equity, start_equity(record))
     for amount in gained.values():
         rest = sub(rest, amount)
+    if holder and rest.copy_abs() < _FINE:
+        gained[holder], rest = add(gained[holder], rest), ZERO
     return {**gained, OPENING: rest} if rest else gained
 
 

@@ -26,7 +26,8 @@ _SCALARS = (
 )  # fmt: skip
 _OUTPUTS = frozenset({"out", "format", "json", "paths", "stream"})
 """What changes nothing of a run: where its result goes, and how its data come."""
-_NAMED = re.compile(r"([A-Za-z_][\w-]*)=(.+)")
+_NAME = re.compile(r"[A-Za-z_][\w-]*")
+_NAMED = re.compile(rf"({_NAME.pattern})=(.+)")
 
 Request = dict[str, Any]
 """The settings of a run as a run file has them; what is not said is not there."""
@@ -140,6 +141,11 @@ def _names(listed: list[dict[str, Any]], classes: list[type[Strategy]]) -> list[
     """The names as they are given; else the class's in lower case, numbered where it is taken."""
     taken = [one["name"] for one in listed if "name" in one]
     for name in taken:
+        if _NAME.fullmatch(name) is None:
+            raise ConfigError(
+                f"a strategy cannot be called {name!r}: a name is of letters, digits, _ and -, and "
+                "begins with a letter"
+            )
         if taken.count(name) > 1:
             raise ConfigError(f"two strategies are called {name!r}: give each its own name")
     names = []

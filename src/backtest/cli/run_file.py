@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from backtest.analysis.tables.files import FORMATS
 from backtest.cli.data_files import HOW
 from backtest.errors import ConfigError
 from backtest.money import plain
@@ -27,6 +28,8 @@ KEYS = (
 """What a run file may say at its top; the rest of a command line is about this call alone."""
 _OF_STRATEGY = ("strategy", "name", "accounts", "parameters")
 _OF_DATA = ("pair", "file", *HOW)
+_FLAGS = frozenset({"stream", "paths", "json"})
+_TEXTS = frozenset({"strategy", "name", *_OF_DATA})
 _OTHER_WORDS = {
     "capital": "cash", "balance": "cash", "initialcash": "cash", "from": "start", "begin": "start",
     "to": "end", "until": "end", "strategy": "strategies", "files": "data", "file": "data",
@@ -65,11 +68,32 @@ def read_run_file(path: str) -> dict[str, Any]:
 
 def _check(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
     names = list(known)
-    for key in table:
+    for key, value in table.items():
         if key not in names:
-            meant = suggestion(key, names, _OTHER_WORDS)
-            told = f"did you mean {meant}?" if meant else f"there are {', '.join(names)}"
-            raise ConfigError(f"{where}: nobody knows {key!r}; {told}")
+            raise ConfigError(f"{where}: nobody knows {key!r}; {_meant(key, names)}")
+        if key in _FLAGS and not isinstance(value, bool):
+            raise ConfigError(f"{where}: {key} must be true or false, not {value!r}")
+        if key in _TEXTS and not isinstance(value, str):
+            raise ConfigError(f"{where}: {key} must be text, not {value!r}")
+    if table.get("netting") is not None and not isinstance(table["netting"], bool | str | list):
+        raise ConfigError(f"{where}: netting must be true, false or names of accounts")
+    if table.get("format", FORMATS[0]) not in FORMATS:
+        known_forms = " or ".join(FORMATS)
+        raise ConfigError(f"{where}: format must be {known_forms}, not {table['format']!r}")
+
+
+def _meant(key: str, names: list[str]) -> str:
+    """What was meant by a key that nobody knows at its place."""
+    meant = suggestion(key, names, _OTHER_WORDS)
+    if meant is None:
+        near = suggestion(key, _OTHER_WORDS)
+        meant = None if near is None else _OTHER_WORDS[near]
+    if meant in names:
+        return f"did you mean {meant}?"
+    for title, keys in (("strategies", _OF_STRATEGY), ("data", _OF_DATA)):
+        if key in keys:
+            return f"it is said of each of [[{title}]]"
+    return f"there are {', '.join(names)}"
 
 
 def _with_table(rules: Any, name: str, given: Any, path: str) -> dict[str, Any]:

@@ -201,7 +201,10 @@ class BacktestRunner(AnyRunner[RunResult]):
     def _within(self) -> DataRange:
         """The part of the data that the run is about; times without a zone are of the data's, where
         all of it is read in one."""
-        return range_of(self.start, self.end, self.warmup, _one_zone(self.tz))
+        tz = self.tz
+        if isinstance(tz, Mapping) and isinstance(self.data, Mapping) and len(tz) < len(self.data):
+            tz = None  # that of the others is UTC
+        return range_of(self.start, self.end, self.warmup, _one_zone(tz))
 
     def _owned(
         self, cash: Mapping[str, Any], book: RuleBook, strategies: Mapping[str, Strategy]

@@ -19,7 +19,7 @@ def with_excursions(record: RunRecord, method: str = "fifo") -> Trades:
     """
     trades, untraded = trades_of(record, method)
     if trades:
-        market, _ = market_events(record.sources, record.inputs)
+        market, _ = market_events(record.sources, record.inputs, record.config)
         if market is not None:
             seen = Excursions(trades)
             for event in market:
