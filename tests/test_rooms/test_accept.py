@@ -241,6 +241,7 @@ def test_why_an_order_is_refused(rules: dict[str, Any], ask: Create, reason: R) 
     ("rules", "ask"),
     [
         ({"min_volume": "0.01"}, buy("0.01", limit=99)),
+        ({"min_volume": "0.01"}, long("0.01", limit=99)),
         ({"min_notional": "10"}, buy("0.1", limit=100)),
         ({}, buy("0.001", limit=10)),
         ({"min_margin": "20"}, long(2, limit=100, leverage=10)),
@@ -363,14 +364,13 @@ def test_what_earlier_orders_are_to_close_later_ones_are_not() -> None:
 
 
 def test_partners_are_to_close_it_once() -> None:
-    """Only one of the two fills: both may close all of it, and a third order none."""
-    made = held("2")
+    """Only one of the two fills: of 3 they claim 2, the larger; 1 is left for a third order."""
+    made = held("3")
     assert made.do(short(2, limit=101, leverage=10, oco="out")) == ["ACCEPTED"]
-    assert made.do(short(2, stop=95, leverage=10, oco="out")) == ["ACCEPTED"]
-    assert made.do(short(2, limit=101, leverage=10)) == [
-        "RESERVE_MARGIN USD -20.2 20.2",
-        "ACCEPTED",
-    ]
+    assert made.do(short(1, stop=95, leverage=10, oco="out")) == ["ACCEPTED"]
+    assert made.do(short(1, limit=101, leverage=10)) == ["ACCEPTED"]
+    lines = made.do(short(2, limit=101, leverage=10))
+    assert lines == ["RESERVE_MARGIN USD -20.2 20.2", "ACCEPTED"]
 
 
 def test_on_a_hedging_account_the_other_side_is_a_position_of_its_own() -> None:
