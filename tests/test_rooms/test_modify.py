@@ -148,6 +148,7 @@ def test_only_who_asks_for_less_keeps_the_place(change: dict[str, Any], keeps: b
         ({}, long(2, limit=99, stop_loss=90), {"limit_price": 90}, "PROTECTION_SIDE"),
         ({}, buy(2, limit=99, post_only=True), {"limit_price": 100}, "WOULD_TAKE"),
         ({}, buy(2, limit=99), {"volume": 11}, "INSUFFICIENT_FUNDS"),
+        ({}, buy(2, limit=99), {"limit_price": 600}, "INSUFFICIENT_FUNDS"),
         ({}, sell(2, limit=101), {"volume": "5.001"}, "INSUFFICIENT_FUNDS"),
         ({"min_volume": "1"}, buy(2, limit=99), {"volume": "0.5"}, "MIN_VOLUME"),
         ({"min_notional": "100"}, buy(2, limit=99), {"volume": "1"}, "MIN_NOTIONAL"),

@@ -26,7 +26,7 @@ def room(**more: Any) -> ExchangeRoom:
 def waiting(made: ExchangeRoom, account: str = "main") -> list[tuple[str, Decimal | None]]:
     """What of an account waits for a price: it has a place, and rests in no book."""
     return [
-        (one.kind, one.price)
+        (one.kind, one.place.price)
         for branch, own in made.matching._placement._placed.items()
         if branch.account == account
         for one in own
