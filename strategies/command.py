@@ -45,7 +45,9 @@ class Command(Generic[T]):
     def __await__(self) -> Generator[Any, Any, T]:
         self.awaited = True
         if not self.is_answered:
-            yield from self._answered()
+            self._client.system.run_ahead(self)
+        if not self.is_answered:
+            yield from self._answer_to_come().wait()
         if self.error is not None:
             raise self.error
         return self.value
@@ -53,21 +55,11 @@ class Command(Generic[T]):
     async def answered(self) -> None:
         """Wait for the answer, whatever it is; a refusal stays one that nobody awaited."""
         if not self.is_answered:
-            await _Waiting(self._answered())
-
-    def _answered(self) -> Generator[Any, Any, None]:
-        self._client.system.run_ahead(self)
+            self._client.system.run_ahead(self)
         if not self.is_answered:
-            if self._signal is None:
-                self._signal = Signal(self._client.system, "broker")
-            yield from self._signal.wait()
+            await self._answer_to_come().wait()
 
-
-class _Waiting:
-    """What can be awaited, of a wait that is a generator."""
-
-    def __init__(self, wait: Generator[Any, Any, None]) -> None:
-        self._wait = wait
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        return self._wait
+    def _answer_to_come(self) -> Signal:
+        if self._signal is None:
+            self._signal = Signal(self._client.system, "broker")
+        return self._signal
