@@ -1,44 +1,44 @@
 """The figures of a run: what it earned, what it risked, what it cost.
 
-Money is exact. Shares and statistics are derived from it and rounded half-even to six digits; the
-square root of the Sharpe ratio is `Decimal`'s own. What is not defined is None, never 0.
+Money is exact. Shares and statistics are derived from it and rounded half-even to six digits. What
+is not defined is None, never 0.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from decimal import ROUND_HALF_EVEN, Context, Decimal
-from itertools import pairwise
+from decimal import Decimal
 from typing import Any
 
 from backtest.actors import EventKind
 from backtest.analysis.record import RunRecord
+from backtest.analysis.statistics.arithmetic import STATISTICS, total
+from backtest.analysis.statistics.figures import Daily, daily_of, days_of, figures_of
 from backtest.analysis.trades.of_record import trades_of
 from backtest.analysis.trades.trade import Trade
 from backtest.models import OrderStatus, TransactionType
 from backtest.money import ZERO, add, mul, plain, round_half_even, sub
-from backtest.times import DAY, HOUR, format_ns
+from backtest.times import DAY, format_ns
 
 __all__ = [
     "COVERED",
+    "buy_and_hold",
+    "daily",
     "flows_of",
+    "held",
     "percent",
     "plain_summary",
     "quotient",
     "rounded",
-    "sharpe_ratio",
     "start_equity",
     "summarise",
 ]
 
-_STATISTICS = Context(prec=34, rounding=ROUND_HALF_EVEN)
 _PLACES = Decimal("0.000001")
 _STAGES = ("create", "fill", "close", "cancel", "overnight")
 COVERED = "COVERED"
 """The kind of flow by which the insurance account bears what an account lost beyond its margin."""
-LONG_SPAN = 30 * DAY
-"""From this span on, the Sharpe ratio is taken from daily equity; below it from hourly."""
 
 Flows = dict[str, dict[str, Decimal]]
 
@@ -51,7 +51,8 @@ def summarise(record: RunRecord) -> dict[str, Any]:
     span = valuation.last_ns - valuation.first_ns
     touched, bars = Decimal(valuation.touched), Decimal(valuation.moments)
     flows = flows_of(record)
-    sharpe, basis = sharpe_ratio(valuation.samples, start, valuation.first_ns, valuation.last_ns)
+    days = daily(record)
+    statistics = figures_of(days)
     events = Counter(event.kind for event in record.records.events)
     reasons = Counter(
         event.reason.value
@@ -74,8 +75,10 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         "return_percent": percent(gained),
         "max_drawdown": valuation.max_drawdown,
         "max_drawdown_percent": percent(rounded(valuation.max_drawdown_rate)),
-        "sharpe": sharpe,
-        "sharpe_basis": basis,
+        "sharpe": statistics["sharpe"],
+        "sharpe_basis": days.annual.basis,
+        "statistics": statistics,
+        "buy_and_hold": buy_and_hold(record),
         "exposure_percent": percent(quotient(touched, bars)),
         **_trade_figures(record, trades_of(record)[0]),
         "orders": len(record.records.orders),
@@ -125,62 +128,39 @@ def start_equity(record: RunRecord) -> Decimal:
     return record.valuation.worth_of(amounts, record.valuation.first_prices)
 
 
-def sharpe_ratio(
-    samples: Sequence[tuple[int, Decimal]], start: Decimal, first_ns: int, last_ns: int
-) -> tuple[Decimal | None, str]:
-    """The annualised Sharpe ratio, and what it was taken from: ``daily`` or ``hourly`` equity.
+def buy_and_hold(record: RunRecord) -> dict[str, Any]:
+    """What the opening equity had become, had it bought and held what the run had data of.
 
-    Mean of the returns per period over their standard deviation (of a sample: n - 1), times the
-    square root of the periods in a year: 365 days, or 8 760 hours, as there are markets that never
-    close. The riskless rate is taken as 0. A period is a UTC day when the run spans 30 days or
-    more, else an hour; its end belongs to it. A period in which nothing changed returned 0. Source:
-    W. F. Sharpe, The Sharpe Ratio, Journal of Portfolio Management 21 (1), 1994.
-
-    ``samples`` are ``(nanoseconds, equity)``, the last of a period counts. None when there are
-    fewer than two periods, when the returns do not vary, or when equity was not above zero
-    throughout.
+    Equal parts of it in each pair at the pair's first price, sold at its last: no fees, no spread,
+    nothing rounded to increments. A pair counts in its own quote asset. None without prices.
     """
-    length, basis, periods = (DAY, "daily", 365) if last_ns - first_ns >= LONG_SPAN else (
-        HOUR, "hourly", 8_760,
-    )  # fmt: skip
-    equities = _at_ends(samples, start, first_ns, last_ns, length)
-    if len(equities) < 3 or min(equities) <= ZERO:
-        return None, basis
-    context = _STATISTICS
-    returns = [
-        context.subtract(context.divide(after, before), Decimal(1))
-        for before, after in pairwise(equities)
+    valuation = record.valuation
+    return held(start_equity(record), valuation.first_prices, valuation.prices)
+
+
+def held(
+    start: Decimal, first: Mapping[str, Decimal], last: Mapping[str, Decimal]
+) -> dict[str, Any]:
+    """The same, of an opening equity and prices by pair."""
+    growths = [
+        STATISTICS.divide(last[code], price) for code, price in first.items() if price > ZERO
     ]
-    count = Decimal(len(returns))
-    mean = context.divide(_sum(returns), count)
-    squares = [context.power(context.subtract(one, mean), 2) for one in returns]
-    variance = context.divide(_sum(squares), Decimal(len(returns) - 1))
-    if not variance:
-        return None, basis
-    ratio = context.divide(mean, context.sqrt(variance))
-    return rounded(context.multiply(ratio, context.sqrt(Decimal(periods)))), basis
+    if not growths or start <= ZERO:
+        return {"final_equity": None, "return_percent": None}
+    grown = STATISTICS.divide(total(growths), Decimal(len(growths)))
+    gained = STATISTICS.subtract(grown, Decimal(1))
+    return {
+        "final_equity": rounded(STATISTICS.multiply(start, grown)),
+        "return_percent": percent(rounded(gained)),
+    }
 
 
-def _at_ends(
-    samples: Sequence[tuple[int, Decimal]],
-    start: Decimal,
-    first_ns: int,
-    last_ns: int,
-    length: int,
-) -> list[Decimal]:
-    """Equity at the start and at the end of each period; the end belongs to the period."""
-    ends = {(time - 1) // length: equity for time, equity in samples}
-    equities = [start]
-    for period in range(first_ns // length, (last_ns - 1) // length + 1):
-        equities.append(ends.get(period, equities[-1]))
-    return equities
-
-
-def _sum(values: Sequence[Decimal]) -> Decimal:
-    total = ZERO
-    for value in values:
-        total = _STATISTICS.add(total, value)
-    return total
+def daily(record: RunRecord) -> Daily:
+    """The days of a run: equity at the end of each, of the calendar that its pairs have."""
+    valuation = record.valuation
+    first, last = valuation.first_ns, valuation.last_ns
+    calendar = days_of((rules.calendar for rules in record.rules.values()), first, last)
+    return daily_of(valuation.samples, start_equity(record), first, last, calendar)
 
 
 # -- trades ----------------------------------------------------------------------------------------
@@ -270,7 +250,7 @@ def rounded(value: Decimal) -> Decimal:
 
 def quotient(part: Decimal, whole: Decimal) -> Decimal | None:
     """A share, rounded; None of nothing."""
-    return rounded(_STATISTICS.divide(part, whole)) if whole else None
+    return rounded(STATISTICS.divide(part, whole)) if whole else None
 
 
 def _share(part: Decimal, whole: Decimal) -> Decimal | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -14,14 +15,18 @@ from attrs import define, field
 from backtest.analysis.record import RunRecord
 from backtest.analysis.rereading import market_events
 from backtest.models import Balance, SpotOrder
+from backtest.money import decimal_of
 from backtest.repositories.context import BacktestContext
 
 if TYPE_CHECKING:
+    from backtest.analysis.curve import Curve, PositionRow
     from backtest.analysis.report.path_interval import PathInterval
     from backtest.analysis.report.refusals import Refusals
+    from backtest.analysis.statistics.benchmark import Comparison
     from backtest.analysis.tables.facts import RunTables
     from backtest.analysis.trades.trades import Trades
     from backtest.analysis.verify.verification import Verification
+    from backtest.analysis.worth import Confidence, Costs
 
 __all__ = ["RunResult"]
 
@@ -117,6 +122,86 @@ class RunResult(RunRecord):
         from backtest.analysis.report.report import report
 
         return report(self, self.summary, self.interval)
+
+    # -- over time, and what it is worth -----------------------------------------------------------
+
+    @cached_property
+    def equity(self) -> Curve:
+        """Equity over time, exact: the opening one, then a row for each moment with news of the
+        market (each close of bars), as the data is read again; see `Curve.basis`."""
+        from backtest.analysis.curve import curve_of
+
+        return curve_of(self)
+
+    @property
+    def positions(self) -> list[PositionRow]:
+        """What was held over time: a row where positions of a pair, or what is owned of an asset,
+        become other than before."""
+        from backtest.analysis.curve import positions_of
+
+        return positions_of(self)
+
+    def period_returns(self, period: str = "day") -> list[tuple[int, Decimal]]:
+        """The return of each ``period`` as ``(end in nanoseconds, share)``, 34 digits.
+
+        ``bar`` (from one row of `equity` to the next), ``hour``, ``day``, ``week`` or ``month``.
+        Raises `ConfigError` for another, and where equity was not above zero throughout.
+        """
+        from backtest.analysis.period_returns import period_returns
+
+        return period_returns(self, period)
+
+    def returns(self, period: str = "day", *, exact: bool = False) -> Any:
+        """The same as a Series of pandas called ``returns``, floats unless ``exact``, with an index
+        in UTC of the periods' ends. Raises `MissingExtra` without pandas."""
+        from backtest.analysis.series import pandas_series
+
+        found = self.period_returns(period)
+        return pandas_series(
+            "returns", [time for time, _ in found], [one for _, one in found], exact=exact
+        )
+
+    def to_quantstats(self) -> Any:
+        """Daily returns as quantstats and pyfolio take them: a Series of floats called ``returns``
+        whose index are the days, without a time zone. Raises as `returns` does."""
+        from backtest.analysis.period_returns import for_quantstats
+
+        return for_quantstats(self)
+
+    @property
+    def statistics(self) -> dict[str, Any]:
+        """The statistics of daily returns by name: those of the summary."""
+        found: dict[str, Any] = self.summary["statistics"]
+        return found
+
+    def confidence(self, *, trials: int = 1, seed: int = 0) -> Confidence:
+        """How far Sharpe ratio and growth may be luck, this run being the best of ``trials``; see
+        `backtest.analysis.worth.confidence`."""
+        from backtest.analysis.worth import confidence
+
+        return confidence(self, trials=trials, seed=seed)
+
+    def beside_buy_and_hold(self) -> Comparison:
+        """Beta, alpha and information ratio to buying and holding the same data, which is read
+        again. Raises `ConfigError` where it cannot be, or nothing can be annualised."""
+        from backtest.analysis.worth import beside_buy_and_hold
+
+        return beside_buy_and_hold(self)
+
+    @property
+    def turnover(self) -> Decimal | None:
+        """How often equity was turned over; see `backtest.analysis.worth.turnover`."""
+        from backtest.analysis.worth import turnover
+
+        return turnover(self)
+
+    def costs(self, *factors: Decimal | int | str) -> list[Costs]:
+        """The final equity with all fees times ``factors``, doubled and halved if none is given:
+        the same fills, no repetition; see `backtest.analysis.worth.Costs`."""
+        from backtest.analysis.worth import costs
+
+        wanted = factors or ("2", "0.5")
+        return costs(self, [decimal_of(one, "factors") for one in wanted])
 
     def to_pandas(self) -> dict[str, Any]:
         """The tables as pandas dataframes by name (extra ``pandas``): amounts stay `Decimal`."""

@@ -15,7 +15,12 @@ from backtest.money import ZERO, add, div, mul, sub
 from backtest.services.conversion import Conversion
 from backtest.times import HOUR
 
-__all__ = ["Valuation"]
+__all__ = ["Holding", "Valuation"]
+
+Sizes = dict[str, tuple[Decimal, Decimal]]
+Holding = tuple[int, dict[str, Decimal], Sizes]
+"""From a moment on (nanoseconds): what is owned by asset, and by pair the signed size of open
+positions and their signed cost."""
 
 _LONG_AGO = -(1 << 63)
 
@@ -42,6 +47,7 @@ class Valuation:
         "cash",
         "first_ns",
         "first_prices",
+        "holdings",
         "last_ns",
         "max_drawdown",
         "max_drawdown_rate",
@@ -72,6 +78,8 @@ class Valuation:
         """The end of the hour of the last sample."""
         self.samples: list[tuple[int, Decimal]] = []
         """Equity at the end of each hour in which it may have changed: (time, equity)."""
+        self.holdings: list[Holding] = []
+        """What was held from when on: a line for each moment at whose end that was other."""
         self.start: Decimal | None = None
         self.peak = self._trough = ZERO
         self.max_drawdown = ZERO
@@ -96,6 +104,7 @@ class Valuation:
         self.time = self.first_ns = self.last_ns = time
         self.start = self.peak = self._trough = self.equity()
         self._dirty = False
+        self.holdings.append((time, dict(self.totals), dict(self.sizes)))
 
     def wait_until(self, start: int) -> None:
         """The run is about what comes after ``start``: before that, prices alone are taken."""
@@ -168,8 +177,7 @@ class Valuation:
             self._terms = None  # there may be a better way to value something now
         if self._dirty or (self.exposed if self._is_stale else self._exposed):
             if self._dirty or self._terms is None:
-                # Worked out anew only when holdings have changed.
-                self._terms = self._work_out()
+                self._renew()
             if self._terms is None:
                 equity = self.equity()
             else:
@@ -194,6 +202,12 @@ class Valuation:
             self._dirty = False
         self.time = self.last_ns = time
 
+    def _renew(self) -> None:
+        """Holdings have changed, or nothing is worked out: only then is it, anew."""
+        if self._dirty:
+            self.holdings.append((self.time, dict(self.totals), dict(self.sizes)))
+        self._terms = self._work_out()
+
     def _work_out(self) -> list[tuple[str, Decimal]] | None:
         """Equity as a constant and sizes by pair; None while some asset has no direct price."""
         constant = ZERO
@@ -214,6 +228,46 @@ class Valuation:
                 constant = sub(constant, cost)
         self._constant = constant
         return list(terms.items())
+
+    def hold(self, holding: Holding) -> None:
+        """Hold what a `Holding` says, and nothing else: to value a run's past again."""
+        _, totals, sizes = holding
+        self.totals, self.sizes = dict(totals), dict(sizes)
+        self._is_stale = True
+        self._terms = self._work_out()
+
+    def worth_now(self) -> tuple[Decimal, Decimal, Decimal]:
+        """Equity at the last prices, and of it what moves with the market: net, longs less shorts,
+        and gross, together; a pair's holdings and positions are one."""
+        prices = self.prices
+        terms = self._terms
+        if terms is None:
+            terms = self._terms = self._work_out()
+        if terms is None:
+            return self._worth_on_ways()
+        equity, net, gross = self._constant, ZERO, ZERO
+        for code, size in terms:
+            value = mul(size, prices[code])
+            equity, net, gross = add(equity, value), add(net, value), add(gross, value.copy_abs())
+        return equity, net, gross
+
+    def _worth_on_ways(self) -> tuple[Decimal, Decimal, Decimal]:
+        """The same where something is valued through several pairs, or has no price yet: asset by
+        asset, pair by pair."""
+        values = [
+            self.worth(asset, owned)
+            for asset, owned in self.totals.items()
+            if asset != self.cash and owned
+        ]
+        for code, (size, _) in self.sizes.items():
+            mark = self.prices.get(code)
+            if size and mark is not None:
+                values.append(self.worth(self._pairs[code].settlement.code, mul(size, mark)))
+        net = gross = ZERO
+        for value in values:
+            if value is not None:
+                net, gross = add(net, value), add(gross, value.copy_abs())
+        return self.equity(), net, gross
 
     # -- what the report asks ----------------------------------------------------------------------
 

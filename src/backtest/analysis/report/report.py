@@ -99,15 +99,16 @@ def _head(record: RunRecord, figures: Mapping[str, Any]) -> list[str]:
 def _summary(figures: Mapping[str, Any]) -> list[str]:
     cash = figures["cash_asset"]
     start, final = money_column([figures["start_equity"], figures["final_equity"]])
-    gained, sharpe = figures["return_percent"], figures["sharpe"]
+    gained = figures["return_percent"]
     profit, fall = signed(figures["profit"]), grouped(figures["max_drawdown"])
-    deepest, basis = grouped(figures["max_drawdown_percent"]), figures["sharpe_basis"]
+    deepest = grouped(figures["max_drawdown_percent"])
     rows = [
         ("start equity", f"{start} {cash}"),
         ("final equity", f"{final} {cash}"),
         ("return", f"{_UNDEFINED if gained is None else f'{signed(gained)} %'}  ({profit} {cash})"),
         ("max drawdown", f"{deepest} %  ({fall} {cash})"),
-        ("Sharpe", f"{_short(sharpe)}  (annualised, from {basis} equity)"),
+        ("buy and hold", _held(figures)),
+        *_yearly(figures["statistics"]),
         ("exposure", f"{_short(figures['exposure_percent'])} % of the bars"),
         ("trades", _trades(figures)),
         ("orders", _counted(figures["orders"], figures["orders_by_status"])),
@@ -121,6 +122,29 @@ def _summary(figures: Mapping[str, Any]) -> list[str]:
     if figures["unpriced_assets"]:
         rows.append(("not counted", f"{', '.join(figures['unpriced_assets'])}: no price in {cash}"))
     return columns(rows)
+
+
+def _held(figures: Mapping[str, Any]) -> str:
+    """What the same money came to in the same data, held from beginning to end."""
+    held = figures["buy_and_hold"]
+    if held["return_percent"] is None:
+        return _UNDEFINED
+    final = grouped(round_half_even(held["final_equity"], _CENT))
+    gained = signed(round_half_even(held["return_percent"], _CENT))
+    return f"{gained} %  ({final} {figures['cash_asset']} in the end, without fees)"
+
+
+def _yearly(statistics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What tells of a year, and of how many days one has; or why nothing does."""
+    if statistics["not_annualised"]:
+        return [("Sharpe", f"not annualised: {statistics['not_annualised']}")]
+    days = f"annualised, {statistics['days_of_a_year']} days"
+    growth, spread = (_short(statistics[f"{one}_percent"]) for one in ("cagr", "volatility"))
+    ratios = (f"{one} {_short(statistics[one.lower()])}" for one in ("Sortino", "Calmar"))
+    return [
+        ("growth", f"{growth} % a year, volatility {spread} %  ({days})"),
+        ("Sharpe", f"{_short(statistics['sharpe'])}, {', '.join(ratios)}  ({days})"),
+    ]
 
 
 def _short(value: Decimal | None) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from backtest.analysis.metrics import quotient, sharpe_ratio
+from backtest.analysis.metrics import held, plain_summary, quotient
+from backtest.analysis.statistics.figures import daily_of, days_of, figures_of
 from backtest.analysis.tables.exact import amount, exact_product, text_of
 from backtest.analysis.tables.times import moment_ns
 from backtest.analysis.verify.journal import HOUSE, Journal
@@ -24,7 +25,7 @@ __all__ = ["configuration", "journal_hash", "money", "summary"]
 _OTHERS = frozenset(
     {
         "start", "end", "bars", "max_drawdown", "max_drawdown_percent", "sharpe", "sharpe_basis",
-        "exposure_percent",
+        "statistics", "exposure_percent",
     }
 )  # fmt: skip
 """Figures of the summary that are looked at elsewhere, or hang on the data."""
@@ -140,13 +141,14 @@ def summary(material: Material, journal: Journal, finding: Finding) -> str:
         **_costs(material, journal),
         **_equity(material, journal),
         **_return(material, journal),
+        "buy_and_hold": _held(material, journal),
         **figures_of_trades(material),
     }
     for name in sorted(({*figures} | _OTHERS) ^ {*told}):
         finding.wrong(f"{name} is in the summary and must not be, or the other way round")
     for name, value in figures.items():
         finding.differ(f"{name} in the summary", told[name], value)
-    _sharpe(material, told, finding)
+    _curve(material, told, finding)
     return (
         f"final equity {told['final_equity']} {told['cash_asset']}, and {len(figures)} more figures"
     )
@@ -232,8 +234,17 @@ def _equity(material: Material, journal: Journal) -> dict[str, str]:
     }
 
 
-def _sharpe(material: Material, told: Mapping[str, Any], finding: Finding) -> None:
-    """The Sharpe ratio again from the table of equity, which ends with the final equity."""
+def _held(material: Material, journal: Journal) -> dict[str, Any]:
+    """What buying and holding came to, from the opening and the first and last prices."""
+    first, last = (
+        {code: Decimal(text) for code, text in material.facts["prices"][name].items()}
+        for name in ("first", "last")
+    )
+    return plain_summary(held(Decimal(_equity(material, journal)["start_equity"]), first, last))
+
+
+def _curve(material: Material, told: Mapping[str, Any], finding: Finding) -> None:
+    """The table of equity ends with the final equity, and gives the statistics again."""
     samples: list[tuple[int, Decimal]] = []
     peak, fall = 0, 0
     for row in material.tables.rows("equity"):
@@ -249,8 +260,24 @@ def _sharpe(material: Material, told: Mapping[str, Any], finding: Finding) -> No
         finding.wrong(
             f"the maximal drawdown is {told['max_drawdown']}, but equity fell by {text_of(fall)}"
         )
-    ratio, basis = sharpe_ratio(
-        samples, Decimal(told["start_equity"]), moment_ns(told["start"]), moment_ns(told["end"])
-    )
-    finding.differ("the Sharpe ratio", told["sharpe"], None if ratio is None else plain(ratio))
-    finding.differ("the basis of the Sharpe ratio", told["sharpe_basis"], basis)
+    _statistics(material, samples, told, finding)
+
+
+def _statistics(
+    material: Material,
+    samples: list[tuple[int, Decimal]],
+    told: Mapping[str, Any],
+    finding: Finding,
+) -> None:
+    """All statistics again, from the table of equity, over the days of the pairs' calendar."""
+    first, last = moment_ns(told["start"]), moment_ns(told["end"])
+    rules = material.facts["config"]["rules"].values()
+    calendar = days_of((one["calendar"] for one in rules), first, last)
+    daily = daily_of(samples, Decimal(told["start_equity"]), first, last, calendar)
+    statistics = plain_summary(figures_of(daily))
+    for name in sorted({*statistics} ^ {*told["statistics"]}):
+        finding.wrong(f"{name} is in the statistics and must not be, or the other way round")
+    for name, value in statistics.items():
+        finding.differ(f"{name} in the statistics", told["statistics"].get(name), value)
+    finding.differ("the Sharpe ratio", told["sharpe"], statistics["sharpe"])
+    finding.differ("the basis of the Sharpe ratio", told["sharpe_basis"], daily.annual.basis)

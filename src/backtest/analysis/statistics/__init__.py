@@ -1,0 +1,1 @@
+"""Statistics of a run: pure functions of returns, curves and trades, each with its source."""
