@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import statistics
 from decimal import Decimal as D
-from itertools import pairwise
 
 import pytest
 
 import backtest
-from backtest.analysis.metrics import plain_summary, sharpe_ratio
+from backtest.analysis.metrics import plain_summary
 from backtest.analysis.result import RunResult
+from backtest.analysis.statistics.figures import daily_of, figures_of
 from backtest.models import Asset, Bar, TradingPair
 from backtest.strategies import Strategy
 from backtest.times import DAY, HOUR
@@ -114,11 +114,12 @@ def test_counts(small: RunResult) -> None:
     assert summary["transactions"] == len(small.transactions)
 
 
-def test_sharpe_of_less_than_thirty_days_is_of_hourly_equity(small: RunResult) -> None:
-    returns = [b / a - 1 for a, b in pairwise(EQUITIES)]
-    expected = statistics.mean(returns) / statistics.stdev(returns) * 8760**0.5
-    assert small.summary["sharpe_basis"] == "hourly"
-    assert float(small.summary["sharpe"]) == pytest.approx(expected, abs=1e-5)
+def test_of_less_than_thirty_days_nothing_is_annualised(small: RunResult) -> None:
+    # Six hours tell nothing of a year: the ratio of hourly returns times √8760 was a large number
+    # without a meaning.
+    assert small.summary["sharpe"] is None
+    assert small.summary["sharpe_basis"] == "too short"
+    assert "Sharpe         not annualised: the run spans 6h" in small.report()
 
 
 def test_sharpe_of_thirty_days_is_of_daily_equity() -> None:
@@ -132,24 +133,16 @@ def test_sharpe_of_thirty_days_is_of_daily_equity() -> None:
         # A sample within the day, which does not count, and one at its end, which does.
         samples.append((START + day * DAY + HOUR, D(1)))
         samples.append((START + (day + 1) * DAY, D(repr(round(equity, 12)))))
-    ratio, basis = sharpe_ratio(samples, D(1000), START, START + 30 * DAY)
+    days = daily_of(samples, D(1000), START, START + 30 * DAY)
     expected = statistics.mean(returns) / statistics.stdev(returns) * 365**0.5
-    assert basis == "daily"
-    assert ratio is not None
-    assert float(ratio) == pytest.approx(expected, abs=1e-5)
+    assert days.annual.basis == "daily"
+    assert float(figures_of(days)["sharpe"]) == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("samples", "hours"),
-    [
-        ([(START + HOUR, D(11))], 1),  # one return has no deviation
-        ([], 5),  # nothing ever changed
-        ([(START + HOUR, D(11)), (START + 2 * HOUR, D("12.1"))], 2),  # 10 % twice: no deviation
-        ([(START + HOUR, D(-1)), (START + 2 * HOUR, D(5))], 2),  # below zero: no return to speak of
-    ],
-)
-def test_sharpe_is_none_where_it_is_not_defined(samples: list[tuple[int, D]], hours: int) -> None:
-    assert sharpe_ratio(samples, D(10), START, START + hours * HOUR) == (None, "hourly")
+def test_buying_and_holding_the_same_data_is_beside_it(small: RunResult) -> None:
+    # 1000 at 100 are 10, which are 950 at 95.
+    assert small.summary["buy_and_hold"] == {"final_equity": D(950), "return_percent": D(-5)}
+    assert "buy and hold   -5.00 %  (950.00 USD in the end, without fees)" in small.report()
 
 
 class Idle(Strategy):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal as D
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,7 +44,7 @@ def test_of_a_peak_below_zero_there_is_no_share() -> None:
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=30))
 def test_falls_do_not_overlap_and_the_deepest_is_the_deepest(equities: list[int]) -> None:
     falls = drawdowns(curve(*equities))
-    for before, after in zip(falls, falls[1:], strict=False):
+    for before, after in pairwise(falls):
         assert before.recovered_ns is not None
         assert before.recovered_ns <= after.peak_ns
     shares = [fall.share for fall in falls]

@@ -40,9 +40,14 @@ _HUNDRED = Decimal(100)
 
 def days_of(calendars: Iterable[object], first_ns: int, last_ns: int) -> Calendar:
     """The calendar whose days a run's returns are of: that of its first pair, unless a pair of it
-    never closes; UTC days too where the calendar does not know the years of the run."""
+    never closes.
+
+    Calendars go by their names, as ``run.json`` has them, so that whoever checks it finds the same
+    days. Those of UTC count too where a name is not known (of a calendar of your own), and where
+    the calendar does not know the years of the run.
+    """
     try:
-        known = [calendar_of(one) for one in calendars]
+        known = [calendar_of(getattr(one, "name", one)) for one in calendars]
         if not known or ALWAYS_OPEN in known:
             return ALWAYS_OPEN
         ends_of("day", first_ns, last_ns, known[0])
