@@ -32,7 +32,11 @@ def long() -> RunResult:
     """A thousand hours and more of a strategy that trades."""
     market = synthetic_bars("BTCUSD", 1_200, bar="1h", seed=7)
     return backtest.run(
-        SmaCross(volume="0.01"), data=market, cash="10000 USD", rules={"fees": "0.001"}, seed=7
+        SmaCross(volume="0.01"),
+        data=market,
+        cash="10000 USD",
+        rules={"fees": {"fill": {"percent_of_notional": "0.001"}}},
+        seed=7,
     )
 
 

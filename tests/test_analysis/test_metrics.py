@@ -119,7 +119,7 @@ def test_of_less_than_thirty_days_nothing_is_annualised(small: RunResult) -> Non
     # without a meaning.
     assert small.summary["sharpe"] is None
     assert small.summary["sharpe_basis"] == "too short"
-    assert "Sharpe         not annualised: the run spans 6h" in small.report()
+    assert "Sharpe        not annualised: the run spans 6h" in small.report()
 
 
 def test_sharpe_of_thirty_days_is_of_daily_equity() -> None:
@@ -142,7 +142,7 @@ def test_sharpe_of_thirty_days_is_of_daily_equity() -> None:
 def test_buying_and_holding_the_same_data_is_beside_it(small: RunResult) -> None:
     # 1000 at 100 are 10, which are 950 at 95.
     assert small.summary["buy_and_hold"] == {"final_equity": D(950), "return_percent": D(-5)}
-    assert "buy and hold   -5.00 %  (950.00 USD in the end, without fees)" in small.report()
+    assert "buy and hold  -5.00 %  (950.00 USD in the end, without fees)" in small.report()
 
 
 class Idle(Strategy):

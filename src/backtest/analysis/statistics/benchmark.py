@@ -7,7 +7,13 @@ from decimal import Decimal
 
 from attrs import frozen
 
-from backtest.analysis.statistics.arithmetic import STATISTICS, covariance, deviation, mean
+from backtest.analysis.statistics.arithmetic import (
+    STATISTICS,
+    covariance,
+    deviation,
+    mean,
+    variance,
+)
 from backtest.analysis.statistics.ratios import sharpe
 
 __all__ = ["Comparison", "compared"]
@@ -48,7 +54,7 @@ def compared(returns: Sequence[Decimal], benchmark: Sequence[Decimal], per_year:
     differences = [context.subtract(a, b) for a, b in zip(returns, benchmark, strict=True)]
     both = covariance(returns, benchmark)
     here, there = deviation(returns), deviation(benchmark)
-    beta = context.divide(both, context.power(there, 2)) if there else None
+    beta = context.divide(both, variance(benchmark)) if there else None
     alpha = None
     if beta is not None:
         explained = context.multiply(beta, mean(benchmark))

@@ -48,7 +48,7 @@ def block_length(returns: Sequence[float]) -> float:
     Reviews 28 (4), 2009.
     """
     count = len(returns)
-    if count < 3:
+    if count < 3 or max(returns) == min(returns):
         return 1.0
     highest = ceil(min(3 * sqrt(count), count / 3))
     middle = sum(returns) / count
@@ -60,8 +60,6 @@ def block_length(returns: Sequence[float]) -> float:
         sum(away[at] * away[at + lag] for at in range(count - lag)) / count
         for lag in range(most + 1)
     ]
-    if not covariances[0] > 0:
-        return 1.0
     bandwidth = min(2 * max(_lags_that_matter(covariances, count, run), 1), most)
     g = spectrum = 0.0
     for lag in range(-bandwidth, bandwidth + 1):
