@@ -40,7 +40,8 @@ def test_of_no_trades_nothing_is_defined() -> None:
     found = trade_statistics([])
     assert found.trades == 0
     assert found.average is found.payoff is found.expectancy is found.profit_factor is None
-    assert found.best is found.worst is found.average_duration_ns is None
+    assert found.best is found.worst is None
+    assert found.average_duration_ns is None
     assert found.longest_winning_streak == 0
 
 
