@@ -38,7 +38,7 @@ def curve(returns: list[D]) -> list[D]:
 
 def test_ratios_by_hand() -> None:
     # Deviation √(10/3 x 10^-4), so mean over deviation = √(10^-4 / (10/3 x 10^-4)) = √0.3.
-    assert abs((sharpe(FOUR) or 0) - D("0.3").sqrt()) < D("1e-26")
+    assert abs((sharpe(FOUR) or D(0)) - D("0.3").sqrt()) < D("1e-26")
     # Four periods a year: twice that.
     assert abs((sharpe(FOUR, 4) or 0) - 2 * D("0.3").sqrt()) < D("1e-26")
     # Downside √(10^-4 / 4) = 0.005: 0.01 / 0.005.
@@ -155,9 +155,9 @@ def test_beside_itself_and_beside_twice_itself() -> None:
     # Half of the benchmark, and 1 % more in each of four periods of a year: alpha is 4 %.
     twice = [2 * (one - D("0.01")) for one in FOUR]
     beside = compared(FOUR, twice, 4)
-    assert abs((beside.beta or 0) - D("0.5")) < D("1e-26")
-    assert abs((beside.alpha or 0) - D("0.04")) < D("1e-26")
-    assert abs((beside.correlation or 0) - 1) < D("1e-26")
+    assert abs((beside.beta or D(0)) - D("0.5")) < D("1e-26")
+    assert abs((beside.alpha or D(0)) - D("0.04")) < D("1e-26")
+    assert abs((beside.correlation or D(0)) - 1) < D("1e-26")
 
 
 def test_returns_of_other_periods_are_refused() -> None:
