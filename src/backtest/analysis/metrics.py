@@ -15,6 +15,11 @@ from backtest.actors import EventKind
 from backtest.analysis.record import RunRecord
 from backtest.analysis.statistics.arithmetic import STATISTICS, total
 from backtest.analysis.statistics.figures import Daily, daily_of, days_of, figures_of
+from backtest.analysis.statistics.trade_statistics import (
+    OneTrade,
+    figures_of_trades,
+    trade_statistics,
+)
 from backtest.analysis.trades.of_record import trades_of
 from backtest.analysis.trades.trade import Trade
 from backtest.models import OrderStatus, TransactionType
@@ -33,6 +38,7 @@ __all__ = [
     "rounded",
     "start_equity",
     "summarise",
+    "trade_figures",
 ]
 
 _PLACES = Decimal("0.000001")
@@ -80,7 +86,7 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         "statistics": statistics,
         "buy_and_hold": buy_and_hold(record),
         "exposure_percent": percent(quotient(touched, bars)),
-        **_trade_figures(record, trades_of(record)[0]),
+        **trade_figures(_in_cash(record, trades_of(record)[0])),
         "orders": len(record.records.orders),
         "orders_by_status": {
             status.value: statuses[status] for status in OrderStatus if statuses[status]
@@ -166,26 +172,27 @@ def daily(record: RunRecord) -> Daily:
 # -- trades ----------------------------------------------------------------------------------------
 
 
-def _trade_figures(record: RunRecord, trades: Sequence[Trade]) -> dict[str, Any]:
-    """Of the trades that are over, in the cash asset: another asset counts at its last price."""
-    won = lost = ZERO
-    wins = losses = 0
-    trades = [trade for trade in trades if not trade.is_open]
-    for trade in trades:
-        pnl = record.valuation.worth(trade.asset_code, trade.pnl) or ZERO
-        if trade.pnl > ZERO:
-            wins, won = wins + 1, add(won, pnl)
-        elif trade.pnl < ZERO:
-            losses, lost = losses + 1, add(lost, pnl.copy_negate())
-    count = len(trades)
+def trade_figures(known: Sequence[OneTrade]) -> dict[str, Any]:
+    """Of trades that are over, in the order in which they were: their PnL in the cash asset."""
+    found = trade_statistics(known)
     return {
-        "trades": count,
-        "wins": wins,
-        "losses": losses,
-        "win_rate_percent": percent(quotient(Decimal(wins), Decimal(count))),
-        "profit_factor": quotient(won, lost),
-        "trade_pnl": sub(won, lost),
+        "trades": found.trades,
+        "wins": found.wins,
+        "losses": found.losses,
+        "win_rate_percent": percent(quotient(Decimal(found.wins), Decimal(found.trades))),
+        "profit_factor": quotient(found.won, found.lost),
+        "trade_pnl": sub(found.won, found.lost),
+        "trade_statistics": figures_of_trades(found),
     }
+
+
+def _in_cash(record: RunRecord, trades: Sequence[Trade]) -> list[OneTrade]:
+    """The trades that are over: what is in another asset counts at its last price."""
+    return [
+        one.in_figures(record.valuation.worth(one.asset_code, one.pnl) or ZERO)
+        for one in trades
+        if not one.is_open
+    ]
 
 
 # -- money -----------------------------------------------------------------------------------------

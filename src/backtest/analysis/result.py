@@ -174,6 +174,12 @@ class RunResult(RunRecord):
         found: dict[str, Any] = self.summary["statistics"]
         return found
 
+    @property
+    def trade_statistics(self) -> dict[str, Any]:
+        """The statistics of the trades that are over by name: those of the summary."""
+        found: dict[str, Any] = self.summary["trade_statistics"]
+        return found
+
     def confidence(self, *, trials: int = 1, seed: int = 0) -> Confidence:
         """How far Sharpe ratio and growth may be luck, this run being the best of ``trials``; see
         `backtest.analysis.worth.confidence`."""

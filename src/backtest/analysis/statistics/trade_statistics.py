@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
-from typing import NamedTuple
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any, NamedTuple
 
 from attrs import frozen
 
 from backtest.analysis.statistics.arithmetic import STATISTICS
 from backtest.money import ZERO, add
 
-__all__ = ["OneTrade", "TradeStatistics", "trade_statistics"]
+__all__ = ["OneTrade", "TradeStatistics", "figures_of_trades", "trade_statistics"]
+
+_PLACES = Decimal("0.000001")
+_SECOND = Decimal(1_000_000_000)
 
 
 class OneTrade(NamedTuple):
@@ -90,6 +93,41 @@ def trade_statistics(trades: Iterable[OneTrade]) -> TradeStatistics:
         average_duration_ns=sum(durations) // len(durations) if durations else None,
         longest_duration_ns=max(durations, default=None),
     )
+
+
+def figures_of_trades(found: TradeStatistics) -> dict[str, Any]:
+    """What stands in ``run.json`` of them: rounded half-even to six digits, durations in seconds.
+
+    How many there are, and what they won and lost in all, stands beside that in the summary.
+    """
+    share = found.average_return
+    percent = None if share is None else STATISTICS.scaleb(share, Decimal(2))
+    return {
+        "average": _rounded(found.average),
+        "average_return_percent": _rounded(
+            None if share is None else STATISTICS.multiply(share, Decimal(100))
+        ),
+        "average_win": _rounded(found.average_win),
+        "average_loss": _rounded(found.average_loss),
+        "payoff": _rounded(found.payoff),
+        "expectancy": _rounded(found.expectancy),
+        "best": found.best,
+        "worst": found.worst,
+        "longest_winning_streak": found.longest_winning_streak,
+        "longest_losing_streak": found.longest_losing_streak,
+        "average_duration_seconds": _seconds(found.average_duration_ns),
+        "longest_duration_seconds": _seconds(found.longest_duration_ns),
+    }
+
+
+def _rounded(value: Decimal | None) -> Decimal | None:
+    return None if value is None else value.quantize(_PLACES, ROUND_HALF_EVEN, STATISTICS)
+
+
+def _seconds(duration_ns: int | None) -> Decimal | None:
+    if duration_ns is None:
+        return None
+    return _rounded(STATISTICS.divide(Decimal(duration_ns), _SECOND))
 
 
 def _sum(values: Iterable[Decimal]) -> Decimal:

@@ -7,6 +7,8 @@ from decimal import Decimal
 
 from attrs import frozen
 
+from backtest.analysis.statistics.arithmetic import STATISTICS
+from backtest.analysis.statistics.trade_statistics import OneTrade
 from backtest.money import ZERO, mul, sub
 from backtest.times import from_ns
 
@@ -138,6 +140,12 @@ class Trade:
     def mfe(self) -> Decimal | None:
         """Maximum favourable excursion: the same at ``best_price``; 0 or more."""
         return self._excursion(self.best_price)
+
+    def in_figures(self, pnl: Decimal) -> OneTrade:
+        """As statistics of trades take it, having brought ``pnl`` in the asset of all of them."""
+        percent = self.return_percent
+        share = None if percent is None else STATISTICS.scaleb(percent, Decimal(-2))
+        return OneTrade(pnl, share, self.duration_ns)
 
     def _excursion(self, price: Decimal | None) -> Decimal | None:
         if price is None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from html import escape
 from typing import Any, overload
 
+from backtest.analysis.statistics.trade_statistics import TradeStatistics, trade_statistics
 from backtest.analysis.trades.trade import COLUMNS, Trade
 from backtest.errors import ConfigError, MissingExtra
 from backtest.money import ZERO, add, plain
@@ -116,6 +117,21 @@ class Trades(Sequence[Trade]):
         for one in self._trades:
             total[one.asset_code] = add(total.get(one.asset_code, ZERO), one.pnl)
         return total
+
+    @property
+    def statistics(self) -> TradeStatistics:
+        """Average, expectancy, profit factor, streaks and the like of those that are over.
+
+        ``trades.where(side="LONG").statistics``. Raises `ConfigError` where PnL is in several
+        assets: choose one, ``where(asset_code=…)``. (``summary`` counts all in the cash asset.)
+        """
+        assets = sorted({one.asset_code for one in self.closed})
+        if len(assets) > 1:
+            raise ConfigError(
+                f"the PnL of these trades is in {' and '.join(assets)}: choose one, "
+                f"trades.where(asset_code={assets[0]!r}).statistics"
+            )
+        return trade_statistics(one.in_figures(one.pnl) for one in self.closed)
 
     # -- tables ------------------------------------------------------------------------------------
 

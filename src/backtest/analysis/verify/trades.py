@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 from attrs import evolve
 
-from backtest.analysis.metrics import percent, quotient
-from backtest.analysis.tables.exact import amount, text_of
+from backtest.analysis.metrics import percent, plain_summary, quotient, trade_figures
+from backtest.analysis.statistics.arithmetic import STATISTICS
+from backtest.analysis.statistics.trade_statistics import OneTrade
+from backtest.analysis.tables.exact import ONE_UNIT, amount, text_of
 from backtest.analysis.tables.tables import COLUMNS
 from backtest.analysis.tables.times import moment_ns
 from backtest.analysis.tables.trade_rows import trade_rows
@@ -162,28 +163,38 @@ def _number(units: int) -> Decimal:
 def figures(material: Material) -> dict[str, Any]:
     """The figures of the trades that are over, as the summary has them, from their table."""
     last = {code: amount(text) for code, text in material.facts["prices"]["last"].items()}
-    won = lost = wins = losses = count = 0
-    for asset, pnl in _closed(material):
+    won = lost = wins = losses = 0
+    known: list[OneTrade] = []
+    for row in material.tables.rows("trades"):
+        if row[_AT["is_open"]] == "true":
+            continue
+        asset, pnl = row[_AT["asset_code"]], amount(row[_AT["pnl"]])
         value = worth(material, {asset: pnl}, last)
-        count += 1
-        if pnl > 0:
+        known.append(_one(row, value))
+        if value > 0:
             wins, won = wins + 1, won + value
-        elif pnl < 0:
+        elif value < 0:
             losses, lost = losses + 1, lost - value
+    told = trade_figures(known)
     return {
-        "trades": count,
+        "trades": len(known),
         "wins": wins,
         "losses": losses,
-        "win_rate_percent": ratio(wins, count, of_hundred=True),
+        "win_rate_percent": ratio(wins, len(known), of_hundred=True),
         "profit_factor": ratio(won, lost),
         "trade_pnl": text_of(won - lost),
+        "trade_statistics": plain_summary(told["trade_statistics"]),
     }
 
 
-def _closed(material: Material) -> Iterator[tuple[str, int]]:
-    for row in material.tables.rows("trades"):
-        if row[_AT["is_open"]] == "false":
-            yield row[_AT["asset_code"]], amount(row[_AT["pnl"]])
+def _one(row: tuple[str, ...], value: int) -> OneTrade:
+    """A trade from its row, having brought ``value`` in the cash asset."""
+    percent, seconds = row[_AT["return_percent"]], row[_AT["duration_seconds"]]
+    return OneTrade(
+        _number(value),
+        STATISTICS.scaleb(Decimal(percent), Decimal(-2)) if percent else None,
+        amount(seconds) * 10**9 // ONE_UNIT,
+    )
 
 
 def ratio(part: int, whole: int, *, of_hundred: bool = False) -> str | None:
