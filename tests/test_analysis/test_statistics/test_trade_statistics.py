@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal as D
+from pathlib import Path
 
+import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backtest.analysis.statistics.trade_statistics import OneTrade, trade_statistics
+from backtest.analysis.trades.trades import Trades
+from backtest.analysis.verify.verify import verify_run
+from backtest.errors import ConfigError
 from backtest.times import HOUR
+from tests.test_analysis.runs import small_run
 
 
 def test_figures_by_hand() -> None:
@@ -34,6 +42,49 @@ def test_figures_by_hand() -> None:
     assert found.longest_losing_streak == 2  # the zero ended the first
     assert found.average_duration_ns == 2 * HOUR
     assert found.longest_duration_ns == 3 * HOUR
+
+
+def test_statistics_of_a_run_are_of_its_trades() -> None:
+    # The three trades of the small run: +12.78 of 102.105 (two hours), +1.77, -7.21. On average
+    # 7.34 / 3 = 2.446667; winners 7.275, the loser 7.21.
+    result = small_run()
+    told = result.summary["trade_statistics"]
+    assert told == result.trade_statistics
+    assert told["average"] == D("2.446667")
+    assert (told["average_win"], told["average_loss"]) == (D("7.275"), D("7.21"))
+    assert told["payoff"] == D("1.009015")
+    assert told["expectancy"] == D("0.339344")  # 2.44666… / 7.21
+    assert (told["best"], told["worst"]) == (D("12.78"), D("-7.21"))
+    assert (told["longest_winning_streak"], told["longest_losing_streak"]) == (2, 1)
+    # Entered at 01:00, 02:00 and 01:00, over at 03:00, 04:00 and 05:00: 2, 2 and 4 hours.
+    assert told["average_duration_seconds"] == D(9600)
+    assert told["longest_duration_seconds"] == D(14400)
+    found = result.trades.statistics
+    assert (found.won, found.lost) == (D("14.55"), D("7.21"))
+    assert found.won - found.lost == result.summary["trade_pnl"]
+    assert result.trades.where(order_kind="trading").statistics.average == D("1.77")
+    assert result.trades[:0].statistics.average is None
+
+
+def test_statistics_of_trades_in_several_assets_are_refused() -> None:
+    one = small_run().trades[0]
+    trades = Trades([one, evolve(one, asset_code="EUR")])
+    with pytest.raises(ConfigError, match="in EUR and USD: choose one"):
+        trades.statistics  # noqa: B018
+    assert trades.where(asset_code="EUR").statistics.trades == 1
+
+
+@pytest.mark.parametrize("name", ["average", "expectancy", "longest_losing_streak"])
+def test_forged_statistics_of_trades_are_found(tmp_path: Path, name: str) -> None:
+    result = small_run()
+    result.write(tmp_path)
+    path = tmp_path / "run.json"
+    facts = json.loads(path.read_text("utf-8"))
+    facts["summary"]["trade_statistics"][name] = "3"
+    path.write_text(json.dumps(facts), "utf-8")
+    verification = verify_run(tmp_path)
+    assert not verification.ok
+    assert any("trade_statistics" in one for one in verification.problems)
 
 
 def test_of_no_trades_nothing_is_defined() -> None:

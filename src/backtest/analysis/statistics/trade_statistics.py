@@ -104,9 +104,7 @@ def figures_of_trades(found: TradeStatistics) -> dict[str, Any]:
     percent = None if share is None else STATISTICS.scaleb(share, Decimal(2))
     return {
         "average": _rounded(found.average),
-        "average_return_percent": _rounded(
-            None if share is None else STATISTICS.multiply(share, Decimal(100))
-        ),
+        "average_return_percent": _rounded(percent),
         "average_win": _rounded(found.average_win),
         "average_loss": _rounded(found.average_loss),
         "payoff": _rounded(found.payoff),
