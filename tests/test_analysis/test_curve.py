@@ -12,8 +12,8 @@ from backtest.analysis.result import RunResult
 from backtest.analysis.statistics.drawdowns import drawdowns
 from backtest.data import synthetic_bars
 from backtest.errors import ConfigError, FieldError
-from backtest.strategies import SmaCross
-from backtest.times import HOUR
+from backtest.strategies import SmaCross, Strategy
+from backtest.times import HOUR, from_ns
 from tests.test_analysis.runs import START, busy_run, small_run
 
 
@@ -54,6 +54,44 @@ def test_a_row_per_bar_from_the_opening_equity(small: RunResult) -> None:
         for hour, (equity, held) in enumerate(expected, 1)
     ]
     assert small.equity.basis == "event"
+
+
+def test_positions_are_tables_too(small: RunResult) -> None:
+    positions = small.positions
+    first = positions.to_dicts()[0]
+    assert first == {
+        "timestamp": from_ns(START),
+        "name": "USD",
+        "kind": "owned",
+        "size": 1000.0,
+    }
+    assert isinstance(first["size"], float)
+    assert positions.to_dicts(exact=True)[0]["size"] == D(1000)
+    assert len(positions) == len(positions.to_dicts()) == len(list(positions))
+    assert positions[0].name == "USD"
+
+
+def test_positions_in_pandas_are_numeric_in_utc(small: RunResult) -> None:
+    pytest.importorskip("pandas")
+    frame = small.positions.to_pandas()
+    assert str(frame.index.dtype) == "datetime64[ns, UTC]"
+    assert str(frame["size"].dtype) == "float64"
+    assert set(frame["name"]) == {"USD", "BTC", "BTCUSD"}
+    assert list(frame.columns) == ["name", "kind", "size"]
+    assert small.positions.to_pandas(exact=True)["size"].iloc[0] == D(1000)
+
+
+def test_positions_in_polars_are_numeric_in_utc(small: RunResult) -> None:
+    polars = pytest.importorskip("polars")
+    frame = small.positions.to_polars()
+    assert frame.schema["size"] == polars.Float64
+    assert frame.schema["kind"] == polars.String
+
+
+def test_what_never_traded_turned_over_nothing() -> None:
+    market = synthetic_bars("BTCUSD", 50, bar="1h", seed=7)
+    idle = backtest.run(Strategy(), data=market, cash="10000.55 USD")
+    assert str(idle.turnover) == "0"
 
 
 def test_positions_are_told_where_they_change(small: RunResult) -> None:

@@ -24,7 +24,7 @@ from backtest.money import ZERO
 from backtest.services.fills.tick_prices import mark_of
 from backtest.services.valuation import Valuation
 
-__all__ = ["Curve", "CurveRow", "PositionRow", "curve_of", "marks_of", "positions_of"]
+__all__ = ["Curve", "CurveRow", "PositionRow", "Positions", "curve_of", "marks_of", "positions_of"]
 
 
 @frozen
@@ -51,6 +51,32 @@ class PositionRow:
     """``position`` or ``owned``."""
     size: Decimal
     """Signed size of open positions (contracts x contract size), or the amount that is owned."""
+
+
+class Positions(tuple[PositionRow, ...]):
+    """What was held over time, in order: a row where something is other than before."""
+
+    __slots__ = ()
+
+    def to_dicts(self, *, exact: bool = False) -> list[dict[str, Any]]:
+        """A dict per row: ``timestamp`` (aware, UTC), ``name``, ``kind`` and ``size``, a float, or
+        a decimal where ``exact``."""
+        return dicts(self._columns(), exact=exact)
+
+    def to_pandas(self, *, exact: bool = False) -> Any:
+        """The same as a dataframe with an index ``timestamp`` in UTC (extra ``pandas``)."""
+        return pandas_frame(self._columns(), exact=exact)
+
+    def to_polars(self, *, exact: bool = False) -> Any:
+        """The same as a dataframe of polars, with a column ``timestamp``; decimals as text."""
+        return polars_frame(self._columns(), exact=exact)
+
+    def _columns(self) -> Columns:
+        return Columns(
+            [row.time_ns for row in self],
+            {"size": [row.size for row in self]},
+            {"name": [row.name for row in self], "kind": [row.kind for row in self]},
+        )
 
 
 @frozen
@@ -118,7 +144,7 @@ def curve_of(record: RunRecord) -> Curve:
     return Curve((begin, *rows), "event")
 
 
-def positions_of(record: RunRecord) -> list[PositionRow]:
+def positions_of(record: RunRecord) -> Positions:
     """What was held over time: a row where the size of a pair's positions, or what is owned of an
     asset, is other than before. Data is not needed."""
     found: list[PositionRow] = []
@@ -130,7 +156,7 @@ def positions_of(record: RunRecord) -> list[PositionRow]:
             if size != before.get(key, ZERO):
                 found.append(PositionRow(time, key[1], key[0], size))
         before = now
-    return found
+    return Positions(found)
 
 
 def marks_of(

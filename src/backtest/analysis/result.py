@@ -19,7 +19,7 @@ from backtest.money import decimal_of
 from backtest.repositories.context import BacktestContext
 
 if TYPE_CHECKING:
-    from backtest.analysis.curve import Curve, PositionRow
+    from backtest.analysis.curve import Curve, Positions
     from backtest.analysis.report.path_interval import PathInterval
     from backtest.analysis.report.refusals import Refusals
     from backtest.analysis.statistics.benchmark import Comparison
@@ -134,9 +134,9 @@ class RunResult(RunRecord):
         return curve_of(self)
 
     @property
-    def positions(self) -> list[PositionRow]:
+    def positions(self) -> Positions:
         """What was held over time: a row where positions of a pair, or what is owned of an asset,
-        become other than before."""
+        become other than before. They are a tuple with `to_dicts`, `to_pandas` and `to_polars`."""
         from backtest.analysis.curve import positions_of
 
         return positions_of(self)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from backtest.errors import MissingExtra
 from backtest.money import plain
@@ -19,16 +19,19 @@ Values = Sequence[Decimal | None]
 
 @frozen
 class Columns:
-    """Moments in nanoseconds since 1970 UTC, and numbers at each by the name of their column."""
+    """Moments in nanoseconds since 1970 UTC, and numbers and texts at each by the name of their
+    column: texts come first."""
 
     times: Sequence[int]
     numbers: dict[str, Values]
+    texts: dict[str, Sequence[str]] = field(factory=dict)
 
 
 def dicts(columns: Columns, *, exact: bool = False) -> list[dict[str, Any]]:
     """A dict for each moment: ``timestamp``, an aware UTC datetime of microseconds, and the
     numbers as floats, or decimals where ``exact``; None stays None."""
-    named = {name: _numbers(values, exact) for name, values in columns.numbers.items()}
+    named: dict[str, Sequence[Any]] = {**columns.texts}
+    named |= {name: _numbers(values, exact) for name, values in columns.numbers.items()}
     return [
         {"timestamp": from_ns(time), **{name: values[at] for name, values in named.items()}}
         for at, time in enumerate(columns.times)
@@ -43,10 +46,12 @@ def pandas_frame(columns: Columns, *, exact: bool = False) -> Any:
     """
     pd = _pandas()
     kind = "object" if exact else "float64"
-    data = {
-        name: pd.Series(_numbers(values, exact), dtype=kind).to_numpy()
+    data = {name: pd.Series(list(values), dtype="object") for name, values in columns.texts.items()}
+    data |= {
+        name: pd.Series(_numbers(values, exact), dtype=kind)
         for name, values in columns.numbers.items()
     }
+    data = {name: values.to_numpy() for name, values in data.items()}
     return pd.DataFrame(data, index=_index(pd, columns.times))
 
 
@@ -70,6 +75,8 @@ def polars_frame(columns: Columns, *, exact: bool = False) -> Any:
     found = {
         "timestamp": pl.Series(list(columns.times), dtype=pl.Int64).cast(pl.Datetime("ns", "UTC"))
     }
+    for name, words in columns.texts.items():
+        found[name] = pl.Series(list(words), dtype=pl.String)
     for name, values in columns.numbers.items():
         if exact:
             texts = [None if one is None else plain(one) for one in values]

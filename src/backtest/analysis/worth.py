@@ -124,6 +124,8 @@ def turnover(record: RunRecord) -> Decimal | None:
         quote = record.pairs[fill.pair].quote.code
         worth = record.valuation.worth(quote, fill.notional)
         notional = add(notional, worth or ZERO)
+    if not notional:
+        return ZERO
     equity = mean(daily(record).equities)
     return STATISTICS.divide(notional, equity) if equity > ZERO else None
 
