@@ -11,7 +11,11 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtest.analysis.statistics.trade_statistics import OneTrade, trade_statistics
+from backtest.analysis.statistics.trade_statistics import (
+    OneTrade,
+    figures_of_trades,
+    trade_statistics,
+)
 from backtest.analysis.trades.trades import Trades
 from backtest.analysis.verify.verify import verify_run
 from backtest.errors import ConfigError
@@ -42,6 +46,11 @@ def test_figures_by_hand() -> None:
     assert found.longest_losing_streak == 2  # the zero ended the first
     assert found.average_duration_ns == 2 * HOUR
     assert found.longest_duration_ns == 3 * HOUR
+
+
+def test_what_rounds_to_nothing_has_no_sign() -> None:
+    told = figures_of_trades(trade_statistics([OneTrade(D("-0.0000001"), D("-1e-9"), HOUR)]))
+    assert str(told["average"]) == str(told["average_return_percent"]) == "0.000000"
 
 
 def test_statistics_of_a_run_are_of_its_trades() -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
-__all__ = ["STATISTICS", "covariance", "deviation", "mean", "total", "variance"]
+__all__ = ["STATISTICS", "covariance", "deviation", "mean", "rounded", "total", "variance"]
 
 STATISTICS = Context(prec=34, rounding=ROUND_HALF_EVEN)
 """The context of all statistics."""
+_PLACES = Decimal("0.000001")
 _add, _sub, _mul, _div = (
     STATISTICS.add,
     STATISTICS.subtract,
@@ -49,3 +50,10 @@ def variance(values: Sequence[Decimal]) -> Decimal:
 def deviation(values: Sequence[Decimal]) -> Decimal:
     """The standard deviation of a sample (n - 1) of two values or more."""
     return STATISTICS.sqrt(variance(values))
+
+
+def rounded(value: Decimal | None) -> Decimal | None:
+    """To six digits, halves to even, as figures are told; zero has no sign. None stays None."""
+    if value is None:
+        return None
+    return STATISTICS.plus(value.quantize(_PLACES, ROUND_HALF_EVEN, STATISTICS))

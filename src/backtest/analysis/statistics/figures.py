@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from typing import Any
 
-from backtest.analysis.statistics.arithmetic import STATISTICS
+from backtest.analysis.statistics.arithmetic import STATISTICS, rounded
 from backtest.analysis.statistics.drawdowns import deepest_share, drawdowns
 from backtest.analysis.statistics.periods import (
     LEAST_RETURNS,
@@ -34,7 +34,6 @@ from backtest.times import DAY
 
 __all__ = ["Daily", "daily_of", "days_of", "figures_of"]
 
-_PLACES = Decimal("0.000001")
 _HUNDRED = Decimal(100)
 
 
@@ -106,24 +105,20 @@ def figures_of(daily: Daily) -> dict[str, Any]:
         or ("" if returns is not None else "equity was not above zero throughout"),
         "cagr_percent": _percent(yearly),
         "volatility_percent": _percent(volatility(known, year)),
-        "sharpe": _rounded(sharpe(known, year)),
-        "sortino": _rounded(sortino(known, year)),
-        "calmar": _rounded(calmar(yearly, deepest_share(daily.equities))),
-        "omega": _rounded(omega(some)),
+        "sharpe": rounded(sharpe(known, year)),
+        "sortino": rounded(sortino(known, year)),
+        "calmar": rounded(calmar(yearly, deepest_share(daily.equities))),
+        "omega": rounded(omega(some)),
         "var_95_percent": _percent(value_at_risk(some)),
         "cvar_95_percent": _percent(conditional_value_at_risk(some)),
-        "skewness": _rounded(skewness(some)),
-        "kurtosis": _rounded(kurtosis(some)),
+        "skewness": rounded(skewness(some)),
+        "kurtosis": rounded(kurtosis(some)),
         "best_day_percent": _percent(max(returns, default=None) if returns else None),
         "worst_day_percent": _percent(min(returns, default=None) if returns else None),
-        "longest_drawdown_days": _rounded(STATISTICS.divide(Decimal(longest), Decimal(DAY))),
+        "longest_drawdown_days": rounded(STATISTICS.divide(Decimal(longest), Decimal(DAY))),
     }
 
 
-def _rounded(value: Decimal | None) -> Decimal | None:
-    return None if value is None else value.quantize(_PLACES, ROUND_HALF_EVEN, STATISTICS)
-
-
 def _percent(share: Decimal | None) -> Decimal | None:
-    rounded = _rounded(share)
-    return None if rounded is None else STATISTICS.multiply(rounded, _HUNDRED)
+    told = rounded(share)
+    return None if told is None else STATISTICS.multiply(told, _HUNDRED)

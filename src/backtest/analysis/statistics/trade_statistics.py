@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from attrs import frozen
 
-from backtest.analysis.statistics.arithmetic import STATISTICS
+from backtest.analysis.statistics.arithmetic import STATISTICS, rounded
 from backtest.money import ZERO, add
 
 __all__ = ["OneTrade", "TradeStatistics", "figures_of_trades", "trade_statistics"]
 
-_PLACES = Decimal("0.000001")
 _SECOND = Decimal(1_000_000_000)
 
 
@@ -103,12 +102,12 @@ def figures_of_trades(found: TradeStatistics) -> dict[str, Any]:
     share = found.average_return
     percent = None if share is None else STATISTICS.scaleb(share, Decimal(2))
     return {
-        "average": _rounded(found.average),
-        "average_return_percent": _rounded(percent),
-        "average_win": _rounded(found.average_win),
-        "average_loss": _rounded(found.average_loss),
-        "payoff": _rounded(found.payoff),
-        "expectancy": _rounded(found.expectancy),
+        "average": rounded(found.average),
+        "average_return_percent": rounded(percent),
+        "average_win": rounded(found.average_win),
+        "average_loss": rounded(found.average_loss),
+        "payoff": rounded(found.payoff),
+        "expectancy": rounded(found.expectancy),
         "best": found.best,
         "worst": found.worst,
         "longest_winning_streak": found.longest_winning_streak,
@@ -118,14 +117,10 @@ def figures_of_trades(found: TradeStatistics) -> dict[str, Any]:
     }
 
 
-def _rounded(value: Decimal | None) -> Decimal | None:
-    return None if value is None else value.quantize(_PLACES, ROUND_HALF_EVEN, STATISTICS)
-
-
 def _seconds(duration_ns: int | None) -> Decimal | None:
     if duration_ns is None:
         return None
-    return _rounded(STATISTICS.divide(Decimal(duration_ns), _SECOND))
+    return rounded(STATISTICS.divide(Decimal(duration_ns), _SECOND))
 
 
 def _sum(values: Iterable[Decimal]) -> Decimal:
