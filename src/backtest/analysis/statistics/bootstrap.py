@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
-from math import cbrt, ceil, exp, floor, log, log1p, log10, sqrt
+from math import cbrt, ceil, exp, floor, fsum, log, log1p, log10, sqrt
 from random import Random
 
 from attrs import frozen
@@ -51,13 +51,13 @@ def block_length(returns: Sequence[float]) -> float:
     if count < 3 or max(returns) == min(returns):
         return 1.0
     highest = ceil(min(3 * sqrt(count), count / 3))
-    middle = sum(returns) / count
+    middle = fsum(returns) / count
     away = [one - middle for one in returns]
     run = max(5, ceil(log10(count)))
     most = min(ceil(sqrt(count)) + run, count - 1)
 
     covariances = [
-        sum(away[at] * away[at + lag] for at in range(count - lag)) / count
+        fsum(away[at] * away[at + lag] for at in range(count - lag)) / count
         for lag in range(most + 1)
     ]
     bandwidth = min(2 * max(_lags_that_matter(covariances, count, run), 1), most)
@@ -116,7 +116,7 @@ def bootstrap(
         return {}
     length = block_length(returns) if block is None else block
     # Shifted by the mean, squares of small numbers lose no digits.
-    middle = sum(returns) / count
+    middle = fsum(returns) / count
     sums = _Sums(returns, middle)
     histories = [
         sums.history(_blocks(stream(seed, f"bootstrap/{number}"), count, length))
