@@ -56,6 +56,28 @@ def test_a_row_per_bar_from_the_opening_equity(small: RunResult) -> None:
     assert small.equity.basis == "event"
 
 
+def test_what_strategies_warm_up_on_is_not_of_the_run() -> None:
+    # Two days of hours after three hours to warm up on, of which the last closes at the start.
+    market = list(synthetic_bars("BTCUSD", 100, bar="1h", seed=7))
+    start, end = market[10].open_ns, market[57].close_ns
+    result = backtest.run(
+        SmaCross(volume="0.01", fast=2, slow=3),
+        data=market,
+        cash=["10000 USD", "1 BTC"],
+        pair="BTCUSD",
+        start=from_ns(start),
+        end=from_ns(end),
+        warmup="3 bars",
+    )
+    samples = result.equity.samples
+    assert [time for time, _ in samples] == [start + hour * HOUR for hour in range(49)]
+    assert samples[0][1] == 10000 + market[9].close == result.summary["start_equity"]
+    assert samples[-1][1] == result.final_equity
+    assert len(result.period_returns("bar")) == result.valuation.moments == 48
+    assert min(trade.entry_ns for trade in result.trades) >= start
+    assert result.verify(data=True).ok
+
+
 def test_positions_are_tables_too(small: RunResult) -> None:
     positions = small.positions
     first = positions.to_dicts()[0]

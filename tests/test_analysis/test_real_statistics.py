@@ -37,7 +37,7 @@ def of_ours(result: RunResult, *names: str) -> dict[str, float]:
 
 
 # Shares are told to six digits, so hundredths to four.
-ABOUT = {"abs": 6e-5}
+ABOUT = 6e-5
 
 
 def test_figures_are_those_of_quantstats(year: RunResult) -> None:
@@ -54,10 +54,10 @@ def test_figures_are_those_of_quantstats(year: RunResult) -> None:
         "best_day_percent": 100 * theirs.best(returns),
         "worst_day_percent": 100 * theirs.worst(returns),
     }
-    assert of_ours(year, *expected) == pytest.approx(expected, **ABOUT)
+    assert of_ours(year, *expected) == pytest.approx(expected, abs=ABOUT)
     # Looked at once a day, as the bars are, equity fell as far as the summary says.
     deepest = float(year.summary["max_drawdown_percent"])
-    assert -100 * theirs.max_drawdown(returns) == pytest.approx(deepest, **ABOUT)
+    assert -100 * theirs.max_drawdown(returns) == pytest.approx(deepest, abs=ABOUT)
 
 
 def test_figures_are_those_of_empyrical(year: RunResult) -> None:
@@ -74,7 +74,7 @@ def test_figures_are_those_of_empyrical(year: RunResult) -> None:
         "var_95_percent": 100 * theirs.value_at_risk(returns),
         "cvar_95_percent": 100 * theirs.conditional_value_at_risk(returns),
     }
-    assert of_ours(year, *expected) == pytest.approx(expected, **ABOUT)
+    assert of_ours(year, *expected) == pytest.approx(expected, abs=ABOUT)
 
 
 def test_beside_buy_and_hold_as_pandas_has_it(year: RunResult) -> None:
@@ -93,7 +93,7 @@ def test_beside_buy_and_hold_as_pandas_has_it(year: RunResult) -> None:
     assert float(beside.information_ratio or 0) == pytest.approx(ratio, abs=1e-7)
     gained = 100 * (closes[-1] / closes[0] - 1)
     told = float(year.summary["buy_and_hold"]["return_percent"])
-    assert told == pytest.approx(gained, **ABOUT)
+    assert told == pytest.approx(gained, abs=ABOUT)
 
 
 def test_returns_of_any_period_come_to_the_return_of_the_run(year: RunResult) -> None:

@@ -134,7 +134,7 @@ def curve_of(record: RunRecord) -> Curve:
     """
     begin = CurveRow(record.valuation.first_ns, start_equity(record), None, None)
     try:
-        events, why = market_events(record.sources, record.inputs)
+        events, why = market_events(record.sources, record.inputs, record.config)
     except NotRepeatable as error:
         events, why = None, str(error)
     if events is None:
@@ -204,8 +204,14 @@ class _Walk:
         """A row for each moment with news, and for those after the last at which something was
         booked."""
         known = 0
-        self._hold(self._record.valuation.first_ns - 1)
+        first, warm = self._record.valuation.first_ns, False
+        self._hold(first - 1)
         for time, prices in marks_of(self._record, events):
+            if time < first or (warm and time == first):
+                # What strategies warm up on marks prices, and no more: the run has not begun.
+                self._worth.prices.update(prices)
+                known, warm = len(prices), True
+                continue
             yield from self._between(time)
             self._worth.prices.update(prices)
             if not self._hold(time) and len(prices) != known and self._last is not None:

@@ -147,7 +147,7 @@ def beside_buy_and_hold(record: RunRecord) -> Comparison:
 
 def _held(record: RunRecord) -> list[tuple[int, Decimal]]:
     """The equity of buying and holding, moment by moment. A pair without a price yet is cash."""
-    events, why = market_events(record.sources, record.inputs)
+    events, why = market_events(record.sources, record.inputs, record.config)
     if events is None:
         raise ConfigError(f"the data cannot be read again: {why}")
     first: Mapping[str, Decimal] = record.valuation.first_prices
