@@ -193,8 +193,8 @@ class CrossMargin(CrossAccounts):
             while self.lacks(account, needed):
                 book, price = _place(scene)
                 standing = self.standing(account, book)
-                best = standing.best(price)
-                if best is None or best in spared:
+                best = standing.best(price, spared)
+                if best is None:
                     break
                 detail = f"account {account.name} needs its profit"
                 await self._close(best, scene, detail)

@@ -64,7 +64,7 @@ class Fills:
         """Carry out a hit: an order fills, or a position is closed, for which ``detail`` is why."""
         book, _, walk, hit = scene
         side = self._side(book, hit)
-        if side.lacks:
+        if side.lacks and side.volume:
             await self.cross.raise_money(
                 self._venue.cross[side.account],
                 add(self._venue.available(side.account, book.quote), side.lacks),
@@ -134,7 +134,7 @@ class Fills:
         elif rest_is_dust(branch):
             walk.drop(hit.working)
             await self._cancellation.cancel_dust(branch)
-        elif side.plan is not None and (lost := uncovered(self._venue, branch)):
+        elif lost := uncovered(self._venue, branch):
             if lost == hit.working.volume:
                 walk.drop(hit.working)
             reason = RejectReason.INSUFFICIENT_FUNDS

@@ -19,7 +19,6 @@ from .venue import Venue
 __all__ = [
     "CloseTerms",
     "covered",
-    "covered_together",
     "frees",
     "priced",
     "reversal_reserve",
@@ -85,40 +84,22 @@ def priced(
     )
 
 
-def covered(venue: Venue, terms: CloseTerms, free: Decimal) -> CloseTerms:
-    """``terms`` with what of the loss and what of the fee the account does not bear, which has
-    ``free`` available.
+def covered(closes: Sequence[CloseTerms], free: Decimal, isolated: bool) -> list[CloseTerms]:
+    """All that one order closes, with what of losses and fees the account does not bear: what the
+    one brings pays for the other, so does what is ``free``; then the margin of what is left of
+    them, the youngest first.
 
-    An isolated position never loses more than its margin. A fee is taken from what is available, a
-    liquidation's only from what comes back of the margin, and then from the rest of it. A cross
-    margin account bears all that it can pay.
+    An ``isolated`` position never loses more than its margin: only fees are taken from the rest.
     """
-    closing = terms.closing
-    left = add(terms.margin, terms.pnl)
-    if closing.lot.position.account in venue.cross:
-        left = add(left, free)
-        loss = max(ZERO, left.copy_negate())
-        return terms._replace(
-            uncovered=loss, fee_uncovered=max(ZERO, sub(terms.fee, max(ZERO, left)))
-        )
-    loss = max(ZERO, left.copy_negate())
-    left = max(ZERO, left)
-    if closing.role != "liquidation":
-        left = add(left, free)
-    missing = sub(terms.fee, left)
-    if missing > ZERO:
-        before = terms.margin
-        terms = with_more(terms, missing)
-        missing = sub(missing, sub(terms.margin, before))
-    return terms._replace(uncovered=loss, fee_uncovered=max(ZERO, missing))
-
-
-def covered_together(closes: Sequence[CloseTerms], free: Decimal) -> list[CloseTerms]:
-    """The same for all that one order closes of a cross margin account: what the one brings pays
-    for the other, then the margin of what is left of them, the youngest first."""
-    left, made = free, list(closes)
-    for terms in closes:
-        left = add(left, sub(add(terms.margin, terms.pnl), terms.fee))
+    made, left = list(closes), free
+    for place, terms in enumerate(closes):
+        back = add(terms.margin, terms.pnl)
+        if isolated and back < ZERO:
+            made[place] = terms._replace(uncovered=back.copy_negate())
+            back = ZERO
+        left = add(left, sub(back, terms.fee) if terms.fee else back)
+    if left >= ZERO:
+        return made
     missing, seen = left.copy_negate(), set[Position]()
     for place in range(len(made) - 1, -1, -1):
         terms = made[place]
@@ -130,9 +111,12 @@ def covered_together(closes: Sequence[CloseTerms], free: Decimal) -> list[CloseT
     for place, terms in enumerate(made):
         if missing > ZERO:
             fee = min(missing, max(ZERO, terms.fee))
-            loss = min(sub(missing, fee), max(ZERO, add(terms.margin, terms.pnl).copy_negate()))
+            missing = sub(missing, fee)
+            lost = ZERO if isolated else max(ZERO, add(terms.margin, terms.pnl).copy_negate())
+            lost = min(missing, lost)
+            missing = sub(missing, lost)
+            loss = add(terms.uncovered, lost)
             made[place] = terms._replace(uncovered=loss, fee_uncovered=fee)
-            missing = sub(missing, add(fee, loss))
     return made
 
 

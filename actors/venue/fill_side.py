@@ -20,7 +20,7 @@ from backtest.services.settlement.amounts import Opening, Spot, Sums
 from backtest.services.settlement.pool import Pool
 
 from .branch import Branch
-from .close_plans import CloseTerms, covered, covered_together, priced
+from .close_plans import CloseTerms, covered, priced
 from .fill_plans import opening_plan, spot_legs, spot_plan
 from .pair_book import PairBook
 from .position import Closing, Piece, Position, branch_of
@@ -146,13 +146,13 @@ class FillSide:
         for _, _, volume in pieces:
             total = add(total, volume)
         crossed = self.account in venue.cross
+        liquidates = closing.role == "liquidation" and not crossed
         pools: dict[Position, Pool] = {}
         closes: list[CloseTerms] = []
-        left, free = total, money
+        left = total
         for lot, order, volume in pieces:
             pool = pools.get(lot.position)
             if pool is None:
-                liquidates = closing.role == "liquidation" and not crossed
                 pool = lot.position.closing(self.price, left, liquidates)
             own = closing
             if lot is not closing.lot:
@@ -160,14 +160,13 @@ class FillSide:
                     closing.id, closing.role, lot, closing.kind, tally=closing.tally
                 )
             terms = priced(self.book, own, order, volume, self.price, pool, sums, taker=self.taker)
-            if not crossed:
-                # What an order has reserved can pay for a close as well as what is available.
-                terms = covered(venue, terms, free)
-                free = _after(free, terms)
             closes.append(terms)
             pools[lot.position], sums = terms.pool, terms.sums
             left = sub(left, volume)
-        for terms in covered_together(closes, money) if crossed else closes:
+        # What an order has reserved can pay for a close as well as what is available; for a
+        # liquidation only what comes back of the margin can.
+        free = ZERO if liquidates else money
+        for terms in covered(closes, free, isolated=not crossed):
             self._add_close(terms)
             money = _after(money, terms)
             if crossed:

@@ -340,7 +340,7 @@ def _too_much_left(real: Any) -> Any:
 
 def _uncovered(real: Any) -> Any:
     # As if nothing were ever uncovered: the terms stay as they were priced.
-    return lambda venue, terms, free: terms
+    return lambda closes, free, isolated: list(closes)
 
 
 def _early(real: Any) -> Any:

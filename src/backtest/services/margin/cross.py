@@ -6,7 +6,7 @@ Everything here is exact and unrounded but the prices that are given back, which
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
@@ -125,11 +125,12 @@ class Standing:
                 found, least = key, pnl
         return found
 
-    def best(self, price: Decimal) -> Any:
-        """The key of the position with the largest profit, if there is one with any."""
+    def best(self, price: Decimal, but: Collection[Any] = ()) -> Any:
+        """The key of the position with the largest profit, ``but`` for some, if there is one with
+        any."""
         found, most = None, ZERO
         for key, pnl in self.results(price):
-            if pnl > most:
+            if pnl > most and key not in but:
                 found, most = key, pnl
         return found
 
