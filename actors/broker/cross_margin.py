@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 
 from backtest.actors.protocol import EventKind, Facts
 from backtest.actors.venue.branch import Branch
@@ -14,11 +14,12 @@ from backtest.actors.venue.pair_book import PairBook
 from backtest.actors.venue.position import Closing, Position
 from backtest.actors.venue.venue import Venue
 from backtest.models import Bar, MarketEvent, Quote
-from backtest.money import ONE, ZERO, div, mul, plain, sub, to_step
+from backtest.money import ONE, ZERO, plain, sub
 from backtest.services.fills.walk import Group, Hit, point_of, slipped
 from backtest.services.ledger.descriptions import traded
 from backtest.services.ledger.entries import sell_collateral
 from backtest.services.margin.accounts import CrossAccount
+from backtest.services.margin.calls import volume_to_sell
 from backtest.services.margin.cross import Standing
 from backtest.services.settlement.amounts import NOTHING, Spot, spot_sold
 
@@ -226,22 +227,15 @@ class CrossMargin(CrossAccounts):
         def sold(volume: Decimal) -> Spot:
             return spot_sold(NOTHING, volume, price, False, book.fees, free, volume)
 
-        def proceeds(steps: int) -> Decimal:
-            plan = sold(mul(Decimal(steps), step))
+        def proceeds(volume: Decimal) -> Decimal:
+            plan = sold(volume)
             return sub(plan.amount, plan.fee)
 
-        least = int(to_step(div(short, mul(price, step)), ONE, ROUND_CEILING))
-        most = int(div(venue.available(account.name, asset), step))
-        low, high = min(least, most), most
-        while low < high:
-            middle = (low + high) // 2
-            if proceeds(middle) >= short:
-                high = middle
-            else:
-                low = middle + 1
-        if proceeds(low) <= ZERO:
+        there = venue.available(account.name, asset)
+        volume = volume_to_sell(short, price, step, there, proceeds)
+        if not volume:
             return
-        plan = sold(mul(Decimal(low), step))
+        plan = sold(volume)
         await self._book_sale(account, asset, book, owner, plan, price, scene, bar)
 
     async def _book_sale(

@@ -20,10 +20,11 @@ from backtest.actors.venue.positions import drop_closing
 from backtest.actors.venue.stops import tell_triggered
 from backtest.actors.venue.venue import Venue
 from backtest.errors import RejectReason
-from backtest.money import ZERO, add, plain, sub
+from backtest.money import ZERO, plain, sub
 from backtest.services.book.book import Resting
 from backtest.services.fills.walk import Working
 from backtest.services.margin.accounts import CrossAccount
+from backtest.services.margin.calls import best_of, next_to_close
 from backtest.services.margin.cross import Standing
 
 from .market import MarketBook
@@ -201,13 +202,9 @@ class Calls(CrossAccounts):
             return
         left = {one for one in held if _can_come(one)}
         results = [one for one in standing.results(price) if one[0] in left]
-        if not results:
-            return
-        position, pnl = min(results, key=lambda one: one[1])
-        if add(standing.money, pnl) < ZERO:
-            best, profit = max(results, key=lambda one: one[1])
-            position = best if profit > ZERO else position
-        self._liquidate(position, _why(account, standing, price))
+        position = next_to_close(results, standing.money)
+        if position is not None:
+            self._liquidate(position, _why(account, standing, price))
 
     def _liquidate(self, position: Position, detail: str) -> None:
         """Let a position come to its book, lot by lot."""
@@ -260,9 +257,8 @@ class Calls(CrossAccounts):
         self._lacking.setdefault(account.name, {})[working] = None
         self.near.setdefault(book, {})[account.name] = None
         results = list(self.standing(account).results(ZERO))
-        wins = [one for one in results if one[1] > ZERO and _can_come(one[0])]
-        if wins and not any(_has_turn_to_come(one) for one, _ in results):
-            best, _ = max(wins, key=lambda one: one[1])
+        best = best_of(one for one in results if _can_come(one[0]))
+        if best is not None and not any(_has_turn_to_come(one) for one, _ in results):
             self._liquidate(best, f"account {account.name} needs its profit")
 
     def paid(self, working: Working) -> None:

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 from backtest.actors.protocol import Changes, EventKind
 from backtest.models import Bar, trusted_bar
-from backtest.money import ONE, ZERO, add, mul, plain, round_up, sub
+from backtest.money import ONE, ZERO, add, plain, sub
 from backtest.services.ledger.entries import CLEARING, FEES, MARKET, charge, sweep
+from backtest.services.margin.financing import borne_by, first_due, funding_amount
 from backtest.services.orders.operations import apportion
 from backtest.services.orders.revision import Revision
 
@@ -65,12 +66,8 @@ class Financing:
         nothing more is charged to it. ``only``: of one branch; what others owe stays due.
         """
         night, funding = book.next_rollover, book.next_funding
-        while night is not None:
-            nightly = funding is None or night <= funding[0]
-            due = night if nightly or funding is None else funding[0]
-            if due > end:
-                break
-            rate = None if nightly or funding is None else funding[1]
+        while (coming := first_due(night, funding, end)) is not None:
+            due, rate = coming
             if rate is None:
                 night = book.calendar.rollover(due, book.rules.rollover_ns)
             else:
@@ -143,9 +140,7 @@ class Financing:
         if mark is None:
             return
         for position, volume in self._charged(book, due, mark, only):
-            signed = rate if position.long else rate.copy_negate()
-            # Rounded against the account: a payment up, income down.
-            amount = round_up(mul(book.pair.worth(volume, mark), signed), book.step)
+            amount = funding_amount(book.pair.worth(volume, mark), rate, position.long, book.step)
             await self._charge(position, amount, "funding", f", rate {plain(rate)}", bar)
             rest = add(rest, amount)
         if self._between_agents and rest:
@@ -185,9 +180,8 @@ class Financing:
             order = branch.order if position is None else position.lots[0].order
             if order is None:
                 return
-        missing = max(ZERO, sub(amount, venue.available(branch.account, asset)))
-        from_margin = min(missing, margin)
-        uncovered = sub(missing, from_margin)
+        free = venue.available(branch.account, asset)
+        from_margin, uncovered = borne_by(amount, free, margin)
         counterparty = MARKET
         if self._between_agents:
             counterparty = CLEARING if name == "funding" else FEES
