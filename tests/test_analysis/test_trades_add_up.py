@@ -14,9 +14,9 @@ from backtest.analysis.trades.trades import Trades
 from backtest.models import Asset, Bar, TradingPair
 from backtest.money import add, mul
 from tests.harness import M
-from tests.random_trading import PAIRS, Wildest, random_bars, random_rules
+from tests.random_trading import Wildest, random_rules
 from tests.test_analysis.runs import busy_run
-from tests.test_analysis.test_random_runs_verify import random_run
+from tests.test_analysis.test_random_runs_verify import netting_run, random_run
 
 METHODS = ("fifo", "average")
 
@@ -61,21 +61,6 @@ def _volumes(result: RunResult, trades: Trades) -> None:
                 D(0),
             )
             assert net == owned + traded
-
-
-def netting_run(seed: int) -> Any:
-    """Two wild strategies, whose fills close what is open on the other side."""
-    bars, chance = random_bars(seed), Random(seed)
-    return backtest.run(
-        {"one": Wildest(), "two": Wildest()},
-        data={pair.code: [bar for bar in bars if bar.pair == pair.code] for pair in PAIRS},
-        cash={"one": ["20000 USD", "3 BTC"], "two": ["500 USD"]},
-        accounts={"one": ["one"], "two": ["two"]},
-        rules=random_rules(seed),
-        seed=seed,
-        netting=True,
-        margin_mode=chance.choice(["isolated", "cross"]),
-    )
 
 
 def test_trades_add_up_to_the_profit_of_random_runs(soak: bool) -> None:

@@ -5,7 +5,7 @@ of the cost by volume, to 24 places, the last the remainder; one of several orde
 them likewise. What the closes of a position won in
 all is rounded down, and each posts that less what was posted before. Where fills had several
 prices, orders show the average, to 24 places: one that closes that of the moment, and what stays
-open that of the last close, split or charge to the margin.
+open that of the last close or charge to the margin, or of the split that made their position.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ class Positions:
         for part in parts.values():
             whole.give(part)
         if len(own) > 1:
-            for position in parts.values() or (whole,):
+            for position in parts.values():
                 self._restate(position)
 
     def _part(self, whole: _Position, parts: dict[str, _Position], branch: str) -> _Position:
