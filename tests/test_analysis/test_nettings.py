@@ -58,6 +58,31 @@ def test_an_order_that_nets_tells_what_it_closed_and_whose() -> None:
     assert "in all, the account received +3.59 USD" in story
 
 
+def test_an_order_that_nets_tells_of_all_that_it_closed() -> None:
+    # 1 at 100 and 1 at 95: 97.5 on average. 3 sold at 98: +0.5 and +0.5, 1 is opened.
+    async def script(me: Any) -> None:
+        await me.next()
+        await me.long("BTCUSD", 1, leverage=10)
+        await me.next()
+        await me.long("BTCUSD", 1, leverage=10)
+        await me.next()
+        await me.short("BTCUSD", 3, leverage=10)
+        await me.next()
+
+    result = run([bar(0, 100), bar(1, 100), bar(2, 95), bar(3, 98)], script, netting=True)
+    first, second, order = result.orders[:3]
+    story = result.explain(order.id)
+    for position, number in ((first, 1), (second, 2)):
+        assert (
+            f"1 of it was a long of order #{number}, {position.id}, of strategy 'first', "
+            "opened at 97.50"
+        ) in story
+        assert f"by the short order #3, {order.id}" in result.explain(position.id)
+    assert story.count("PnL +0.50, as taker") == 2
+    assert story.count("main    CLOSE_PNL       USD  available +0.50") == 2
+    assert "and +1.00 USD of the positions that it closed" in story
+
+
 def test_a_reduce_only_order_names_what_took_its_position() -> None:
     # The way down meets the stop-loss at 97 before the stop at 95.
     async def script(me: Any) -> None:

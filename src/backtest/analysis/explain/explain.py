@@ -259,13 +259,12 @@ class _Story:
             told.add(event["entry"])
             yield from self._entry(event["entry"])
         if event["kind"] == "netted":
-            other = self._nettings.closed_by(event)
-            if other is not None:
-                yield from fill_lines(other[1])
-                yield from self._others.words(other[1])
-                if other[0]["entry"] not in told:
-                    told.add(other[0]["entry"])
-                    yield from self._entry(other[0]["entry"])
+            for closed, its_fill in self._nettings.closed_by(event):
+                yield from fill_lines(its_fill)
+                yield from self._others.words(its_fill)
+                if closed["entry"] not in told:
+                    told.add(closed["entry"])
+                    yield from self._entry(closed["entry"])
 
     def _did_not(self) -> Iterator[_Part]:
         """Each run of market events without a fill, and why there was none."""

@@ -42,26 +42,26 @@ class Nettings:
         closings = {
             (fill["entry_id"], fill["order_id"]): fill for fill in fills if fill["kind"] != "entry"
         }
-        self._links: dict[str, _Link] = {}
-        """By the sequence of the position's event, and of the order's event ``netted``."""
+        self._links: dict[str, list[_Link]] = {}
+        """By the sequence of the position's event, and of the order's event ``netted``, of which
+        several can have come."""
         self._closings: list[_Link] = []
-        netted: dict[str, list[Line]] = {}
-        """By branch, what an order closed of others that no position has told of yet."""
+        netted: dict[str, Line] = {}
+        """By branch, the last time that an order closed others; the positions tell of it next."""
         for event in events:
             if event["kind"] == "netted":
-                netted.setdefault(event["branch_id"], []).append(event)
+                netted[event["branch_id"]] = event
             elif event["kind"] in ("closed", "liquidated"):
                 fill, by = closings.get((event["entry_id"], event["order_id"])), None
                 if fill is None:
                     continue
-                told = netted.get(fill["closing_order_id"])
-                if fill["kind"] == "netting" and told:
-                    by = told.pop(0)
+                if fill["kind"] == "netting":
+                    by = netted.get(fill["closing_order_id"])
                 link = _Link(event, fill, None if by is None else self._orders[by["order_id"]])
-                self._links[event["sequence"]] = link
+                self._links[event["sequence"]] = [link]
                 self._closings.append(link)
                 if by is not None:
-                    self._links[by["sequence"]] = link
+                    self._links.setdefault(by["sequence"], []).append(link)
 
     def entries(self, chain: Collection[str]) -> set[tuple[str, str]]:
         """The positions that the orders of a chain closed: the entry that booked it, the order."""
@@ -71,10 +71,9 @@ class Nettings:
             if link.by is not None and link.by["order_id"] in chain
         }
 
-    def closed_by(self, event: Line) -> tuple[Line, Line] | None:
-        """Of an event ``netted``, the event and the fill of the position that it closed."""
-        link = self._links.get(event["sequence"])
-        return None if link is None else (link.event, link.fill)
+    def closed_by(self, event: Line) -> list[tuple[Line, Line]]:
+        """Of an event ``netted``, the events and fills of the positions that it closed."""
+        return [(link.event, link.fill) for link in self._links.get(event["sequence"], ())]
 
     def credited(self, fills: Iterable[Line]) -> Iterator[Line]:
         """``fills``, those by which an order closed the other side as that order's own."""
@@ -89,18 +88,20 @@ class Nettings:
             yield fill if owner is None else {**fill, "order_id": owner}
 
     def words(self, event: Line) -> Iterator[str]:
-        """Of an event ``netted``, whose position it closed; of one ``closed``, which order did."""
-        link = self._links.get(event["sequence"])
-        if link is None or link.by is None:
-            return
-        if event["kind"] == "netted":
-            order = self._orders[link.event["order_id"]]
-            side = "a long" if order["direction"] == "LONG" else "a short"
-            opened = grouped(Decimal(order["fill_price"]))
-            yield f"    it was {side} of {_name(order)}, opened at {opened}"
-        else:
-            side = "short" if link.by["direction"] == "SHORT" else "long"
-            yield f"    by the {side} {_name(link.by)}"
+        """Of an event ``netted``, whose positions it closed; of one ``closed``, which order did."""
+        links = self._links.get(event["sequence"], ())
+        for link in links:
+            if event["kind"] == "netted":
+                order = self._orders[link.event["order_id"]]
+                much = "it"
+                if len(links) > 1:
+                    much = f"{grouped(Decimal(link.fill['volume']), 0)} of it"
+                side = "a long" if order["direction"] == "LONG" else "a short"
+                opened = grouped(Decimal(order["fill_price"]))
+                yield f"    {much} was {side} of {_name(order)}, opened at {opened}"
+            elif link.by is not None:
+                side = "short" if link.by["direction"] == "SHORT" else "long"
+                yield f"    by the {side} {_name(link.by)}"
 
     def took(self, event: Line, chain: Collection[str]) -> Iterator[str]:
         """What closed, since the order was accepted, that a reduce-only order was to close.
