@@ -84,13 +84,14 @@ class Fills:
         legs, order_id, parts = side.legs()
         why = traded(_verb(side), side.volume, hit.price)
         balances = await self._venue.post(legs, order_id, why, parts)
-        entry = hit if side.opens == hit.volume else evolve(hit, volume=side.opens)
+        entry = hit
+        if side.plan is not None and side.opens != hit.volume:
+            entry = evolve(hit, volume=side.opens)
         take_off = partial(_take_off, walk, hit)
         part = self._settlement.settle(side, bar, take_off, entry, balances, detail)
-        if side.closes:
-            for position in side.closed:
-                if position.lots:
-                    tell_walk(walk, hit, position)
+        for position in side.closed:
+            if position.lots:
+                tell_walk(walk, hit, position)
         if side.plan is not None:
             walk.report(entry, side.opens, part)
             if side.branch.lot is not None:

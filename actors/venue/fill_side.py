@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from uuid import UUID
 
@@ -108,9 +108,9 @@ class FillSide:
             self._trading(venue, wanted, whole)
 
     @property
-    def closed(self) -> list[Position]:
-        """The positions of which it closes something."""
-        return [terms.closing.lot.position for terms in self.closes]
+    def closed(self) -> Collection[Position]:
+        """The positions of which it closes something, each once."""
+        return dict.fromkeys(terms.closing.lot.position for terms in self.closes)
 
     def legs(self) -> tuple[list[Leg], UUID, list[tuple[int, UUID]]]:
         """Its legs, the order that the first of them are of, and from which leg on they are whose
