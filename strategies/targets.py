@@ -99,7 +99,7 @@ class Targets:
         for code, aim in aims.items():
             place = self._place(code, terms)
             if place is None:
-                told = f"there is no price of {code} yet: no volume follows from a share of money"
+                told = f"no price of {code} was told yet: nothing says what its volume is worth"
                 orders.refuse(code, OrderRejected(RejectReason.NO_PRICE_YET, told))
                 continue
             if place.spot and aim.sign < 0:
