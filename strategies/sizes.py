@@ -165,8 +165,8 @@ class Sizing:
         )
 
     async def close_all(self, pair: str | None = None, *, spot: bool = True) -> TargetOrders:
-        """Cancel what is pending, close what is open, and sell what the strategy's accounts own of
-        the base asset, all at the market; of all pairs or of one.
+        """Cancel what is pending or was just sent, close what is open, and sell what the strategy's
+        accounts own of the base asset, all at the market; of all pairs or of one.
 
         ``spot=False`` leaves alone what is owned. It is the account's, whoever bought it, and what
         it began with; the cash asset of the run is not sold, an asset with several pairs for cash

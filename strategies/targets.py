@@ -316,6 +316,7 @@ class Targets:
     async def close_out(self, pair: str | None, spot: bool) -> TargetOrders:
         """Cancel what is pending, close what is open, and sell what is owned."""
         orders = TargetOrders()
+        await self._client.commands.all_answered()
         for handle in self._client.open_orders(pair):
             refusal = await self._tried(handle.cancel())
             if refusal is not None:

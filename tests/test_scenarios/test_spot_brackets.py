@@ -447,7 +447,7 @@ def test_at_this_close_the_exit_acts_from_the_next_bar_on() -> None:
 def test_close_all_gives_the_base_back() -> None:
     async def script(me: Any) -> None:
         exit = await _entered(me)
-        await me.close_all()
+        await me.close_all(spot=False)
         assert exit.end_reason == "REQUESTED"
         assert me.balance("BTC") == (D(2), D(0))
 

@@ -518,6 +518,18 @@ class TestCloseAll:
         play(story, market(100, 100, 100))
         assert story.told == [(2, [-1]), (3, 2, 0)]
 
+    def test_what_was_just_sent_is_cancelled_too(self) -> None:
+        class Leaving(Story):
+            async def on_bar(self, bar: Bar) -> None:
+                if self.minute == 1:
+                    self.buy("BTCUSD", 2)
+                    await self.close_all()
+                self.tell(len(self.open_orders()), self.holding("BTCUSD"))
+
+        story = Leaving()
+        play(story, market(100, 100))
+        assert story.told == [(1, 0, 0), (2, 0, 0)]
+
     def test_in_the_warm_up_what_is_owned_is_refused(self) -> None:
         class Warming(Story):
             warmup_bars = 2
