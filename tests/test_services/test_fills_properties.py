@@ -180,7 +180,7 @@ slips = st.integers(0, 3)
 penetrations = st.integers(0, 2)
 
 
-@settings(max_examples=examples(250, soak=8000), deadline=None)
+@settings(max_examples=examples(125, soak=8000), deadline=None)
 @given(problems(), ohlc(), st.booleans(), slips, penetrations)
 def test_a_named_path_agrees_with_the_model(
     problem: Problem, values: Prices, high_first: bool, slip: int, pen: int
@@ -195,7 +195,7 @@ def test_a_named_path_agrees_with_the_model(
         assert result.level is None or result.level == group.entry.price
 
 
-@settings(max_examples=examples(250, soak=8000), deadline=None)
+@settings(max_examples=examples(125, soak=8000), deadline=None)
 @given(problems(), ohlc(), slips, penetrations)
 def test_the_pessimistic_path_is_the_worse_one_and_flags_what_differs(
     problem: Problem, values: Prices, slip: int, pen: int
@@ -251,7 +251,7 @@ pools = st.tuples(*[st.none() | st.integers(0, 8).map(Decimal)] * 2)
 paths = st.sampled_from(["pessimistic", "open_high_low_close", "open_low_high_close", "adaptive"])
 
 
-@settings(max_examples=examples(200, soak=6000), deadline=None)
+@settings(max_examples=examples(100, soak=6000), deadline=None)
 @given(many(), ohlc(), paths, pools, slips, penetrations)
 def test_the_short_path_gives_what_the_general_one_gives(
     drawn: list[Problem],
@@ -273,7 +273,7 @@ def test_the_short_path_gives_what_the_general_one_gives(
     assert _levels(short) == _levels(general) == _levels(again)
 
 
-@settings(max_examples=examples(200, soak=6000), deadline=None)
+@settings(max_examples=examples(100, soak=6000), deadline=None)
 @given(many(), ohlc(), paths, pools, slips, penetrations)
 def test_what_holds_for_every_walk(
     drawn: list[Problem],
@@ -333,7 +333,7 @@ def mirrored(problem: Problem) -> Problem:
     return copy
 
 
-@settings(max_examples=examples(200, soak=6000), deadline=None)
+@settings(max_examples=examples(100, soak=6000), deadline=None)
 @given(many(), ohlc(), pools, slips, penetrations)
 def test_a_mirrored_problem_gives_mirrored_hits(
     drawn: list[Problem],

@@ -46,23 +46,42 @@ def explain(
     Taken are the ids of orders, of their parts and of closing orders, the beginning of one (six
     characters or more, if no other begins so), and the number of an order. Raises `UnknownOrder`.
     """
-    orders = list(_lines(tables, "orders"))
-    refused = _refused(tables, order_id.strip().lower())
+    lines = _Lines(tables)
+    refused = _refused(lines, order_id.strip().lower())
     if refused is not None:
         return refused
-    order = _find(tables, orders, order_id.strip().lower())
-    root = order["root_id"]
-    chain = [one for one in orders if one["root_id"] == root]
-    story = _Story(tables, chain, bars, no_bars, rules or {})
+    order = _find(lines, order_id.strip().lower())
+    chain = [one for one in lines.of("orders") if one["root_id"] == order["root_id"]]
+    story = _Story(lines, chain, bars, no_bars, rules or {})
     return "\n".join([*story.head(order), "", *story.told(), "", *story.end()]) + "\n"
 
 
-def _refused(tables: Tables, asked: str) -> str | None:
+class _Lines:
+    """The tables of a run line by line, each read once: a story asks for some again and again."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+        self._known: dict[str, list[Line]] = {}
+
+    def of(self, table: str) -> list[Line]:
+        """All of a table, not to be changed."""
+        known = self._known.get(table)
+        if known is None:
+            known = self._known[table] = list(self.each(table))
+        return known
+
+    def each(self, table: str) -> Iterator[Line]:
+        """The same for who needs them but once, and not all together."""
+        for row in self.tables.rows(table):
+            yield dict(zip(COLUMNS[table], row, strict=True))
+
+
+def _refused(lines: _Lines, asked: str) -> str | None:
     """The short story of an order that was refused when it was new; None for any other id."""
-    known = {order["order_id"] for order in _lines(tables, "orders")}
+    known = {order["order_id"] for order in lines.of("orders")}
     found = [
         event
-        for event in _lines(tables, "events")
+        for event in lines.of("events")
         if event["kind"] == "rejected"
         and event["order_id"] not in known
         and event["branch_id"] == ""
@@ -82,20 +101,16 @@ def _refused(tables: Tables, asked: str) -> str | None:
     )
 
 
-def _lines(tables: Tables, table: str) -> Iterator[Line]:
-    for row in tables.rows(table):
-        yield dict(zip(COLUMNS[table], row, strict=True))
-
-
-def _find(tables: Tables, orders: list[Line], asked: str) -> Line:
+def _find(lines: _Lines, asked: str) -> Line:
+    orders = lines.of("orders")
     for order in orders:
         if asked in (order["order_id"], order["order_number"]):
             return order
     closings = {}
-    for fill in _lines(tables, "fills"):
+    for fill in lines.of("fills"):
         if fill["closing_order_id"]:
             closings[fill["closing_order_id"]] = fill["order_id"]
-    for event in _lines(tables, "events"):
+    for event in lines.of("events"):
         if event["kind"] == "closing":
             for one in items(event["closing_orders"]):
                 closings.setdefault(one, event["order_id"])
@@ -123,30 +138,31 @@ class _Story:
 
     def __init__(
         self,
-        tables: Tables,
+        lines: _Lines,
         chain: list[Line],
         bars: Iterable[Any] | None,
         no_bars: str,
         rules: Mapping[str, TradingRules],
     ) -> None:
         self._rules = rules
-        self._tables = tables
+        self._lines = lines
         self._bars, self._no_bars = bars, no_bars
-        self._facts: Mapping[str, Any] = tables.facts
+        facts: Mapping[str, Any] = lines.tables.facts
+        self._facts = facts
         self._chain = chain
         ids = {order["order_id"] for order in chain}
-        self._agents = set(tables.facts["config"]["cash"])
-        self._accounts = tables.facts["config"]["accounts"]
-        partners = partners_of(chain[0], _lines(tables, "orders"), self._accounts)
+        self._agents = set(facts["config"]["cash"])
+        self._accounts = facts["config"]["accounts"]
+        orders, events, fills = (lines.of(name) for name in ("orders", "events", "fills"))
+        partners = partners_of(chain[0], orders, self._accounts)
         self._ids = ids
-        events, fills = list(_lines(tables, "events")), list(_lines(tables, "fills"))
-        self._nettings = Nettings(_lines(tables, "orders"), events, fills)
+        self._nettings = Nettings(orders, events, fills)
         self._events = [event for event in events if event["order_id"] in ids]
         self._book: BookStory | None = None
         """Of a market of agents: what stood in the book."""
-        if "market" in tables.facts["config"]:
-            self._book = BookStory(list(_lines(tables, "orders")), events, fills, ids)
-        self._others = Others(_lines(tables, "orders"), fills)
+        if "market" in facts["config"]:
+            self._book = BookStory(orders, events, fills, ids)
+        self._others = Others(orders, fills)
         self._fills = {
             (fill["order_id"], fill["kind"] == "entry" or fill["order_kind"] == "spot"): fill
             for fill in fills
@@ -159,14 +175,14 @@ class _Story:
         self._beside: dict[str, list[Line]] = {}
         """What was booked for others in the one position that the account has in the pair."""
         self._balances: dict[str, list[tuple[str, str, str, str]]] = {}
-        for leg in _lines(tables, "transactions"):
+        for leg in lines.each("transactions"):
             if leg["order_id"] in ids:
                 self._entries.setdefault(leg["entry"], []).append(leg)
             elif (leg["entry"], leg["order_id"]) in closed:
                 self._closed.setdefault(leg["entry"], []).append(leg)
             if leg["order_id"] in partners:
                 self._beside.setdefault(leg["entry"], []).append(leg)
-        for after in _lines(tables, "balances"):
+        for after in lines.each("balances"):
             if after["entry"] in self._entries or after["entry"] in self._closed:
                 self._balances.setdefault(after["entry"], []).append(
                     (
@@ -276,9 +292,7 @@ class _Story:
         except (BacktestError, TypeError, LookupError) as error:  # policies that are code
             self._bars, self._no_bars = None, f"its rules cannot be read from files: {error}"
             return
-        events = list(_lines(self._tables, "events"))
-        fills = list(_lines(self._tables, "fills"))
-        orders = list(_lines(self._tables, "orders"))
+        orders, events, fills = (self._lines.of(name) for name in ("orders", "events", "fills"))
         names = {order["order_id"]: f"order #{order['order_number']}" for order in orders}
         legs = {**self._beside, **self._entries}
         waits = waits_of(self._chain[0], orders, events, fills, legs, rules, self._accounts)
