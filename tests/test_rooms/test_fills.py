@@ -258,6 +258,13 @@ def test_what_pays_the_fee_of_a_close(
     assert terms.uncovered == 0
 
 
+def test_a_loss_beyond_the_margin_does_not_eat_what_pays_the_fee() -> None:
+    """20 of 50 are lost by the margin, 30 by the insurance: the 10 that are free pay the fee."""
+    made = held({"fees": {"close": {"flat_per_trade": "2"}}}, 30)
+    (terms,) = decided(made, 2, 75, of=closing(made)).closes
+    assert (terms.uncovered, terms.fee_uncovered) == both(30, 0)
+
+
 def test_a_bankrupt_close_is_paid_by_the_insurance_in_the_same_entry() -> None:
     made = held(cash=20)
     assert made.bar(bar(2, 85)) == [  # the close comes first at an open beyond the liquidation
