@@ -58,7 +58,7 @@ MADE := $(VENV)/.made-with-$(subst /,_,$(PYTHON))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-hash test lint format types imports wheel examples bench bench-market conformance simulate \
-	models planted soak same same-baseline walk coverage mutation docs clean
+	models planted soak same same-baseline walk coverage mutation browser docs clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -142,6 +142,11 @@ coverage: $(VENV)/.with-dev ## branch coverage of the suite; fails below what to
 mutation: $(VENV)/.with-test ## change the code that keeps money, and see whether a test notices: half an hour
 	$(BIN)/python tools/mutate.py $(MUTATION_ARGS)
 
+browser: $(VENV)/.with-browser ## pages in a real Chromium, which comes from the system: they draw, zoom and sort
+	@command -v "$${CHROMIUM:-chromium}" >/dev/null || command -v chromium-browser >/dev/null || { \
+		echo "there is no chromium: sudo apt-get install chromium (Debian), or CHROMIUM=PATH" >&2; exit 2; }
+	$(BIN)/pytest tests/test_browser --soak $(PYTEST_ARGS)
+
 docs: $(VENV)/.with-dev ## links resolve, python blocks run, the table of orders is what tests show
 	$(BIN)/python tools/check_docs.py
 	$(BIN)/python tools/order_table.py --check $(if $(ORDERS),--record '$(ORDERS)')
@@ -161,6 +166,7 @@ $(MADE):
 $(VENV)/.with-rich: EXTRA := rich
 $(VENV)/.with-test: EXTRA := test
 $(VENV)/.with-dev: EXTRA := dev
+$(VENV)/.with-browser: EXTRA := test,browser
 $(VENV)/.with-%: $(MADE) pyproject.toml
 	$(PIP) --editable '.[$(EXTRA)]'
 	@touch $@

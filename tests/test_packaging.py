@@ -143,7 +143,7 @@ def test_there_are_three_dependencies() -> None:
 def test_the_extra_all_holds_every_extra_of_a_user() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     # testing is for suites, not for runs: whoever asks for all features wants no pytest with them.
-    users = [name for name in extras if name not in ("all", "test", "dev", "testing")]
+    users = [name for name in extras if name not in ("all", "browser", "test", "dev", "testing")]
     assert extras["all"] == [f"backtest-actors[{','.join(users)}]"]
 
 
@@ -196,7 +196,11 @@ def test_the_wheel_holds_every_module_and_nothing_else(wheel: zipfile.ZipFile) -
         f"backtest/markets/scenarios/{path.name}"
         for path in (ROOT / "src/backtest/markets/scenarios").iterdir()
     }
-    assert shipped == {*modules, "backtest/py.typed", *scenarios}
+    pages = {
+        f"backtest/analysis/page/files/{path.name}"
+        for path in (ROOT / "src/backtest/analysis/page/files").iterdir()
+    }
+    assert shipped == {*modules, "backtest/py.typed", *scenarios, *pages}
     assert [n for n, path in modules.items() if wheel.read(n) != path.read_bytes()] == []
 
 

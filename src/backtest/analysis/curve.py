@@ -24,7 +24,16 @@ from backtest.money import ZERO
 from backtest.services.fills.tick_prices import mark_of
 from backtest.services.valuation import Valuation
 
-__all__ = ["Curve", "CurveRow", "PositionRow", "Positions", "curve_of", "marks_of", "positions_of"]
+__all__ = [
+    "Curve",
+    "CurveRow",
+    "PositionRow",
+    "Positions",
+    "curve_from",
+    "curve_of",
+    "marks_of",
+    "positions_of",
+]
 
 
 @frozen
@@ -140,8 +149,13 @@ def curve_of(record: RunRecord) -> Curve:
     if events is None:
         rows = [CurveRow(time, equity, None, None) for time, equity in record.valuation.samples]
         return Curve((begin, *rows), "hour", why)
-    rows = list(_Walk(record).rows(events))
-    return Curve((begin, *rows), "event")
+    return curve_from(record, marks_of(record, events))
+
+
+def curve_from(record: RunRecord, marks: Iterable[tuple[int, Mapping[str, Decimal]]]) -> Curve:
+    """The same from `marks_of` the run's market, for who reads that for more than the curve."""
+    begin = CurveRow(record.valuation.first_ns, start_equity(record), None, None)
+    return Curve((begin, *_Walk(record).rows(marks)), "event")
 
 
 def positions_of(record: RunRecord) -> Positions:
@@ -168,8 +182,18 @@ def marks_of(
     """
     prices: dict[str, Decimal] = {}
     coverages: dict[str, Coverage] = {}
+    alike: dict[str, Bar] = {}
+    """The last bar of pairs of which there were only bars of one length."""
     quoted: set[str] = set()
     now: int | None = None
+
+    def covering(code: str) -> Coverage:
+        if code not in coverages:
+            coverages[code] = Coverage()
+            if code in alike:
+                coverages[code].takes(alike[code])
+        return coverages[code]
+
     for event in events:
         time = event.close_ns if isinstance(event, Bar) else event.time_ns
         if now is not None and time != now:
@@ -177,11 +201,17 @@ def marks_of(
         now = time
         code = event.pair
         if isinstance(event, Bar):
-            # Of a bar whose time finer data has told the venue takes no price.
-            if not coverages.setdefault(code, Coverage()).takes(event):
+            # Of a bar whose time finer data has told the venue takes no price. Bars of one length
+            # tell nothing of each other: most runs need no account of that.
+            known, last = coverages.get(code), alike.get(code)
+            if known is None and (last is None or last.nominal_length == event.nominal_length):
+                alike[code] = event
+                prices[code] = event.close
+                continue
+            if not covering(code).takes(event):
                 prices[code] = event.close
             continue
-        coverages.setdefault(code, Coverage()).ticked(time)
+        covering(code).ticked(time)
         if isinstance(event, Quote):
             quoted.add(code)
         elif code in quoted:
@@ -200,21 +230,26 @@ class _Walk:
         self._holdings = iter(record.valuation.holdings)
         self._next = next(self._holdings, None)
 
-    def rows(self, events: Iterable[Any]) -> Iterator[CurveRow]:
+    def rows(self, marks: Iterable[tuple[int, Mapping[str, Decimal]]]) -> Iterator[CurveRow]:
         """A row for each moment with news, and for those after the last at which something was
         booked."""
         known = 0
         first, warm = self._record.valuation.first_ns, False
         self._hold(first - 1)
-        for time, prices in marks_of(self._record, events):
+        for time, prices in marks:
             if time < first or (warm and time == first):
                 # What strategies warm up on marks prices, and no more: the run has not begun.
                 self._worth.prices.update(prices)
                 known, warm = len(prices), True
                 continue
-            yield from self._between(time)
-            self._worth.prices.update(prices)
-            if not self._hold(time) and len(prices) != known and self._last is not None:
+            changed, following = False, self._next
+            if following is None or following[0] > time:
+                self._worth.prices.update(prices)
+            else:
+                yield from self._between(time)
+                self._worth.prices.update(prices)
+                changed = self._hold(time)
+            if not changed and len(prices) != known and self._last is not None:
                 self._worth.hold(self._last)  # a better way to value something, maybe
             known = len(prices)
             yield self._row(time)

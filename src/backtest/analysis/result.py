@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 from uuid import UUID
 
 from attrs import define, field
@@ -20,6 +20,7 @@ from backtest.repositories.context import BacktestContext
 
 if TYPE_CHECKING:
     from backtest.analysis.curve import Curve, Positions
+    from backtest.analysis.page.content import Material
     from backtest.analysis.report.path_interval import PathInterval
     from backtest.analysis.report.refusals import Refusals
     from backtest.analysis.statistics.benchmark import Comparison
@@ -208,6 +209,42 @@ class RunResult(RunRecord):
 
         wanted = factors or ("2", "0.5")
         return costs(self, [decimal_of(one, "factors") for one in wanted])
+
+    # -- to look at --------------------------------------------------------------------------------
+
+    @overload
+    def page(self, path: None = None, *, force: bool = False) -> str: ...
+    @overload
+    def page(self, path: str | PathLike[str], *, force: bool = False) -> Path: ...
+    def page(self, path: str | PathLike[str] | None = None, *, force: bool = False) -> Path | str:
+        """The run as one HTML page that stands alone (extra ``plot``): its path, or without
+        ``path`` its text.
+
+        The data is read again for prices and the benchmark, and the run is verified. The interval
+        over the path policies stands there if it was asked before (`path_interval`). A page that
+        was there is replaced, another file only with ``force``. Raises `MissingExtra` without
+        plotly, `ConfigError` when it cannot be written.
+        """
+        from backtest.analysis.page.page import run_page, write_page
+
+        material = self._page_material()
+        return run_page(material) if path is None else write_page(material, path, force=force)
+
+    def show(self) -> Path:
+        """Write the page into a temporary folder and open it in the browser; its path. The file
+        stays there, for the browser to read. Raises as `page` does."""
+        import tempfile
+        import webbrowser
+
+        folder = Path(tempfile.mkdtemp(prefix="backtest-"))
+        target = self.page(folder / "page.html")
+        webbrowser.open(target.resolve().as_uri())
+        return target
+
+    def _page_material(self) -> Material:
+        from backtest.analysis.page.content import Material
+
+        return Material(record=self, tables=self.tables, verify=self.verify, interval=self.interval)
 
     def to_pandas(self) -> dict[str, Any]:
         """The tables as pandas dataframes by name (extra ``pandas``): amounts stay `Decimal`."""

@@ -130,18 +130,22 @@ def turnover(record: RunRecord) -> Decimal | None:
     return STATISTICS.divide(notional, equity) if equity > ZERO else None
 
 
-def beside_buy_and_hold(record: RunRecord) -> Comparison:
+def beside_buy_and_hold(
+    record: RunRecord, held: Sequence[tuple[int, Decimal]] | None = None
+) -> Comparison:
     """The daily returns of a run beside those of buying and holding the same data.
 
-    The data is read again. Raises `ConfigError` where that cannot be, and where nothing is
-    annualised, with the reason.
+    The data is read again, unless the equity of holding it is given: moments in nanoseconds, the
+    last one with news of each day among them. Raises `ConfigError` where that cannot be, and where
+    nothing is annualised, with the reason.
     """
     days = daily(record)
     if days.annual.why_not:
         raise ConfigError(f"nothing is compared with buy and hold: {days.annual.why_not}")
     if days.returns is None:
         raise ConfigError("equity was not above zero throughout: there are no returns to compare")
-    benchmark = returns_of(at_ends(_held(record), days.equities[0], days.ends)) or []
+    samples = _held(record) if held is None else held
+    benchmark = returns_of(at_ends(samples, days.equities[0], days.ends)) or []
     return compared(days.returns, benchmark, days.annual.per_year)
 
 

@@ -131,6 +131,10 @@ def _run(commands: Any) -> None:
     out = one.add_argument_group("the result")
     _add_out(out)
     out.add_argument(
+        "--page", metavar="FILE.html",
+        help="also write one HTML page that stands alone (needs the extra 'plot')",
+    )  # fmt: skip
+    out.add_argument(
         "--paths", action=argparse.BooleanOptionalAction, default=None,
         help="also say between what the profit lies, whichever extreme of each bar came first",
     )  # fmt: skip

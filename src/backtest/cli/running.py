@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from backtest.analysis.market.page import check_page, plotly_js
 from backtest.analysis.metrics import plain_summary
+from backtest.analysis.page.page import WHAT
 from backtest.analysis.result import RunResult
 from backtest.analysis.tables.files import check_target
 from backtest.cli.data_files import by_pair, how_read
@@ -42,6 +44,9 @@ def run(arguments: Namespace) -> int:
     if arguments.out is not None:
         files = [one["file"] for one in request["data"]]
         check_target(arguments.out, arguments.format, force=arguments.force, inputs=files)
+    if arguments.page is not None:
+        plotly_js(WHAT)  # or MissingExtra, before the run
+        check_page(arguments.page, force=arguments.force)
     data = by_pair(request["data"])
     strategies = strategies_of(request, arguments.parameters)
     cash = cash_of(request["cash"])
@@ -123,6 +128,9 @@ def show(result: RunResult, arguments: Namespace, faults: Sequence[str]) -> int:
     verification = result.verify()
     writing = Writing()
     folder = writing.of(lambda: written(result, arguments))
+    page = None
+    if arguments.page is not None:
+        page = writing.of(lambda: result.page(arguments.page, force=arguments.force))
     if arguments.json:
         say(json.dumps(_object(result, verification.ok), indent=2, ensure_ascii=False))
     else:
@@ -130,6 +138,8 @@ def show(result: RunResult, arguments: Namespace, faults: Sequence[str]) -> int:
         say(str(verification).splitlines()[-1].capitalize())
         if folder is not None:
             say(f"Written to {folder}: check it with 'python -m backtest verify {folder}'")
+        if page is not None:
+            say(f"The page is {page}: open it in a browser")
     code = outcome(verification, faults)
     writing.raise_for_failure()
     return code

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from attrs import define
 
 from backtest.actors.exchange.publication import DepthRecord
 from backtest.analysis.market.by_type import TypeFigures, by_type
 from backtest.analysis.market.facts_of import facts_of_market
-from backtest.analysis.market.page import write_page
+from backtest.analysis.market.page import market_page, write_page
 from backtest.analysis.market.samples import MarketRecord
 from backtest.analysis.market.stylised_facts import StylisedFacts
 from backtest.analysis.market.tape import tape_rows
@@ -110,11 +110,18 @@ class MarketResult(RunResult):
 
         return market_report(self)
 
-    def page(self, path: str | PathLike[str], *, force: bool = False) -> Path:
-        """Write one HTML page that stands alone and shows all of it (extra ``plot``); its path.
+    @overload
+    def page(self, path: None = None, *, force: bool = False) -> str: ...
+    @overload
+    def page(self, path: str | PathLike[str], *, force: bool = False) -> Path: ...
+    def page(self, path: str | PathLike[str] | None = None, *, force: bool = False) -> Path | str:
+        """Write one HTML page that stands alone and shows all of it (extra ``plot``); its path, or
+        without ``path`` its text.
 
         A page that was there is replaced, another file only with ``force``.
         """
+        if path is None:
+            return market_page(self.record)
         return write_page(self.record, path, force=force)
 
     @cached_property

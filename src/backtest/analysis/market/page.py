@@ -27,11 +27,19 @@ from backtest.money import ZERO, add, mul, plain, round_half_even
 from backtest.storage import check_file, make_folders, whole_file
 from backtest.times import DAY, SECOND, format_ns
 
-__all__ = ["TAPE_LIMIT", "check_page", "market_page", "plotly_js", "write_page"]
+__all__ = [
+    "MARK",
+    "TAPE_LIMIT",
+    "check_page",
+    "market_page",
+    "plotly_js",
+    "write_page",
+    "write_text",
+]
 
 TAPE_LIMIT = 50_000
 """Trades of a pair that the page's tape holds; the page says so when there were more."""
-_MARK = '<meta name="generator" content="backtest">'
+MARK = '<meta name="generator" content="backtest">'
 """By which a page of ours is known again."""
 _CENT = Decimal("0.01")
 _TAGS = {
@@ -44,12 +52,13 @@ _TAGS = {
 }
 
 
-def plotly_js() -> str:
-    """The script plotly.js, from the package plotly. Raises `MissingExtra` without it."""
+def plotly_js(what: str = "the page of a market") -> str:
+    """The script plotly.js, from the package plotly. Raises `MissingExtra` without it, which says
+    ``what`` needs it."""
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:
-        raise MissingExtra("plotly", "plot", "the page of a market") from None
+        raise MissingExtra("plotly", "plot", what) from None
     return str(get_plotlyjs())
 
 
@@ -68,7 +77,14 @@ def write_page(
     would replace what is no page of ours without ``force``.
     """
     target = check_page(path, force=force)
-    text = market_page(market, facts)
+    return write_text(target, market_page(market, facts))
+
+
+def write_text(target: Path, text: str) -> Path:
+    """Write a page to ``target``, whole or not at all, with the folders on the way; its path.
+
+    Raises `ConfigError` when it cannot be written.
+    """
     try:
         make_folders(target.parent.resolve())
         with whole_file(target) as file:
@@ -84,7 +100,7 @@ def check_page(path: str | os.PathLike[str], *, force: bool = False) -> Path:
     try:
         if target.is_file() and not force:
             with target.open("rb") as file:
-                if _MARK.encode() not in file.read(1_000):
+                if MARK.encode() not in file.read(1_000):
                     raise ConfigError(
                         f"{target} is there and is no page of ours: give another name, or --force "
                         "(force=True) to replace it"
@@ -119,7 +135,7 @@ def market_page(market: MarketRecord, facts: Mapping[str, StylisedFacts] | None 
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        _MARK,
+        MARK,
         f"<title>{escape(market.title)}</title>",
         f"<style>{STYLE}</style>",
         f"<script>{library}</script>",

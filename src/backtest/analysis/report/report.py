@@ -18,9 +18,9 @@ from backtest.money import ZERO, add, round_half_even
 from backtest.services.margin.linear import unrealised_pnl
 from backtest.strategies.parameters import parameters_of
 
-__all__ = ["report"]
+__all__ = ["FLOWS", "report"]
 
-_FLOWS = {
+FLOWS = {
     "ADJUSTMENT": "paid in",
     "FILL_BUY": "paid for buys",
     "FILL_SELL": "delivered for sells",
@@ -33,6 +33,7 @@ _FLOWS = {
     "FEE_CANCEL": "cancel fees",
     "FEE_OVERNIGHT": "overnight charges",
 }
+"""Kinds of transactions of the agents in words, in the order in which they are told."""
 _CENT = Decimal("0.01")
 _SHOWN = 20
 """So many strategies are told one by one; a market has thousands."""
@@ -186,7 +187,7 @@ def _flows(record: RunRecord) -> list[str]:
         total = ZERO
         for change in kinds.values():
             total = add(total, change)
-        named = [(label, kinds[kind]) for kind, label in _FLOWS.items() if kind in kinds]
+        named = [(label, kinds[kind]) for kind, label in FLOWS.items() if kind in kinds]
         texts = money_column([*(change for _, change in named), total], sign=True)
         rows = [(label, text) for (label, _), text in zip(named, texts, strict=False)]
         lines.append(f"  {asset}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -10,6 +10,8 @@ from backtest.analysis.metrics import plain_summary, summarise
 from backtest.analysis.record import RunRecord
 from backtest.analysis.tables.tables import Row, rows_of
 from backtest.analysis.tables.trade_rows import trade_rows
+from backtest.analysis.trades.excursions import Excursions
+from backtest.analysis.trades.of_record import trades_of
 from backtest.analysis.trades.trades import Trades
 from backtest.analysis.trades.with_excursions import with_excursions
 from backtest.money import plain
@@ -72,6 +74,17 @@ class RunTables:
     def trades(self) -> Trades:
         """The round trips of the run, oldest first matched, with their excursions."""
         return with_excursions(self._record)
+
+    def over(self, market: Iterable[Any]) -> Iterator[Any]:
+        """``market``, the run's own, as it is: the trades take their excursions from it on the way,
+        unless they have them. So who reads it anyway spares another reading."""
+        if "trades" in self.__dict__:
+            yield from market
+            return
+        trades, untraded = trades_of(self._record)
+        seen = Excursions(trades)
+        yield from seen.over(market)
+        self.trades = Trades(seen.trades(), "fifo", untraded)
 
     def rows(self, name: str) -> Iterator[Row]:
         """The rows of a table."""
