@@ -17,6 +17,7 @@ SENTENCES = frozenset({"description", "detail"})
 MAY_SHOW = {
     "analysis/explain/explain.py": "prints them",
     "analysis/report/refusals.py": "prints them",
+    "analysis/page/sections.py": "shows the first of each refusal",
     "analysis/tables/tables.py": "writes them to files",
     "analysis/verify/journal.py": "compares them with those that fills make",
     "analysis/verify/kinds.py": "compares those of an entry",
