@@ -147,6 +147,7 @@ def test_the_extra_all_holds_every_extra_of_a_user() -> None:
     assert extras["all"] == [f"backtest-actors[{','.join(users)}]"]
 
 
+@needs_the_sources
 def test_what_is_missing_is_brought_by_the_extra_that_is_named() -> None:
     """Each `MissingExtra` of the source names an extra that there is, and that has the package."""
     named = re.compile(r'MissingExtra\(\s*"(\w+)", "(\w+)"')
