@@ -56,9 +56,17 @@ def test_a_year_of_minutes_is_small_and_quickly_made(year: tuple[Path, float, in
 
 def test_it_is_drawn_within_a_second(year: tuple[Path, float, int]) -> None:
     with chromium() as browser, opened(browser, year[0]) as seen:
-        seen.page.wait_for_selector("#equity .main-svg", state="attached", timeout=60_000)
-        # From when the document began to be there to when the first picture was.
-        drawn = seen.page.evaluate("window.firstDrawn")
+        # A picture is drawn when it comes into view: from that moment to when it is there.
+        drawn = seen.page.evaluate(
+            """async () => {
+              const began = performance.now();
+              document.getElementById("equity").scrollIntoView();
+              while (!document.querySelector("#equity .main-svg")) {
+                await new Promise(requestAnimationFrame);
+              }
+              return performance.now() - began;
+            }"""
+        )
         assert drawn <= 1_000, f"{drawn:.0f} ms"
         assert seen.said == []
         assert seen.asked == []
